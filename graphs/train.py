@@ -1,0 +1,39 @@
+"""Forward, loss and backward in one graph; gradients add up in a vector that the update graph empties."""
+
+from __future__ import annotations
+
+import oneflow as flow
+
+from graphs.base import StaticGraph, to_unit_range
+from graphs.parameters import ParameterVector
+from yolo.loss import LossSettings, combine_terms, loss_terms
+
+
+class TrainGraph(StaticGraph):
+    """images uint8 [B, 3, H, W], labels float32 [B, M, 5], counts int32 [B] -> float32 [4]: loss, box, obj, cls.
+
+    The loss is the sum of the three parts times B, as in YOLOv5. Its gradient is added to ``gradient``
+    (float32 [parameter_size], in ``vector``'s order), so that several calls accumulate.
+    """
+
+    def __init__(
+        self, network: flow.nn.Module, vector: ParameterVector, gradient: flow.Tensor, settings: LossSettings
+    ) -> None:
+        super().__init__()
+        # Makes loss.backward() legal without an optimizer inside this graph.
+        self.config._train(True)
+        self.network = network
+        self._parts = (vector, gradient, settings, network.anchors, network.strides)
+
+    def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> flow.Tensor:
+        vector, gradient, settings, anchors, strides = self._parts
+        heads = self.network(to_unit_range(images))
+        terms = loss_terms(heads, labels, counts, anchors, strides, settings)
+        parts = flow.stack(list(combine_terms(terms, settings)))
+        loss = parts.sum() * images.shape[0]
+        loss.backward()
+        gradients = [slot.tensor.grad.reshape(-1) for slot in vector.parameters]
+        gradient.copy_(gradient + flow.cat(gradients))
+        for slot in vector.parameters:
+            slot.tensor.grad = None  # a lazy tensor left here would break the next graph's backward
+        return flow.cat([loss.reshape(1), parts])

@@ -1,0 +1,135 @@
+import pytest
+
+from tests.data.samples import make_dataset, save_picture
+from yolo.data.dataset import load_dataset
+from yolo.data.listing import label_path, list_pictures
+from yolo.errors import DataError
+
+
+def write(folder, text, name="data.yaml"):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_the_usual_file(tmp_path):
+    dataset = make_dataset(tmp_path, names="{0: cat, 1: dog}")
+    assert dataset.names == ("cat", "dog") and dataset.nc == 2
+    assert dataset.root == tmp_path
+    assert dataset.entries("train") == (tmp_path / "images" / "train",)
+    with pytest.raises(DataError, match=r"data\.yaml: no split 'test'"):
+        dataset.entries("test")
+
+
+BASE = "path: .\ntrain: images\nval: images\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "mapping"),
+        ("- a", "mapping"),
+        ("a: [", r"data\.yaml:1: not valid YAML"),
+        ("a: 2024-99-99", "not valid YAML"),
+        ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+        (BASE, "names"),
+        (BASE + "names: []", "names"),
+        (BASE + "names: cat", "names"),
+        (BASE + "names: [a, a]", "occurs twice"),
+        (BASE + "names: [yes, no]", "quotes"),
+        (BASE + "names: [[a]]", "not text"),
+        (BASE + "names: {0: a, 2: b}", "none is numbered 1"),
+        (BASE + "names: {a: 0}", "none is numbered 0"),
+        (BASE + "names: [a]\nnc: 2", "'nc' is 2 but there are 1"),
+        (BASE + "names: [a]\nnc: one", "'nc'"),
+        ("names: [a]", "no split"),
+        ("names: [a]\ntrain: 5", "'train' must be"),
+        ("names: [a]\ntrain: [images, 5]", "'train' must be"),
+        ("names: [a]\ntrain: images\npath: [x]", "'path' must be text"),
+        ("names: [a]\ntrain: nowhere", "nowhere does not exist"),
+        ("names: [a]\ntrain: images\npath: nowhere", "does not exist"),
+        ("names: [a]\ntrain: x\ndownload: echo hello", "not a URL"),
+        ('names: [a]\ntrain: x\ndownload: |\n  import os\n  os.system("x")', "not a URL"),
+        ("names: [a]\ntrain: x\ndownload: https://x.y/data.html", "no zip or tar"),
+        ("names: [a]\ntrain: x\ndownload: 'http://[x.zip'", "not a valid URL"),
+        ("names: [a]\ntrain: x\ndownload: 'file:///etc/passwd.zip'", "not a URL"),
+        ("names: [a]\ntrain: x\ngenerator: shapes", "mapping"),
+        ("names: [a]\ntrain: x\ngenerator: {name: other}", "no generator 'other'"),
+        ("names: [a]\ntrain: x\ngenerator: {name: shapes, pictures: 3}", "no parameter 'pictures'"),
+        ("names: [a]\ntrain: x\ngenerator: {name: shapes, size: 5}", "'size'"),
+    ],
+)
+def test_a_broken_file_is_one_line_of_error(tmp_path, monkeypatch, text, reason):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(DataError, match=reason) as caught:
+        load_dataset(write(tmp_path, text))
+    assert "\n" not in str(caught.value) and "data.yaml" in str(caught.value)
+
+
+def test_a_missing_file_names_what_there_is(tmp_path):
+    with pytest.raises(DataError, match=r"coco128, .*shapes"):
+        load_dataset(tmp_path / "none.yaml")
+    with pytest.raises(DataError, match="no such data set file"):
+        load_dataset(tmp_path)
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\xfd")
+    with pytest.raises(DataError, match="not valid YAML"):
+        load_dataset(tmp_path / "bytes.yaml")
+
+
+def test_the_data_is_looked_for_beside_the_file_then_here_then_in_datasets(tmp_path, monkeypatch):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    source = write(tmp_path / "configs", "path: set\ntrain: images\nnames: [a]\n")
+    places = [tmp_path / "work" / "datasets" / "set", tmp_path / "work" / "set", tmp_path / "configs" / "set"]
+    for place in places:
+        save_picture(place / "images" / "0.png")
+        assert load_dataset(source).root == place
+    (places[2] / "images" / "0.png").unlink()
+    (places[2] / "images").rmdir()
+    assert load_dataset(source).root == places[1], "an empty folder of the right name is not the data"
+
+
+def test_relative_parent_paths_of_exports_are_understood(tmp_path):
+    save_picture(tmp_path / "train" / "images" / "0.png")
+    dataset = load_dataset(write(tmp_path, "train: ../train/images\nnames: [a]\n"))
+    assert len(list_pictures(dataset, "train")) == 1
+
+
+def test_folders_lists_files_and_patterns(tmp_path):
+    for name in ("images/a/1.png", "images/a/deep/2.PNG", "images/b/3.png", "other/4.png"):
+        save_picture(tmp_path / name)
+    (tmp_path / "images" / "a" / "notes.md").write_text("")
+    (tmp_path / "images" / "a" / "._1.png").write_text("")
+    (tmp_path / "images" / "a" / "loop").symlink_to(tmp_path / "images" / "a")
+    (tmp_path / "lists").mkdir()
+    write(tmp_path / "lists", "images/b/3.png\n\n./../other/4.png\n" + str(tmp_path / "images/a/1.png"), "x.txt")
+    text = "train: [images/a, images/b]\nval: lists/x.txt\ntest: ['images/*/*.png', other/4.png]\nnames: [a]"
+    dataset = load_dataset(write(tmp_path, text))
+    assert [path.name for path in list_pictures(dataset, "train")] == ["1.png", "2.PNG", "3.png"]
+    assert sorted(path.name for path in list_pictures(dataset, "val")) == ["1.png", "3.png", "4.png"]
+    assert sorted(path.name for path in list_pictures(dataset, "test")) == ["1.png", "3.png", "4.png"]
+
+
+def test_no_picture_is_an_error(tmp_path):
+    (tmp_path / "images").mkdir()
+    dataset = load_dataset(write(tmp_path, "train: images\ntest: nowhere\nnames: [a]"))
+    with pytest.raises(DataError, match="no picture for split 'train'"):
+        list_pictures(dataset, "train")
+    with pytest.raises(DataError, match="nowhere does not exist"):
+        list_pictures(dataset, "test")
+
+
+def test_label_paths():
+    assert str(label_path("/x/images/y/images/a.b.jpg")) == "/x/images/y/labels/a.b.txt"
+    assert str(label_path("/x/pictures/a.jpg")) == "/x/pictures/a.txt"
+
+
+@pytest.mark.parametrize("name", ["coco", "coco128.yaml", "shapes"])
+def test_presets_are_sound(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("yolo.data.dataset.fetch", lambda url, root, source: save_picture(root / "0.png"))
+    monkeypatch.setattr("yolo.data.dataset.make_shapes", lambda root, spec, source: save_picture(root / "0.png"))
+    with pytest.raises(DataError, match=r"train.* does not exist"):
+        load_dataset(name)

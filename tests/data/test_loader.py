@@ -1,0 +1,159 @@
+import gc
+import itertools
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from tests.data.samples import LOW, hyperparameters, make_index
+from yolo.data.loader import train_loader, val_loader
+from yolo.errors import DataError
+
+HYP = hyperparameters(**{**LOW, "mixup": 0.3, "copy_paste": 0.3})
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    texts = [f"{k % 2} .5 .5 .{k % 8 + 1} .5\n" for k in range(11)]
+    return make_index(tmp_path_factory.mktemp("set"), texts)
+
+
+def train(index, **options):
+    return train_loader(index, HYP, **{"imgsz": 64, "batch_size": 4, "workers": 0, "seed": 0, **options})
+
+
+def assert_equal(one, two):
+    assert len(one) == len(two)
+    for a, b in zip(one, two):
+        np.testing.assert_array_equal(a.images, b.images)
+        np.testing.assert_array_equal(a.indices, b.indices)
+        assert a.paths == b.paths and a.letterboxes == b.letterboxes
+        for rows, others in zip(a.labels, b.labels):
+            np.testing.assert_array_equal(rows, others)
+
+
+def loader_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("rect", [False, True])
+def test_batches_are_the_same_for_any_number_of_workers(index, workers, rect):
+    assert_equal(list(train(index, rect=rect).batches(2)), list(train(index, rect=rect, workers=workers).batches(2)))
+    one, two = (val_loader(index, imgsz=64, batch_size=4, workers=number, rect=rect) for number in (0, workers))
+    assert_equal(list(one.batches()), list(two.batches()))
+    assert not loader_threads()
+
+
+def test_training_batches_are_full_and_cover_every_picture(index):
+    loader = train(index, workers=2)
+    batches = list(loader.batches(0))
+    assert len(batches) == len(loader) == 3
+    for batch in batches:
+        assert batch.images.shape == (4, 3, 64, 64) and batch.images.dtype == np.uint8
+        assert batch.images.flags.c_contiguous and len(batch.labels) == len(batch.paths) == 4
+        assert batch.letterboxes is None
+        assert [index.paths[i] for i in batch.indices] == list(batch.paths)
+    order = np.concatenate([batch.indices for batch in batches])
+    assert sorted(order[:11]) == list(range(11)) and order[11] == order[0]
+    other = np.concatenate([batch.indices for batch in loader.batches(1)])
+    assert not np.array_equal(order, other)
+
+
+def test_a_batch_larger_than_the_data_set_is_filled_up(index):
+    (batch,) = train(index, batch_size=32).batches(0)
+    assert batch.images.shape[0] == 32 and set(batch.indices) == set(range(11))
+
+
+def test_an_epoch_can_be_entered_in_the_middle(index):
+    assert_equal(list(train(index).batches(3))[1:], list(train(index).batches(3, start=1)))
+
+
+def test_rect_training_keeps_its_order_and_shapes(index):
+    loader = train(index, rect=True, batch_size=4)
+    first, second = list(loader.batches(0)), list(loader.batches(1))
+    assert [a.images.shape for a in first] == [(4, 3, 64, 64)] * 3
+    for a, b in zip(first, second):
+        np.testing.assert_array_equal(a.indices, b.indices)
+    shapes = [batch.images.shape[2:] for batch in train(index, rect=True, batch_size=4, stride=16).batches(0)]
+    assert shapes == [(48, 64), (64, 64), (64, 48)]
+
+
+def test_validation_takes_each_picture_once(index):
+    for rect in (True, False):
+        loader = val_loader(index, imgsz=64, batch_size=4, workers=2, rect=rect)
+        batches = list(loader.batches())
+        assert len(loader) == len(batches) == 3 and [len(batch) for batch in batches] == [4, 4, 3]
+        assert sorted(np.concatenate([batch.indices for batch in batches])) == list(range(11))
+        for batch in batches:
+            assert all(box.size == batch.images.shape[2:] for box in batch.letterboxes)
+            assert all(side % 32 == 0 for side in batch.images.shape[2:])
+    assert [batch.images.shape[2:] for batch in batches] == [(64, 64)] * 3
+
+
+def test_without_augmentation_training_samples_are_plain(index):
+    (batch,) = train(index, augment=False, batch_size=11).batches(0)
+    for rows, i in zip(batch.labels, batch.indices):
+        assert rows[:, 0].tolist() == index.labels[i][:, 0].tolist()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_unreadable_picture_ends_the_epoch_with_its_path(tmp_path, workers):
+    index = make_index(tmp_path, ["0 .5 .5 .5 .5"] * 6)
+    index.paths[4].write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"4\.png"):
+        list(train(index, workers=workers).batches(0))
+    with pytest.raises(DataError, match=r"4\.png"):
+        list(val_loader(index, imgsz=64, batch_size=2, workers=workers).batches())
+    gc.collect()
+    assert not loader_threads()
+
+
+def test_stopping_early_ends_the_threads(index):
+    batches = train(index, workers=3, batch_size=1).batches(0)
+    next(batches)
+    assert loader_threads()
+    batches.close()
+    assert not loader_threads()
+    for _ in itertools.islice(train(index, workers=3, batch_size=1).batches(0), 2):
+        pass
+    gc.collect()
+    assert not loader_threads()
+
+
+def test_only_a_few_batches_are_made_ahead(index, monkeypatch):
+    made = []
+    loader = train(index, workers=1, batch_size=1)
+    sample = loader._sample
+    monkeypatch.setattr(loader, "_sample", lambda job, k, images: (made.append(k), sample(job, k, images))[1])
+    batches = loader.batches(0)
+    next(batches)
+    batches.close()
+    assert len(made) <= 4
+
+
+def test_memory_stays_flat(index):
+    loader = train(index, workers=2)
+
+    def run(epochs):
+        for epoch in range(epochs):
+            for _ in loader.batches(epoch):
+                pass
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = run(2)
+        after = run(12)
+    finally:
+        tracemalloc.stop()
+    assert after - before < 100_000
+
+
+def test_impossible_settings_are_refused(index):
+    with pytest.raises(ValueError, match="batch_size 0"):
+        train(index, batch_size=0)
+    with pytest.raises(ValueError, match="workers -1"):
+        train(index, workers=-1)

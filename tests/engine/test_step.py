@@ -1,0 +1,164 @@
+"""A training step: places for labels grow, and what it hands out is what a checkpoint needs."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from graphs.base import synchronise
+from graphs.update import Rates
+from tests.graphs.tiny import SETTINGS, TinyNetwork, label_rows, pictures
+from yolo.data.batch import Batch
+from yolo.engine.step import TrainStep
+
+SHAPE = (2, 3, 32, 40)
+COUNTS = [(3, 1), (11, 2), (0, 0), (8, 9)]
+RATES = [Rates(0.02, 0.01, 0.015, 0.8, 0.5, 1), Rates(0.01, 0.02, 0.01, 0.9, 0.75, 2)]
+
+
+def batch(number):
+    labels = label_rows(number, COUNTS[number])
+    return Batch(pictures(number, SHAPE), labels, np.arange(2), ("",) * 2)
+
+
+def state_of(step):
+    return {
+        "weights": step.weights(),
+        "ema": step.ema(),
+        "training": step.training_state(),
+    }
+
+
+def run(places):
+    """Losses, norms and states of: first batch, update, the other three, update; and then half of a step."""
+    step = TrainStep(TinyNetwork(), SETTINGS, optimizer="SGD", weight_decay=5e-4, label_places=places)
+    losses, norms, states = [], [], [state_of(step)]
+    for numbers, rates in zip([(0,), (1, 2, 3)], RATES):
+        losses += [step.backward(batch(number)) for number in numbers]
+        norms.append(step.update(rates))
+        states.append(state_of(step))
+    losses.append(step.backward(batch(0)))
+    states.append(state_of(step))
+    return {"step": step, "losses": np.stack(losses), "norms": norms, "states": states}
+
+
+@pytest.fixture(scope="module")
+def growing():
+    """Begins with 8 places; the second batch has 11 labels."""
+    logger, messages = logging.getLogger("yolo"), []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        return {**run(8), "messages": messages}
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def roomy():
+    return run(16)
+
+
+def test_places_grow_and_stay_grown(growing, roomy):
+    assert sorted(growing["step"]._graphs) == [(*SHAPE, 8), (*SHAPE, 16)]
+    assert list(roomy["step"]._graphs) == [(*SHAPE, 16)]
+    assert growing["step"]._places == 16
+
+
+def test_growing_changes_no_number(growing, roomy):
+    np.testing.assert_allclose(growing["losses"], roomy["losses"], rtol=1e-5)
+    np.testing.assert_allclose(growing["norms"], roomy["norms"], rtol=1e-5)
+    for ours, theirs in zip(growing["states"], roomy["states"]):
+        for kind in ours:
+            assert ours[kind].keys() == theirs[kind].keys()
+            for name, array in ours[kind].items():
+                np.testing.assert_allclose(array, theirs[kind][name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_losses_are_sane(growing):
+    losses = growing["losses"]
+    assert losses.shape == (5, 4) and losses.dtype == np.float32
+    np.testing.assert_allclose(losses[:, 0], 2 * losses[:, 1:].sum(1), rtol=1e-5)
+    assert losses[2, 1] == losses[2, 3] == 0 < losses[2, 2]
+    assert losses[4, 0] != losses[0, 0]
+
+
+def test_compiling_is_told_and_timed(growing):
+    said = [message.split(" in ")[0] for message in growing["messages"]]
+    graph = "compiled the training graph for 2x3x32x40, {} labels"
+    assert said == [graph.format(8), "compiled the update graph", graph.format(16)]
+    told = sum(float(message.split(" in ")[1].removesuffix(" s")) for message in growing["messages"])
+    assert growing["step"].compile_seconds == pytest.approx(told, abs=0.2)
+
+
+def test_states_have_the_networks_names_and_shapes(growing):
+    expected = {name: tuple(tensor.shape) for name, tensor in TinyNetwork().state_dict().items()}
+    for state in growing["states"]:
+        for kind in ("weights", "ema"):
+            assert {name: array.shape for name, array in state[kind].items()} == expected
+        weights = {f"weights/{name}": shape for name, shape in expected.items()}
+        size = growing["step"].vector.parameter_size
+        others = {"gradient": (size,), "first": (size,), "second": (1,)}
+        assert {name: array.shape for name, array in state["training"].items()} == weights | others
+
+
+def test_the_state_before_training(growing):
+    state, network = growing["states"][0], TinyNetwork()
+    for name, tensor in network.state_dict().items():
+        for array in (state["weights"][name], state["ema"][name], state["training"][f"weights/{name}"]):
+            np.testing.assert_array_equal(array, tensor.numpy())
+    for name in ("gradient", "first", "second"):
+        assert not state["training"][name].any()
+
+
+def test_weights_move_by_the_momentum_that_is_kept(growing):
+    """The first step of SGD with Nesterov momentum m: w - rate · (1 + m) · first."""
+    before, after = growing["states"][:2]
+    vector = growing["step"].vector
+    first = after["training"]["first"]
+    for slot, rate in zip(vector.parameters, _rates(vector, RATES[0])):
+        moved = rate * (1 + RATES[0].momentum) * first[slot.start : slot.stop].reshape(tuple(slot.tensor.shape))
+        expected = before["weights"][slot.name] - moved
+        np.testing.assert_allclose(after["weights"][slot.name], expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(first).max() > 0.01
+
+
+def _rates(vector, rates):
+    kinds = {"bias": rates.bias, "norm.weight": rates.norm}
+    for slot in vector.parameters:
+        yield kinds.get(slot.name, rates.bias if slot.name.endswith("bias") else rates.weight)
+
+
+def test_the_moving_average_follows(growing):
+    averages = {name: array for name, array in growing["states"][0]["weights"].items()}
+    for state, rates in zip(growing["states"][1:], RATES):
+        for name in [slot.name for slot in growing["step"].vector.parameters] + ["norm.running_mean"]:
+            averages[name] = averages[name] * rates.ema_decay + state["weights"][name] * (1 - rates.ema_decay)
+            np.testing.assert_allclose(state["ema"][name], averages[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_the_gradient_is_emptied_by_an_update_and_kept_between_two(growing):
+    gradients = [state["training"]["gradient"] for state in growing["states"]]
+    assert not gradients[1].any() and not gradients[2].any()
+    assert gradients[3].any()
+    np.testing.assert_array_equal(
+        growing["states"][2]["weights"]["heads.0.bias"], growing["states"][3]["weights"]["heads.0.bias"]
+    )
+
+
+def test_states_are_copies(growing):
+    step = growing["step"]
+    synchronise()
+    expected = state_of(step)
+    for arrays in state_of(step).values():
+        for array in arrays.values():
+            array[...] = 7
+    for kind, arrays in state_of(step).items():
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, expected[kind][name], err_msg=name)

@@ -1,0 +1,209 @@
+"""The training loop with parts that only take notes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import yolo
+from tests.train_samples import Workshop
+from yolo.config.hyp import Hyperparameters
+from yolo.data.batch import Batch
+from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.schedule import Schedule
+from yolo.engine.trainer import DivergedError, Trainer
+
+MOMENTS = ("before_train", "before_epoch", "after_step", "after_epoch", "after_train")
+
+
+class Notes(Hook):
+    """Writes down every moment with its arguments, into a list that several may share."""
+
+    def __init__(self, name: str = "a", shared: list | None = None) -> None:
+        self.calls: list[tuple] = [] if shared is None else shared
+        for moment in MOMENTS:
+            setattr(self, moment, lambda trainer, *rest, m=moment: self.calls.append((name, m, *rest)))
+
+    def reports(self) -> list[EpochReport]:
+        return [call[2] for call in self.calls if call[1] == "after_epoch"]
+
+
+class Step:
+    """Gives losses from a list, and notes after how many batches each update came, and its rates."""
+
+    def __init__(self, losses: list[float] | None = None) -> None:
+        self.losses, self.seen, self.updates = losses, 0, []
+
+    def backward(self, batch: Batch) -> np.ndarray:
+        value = self.losses[self.seen] if self.losses else 1.0 + self.seen
+        self.seen += 1
+        return np.array([6 * value, value, 2 * value, 3 * value], np.float32)
+
+    def update(self, rates) -> float:
+        self.updates.append((self.seen, rates))
+        return 1.0
+
+
+def make(epochs, batches, *, fitness=(), hooks=(), validate=True, patience=0, batch_size=16, step=None):
+    """A trainer whose validations have the fitnesses given, and a list of the epochs in which it validated."""
+    batch = Batch(np.zeros((1, 3, 8, 8), np.uint8), (), np.arange(1), tuple(Path(f"{k}.png") for k in range(6)))
+    schedule = Schedule(Hyperparameters(), epochs, batches, batch_size)
+    step, validated, scores = step or Step(), [], iter(fitness)
+
+    def validation():
+        validated.append(trainer.progress.epoch)
+        return SimpleNamespace(metrics=SimpleNamespace(fitness=next(scores, 0.5)))
+
+    loader = SimpleNamespace(batches=lambda epoch: iter([batch] * batches))
+    parts = SimpleNamespace(loader=loader, step=step, validate_ema=validation)
+    trainer = Trainer(parts, schedule, Path("run"), hooks, validate=validate, patience=patience)
+    return trainer, validated
+
+
+def test_hooks_are_called_in_order():
+    shared: list = []
+    trainer, _ = make(2, 2, hooks=[Notes("a", shared), Notes("b", shared)])
+    trainer.train()
+    moments = [
+        "before_train",
+        *(["before_epoch", "after_step", "after_step", "after_epoch"] * 2),
+        "after_train",
+    ]
+    assert [call[:2] for call in shared] == [(name, moment) for moment in moments for name in "ab"]
+    assert [call[2] for call in shared if call[1] == "before_epoch"] == [0, 0, 1, 1]
+    assert [call[2] for call in shared if call[:2] == ("a", "after_step")] == [0, 1, 2, 3]
+
+
+def test_losses_are_means_of_the_epoch():
+    notes = Notes()
+    make(2, 3, hooks=[notes])[0].train()
+    means = [2.0, 5.0]  # of 1, 2, 3 and of 4, 5, 6
+    for mean, report in zip(means, notes.reports()):
+        assert report.losses == pytest.approx((mean, 2 * mean, 3 * mean))
+        assert report.seconds >= 0
+    assert [report.epoch for report in notes.reports()] == [0, 1]
+
+
+@pytest.mark.parametrize("batch_size", [4, 16, 64, 128])
+def test_updates_and_rates_follow_the_schedule(batch_size):
+    notes, step = Notes(), Step()
+    trainer, _ = make(3, 50, hooks=[notes], batch_size=batch_size, step=step)
+    trainer.train()
+    expected, pending = [], 0
+    for number in range(150):
+        pending += 1
+        if pending >= trainer.schedule.accumulate(number):
+            pending = 0
+            expected.append((number + 1, trainer.schedule.rates(number, len(expected) + 1)))
+    assert step.updates == expected
+    assert (trainer.progress.step, trainer.progress.updates, trainer.progress.pending) == (150, len(expected), pending)
+    if batch_size == 4:
+        assert len(expected) < 50  # gradients of many batches add up
+    for report, end in zip(notes.reports(), (50, 100, 150)):
+        rates = [rates for at, rates in expected if at <= end][-1]
+        assert report.rates == (rates.bias, rates.weight, rates.norm)
+
+
+def test_the_best_epoch():
+    notes = Notes()
+    trainer, validated = make(6, 1, fitness=[0.1, 0.4, 0.3, 0.4, 0.2, 0.39], hooks=[notes])
+    trainer.train()
+    assert [report.best for report in notes.reports()] == [True, True, False, True, False, False]
+    assert (trainer.progress.best_epoch, trainer.progress.best_fitness) == (3, 0.4)
+    assert trainer.progress.epoch == 6 and validated == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("patience", "fitness", "epochs"),
+    [
+        (2, [0.5, 0.4, 0.4, 0.9], 3),
+        (2, [0.5, 0.4, 0.5, 0.4, 0.4, 0.9], 5),
+        (1, [0.1, 0.2, 0.3, 0.2, 0.9], 4),
+        (0, [0.5] + [0.1] * 7, 8),
+        (9, [0.5] + [0.1] * 7, 8),
+    ],
+)
+def test_patience(patience, fitness, epochs):
+    notes = Notes()
+    trainer, _ = make(8, 1, fitness=fitness + [0.0] * 8, hooks=[notes], patience=patience)
+    trainer.train()
+    assert trainer.progress.epoch == len(notes.reports()) == epochs
+    assert notes.calls[-1][1] == "after_train"
+
+
+def test_without_validation_only_the_last_epoch_is_measured():
+    notes = Notes()
+    trainer, validated = make(4, 1, hooks=[notes], validate=False, patience=1)
+    trainer.train()
+    assert validated == [3]
+    assert [report.validation is None for report in notes.reports()] == [True, True, True, False]
+    assert [report.best for report in notes.reports()] == [False, False, False, True]
+
+
+def test_it_goes_on_where_its_progress_stands():
+    notes = Notes()
+    trainer, _ = make(5, 2, hooks=[notes])
+    trainer.progress.epoch, trainer.progress.step = 3, 6
+    trainer.train()
+    assert [report.epoch for report in notes.reports()] == [3, 4]
+    assert [call[2] for call in notes.calls if call[1] == "after_step"] == [6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_loss_that_is_no_number_ends_training_and_names_pictures(value):
+    notes, step = Notes(), Step([1.0, 1.0, 1.0, value])
+    trainer, _ = make(2, 2, hooks=[notes], step=step)
+    with pytest.raises(DivergedError) as caught:
+        trainer.train()
+    line = str(caught.value)
+    assert line.startswith(f"the loss is {value} at epoch 2, step 3 (pictures: 0.png, 1.png, 2.png, 3.png, …); lower")
+    assert len(step.updates) == 3 and len(notes.reports()) == 1
+
+
+MEASURE = """
+import json, sys
+from pathlib import Path
+from yolo import runtime
+runtime.start()
+from yolo.config.commands import TrainConfig
+from yolo.engine.hooks import Hook
+from yolo.engine.setup import build_parts
+from yolo.engine.trainer import Trainer
+
+class Memory(Hook):
+    pages = []
+    def after_step(self, trainer, step, batch, losses):
+        self.pages.append(int(Path("/proc/self/statm").read_text().split()[1]))
+
+options = json.loads(sys.argv[1])
+parts, schedule = build_parts(TrainConfig(**options))
+parts.validate_ema = lambda: None
+Trainer(parts, schedule, Path("run"), [Memory()], validate=False, patience=0).train()
+print(json.dumps(Memory.pages))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not tell a process its memory")
+def test_memory_stays_as_it_is(tmp_path):
+    """300 steps with the loader: what is held after step 50 is what is held at the end, within 2 %."""
+    shop = Workshop.make(tmp_path, train=40)
+    names = {"weights": "", "cfg": str(shop.model), "data": str(shop.data), "hyp": str(shop.hyp), "device": "cpu"}
+    numbers = {"imgsz": 64, "batch_size": 4, "epochs": 30, "workers": 2, "nbs": 8}
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, json.dumps({**names, **numbers})],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(yolo.__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr
+    pages = np.array(json.loads(done.stdout.splitlines()[-1]))
+    assert len(pages) == 300
+    assert pages[50:].max() < 1.02 * np.median(pages[40:60]), pages[::25]

@@ -1,0 +1,80 @@
+"""Three training steps of YOLOv5n equal those of the published code: losses, gradients, weights, statistics, EMA."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphs.base import synchronise
+from graphs.update import Rates
+from tests.parity import PARITY, needs_parity
+from yolo.config.hyp import Hyperparameters
+from yolo.data.batch import Batch
+from yolo.engine.schedule import ema_decay
+from yolo.engine.step import TrainStep
+from yolo.loss import LossSettings
+from yolo.models.weights.load import load_weights
+from yolo.models.weights.transfer import network_from_checkpoint
+
+pytestmark = [needs_parity, pytest.mark.parity]
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return np.load(PARITY / "reference" / "train_steps_yolov5n.npz")
+
+
+@pytest.fixture(scope="module")
+def steps(reference):
+    """Three steps run as the reference's note says: what each left behind."""
+    network = network_from_checkpoint(load_weights(PARITY / "weights" / "yolov5n.pt"))
+    hyp = Hyperparameters().scaled(levels=3, classes=80, imgsz=320)
+    assert (hyp.box, hyp.obj, hyp.cls) == pytest.approx([float(reference[f"hyp_{k}"]) for k in ("box", "obj", "cls")])
+    step = TrainStep(network, LossSettings.of(hyp, 3), optimizer="SGD", weight_decay=5e-4)
+    batch = _batch(reference)
+    results = []
+    for number in range(3):
+        parts = step.backward(batch)
+        synchronise()
+        gradient = step.vector.split(step.state.gradient.numpy().copy())
+        norm = step.update(Rates(0.01, 0.01, 0.01, 0.937, ema_decay(number + 1), number + 1))
+        results.append((parts, gradient, norm, step.weights(), step.ema()))
+    return results
+
+
+def _batch(reference) -> Batch:
+    targets = reference["targets"]
+    labels = tuple(targets[targets[:, 0] == picture][:, 1:] for picture in range(4))
+    return Batch(reference["images"], labels, np.arange(4), ("",) * 4)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_losses(steps, reference, number):
+    parts = steps[number][0]
+    np.testing.assert_allclose(parts[0], reference[f"loss_step{number}"], rtol=1e-5)
+    np.testing.assert_allclose(parts[1:], reference[f"items_step{number}"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_gradients(steps, reference, number):
+    _, gradient, norm, _, _ = steps[number]
+    for key in _keys(reference, f"grad_step{number}/"):
+        assert _relative(gradient[key.split("/")[1]], reference[key]) <= 1e-4, key
+    np.testing.assert_allclose(norm, reference[f"gradnorm_step{number}"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize(("kind", "place"), [("param", 3), ("ema", 4)])
+def test_weights_statistics_and_ema(steps, reference, number, kind, place):
+    for key in _keys(reference, f"{kind}_after_step{number}/"):
+        assert _relative(steps[number][place][key.split("/")[1]], reference[key]) <= 1e-5, key
+
+
+def _keys(reference, prefix: str) -> list[str]:
+    keys = [key for key in reference.files if key.startswith(prefix)]
+    assert keys
+    return keys
+
+
+def _relative(ours, theirs) -> float:
+    return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))

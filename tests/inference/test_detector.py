@@ -1,0 +1,170 @@
+"""The detector: pictures in, Results out, equal to the published detections."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import yolo
+from tests.inference.samples import NAMES, SIZE, make_picture, noise
+from tests.parity import PARITY, needs_parity
+from yolo.errors import ConfigError, DataError, RuntimeSetupError, WeightsError
+from yolo.inference.detector import Detector
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.array_equal(a, b)
+
+
+def test_importing_the_package_brings_up_nothing() -> None:
+    code = "import sys, yolo; assert not {'oneflow', 'cv2', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(yolo.__file__).parents[1])
+    assert yolo.Detector is Detector
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = yolo.Nothing
+
+
+def test_one_picture_gives_one_result(detector: Detector, tmp_path: Path) -> None:
+    path = make_picture(tmp_path / "a.png")
+    found = detector(path)
+    assert 0 < len(found) <= 20 and found.names == NAMES and found.path == path and found.frame is None
+    assert found.rows.dtype == np.float32 and (found.confidences > 0.001).all()
+    assert (np.diff(found.confidences) <= 0).all() and set(found.classes) <= {0, 1}
+    assert (found.boxes >= 0).all() and (found.boxes <= [64, 48, 64, 48]).all()
+    assert found.input_size == (48, 64) and set(found.speed_ms) == {"preprocess", "inference", "nms"}
+    assert all(milliseconds >= 0 for milliseconds in found.speed_ms.values())
+    assert same(found.rows, detector(str(path)).rows)
+    assert same(found.rows, detector(noise()).rows) and detector(noise()).path is None
+
+
+def test_a_list_gives_a_list_in_its_order(detector: Detector) -> None:
+    shapes = [SIZE, (64, 64), (96, 128), (64, 64), SIZE]
+    pictures = [noise(shape, seed) for seed, shape in enumerate(shapes)]
+    together = detector(pictures)
+    assert [found.picture.shape[:2] for found in together] == shapes
+    for picture, found in zip(pictures, together):
+        assert same(found.rows, detector(picture).rows)
+    assert detector([]) == [] and len(detector((pictures[0],))) == 1
+
+
+def test_long_lists_are_taken_in_parts(detector: Detector) -> None:
+    results = detector([noise(seed=seed % 3) for seed in range(35)])
+    assert len(results) == 35
+    for index, found in enumerate(results):
+        assert same(found.rows, results[index % 3].rows)
+
+
+def test_any_array_layout_is_the_same_picture(detector: Detector) -> None:
+    bgr = np.ascontiguousarray(noise()[..., ::-1])
+    assert same(detector(bgr[..., ::-1]).rows, detector(noise()).rows)
+
+
+@pytest.mark.parametrize("size", [(1, 64), (64, 1), (1, 1), (3, 500)])
+def test_thin_pictures_are_looked_at(detector: Detector, size: tuple[int, int]) -> None:
+    found = detector(noise(size))
+    assert (found.boxes <= [size[1], size[0]] * 2).all() and (found.boxes >= 0).all()
+    assert found.annotated().shape == (*size, 3)
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (np.zeros((8, 8, 3)), r"float64 \[8, 8, 3\]"),
+        (np.zeros((8, 8), np.uint8), r"\[8, 8\]"),
+        (np.zeros((8, 8, 4), np.uint8), r"\[8, 8, 4\]"),
+        (np.zeros((0, 8, 3), np.uint8), r"\[0, 8, 3\]"),
+        (np.zeros((2, 8, 8, 3), np.uint8), r"\[2, 8, 8, 3\]"),
+        (None, "NoneType is no picture"),
+        ("absent.jpg", "absent.jpg: the picture cannot be read"),
+        (Path(__file__), "the picture cannot be decoded"),
+        (Path(__file__).parent, "the picture cannot be read"),
+    ],
+)
+def test_what_is_no_picture_is_refused(detector: Detector, picture: object, message: str) -> None:
+    for given in (picture, [noise(), picture]):
+        with pytest.raises(DataError, match=message) as caught:
+            detector(given)
+        assert "\n" not in str(caught.value)
+
+
+def test_settings_reach_nms(detector: Detector, weights: Path) -> None:
+    everything = detector(noise())
+    few = Detector(weights, device="cpu", imgsz=(64, 64), conf=0.001, max_det=3, names=("x", "y"))(noise())
+    assert few.names == ("x", "y") and same(few.rows, everything.rows[:3])
+    only = Detector(weights, device="cpu", imgsz=[64], conf=0.001, classes=[1], max_det=20)(noise())
+    assert set(only.classes) <= {1}
+    none = Detector(weights, device="cpu", imgsz=64, conf=1.0)(noise())
+    assert len(none) == 0 and none.boxes.shape == (0, 4)
+
+
+def test_sizes_are_rounded_up_to_the_stride(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert Detector(weights, device="cpu", imgsz=(60, 90)).imgsz == (64, 96)
+    assert [record.message.split(":")[0] for record in caplog.records] == [
+        "--imgsz 60 is not a usable multiple of the stride 8",
+        "--imgsz 90 is not a usable multiple of the stride 8",
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"imgsz": 0},
+        {"imgsz": (1, 2, 3)},
+        {"imgsz": ()},
+        {"conf": -0.1},
+        {"conf": float("nan")},
+        {"iou": 1.5},
+        {"max_det": 0},
+        {"classes": [2]},
+        {"classes": [-1]},
+        {"names": ["one"]},
+    ],
+)
+def test_wrong_options_are_refused(weights: Path, options: dict) -> None:
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        Detector(weights, device="cpu", **options)
+
+
+def test_wrong_weights_and_devices_are_refused(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(WeightsError, match="absent"):
+        Detector(tmp_path / "absent.pt", device="cpu")
+    with pytest.raises(RuntimeSetupError, match="--device 97"):
+        Detector(weights, device="97")
+
+
+def test_threads_may_share_a_detector(detector: Detector) -> None:
+    expected = [detector(noise(seed=seed)).rows for seed in range(4)]
+    found = {}
+    threads = [
+        threading.Thread(target=lambda seed=seed: found.update({seed: detector(noise(seed=seed % 4)).rows}))
+        for seed in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(same(found[seed], expected[seed % 4]) for seed in range(8))
+
+
+@needs_parity
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["yolov5n", "yolov5s"])
+def test_detections_equal_the_published_ones(name: str) -> None:
+    detector = Detector(PARITY / "weights" / f"{name}.pt", device="cpu")
+    for picture in ("bus", "zidane"):
+        found = detector(PARITY / "data" / f"{picture}.jpg")
+        expected = np.loadtxt(PARITY / "reference" / f"detect_{name}" / f"{picture}.txt", ndmin=2)
+        lines = found.label_lines(confidence=True).splitlines()
+        ours = np.array([[float(value) for value in line.split()] for line in lines])
+        assert ours[:, 0].tolist() == expected[:, 0].tolist()
+        height, width = found.picture.shape[:2]
+        pixels = np.array([width, height] * 2) * 640 / max(height, width)
+        # YOLOv5 rounds its boxes to whole pixels of the picture before it writes them.
+        assert np.abs((ours[:, 1:5] - expected[:, 1:5]) * pixels).max() < 0.51
+        assert np.abs(ours[:, 5] - expected[:, 5]).max() < 1e-5

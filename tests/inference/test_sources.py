@@ -1,0 +1,126 @@
+"""Sources: which files a path means, in which order, and what is refused in one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.inference.samples import make_picture, make_video, noise
+from yolo.errors import DataError
+from yolo.inference.sources import find_files, open_sources, read_picture
+
+
+def names(source: object) -> list[str]:
+    return [path.name for path in find_files(str(source))]
+
+
+def test_a_folder_gives_pictures_then_videos_and_not_its_subfolders(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "._a.png", "notes.txt", "z.bmp", "sub/c.jpg", "A.MP4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    assert names(tmp_path) == ["a.png", "b.JPG", "z.bmp", "A.MP4"]
+    assert names(tmp_path / "*.[pb]*") == ["a.png", "z.bmp"]
+    assert names(tmp_path / "**" / "*.jpg") == ["c.jpg"]
+    assert names(tmp_path / "**" / "**" / "*") == ["a.png", "b.JPG", "c.jpg", "z.bmp", "A.MP4"]
+
+
+def test_a_name_with_brackets_is_itself(tmp_path: Path) -> None:
+    (tmp_path / "a[1].jpg").touch()
+    assert names(tmp_path / "a[1].jpg") == ["a[1].jpg"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("absent.jpg", "does not exist"),
+        ("empty", "no picture and no video in the folder"),
+        ("empty/*.jpg", "no picture and no video matches"),
+        ("notes.txt", "neither a picture nor a video"),
+        ("pipe.jpg", "no ordinary file"),
+        ("x" * 5000 + ".jpg", "does not exist"),
+        ("a\0b*.jpg", "does not exist"),
+    ],
+)
+def test_unusable_sources_are_refused(tmp_path: Path, source: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").touch()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(DataError, match=message):
+        open_sources(f"{tmp_path}/{source}")
+
+
+@pytest.mark.parametrize("source", ["0", "rtsp://camera/1", "https://example.com/a.jpg"])
+def test_streams_are_refused_by_name(source: str) -> None:
+    with pytest.raises(DataError, match="streams are not supported"):
+        open_sources(source)
+
+
+def test_frames_say_where_they_are_from(tmp_path: Path) -> None:
+    make_picture(tmp_path / "a.png")
+    make_video(tmp_path / "b.mp4", frames=4, fps=10)
+    sources = open_sources(tmp_path, 2)
+    frames = list(sources)
+    assert len(sources.files) == 2
+    assert [(f.path.name, f.position, f.number, f.count, f.fps) for f in frames] == [
+        ("a.png", 1, None, None, 0.0),
+        ("b.mp4", 2, 1, 4, 5.0),
+        ("b.mp4", 2, 3, 4, 5.0),
+    ]
+    np.testing.assert_array_equal(frames[0].picture, noise())
+
+
+def test_an_unreadable_file_is_passed_over_while_there_are_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.jpg", "c.png", "d.mp4"):
+        (tmp_path / name).write_bytes(b"nonsense")
+    make_picture(tmp_path / "b.jpg")
+    with caplog.at_level(logging.WARNING, "yolo"):
+        assert [frame.path.name for frame in open_sources(tmp_path)] == ["b.jpg"]
+    assert [record.message.split(": ")[0] for record in caplog.records] == ["left out"] * 3
+    assert capfd.readouterr().err == ""
+    (tmp_path / "b.jpg").unlink()
+    with pytest.raises(DataError, match="none of 3 files can be read"):
+        open_sources(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_picture_that_was_cut_off_is_refused_quietly(
+    tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = make_picture(tmp_path / f"a{suffix}", (200, 300))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(DataError, match="corrupt picture"):
+        open_sources(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_bytes_behind_a_jpeg_do_no_harm(tmp_path: Path) -> None:
+    path = make_picture(tmp_path / "a.jpg")
+    expected = read_picture(path)
+    path.write_bytes(path.read_bytes() + b"trailer of a camera")
+    np.testing.assert_array_equal(read_picture(path), expected)
+
+
+def test_pictures_of_every_kind_become_upright_rgb(tmp_path: Path) -> None:
+    picture = noise()
+    cv2.imwrite(str(tmp_path / "grey.png"), picture[..., 0])
+    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([picture[..., ::-1], picture[..., 0]]))
+    cv2.imwrite(str(tmp_path / "deep.png"), picture[..., ::-1].astype(np.uint16) * 257)
+    make_picture(tmp_path / "猫 café.webp", (1, 300))
+    turned = Image.Exif()
+    turned[274] = 6
+    Image.fromarray(picture).save(tmp_path / "turned.jpg", exif=turned)
+    read = {frame.path.name: frame.picture for frame in open_sources(tmp_path)}
+    np.testing.assert_array_equal(read["grey.png"], np.repeat(picture[..., :1], 3, axis=2))
+    np.testing.assert_array_equal(read["alpha.png"], picture)
+    np.testing.assert_array_equal(read["deep.png"], picture)
+    assert read["turned.jpg"].shape == (64, 48, 3)
+    assert read["猫 café.webp"].shape == (1, 300, 3)

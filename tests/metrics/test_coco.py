@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.metrics import coco128
+from tests.parity import PARITY, needs_parity
+from yolo.errors import DataError
+from yolo.metrics.coco import category_id, coco_rows, evaluate_coco, image_id, labels_to_coco
+
+BOX = (10, 10, 50, 30)
+
+
+def index(names=("cell", "platelet"), stems=("a", "b")):
+    return SimpleNamespace(
+        paths=[Path(f"images/{stem}.jpg") for stem in stems],
+        labels=[np.array([[1, 0.3, 0.2, 0.4, 0.2]], np.float32), np.zeros((0, 5), np.float32)],
+        shapes=np.array([[100, 100], [50, 80]]),
+        names=names,
+    )
+
+
+@pytest.mark.parametrize(
+    "file, expected", [("x/000000000139.jpg", 139), ("frame_1.png", "frame_1"), ("²", "²"), ("a/0.png", 0)]
+)
+def test_image_ids(file, expected):
+    assert image_id(file) == expected
+
+
+def test_cocos_category_numbers():
+    assert [category_id(c, coco_ids=True) for c in (0, 10, 11, 12, 79)] == [1, 11, 13, 14, 90]
+    assert category_id(79) == 79
+
+
+def test_rows_are_rounded_and_measured_from_the_top_left():
+    rows = coco_rows([(1.23456, 2, 11.23456, 22.5, 0.1234567, 12)], "000012.jpg", coco_ids=True)
+    assert rows == [{"image_id": 12, "category_id": 14, "bbox": [1.235, 2.0, 10.0, 20.5], "score": 0.12346}]
+    assert json.loads(json.dumps(rows)) == rows
+    assert coco_rows([], "a.jpg") == []
+
+
+def test_labels_in_cocos_form():
+    truth = labels_to_coco(index())
+    assert [image["id"] for image in truth["images"]] == ["a", "b"]
+    assert truth["images"][1] == {"id": "b", "file_name": "b.jpg", "height": 50, "width": 80}
+    (annotation,) = truth["annotations"]
+    assert annotation["bbox"] == pytest.approx([10, 10, 40, 20])
+    assert annotation["area"] == pytest.approx(800) and annotation["id"] == 1
+    assert truth["categories"] == [{"id": 0, "name": "cell"}, {"id": 1, "name": "platelet"}]
+
+
+def test_two_pictures_of_one_id_are_refused():
+    with pytest.raises(DataError, match="COCO id 1"):
+        labels_to_coco(index(stems=("1", "01")))
+
+
+def test_a_perfect_detector_and_a_blind_one(tmp_path):
+    truth, rows = labels_to_coco(index()), coco_rows([(*BOX, 0.9, 1)], "a.jpg")
+    metrics = evaluate_coco(truth, rows)
+    assert (metrics.map50_95, metrics.map_small, metrics.recall_1) == pytest.approx((1, 1, 1))
+    assert metrics.map_large == -1
+    assert metrics.ap_by_class == pytest.approx({"platelet": 1.0})
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    assert evaluate_coco(tmp_path / "truth.json", tmp_path / "rows.json") == metrics
+    assert evaluate_coco(truth, []).map50_95 == 0
+    assert evaluate_coco(truth, rows, ["b"]).map50_95 == -1
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"images": []}', '{"images": [1]}'])
+def test_a_file_of_another_form_is_refused(tmp_path, text):
+    (tmp_path / "truth.json").write_text(text)
+    with pytest.raises(DataError, match="JSON"):
+        evaluate_coco(tmp_path / "truth.json", [])
+
+
+def test_a_missing_file_and_an_unknown_picture_are_refused(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        evaluate_coco(tmp_path / "none.json", [])
+    with pytest.raises(DataError, match="such as c"):
+        evaluate_coco(labels_to_coco(index()), [], ["a", "c"])
+
+
+@needs_parity
+@pytest.mark.parity
+def test_figures_are_those_of_cocos_own_evaluation():
+    """On COCO128 with the published annotations, masks and crowds and all."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    file = PARITY / "data/coco128_json/instances_train2017.json"
+    pictures = list(coco128.pictures("yolov5s"))
+    rows = [row for p in pictures for row in coco_rows(p.detections, p.path, coco_ids=True)]
+    metrics = evaluate_coco(file, rows, [image_id(p.path) for p in pictures])
+    truth = COCO(str(file))
+    oracle = COCOeval_faster(truth, truth.loadRes(rows), iouType="bbox")
+    oracle.run()
+    assert list(vars(metrics).values())[:12] == pytest.approx(list(oracle.all_stats[:12]), abs=1e-12)
+    # COCO leaves crowds out and has its own interpolation: near the 0.646 and 0.434 of the YOLO rule.
+    assert (metrics.map50, metrics.map50_95) == pytest.approx((0.650, 0.437), abs=0.001)
+    measured = list(metrics.ap_by_class.values())
+    assert np.mean(measured) == pytest.approx(metrics.map50_95)

@@ -1,0 +1,232 @@
+"""PyTorch files: published ones are read, hostile ones run nothing and read nothing outside themselves."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.models.pt_files import checkpoint_pickle, write_legacy, write_zip
+from tests.models.small import small_mapping
+from tests.parity import PARITY, needs_parity
+from yolo.errors import WeightsError
+from yolo.models.config import parse_model_config
+from yolo.models.network import build_network
+from yolo.models.weights.load import load_weights
+from yolo.models.weights.pt import plain, read_pt
+from yolo.models.weights.transfer import network_from_checkpoint, state_to_numpy
+
+
+def small_state() -> dict[str, np.ndarray]:
+    return state_to_numpy(build_network(parse_model_config(small_mapping(), name="small.yaml")))
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(WeightsError) as caught:
+        load_weights(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@needs_parity
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["yolov5n", "yolov5s"])
+def test_published_files(name: str) -> None:
+    checkpoint = load_weights(PARITY / "weights" / f"{name}.pt")
+    network = build_network(name, init=False)
+    own = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    assert {key: values.shape for key, values in checkpoint.model.items()} == own and len(own) == 349
+    assert {values.dtype.name for values in checkpoint.model.values()} == {"float32", "int64"}
+    assert (len(checkpoint.names), checkpoint.names[0], checkpoint.strides) == (80, "person", (8, 16, 32))
+    assert checkpoint.config["nc"] == 80 and checkpoint.meta["epoch"] == -1
+    loaded = network_from_checkpoint(checkpoint)
+    assert np.allclose(loaded.anchors, network.anchors, rtol=1e-3)
+
+
+@pytest.mark.parametrize("write", [write_zip, write_legacy])
+def test_both_forms_of_torch_save(tmp_path: Path, write: Callable[..., Path]) -> None:
+    state = small_state()
+    state["model.0.conv.weight"] = state["model.0.conv.weight"].astype(np.float16)
+    names = {0: "cat", 1: "dog"}
+    data, arrays = checkpoint_pickle(state, small_mapping(), names, optimizer=None, best_fitness=0.5, opt={"lr": 1})
+    checkpoint = load_weights(write(tmp_path / "x.pt", data, arrays))
+    assert checkpoint.names == ("cat", "dog") and checkpoint.strides == (4, 8)
+    assert checkpoint.meta == {"epoch": -1, "best_fitness": 0.5}
+    assert all(np.array_equal(checkpoint.model[key], state[key]) for key in state)
+    network_from_checkpoint(checkpoint)
+
+
+class Call:
+    """Pickles as a call of ``function``."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.function, self.arguments
+
+
+def opcodes(marker: Path) -> dict[str, bytes]:
+    """Pickles that would make ``marker`` if anything ran; each by another operation."""
+    command = f"touch {marker}"
+    text = pickle.BINUNICODE + len(command).to_bytes(4, "little") + command.encode()
+    system = b"cposix\nsystem\n"
+    named = b"".join(b"\x8c" + bytes([len(part)]) + part for part in (b"posix", b"system"))
+    return {
+        "REDUCE posix.system": b"\x80\x02" + system + text + b"\x85R.",
+        "STACK_GLOBAL posix.system": b"\x80\x04" + named + b"\x93" + text + b"\x85R.",
+        "INST posix.system": b"\x80\x02(" + text + b"iposix\nsystem\n.",
+        "OBJ posix.system": b"\x80\x02(" + system + text + b"o.",
+        "NEWOBJ posix.system": b"\x80\x02" + system + text + b"\x85\x81.",
+        "NEWOBJ_EX subprocess.Popen": b"\x80\x04csubprocess\nPopen\n" + text + b"\x85}\x92.",
+        "EXT1 (1)": b"\x80\x02\x82\x01" + text + b"\x85R.",
+        "EXT4 (1)": b"\x80\x02\x84\x01\0\0\0" + text + b"\x85R.",
+        "BUILD of a list": b"\x80\x02]" + text + b"b.",
+        "REDUCE of a string": b"\x80\x02" + text + text + b"\x85R.",
+        "persistent id posix.system": b"\x80\x02" + system + text + b"\x85RQ.",
+        "protocol 0": b"cposix\nsystem\n(S'" + command.encode() + b"'\ntR.",
+        "dotted name": b"\x80\x02cmodels.yolo\nos.system\n" + text + b"\x85R.",
+        "models name through builtins": b"\x80\x02cbuiltins\ngetattr\n" + text + b"\x85R.",
+        "long text number": b"\x80\x02L" + b"9" * 100_000 + b"L\n.",
+    }
+
+
+def test_no_operation_runs_anything(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    for name, data in opcodes(marker).items():
+        message = refused(write_zip(tmp_path / "x.pt", data))
+        for forbidden in ("posix.system", "subprocess.Popen"):
+            if forbidden in name and not name.startswith("OBJ"):
+                assert forbidden in message, name
+        assert not marker.exists(), name
+
+
+@pytest.mark.parametrize(
+    "function",
+    [os.system, eval, exec, getattr, __import__, open, pickle.loads, np.load, np.fromfile, np.save, os.remove, print],
+)
+def test_forbidden_names_are_named(tmp_path: Path, function: Callable[..., Any]) -> None:
+    marker = tmp_path / "ran"
+    data = pickle.dumps({"model": Call(function, f"open({str(marker)!r}, 'w')")}, protocol=2)
+    assert function.__name__.lstrip("_") in refused(write_zip(tmp_path / "x.pt", data))
+    assert not marker.exists()
+
+
+def test_hostile_values_inside_a_good_checkpoint(tmp_path: Path) -> None:
+    state, marker = small_state(), tmp_path / "ran"
+    call = Call(os.system, f"touch {marker}")
+    for place in ({"opt": [call]}, {"ema": {"x": call}}, {"epoch": call}):
+        data, arrays = checkpoint_pickle(state, small_mapping(), **place)
+        assert "system" in refused(write_zip(tmp_path / "x.pt", data, arrays))
+    data, arrays = checkpoint_pickle(state, {**small_mapping(), "head": [[-1, 1, "os.system", ["true"]]]})
+    assert "last row" in refused(write_zip(tmp_path / "x.pt", data, arrays))
+    assert not marker.exists()
+
+
+def one_tensor(*claim: Any) -> tuple[bytes, list[np.ndarray]]:
+    """A checkpoint with one more tensor, over four floats; ``claim``: length of the storage, offset, size, stride."""
+    state = {"w": np.arange(4, dtype=np.float32), **small_state()}
+    return checkpoint_pickle(state, small_mapping(), claims={"w": claim})
+
+
+@pytest.mark.parametrize(
+    ("length", "offset", "size", "stride"),
+    [
+        (4, 1, (4,), (1,)),
+        (4, 0, (5,), (1,)),
+        (4, 0, (2, 2), (3, 1)),
+        (4, -1, (4,), (1,)),
+        (4, 0, (4,), (-1,)),
+        (4, 0, (-4,), (1,)),
+        (4, 0, (1 << 40,), (0,)),
+        (4, 0, (4,), (1 << 50,)),
+        (1 << 40, 0, (1 << 40,), (1,)),
+        (400, 0, (400,), (1,)),
+    ],
+)
+def test_tensors_cannot_reach_outside(
+    tmp_path: Path, length: int, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
+) -> None:
+    good = write_zip(tmp_path / "good.pt", *one_tensor(4, 0, (2, 2), (1, 2)))
+    assert read_pt(good).model["w"].tolist() == [[0, 2], [1, 3]]
+    message = refused(write_zip(tmp_path / "x.pt", *one_tensor(length, offset, size, stride)))
+    assert "_rebuild_tensor_v2" in message or "storage '0'" in message
+
+
+def test_zip_tricks(tmp_path: Path) -> None:
+    data, arrays = checkpoint_pickle(small_state(), small_mapping())
+    bomb = write_zip(tmp_path / "bomb.pt", data + b"\0" * 10_000_000, arrays, compression=zipfile.ZIP_DEFLATED)
+    assert "compressed" in refused(bomb)
+    with zipfile.ZipFile(tmp_path / "none.pt", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    assert "data.pkl" in refused(tmp_path / "none.pt")
+    assert "no YOLOv5 model" in refused(write_zip(tmp_path / "x.pt", pickle.dumps({"model": {"a": 1}}, protocol=2)))
+    assert "no YOLOv5 model" in refused(write_zip(tmp_path / "x.pt", pickle.dumps([1, 2], protocol=2)))
+
+
+def test_endless_structures(tmp_path: Path) -> None:
+    laughs = b"\x80\x02]q\x00" + b"".join(b"]q%c(h%ch%ce" % (i + 1, i, i) for i in range(60)) + b"."
+    nested = b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b"."
+    deep_key = b"\x80\x02}" + b")" + b"\x85" * 200_000 + b"K\x01s."
+    copies = b"\x80\x02](" + b"K\x01" * 100_000 + b"eq\x00" + b"c__builtin__\nset\nh\x00\x85R0" * 2000 + b"."
+    deep_type = b"\x80\x02cnumpy\ndtype\n)" + b"\x85" * 200_000 + b"R."
+    instances = b"\x80\x02" + b"cmodels.yolo\nX\n" * 100_000 + b")\x81" + b"\x85\x81" * 99_999 + b"."
+    for data in (laughs, nested, deep_key, copies, deep_type, instances):
+        refused(write_zip(tmp_path / "x.pt", data))
+
+
+def test_endless_configuration() -> None:
+    shared: Any = [1]
+    for _ in range(30):
+        shared = [shared, shared]
+    endless: list[Any] = []
+    endless.append(endless)
+    for value in (shared, endless, {"a": object()}):
+        with pytest.raises(ValueError):
+            plain(value)
+    assert plain({"a": (1, None, "x", 2.5)}) == {"a": [1, None, "x", 2.5]}
+
+
+def test_configuration_larger_than_its_weights(tmp_path: Path) -> None:
+    config = small_mapping()
+    config["backbone"][0] = [-1, 1, "Conv", [32_000, 3, 2]]
+    config["backbone"][1] = [-1, 1, "Conv", [32_000, 255, 2]]
+    data, arrays = checkpoint_pickle(small_state(), config)
+    with pytest.raises(WeightsError, match="fewer weights than its configuration"):
+        load_weights(write_zip(tmp_path / "x.pt", data, arrays))
+
+
+def damage(data: bytes, rng: np.random.Generator) -> bytes:
+    """One to three bytes changed; every fifth time the end cut off."""
+    damaged = bytearray(data)
+    for _ in range(int(rng.integers(1, 4))):
+        damaged[int(rng.integers(0, len(damaged)))] = int(rng.integers(0, 256))
+    return bytes(damaged[: int(rng.integers(1, len(damaged)))] if rng.random() < 0.2 else damaged)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["file", "pickle"])
+@pytest.mark.parametrize("write", [write_zip, write_legacy])
+def test_random_damage_gives_an_error_or_weights(tmp_path: Path, write: Callable[..., Path], inside: bool) -> None:
+    data, arrays = checkpoint_pickle(small_state(), small_mapping(), ["cat", "dog"])
+    whole = write(tmp_path / "x.pt", data, arrays).read_bytes()
+    rng = np.random.default_rng(1)
+    path, good = tmp_path / "damaged.pt", 0
+    for _ in range(200):
+        if inside:  # under checksums that fit, so that the pickle machine itself meets the damage
+            write(path, damage(data, rng), arrays)
+        else:
+            path.write_bytes(damage(whole, rng))
+        try:
+            checkpoint = load_weights(path)
+        except WeightsError as error:
+            assert "\n" not in str(error)
+        else:
+            good += 1
+            assert all(isinstance(values, np.ndarray) for values in checkpoint.model.values())
+    assert good < 200

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from yolo.plots.batch import plot_batch
+from yolo.plots.colours import class_colour
+
+NO_LABELS = np.zeros((0, 5), np.float32)
+
+
+def images(count, height=256, width=384):
+    return np.full((count, 3, height, width), 90, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "count, size, expected",
+    [
+        (1, (256, 384), (256, 384)),
+        (2, (256, 384), (256, 768)),
+        (5, (256, 384), (512, 1152)),
+        (16, (256, 384), (1024, 1536)),
+        (20, (256, 384), (1024, 1536)),
+        (4, (1280, 960), (1920, 1440)),
+        (4, (64, 96), (480, 720)),  # small ones are enlarged to 240
+        (16, (64, 256), (480, 1920)),  # but not beyond the largest side
+        (0, (256, 384), (256, 384)),
+    ],
+)
+def test_size_of_the_mosaic(count, size, expected):
+    mosaic = plot_batch(images(count, *size), [NO_LABELS] * count)
+    assert mosaic.shape == (*expected, 3) and mosaic.dtype == np.uint8
+
+
+def test_labels_and_detections_of_one_box_are_drawn_at_one_place():
+    label = [[0, 0.5, 0.5, 0.5, 0.5]]
+    detection = [[96, 64, 288, 192, 0.9, 0]]
+    drawn = [plot_batch(images(1), [rows], names=["a"]) for rows in (label, detection)]
+    for mosaic in drawn:
+        assert tuple(mosaic[160, 96]) == tuple(mosaic[160, 288]) == class_colour(0)
+        assert tuple(mosaic[128, 192]) == (90, 90, 90)
+
+
+def test_boxes_shrink_with_their_pictures():
+    mosaic = plot_batch(images(1, 640, 640), [[[160, 160, 480, 480, 0.9, 1]]], max_side=320)
+    assert mosaic.shape == (320, 320, 3)
+    assert tuple(mosaic[160, 80]) == tuple(mosaic[160, 240]) == class_colour(1)
+
+
+def test_boxes_grow_with_their_pictures():
+    mosaic = plot_batch(images(1, 60, 60), [[[15, 15, 45, 45, 0.9, 1]]])
+    assert mosaic.shape == (240, 240, 3)
+    assert tuple(mosaic[120, 60]) == tuple(mosaic[120, 180]) == class_colour(1)
+
+
+def test_weak_detections_are_left_out():
+    rows = [[96, 64, 288, 192, 0.25, 0]]
+    bare = plot_batch(images(1), [NO_LABELS])
+    assert np.array_equal(plot_batch(images(1), [rows]), bare)
+    assert not np.array_equal(plot_batch(images(1), [rows], conf=0.1), bare)
+
+
+def test_pictures_keep_their_places_and_colours():
+    batch = images(4)
+    batch[1, 0] = 250
+    mosaic = plot_batch(batch, [NO_LABELS] * 4)
+    assert tuple(mosaic[128, 384 + 192]) == (250, 90, 90)
+    assert tuple(mosaic[128, 192]) == tuple(mosaic[256 + 128, 192]) == (90, 90, 90)
+    assert tuple(mosaic[128, 384]) == tuple(mosaic[256, 192]) == (255, 255, 255)
+
+
+def test_captions():
+    plain = plot_batch(images(1), [NO_LABELS])
+    named = plot_batch(images(1), [NO_LABELS], ["folder/" + "long" * 50 + ".jpg"])
+    rows, _ = np.nonzero((plain != named).any(-1))
+    assert rows.size and rows.min() > 128

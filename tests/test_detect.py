@@ -1,0 +1,255 @@
+"""The detection command: every option's effect, its JSON, and one line for whatever is wrong."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import yolo
+from tests.inference.samples import NAMES, make_picture, make_video, make_weights, noise
+from yolo import detect
+from yolo.data.images import read_image
+from yolo.inference.video import VideoReader
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_weights(tmp_path_factory.mktemp("weights") / "small.safetensors")
+
+
+@pytest.fixture
+def run(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """Runs the command in an empty folder that has ``in/a.png``; gives exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    # The command's handler keeps the stderr it was made with; each test has its own.
+    logger = logging.getLogger("yolo")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    make_picture(Path("in/a.png"))
+    base = ["--weights", str(weights), "--imgsz", "64", "--conf-thres", "0.001", "--max-det", "5", "--device", "cpu"]
+
+    def call(*argv: str) -> tuple[int, str, str]:
+        code = detect.main([*base, *argv])
+        return code, *capfd.readouterr()
+
+    return call
+
+
+def files(folder: str = "runs") -> list[str]:
+    root = Path(folder)
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def test_a_picture(run) -> None:
+    code, out, err = run("--source", "in/a.png")
+    assert (code, out) == (0, "")
+    lines = err.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("image 1/1 in/a.png: 48x64 ") and lines[0].endswith("ms")
+    assert lines[1].startswith("speed of 1 picture at 48x64: ") and lines[2] == "results: runs/detect/exp"
+    assert files() == ["detect/exp/a.png"]
+    assert (read_image("runs/detect/exp/a.png") != noise()).any()
+    assert run("--source", "in/a.png")[0] == 0
+    assert files() == ["detect/exp/a.png", "detect/exp2/a.png"]
+
+
+def test_json_has_every_detection(run) -> None:
+    make_video(Path("in/b.mp4"), frames=2)
+    code, out, _ = run("--source", "in", "--json")
+    assert code == 0 and len(out.splitlines()) == 1
+    given = json.loads(out)
+    assert (given["schema_version"], given["command"], given["save_dir"]) == (1, "detect", "runs/detect/exp")
+    assert set(given) == {"schema_version", "command", "save_dir", "images", "speed_ms"}
+    assert set(given["speed_ms"]) == {"preprocess", "inference", "nms"}
+    assert [(image["path"], image.get("frame")) for image in given["images"]] == [
+        ("in/a.png", None),
+        ("in/b.mp4", 1),
+        ("in/b.mp4", 2),
+    ]
+    found = given["images"][0]["detections"]
+    assert len(found) == 5
+    for one in found:
+        assert set(one) == {"class", "name", "conf", "xyxy"}
+        assert one["name"] == NAMES[one["class"]] and 0.001 < one["conf"] <= 1
+        x1, y1, x2, y2 = one["xyxy"]
+        assert 0 <= x1 <= x2 <= 64 and 0 <= y1 <= y2 <= 48
+
+
+def test_labels_and_crops(run) -> None:
+    code, _, err = run("--source", "in", "--save-txt", "--save-conf", "--save-crop", "--nosave")
+    assert code == 0 and "labels: runs/detect/exp/labels (1)" in err
+    written = files("runs/detect/exp")
+    assert written[-1] == "labels/a.txt" and len(written) == 6
+    assert {name.split("/")[1] for name in written[:-1]} <= {"cat", "traffic light_red"}
+    rows = np.loadtxt("runs/detect/exp/labels/a.txt", ndmin=2)
+    assert rows.shape == (5, 6) and (rows[:, 1:] <= 1).all() and (np.diff(rows[:, 5]) >= 0).all()
+    run("--source", "in", "--save-txt", "--nosave", "--name", "plain")
+    assert np.loadtxt("runs/detect/plain/labels/a.txt", ndmin=2).shape == (5, 5)
+
+
+def test_what_writes_nothing_makes_no_folder(run) -> None:
+    code, out, _ = run("--source", "in", "--nosave", "--save-conf", "--json")
+    assert code == 0 and json.loads(out)["save_dir"] is None and not Path("runs").exists()
+
+
+def test_a_video_and_its_stride(run) -> None:
+    make_video(Path("in/clip.avi"), frames=5, fps=10)
+    code, out, err = run("--source", "in/clip.avi", "--vid-stride", "2", "--save-txt", "--json")
+    assert code == 0 and "video 1/1 (3/5) in/clip.avi: 48x64 " in err
+    assert [image["frame"] for image in json.loads(out)["images"]] == [1, 3, 5]
+    assert files("runs/detect/exp") == ["clip.mp4", *(f"labels/clip_{number}.txt" for number in (1, 3, 5))]
+    written = VideoReader("runs/detect/exp/clip.mp4")
+    assert [picture.shape for _, picture in written] == [(48, 64, 3)] * 3
+    assert written.fps == 5
+
+
+def test_a_glob_with_names_that_clash(run) -> None:
+    for number, name in enumerate(("x/a.png", "y/a.png", "y/猫 é.png")):
+        make_picture(Path("in") / name, seed=number + 1)
+    assert run("--source", "in/**/*.png")[0] == 0
+    assert files("runs/detect/exp") == ["a.png", "a_2.png", "a_3.png", "猫 é.png"]
+
+
+def test_settings_of_nms(run) -> None:
+    def detections(*argv: str) -> list[dict]:
+        code, out, _ = run("--source", "in/a.png", "--nosave", "--json", *argv)
+        assert code == 0
+        return json.loads(out)["images"][0]["detections"]
+
+    assert len(detections("--max-det", "2")) == 2
+    assert detections("--conf-thres", "1") == []
+    assert {one["class"] for one in detections("--classes", "0")} == {0}
+    everything = len(detections("--max-det", "1000", "--iou-thres", "1"))
+    apart = len(detections("--max-det", "1000", "--iou-thres", "0"))
+    assert len(detections("--max-det", "1000", "--iou-thres", "0", "--agnostic-nms")) < apart < everything
+
+
+def test_looks(run) -> None:
+    make_picture(Path("in/a.png"), (480, 640))
+
+    def drawn(name: str, *argv: str) -> np.ndarray:
+        assert run("--source", "in/a.png", "--name", name, *argv)[0] == 0
+        return read_image(f"runs/detect/{name}/a.png")
+
+    pictures = [
+        drawn("usual"),
+        drawn("thin", "--line-thickness", "1"),
+        drawn("no-labels", "--hide-labels"),
+        drawn("no-conf", "--hide-conf"),
+    ]
+    for index, one in enumerate(pictures):
+        assert all((one != other).any() for other in pictures[:index])
+
+
+def test_names_from_a_data_set_file(run) -> None:
+    content = {"path": str(Path.cwd()), "train": "in", "val": "in", "names": ["dog", "bird"]}
+    Path("own.yaml").write_text(yaml.safe_dump(content))
+    found = json.loads(run("--source", "in", "--data", "own.yaml", "--json")[1])["images"][0]["detections"]
+    assert {one["name"] for one in found} <= {"dog", "bird"}
+    Path("own.yaml").write_text(yaml.safe_dump({**content, "names": ["dog"]}))
+    code, _, err = run("--source", "in", "--data", "own.yaml")
+    assert code == 2 and "1 class names, but the weights have 2 classes" in err
+
+
+def test_the_run_folder(run) -> None:
+    for _ in range(2):
+        assert run("--source", "in", "--project", "out", "--name", "mine", "--exist-ok")[0] == 0
+    assert files("out") == ["mine/a.png"]
+    before = Path("in/a.png").read_bytes()
+    code, _, err = run("--source", "in", "--project", ".", "--name", "in", "--exist-ok")
+    assert code == 2 and "written over the source" in err and Path("in/a.png").read_bytes() == before
+
+
+def test_height_and_width_of_the_input(run) -> None:
+    assert "in/a.png: 40x48 " in run("--source", "in", "--imgsz", "64", "48")[2]
+    code, _, err = run("--source", "in", "--imgsz", "60")
+    assert code == 0 and err.splitlines()[0] == "--imgsz 60 is not a usable multiple of the stride 8: using 64"
+
+
+def test_pictures_of_all_kinds_together(run) -> None:
+    Image.fromarray(noise()[..., 0]).save("in/grey.png")
+    Image.fromarray(np.dstack([noise(), noise()[..., 0]])).save("in/alpha.png")
+    make_picture(Path("in/line.png"), (1, 64))
+    turned = Image.Exif()
+    turned[274] = 6
+    Image.fromarray(noise()).save("in/turned.jpg", exif=turned)
+    Path("in/broken.jpg").write_bytes(b"nonsense")
+    code, out, err = run("--source", "in", "--json", "--save-crop")
+    assert code == 0
+    assert [Path(image["path"]).name for image in json.loads(out)["images"]] == [
+        "a.png",
+        "alpha.png",
+        "grey.png",
+        "line.png",
+        "turned.jpg",
+    ]
+    assert "left out: in/broken.jpg: the picture cannot be decoded" in err
+    assert "image 6/6 in/turned.jpg: 64x48 " in err and "in/line.png: 8x64 " in err
+    assert read_image("runs/detect/exp/turned.jpg").shape == (64, 48, 3)
+    assert read_image("runs/detect/exp/line.png").shape == (1, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "--source: nothing to work on"),
+        (["--source", "absent"], "absent: does not exist"),
+        (["--source", "empty"], "empty: no picture and no video in the folder"),
+        (["--source", "notes.txt"], "notes.txt: neither a picture nor a video"),
+        (["--source", "bad.jpg"], "bad.jpg: the picture cannot be decoded"),
+        (["--source", "bad.mp4"], "bad.mp4: the video cannot be opened"),
+        (["--source", "in", "--weights", "absent.pt"], "no weights 'absent.pt'"),
+        (["--source", "in", "--weights", "notes.txt"], "notes.txt: empty file"),
+        (["--source", "in", "--classes", "0", "7"], "classes: the weights have no class 7"),
+        (["--source", "in", "--imgsz", "1", "2", "3"], "--imgsz: 3 numbers"),
+        (["--source", "in", "--conf-thres", "2"], "--conf-thres: is 2.0"),
+        (["--source", "in", "--vid-stride", "0"], "--vid-stride: is 0"),
+        (["--source", "in", "--data", "absent.yaml"], "absent.yaml: no such data set file"),
+        (["--source", "in", "--device", "97"], "--device 97"),
+        (["--source", "in", "--project", "notes.txt"], "notes.txt/exp: is a file, not a folder"),
+        (["--source", "in", "--save-text"], "unknown option --save-text; did you mean --save-txt?"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_leaves_nothing(run, argv: list[str], message: str) -> None:
+    Path("empty").mkdir()
+    Path("notes.txt").touch()
+    for name in ("bad.jpg", "bad.mp4"):
+        Path(name).write_bytes(b"\0" * 1000)
+    code, out, err = run(*argv)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"yolo.detect: {message}") and err.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--save-txt", "--nosave"], ["--save-crop", "--nosave"]])
+def test_a_full_disk_is_one_line(run, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, out, err = run("--source", "in", *options)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1 and "No space left on device" in err
+    assert files() == []
+
+
+def test_as_its_own_process(run, weights: Path) -> None:
+    argv = ["--weights", str(weights), "--imgsz", "64", "--source", "in", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "yolo.detect", *argv],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(yolo.__file__).parents[1])},
+    )
+    assert done.returncode == 0 and json.loads(done.stdout)["save_dir"] == "runs/detect/exp"
+    assert [line.split()[0] for line in done.stderr.splitlines()] == ["image", "speed", "results:"]

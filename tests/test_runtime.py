@@ -1,0 +1,166 @@
+"""OneFlow comes up quietly, or one line says what is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from yolo import runtime
+from yolo.errors import RuntimeSetupError
+
+START = """
+import sys
+from yolo import runtime
+flow = runtime.start()
+assert flow is runtime.start() is sys.modules["oneflow"]
+assert float(flow.ones(3).sum().numpy()) == 3.0
+"""
+
+
+@pytest.fixture
+def not_started(monkeypatch):
+    """As if OneFlow had not been imported yet."""
+    monkeypatch.setattr(runtime, "sys", SimpleNamespace(modules={}, stderr=sys.stderr))
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Give a function that makes OneFlow see GPUs of these compute capabilities."""
+
+    def install(*capabilities):
+        fake = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: bool(capabilities)))
+        monkeypatch.setattr(runtime, "start", lambda: fake)
+        monkeypatch.setattr(runtime, "_cuda_capability", lambda index: capabilities[index])
+
+    return install
+
+
+def test_it_starts_without_a_word_and_without_a_library_path():
+    environment = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "GLOG_minloglevel")}
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", START], capture_output=True, text=True, env=environment, timeout=120, cwd=root
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_another_version_is_refused(not_started, monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.8.0")
+    with pytest.raises(RuntimeSetupError, match=r"0\.8\.0.*needs 0\.9\.0.*pip install oneflow==0\.9\.0"):
+        runtime.start()
+
+
+def test_no_oneflow_at_all(not_started, monkeypatch):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    with pytest.raises(RuntimeSetupError, match="OneFlow is not installed; type: make setup"):
+        runtime.start()
+
+
+@pytest.mark.parametrize(("package", "mend"), [("cublas", "nvidia-cublas-cu11"), ("cudnn", "nvidia-cudnn-cu11<9")])
+def test_a_missing_library_is_named_with_the_package_that_holds_it(not_started, monkeypatch, package, mend):
+    monkeypatch.setattr(runtime, "CUDA_LIBRARIES", ((package, "libabsent.so.11"),))
+    with pytest.raises(RuntimeSetupError) as caught:
+        runtime.start()
+    assert "libabsent.so.11 cannot be loaded" in str(caught.value)
+    assert str(caught.value).endswith(f"type: pip install {mend}")
+
+
+def test_libraries_are_found_where_pip_put_them(monkeypatch, tmp_path):
+    library = tmp_path / "cudnn" / "lib" / "libx.so"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path / "absent"), str(tmp_path)])
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda _: spec)
+    assert runtime._find_library("cudnn", "libx.so") == library
+    assert runtime._find_library("cublas", "libx.so") is None
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda _: None)
+    assert runtime._find_library("cudnn", "libx.so") is None
+
+
+@pytest.mark.parametrize("capability", [(6, 0), (6, 1), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9)])
+def test_capabilities_with_code(capability):
+    runtime.check_capability(capability)
+
+
+@pytest.mark.parametrize("capability", [(3, 5), (5, 2), (9, 0), (10, 0), (12, 0)])
+def test_capabilities_without_code(capability):
+    with pytest.raises(RuntimeSetupError, match=rf"GPU 1 has compute capability {capability[0]}\.{capability[1]};"):
+        runtime.check_capability(capability, 1)
+
+
+@pytest.mark.parametrize("device", ["", "cpu", " CPU "])
+def test_without_a_gpu(gpu, device):
+    gpu()
+    assert runtime.select_device(device) == "cpu"
+
+
+@pytest.mark.parametrize("device", ["0", "cuda:0", "cuda", "0,1", "banana"])
+def test_a_gpu_that_is_not_there(gpu, device):
+    gpu()
+    with pytest.raises(RuntimeSetupError, match=f"--device {device}: .*use --device cpu"):
+        runtime.select_device(device)
+
+
+@pytest.mark.parametrize(
+    ("device", "given"),
+    [("", "cuda:0"), ("0", "cuda:0"), ("1", "cuda:1"), ("cuda:1", "cuda:1"), ("cuda", "cuda:0"), ("cpu", "cpu")],
+)
+def test_with_gpus(gpu, device, given):
+    gpu((8, 6), (7, 0))
+    assert runtime.select_device(device) == given
+
+
+@pytest.mark.parametrize("device", ["", "0", "cuda:0"])
+def test_a_gpu_that_oneflow_has_no_code_for(gpu, device):
+    gpu((9, 0))
+    with pytest.raises(RuntimeSetupError, match=r"compute capability 9\.0; .*--device cpu"):
+        runtime.select_device(device)
+
+
+def test_the_gpu_that_was_named_is_the_one_that_is_checked(gpu):
+    gpu((8, 6), (9, 0))
+    with pytest.raises(RuntimeSetupError, match="GPU 1 "):
+        runtime.select_device("1")
+
+
+def test_several_gpus_are_refused(gpu):
+    gpu((8, 6), (8, 6))
+    with pytest.raises(RuntimeSetupError, match="--device 0,1: "):
+        runtime.select_device("0,1")
+
+
+@pytest.mark.parametrize("device", ["banana", "-1", "1.5", "²", "cuda:x"])
+def test_a_device_that_is_no_device_is_refused(gpu, device):
+    gpu((8, 6), (8, 6))
+    with pytest.raises(RuntimeSetupError, match=f"--device {device}"):
+        runtime.select_device(device)
+
+
+def test_only_the_time_of_loading_is_silent(capfd):
+    with pytest.raises(ValueError), runtime._silenced_stderr():
+        os.write(2, b"hidden")
+        raise ValueError
+    os.write(2, b"seen")
+    assert capfd.readouterr().err == "seen"
+
+
+def test_silencing_leaves_no_descriptor_open():
+    before = len(os.listdir("/proc/self/fd"))
+    with runtime._silenced_stderr():
+        pass
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_machine_in_one_line():
+    line = runtime.machine()
+    assert len(line.splitlines()) == 1
+    assert f", {len(os.sched_getaffinity(0))} cores, " in line

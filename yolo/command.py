@@ -1,0 +1,103 @@
+"""What the commands share: reading options, errors in one line, results on stdout, folders for runs."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from yolo.config.options import parse
+from yolo.errors import ConfigError, DataError, YoloError
+
+SCHEMA_VERSION = 1
+
+
+def run_command(
+    program: str, config_class: type, action: Callable[[Any], dict], argv: Sequence[str] | None = None
+) -> int:
+    """Parse ``argv``, run ``action(config)``, print its result with ``--json``; give the exit code.
+
+    A YoloError or a failing disk is one line on stderr and 2; Ctrl-C is 130.
+    """
+    log_to_stderr()
+    try:
+        config = parse(config_class, sys.argv[1:] if argv is None else argv, program)
+        result = action(config)
+    except YoloError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG):
+            raise
+        print(f"{program}: {error.filename or 'disk'}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130
+    if config.json:
+        print(json.dumps({"schema_version": SCHEMA_VERSION, "command": program.rsplit(".", 1)[-1], **result}))
+    return 0
+
+
+def new_run_folder(project: str, name: str, exist_ok: bool) -> Path:
+    """Create and give PROJECT/NAME, or PROJECT/NAME2, NAME3, … when it is taken."""
+    base = Path(project) / name
+    try:
+        if exist_ok:
+            base.mkdir(parents=True, exist_ok=True)
+            return base
+        base.parent.mkdir(parents=True, exist_ok=True)
+        return _first_free(base)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError("is a file, not a folder", where=error.filename, mend="choose another --project") from error
+
+
+def _first_free(base: Path) -> Path:
+    """Make ``base``, or it with the number after the highest there is; two runs started together get two folders."""
+    pattern = re.compile(re.escape(base.name) + r"(\d+)")
+    while True:
+        taken = [int(m[1]) for m in map(pattern.fullmatch, (entry.name for entry in base.parent.iterdir())) if m]
+        folder = base.with_name(f"{base.name}{max([1, *taken]) + 1}") if base.exists() else base
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Take a run folder away again when nothing was written into it."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def stride_multiple(size: int, stride: int) -> int:
+    """Round a picture size up to a multiple of the network's stride, and say so."""
+    rounded = max(-(-size // stride) * stride, 2 * stride)
+    if rounded != size:
+        logging.getLogger("yolo").warning(
+            "--imgsz %d is not a usable multiple of the stride %d: using %d", size, stride, rounded
+        )
+    return rounded
+
+
+def require_source(value: str, flag: str) -> str:
+    """Raise DataError when an option that names an input is empty."""
+    if not value:
+        raise DataError("nothing to work on", where=flag, mend="name a picture, video, folder or glob")
+    return value
+
+
+def log_to_stderr() -> None:
+    """Send what the package has to say to people to stderr, once, as plain lines."""
+    logger = logging.getLogger("yolo")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False

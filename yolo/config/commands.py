@@ -1,0 +1,94 @@
+"""The options of each command: YOLOv5's names and defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from yolo.config.options import option
+
+IMGSZ = ("--img", "--img-size")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Train a detector on a data set."""
+
+    weights: str = option("yolov5s.pt", "initial weights, .pt or .safetensors; '' to start from --cfg alone")
+    cfg: str = option("", "model YAML, or the name of one that comes with the project (yolov5n)")
+    data: str = option("coco128.yaml", "data set YAML")
+    hyp: str = option("hyp.scratch-low.yaml", "hyperparameter YAML, or a preset's name")
+    epochs: int = option(100, "how many times the whole training set is shown", low=1)
+    batch_size: int = option(16, "pictures a step", aliases=("--batch",), low=1)
+    imgsz: int = option(640, "picture size in pixels, training and validation", aliases=IMGSZ, low=1)
+    rect: bool = option(False, "rectangular batches: pictures of similar aspect together, no mosaic")
+    nosave: bool = option(False, "save only the final checkpoint")
+    noval: bool = option(False, "validate only after the last epoch")
+    noplots: bool = option(False, "draw no pictures and curves")
+    device: str = option("", "cpu, or a CUDA index such as 0; '' takes a GPU when there is one")
+    single_cls: bool = option(False, "treat all classes as one")
+    optimizer: str = option("SGD", "the optimizer", choices=("SGD", "Adam", "AdamW"))
+    workers: int = option(8, "threads that prepare pictures (at most one a core is used)", low=0)
+    project: str = option("runs/train", "folder for results: PROJECT/NAME")
+    name: str = option("exp", "name of this run; a number is added when it is taken")
+    exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")
+    cos_lr: bool = option(False, "cosine learning rate instead of a linear one")
+    label_smoothing: float = option(0.0, "how much of a class label is spread over the others", low=0, high=1)
+    patience: int = option(100, "stop after this many epochs without a better result; 0 never stops", low=0)
+    save_period: int = option(-1, "keep a checkpoint every so many epochs; -1 keeps none")
+    seed: int = option(0, "seed of everything random", low=0)
+    nbs: int = option(64, "nominal batch: gradients of smaller batches are added up to it", low=1)
+    json: bool = option(False, "print one JSON object with the results on stdout")
+
+
+@dataclasses.dataclass(frozen=True)
+class ValConfig:
+    """Measure a detector on a data set."""
+
+    data: str = option("coco128.yaml", "data set YAML")
+    weights: str = option("yolov5s.pt", "weights to measure, .pt or .safetensors")
+    batch_size: int = option(32, "pictures a batch", aliases=("--batch",), low=1)
+    imgsz: int = option(640, "picture size in pixels", aliases=IMGSZ, low=1)
+    conf_thres: float = option(0.001, "keep detections above this confidence", low=0, high=1)
+    iou_thres: float = option(0.6, "IoU threshold of NMS", low=0, high=1)
+    max_det: int = option(300, "most detections a picture", low=1)
+    task: str = option("val", "which part of the data set", choices=("train", "val", "test"))
+    device: str = option("", "cpu, or a CUDA index such as 0")
+    workers: int = option(8, "threads that prepare pictures (at most one a core is used)", low=0)
+    single_cls: bool = option(False, "treat all classes as one")
+    verbose: bool = option(False, "print a line for every class")
+    save_txt: bool = option(False, "write detections as label files")
+    save_conf: bool = option(False, "add the confidence to label files")
+    save_json: bool = option(False, "write COCO JSON and evaluate it by COCO's own rule")
+    project: str = option("runs/val", "folder for results: PROJECT/NAME")
+    name: str = option("exp", "name of this run; a number is added when it is taken")
+    exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")
+    noplots: bool = option(False, "draw no pictures and curves")
+    json: bool = option(False, "print one JSON object with the results on stdout")
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectConfig:
+    """Find objects in pictures and videos."""
+
+    weights: str = option("yolov5s.pt", "weights, .pt or .safetensors")
+    source: str = option("", "picture, video, folder or glob")
+    data: str = option("", "data set YAML for class names (default: the names in the weights)")
+    imgsz: tuple = option((640,), "picture size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
+    conf_thres: float = option(0.25, "keep detections above this confidence", low=0, high=1)
+    iou_thres: float = option(0.45, "IoU threshold of NMS", low=0, high=1)
+    max_det: int = option(1000, "most detections a picture", low=1)
+    device: str = option("", "cpu, or a CUDA index such as 0")
+    save_txt: bool = option(False, "write detections as label files")
+    save_conf: bool = option(False, "add the confidence to label files")
+    save_crop: bool = option(False, "write each detected object as a picture")
+    nosave: bool = option(False, "write no annotated pictures and videos")
+    classes: tuple = option((), "keep these class numbers only", many=int, low=0)
+    agnostic_nms: bool = option(False, "suppress overlaps between classes too")
+    line_thickness: int = option(3, "width of drawn lines in pixels", low=1)
+    hide_labels: bool = option(False, "draw no class names")
+    hide_conf: bool = option(False, "draw no confidences")
+    vid_stride: int = option(1, "take every n-th frame of a video", low=1)
+    project: str = option("runs/detect", "folder for results: PROJECT/NAME")
+    name: str = option("exp", "name of this run; a number is added when it is taken")
+    exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")
+    json: bool = option(False, "print one JSON object with the results on stdout")

@@ -1,0 +1,109 @@
+"""Hyperparameters: YOLOv5's names and values, typed, read from and written to YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import os
+from pathlib import Path
+
+import yaml
+
+from yolo.errors import ConfigError
+from yolo.files import write_text_atomic
+
+PRESETS = Path(__file__).parent / "hyps"
+POSITIVE = ("lr0", "anchor_t")
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyperparameters:
+    """One training recipe; the defaults are YOLOv5's ``hyp.scratch-low``."""
+
+    lr0: float = 0.01
+    lrf: float = 0.01
+    momentum: float = 0.937
+    weight_decay: float = 0.0005
+    warmup_epochs: float = 3.0
+    warmup_momentum: float = 0.8
+    warmup_bias_lr: float = 0.1
+    box: float = 0.05
+    cls: float = 0.5
+    cls_pw: float = 1.0
+    obj: float = 1.0
+    obj_pw: float = 1.0
+    iou_t: float = 0.20
+    anchor_t: float = 4.0
+    fl_gamma: float = 0.0
+    hsv_h: float = 0.015
+    hsv_s: float = 0.7
+    hsv_v: float = 0.4
+    degrees: float = 0.0
+    translate: float = 0.1
+    scale: float = 0.5
+    shear: float = 0.0
+    perspective: float = 0.0
+    flipud: float = 0.0
+    fliplr: float = 0.5
+    mosaic: float = 1.0
+    mixup: float = 0.0
+    copy_paste: float = 0.0
+
+    def scaled(self, *, levels: int, classes: int, imgsz: int) -> Hyperparameters:
+        """Give the loss gains for a network: box by levels, cls by classes, obj by picture area (YOLOv5)."""
+        return dataclasses.replace(
+            self,
+            box=self.box * 3 / levels,
+            cls=self.cls * classes / 80 * 3 / levels,
+            obj=self.obj * (imgsz / 640) ** 2 * 3 / levels,
+        )
+
+
+def load_hyperparameters(name_or_path: str | Path) -> Hyperparameters:
+    """Read a hyperparameter YAML: a file, or a preset's name such as ``hyp.scratch-low.yaml``.
+
+    Missing keys keep their defaults. Raises ConfigError for an absent file, a key that does not exist or a
+    value that is not a finite number.
+    """
+    path = Path(name_or_path)
+    if not os.path.isfile(path):
+        path = PRESETS / (path.name if path.suffix in (".yaml", ".yml") else f"{path.name}.yaml")
+    if not os.path.isfile(path):
+        known = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
+        raise ConfigError("no such hyperparameter file", where=name_or_path, mend=f"presets are {known}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError, OSError) as error:
+        raise ConfigError(f"is not readable YAML ({error})", where=path) from error
+    if not isinstance(values, dict):
+        raise ConfigError("holds no `name: value` lines", where=path)
+    return _checked(values, path)
+
+
+def save_hyperparameters(hyp: Hyperparameters, path: str | Path) -> None:
+    """Write ``hyp.yaml``."""
+    write_text_atomic(path, yaml.safe_dump(dataclasses.asdict(hyp), sort_keys=False))
+
+
+def _checked(values: dict, path: Path) -> Hyperparameters:
+    names = [field.name for field in dataclasses.fields(Hyperparameters)]
+    checked = {}
+    for key, value in values.items():
+        if key == "anchors":  # read by the anchor fitting, not a number of this recipe
+            continue
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1)
+            raise ConfigError(
+                f"unknown hyperparameter {key!r}", where=path, mend=f"did you mean {near[0]}?" if near else None
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ConfigError(f"{key} is {value!r}, not a number", where=path)
+        try:
+            number = float(value)  # YAML reads 1e-3 (no dot) as text
+        except (ValueError, OverflowError):
+            raise ConfigError(f"{key} is {value!r}, not a number", where=path) from None
+        if not math.isfinite(number) or number < 0 or (key in POSITIVE and number == 0):
+            raise ConfigError(f"{key} is {number}, out of range", where=path)
+        checked[key] = number
+    return Hyperparameters(**checked)

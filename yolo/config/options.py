@@ -1,0 +1,117 @@
+"""From a dataclass to a command line: each command's typed config is the one source of its options."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import yaml
+
+from yolo.errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+def option(
+    default: Any,
+    text: str,
+    *,
+    aliases: Sequence[str] = (),
+    choices: Sequence[str] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    many: type | None = None,
+) -> Any:
+    """Declare one option: its default, help text, other names, and the values it takes.
+
+    ``many`` is the element type of an option that takes several values (default: a tuple).
+    """
+    metadata = {
+        "text": text, "aliases": aliases, "choices": choices, "low": low, "high": high, "many": many,
+    }  # fmt: skip
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def parse(config_class: type[Config], argv: Sequence[str], program: str) -> Config:
+    """Read a command line into ``config_class``.
+
+    Unambiguous abbreviations are understood. Raises ConfigError for an unknown option (naming the nearest known one),
+    a value of the wrong type or out of range.
+    """
+    parser = build_parser(config_class, program)
+    values, unknown = parser.parse_known_args(list(argv))
+    if unknown:
+        _refuse_unknown(parser, unknown[0])
+    config = config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in vars(values).items()})
+    for field in dataclasses.fields(config_class):
+        _check_range(field, getattr(config, field.name))
+    return config
+
+
+def build_parser(config_class: type, program: str) -> argparse.ArgumentParser:
+    """The argparse parser of a config class; ``--help`` comes from it."""
+    parser = _Parser(prog=program, description=(config_class.__doc__ or "").strip().splitlines()[0])
+    for field in dataclasses.fields(config_class):
+        flags = [f"--{field.name.replace('_', '-')}", *field.metadata["aliases"]]
+        if "_" in field.name:
+            flags.append(f"--{field.name}")
+        text = field.metadata["text"].replace("%", "%%")
+        if isinstance(field.default, bool):
+            parser.add_argument(*flags, dest=field.name, action="store_true", help=text)
+            continue
+        many = field.metadata["many"]
+        parser.add_argument(
+            *flags,
+            dest=field.name,
+            default=field.default,
+            type=many or type(field.default),
+            nargs="+" if many else None,
+            choices=field.metadata["choices"],
+            metavar=None if field.metadata["choices"] else (many or type(field.default)).__name__.upper(),
+            help=f"{text} (default: {_shown(field.default)})",
+        )
+    return parser
+
+
+def to_yaml(config: Any) -> str:
+    """The text of ``opt.yaml``."""
+    values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
+    return yaml.safe_dump(values, sort_keys=False)
+
+
+class _Parser(argparse.ArgumentParser):
+    def _get_option_tuples(self, option_string: str) -> list:
+        """Abbreviations: two spellings of one option (--conf-thres, --conf_thres) are not ambiguous."""
+        found = super()._get_option_tuples(option_string)
+        return found[:1] if len({id(action) for action, *_ in found}) == 1 else found
+
+    def error(self, message: str) -> None:
+        raise ConfigError(message, mend=f"see {self.prog} --help")
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, given: str) -> None:
+    name = given.split("=")[0]
+    if not name.startswith("-"):
+        raise ConfigError(f"unexpected argument {given!r}", mend=f"see {parser.prog} --help")
+    known = [flag for flag in parser._option_string_actions if flag.startswith("--") and "_" not in flag]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    raise ConfigError(
+        f"unknown option {name}", mend=f"did you mean {near[0]}?" if near else f"see {parser.prog} --help"
+    )
+
+
+def _check_range(field: dataclasses.Field, value: Any) -> None:
+    low, high = field.metadata["low"], field.metadata["high"]
+    for number in value if isinstance(value, tuple) else (value,):
+        if (low is not None and not number >= low) or (high is not None and not number <= high):
+            bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+            raise ConfigError(f"is {number}", where=f"--{field.name.replace('_', '-')}", mend=f"give {bounds}")
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, tuple):
+        return " ".join(map(str, default)) or "none"
+    return "none" if default == "" else str(default)

@@ -1,0 +1,1 @@
+"""Data sets, labels, sample plans and the loaders that make batches of them."""

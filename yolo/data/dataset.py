@@ -1,0 +1,211 @@
+"""A data set's YAML file: where the pictures are and what their classes are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yolo.data.fetch import fetch
+from yolo.data.shapes import ShapesSpec, make_shapes
+from yolo.errors import DataError
+
+PRESETS = Path(__file__).resolve().parent.parent / "config" / "datasets"
+"""Folder of the data set files that come with the package."""
+
+_SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a data set's YAML file says, its paths resolved."""
+
+    source: Path
+    """The YAML file."""
+    root: Path
+    names: tuple[str, ...]
+    """Class names; the position is the class."""
+    splits: Mapping[str, tuple[Path, ...]]
+    """Per split ("train", "val", "test") its folders, picture files, ``.txt`` lists and glob patterns."""
+    download: str | None = None
+    generator: Mapping[str, Any] | None = None
+
+    @property
+    def nc(self) -> int:
+        """The number of classes."""
+        return len(self.names)
+
+    def entries(self, split: str) -> tuple[Path, ...]:
+        """The paths of ``split``. Raises DataError when the file has no such split."""
+        if split not in self.splits:
+            raise DataError(
+                f"no split '{split}' (there is {', '.join(self.splits)})",
+                where=self.source,
+                mend=f"add a line '{split}: <folder of pictures>'",
+            )
+        return self.splits[split]
+
+
+def load_dataset(path: str | Path) -> Dataset:
+    """Read a data set YAML and make sure that its data is there.
+
+    ``path`` is a file, or the bare name of one that comes with the package ("shapes", "coco128.yaml").
+    Data that is absent is made by its ``generator`` or fetched from its ``download`` URL; nothing in the
+    file is ever executed. Raises DataError for whatever is wrong with the file or its data.
+    """
+    source = _find(path)
+    content = _read(source)
+    names = _names(content, source)
+    entries = {split: _entries(content[split], split, source) for split in _SPLITS if content.get(split)}
+    if not entries:
+        raise DataError("no split in the file", where=source, mend="add 'train:' and 'val:'")
+    base = _optional_text(content, "path", source) or ""
+    root = _root(base, entries, source)
+    dataset = Dataset(
+        source=source,
+        root=root,
+        names=names,
+        splits={split: tuple(_resolve(root, entry) for entry in some) for split, some in entries.items()},
+        download=_optional_text(content, "download", source),
+        generator=_generator(content, source),
+    )
+    if not is_present(dataset):
+        _obtain(dataset)
+    return dataset
+
+
+def is_present(dataset: Dataset) -> bool:
+    """Whether every train and val path exists (patterns and ``test`` are not looked at)."""
+    needed = [entry for split in ("train", "val") for entry in dataset.splits.get(split, ())]
+    return all(entry.exists() or is_pattern(entry) for entry in needed)
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether ``path`` is a glob pattern rather than the name of something."""
+    return any(mark in str(path) for mark in "*?[")
+
+
+def _find(path: str | Path) -> Path:
+    given = Path(path)
+    if given.is_file():
+        return given.absolute()
+    if given.name == str(path):
+        for name in (given.name, f"{given.name}.yaml"):
+            if (PRESETS / name).is_file():
+                return PRESETS / name
+    known = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
+    raise DataError("no such data set file", where=path, mend=f"give a YAML file or one of: {known}")
+
+
+def _read(source: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(source.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=source) from error
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise DataError(f"not valid YAML ({error.problem})", where=f"{source}{line}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DataError(f"not valid YAML ({type(error).__name__}: {error})", where=source) from error
+    if not isinstance(content, dict):
+        raise DataError(
+            "a data set file is a mapping with 'path', 'train', 'val' and 'names'",
+            where=source,
+            mend=f"this one holds {type(content).__name__}",
+        )
+    return content
+
+
+def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
+    given = content.get("names")
+    if isinstance(given, dict):
+        gap = next((number for number in range(len(given)) if number not in given), None)
+        if gap is not None:
+            raise DataError(
+                f"'names' has {len(given)} entries but none is numbered {gap}",
+                where=source,
+                mend="number the classes 0, 1, 2 and so on without a gap",
+            )
+        given = [given[number] for number in range(len(given))]
+    if not isinstance(given, list) or not given:
+        raise DataError("'names' is missing or empty", where=source, mend="list the class names there")
+    for name in given:
+        if isinstance(name, bool) or not isinstance(name, (str, int, float)):
+            raise DataError(f"class name {name!r} is not text", where=source, mend="put it in quotes")
+    names = tuple(str(name) for name in given)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"class name '{twice}' occurs twice in 'names'", where=source)
+    nc = content.get("nc", len(names))
+    if not isinstance(nc, int) or isinstance(nc, bool) or nc != len(names):
+        raise DataError(
+            f"'nc' is {nc!r} but there are {len(names)} names", where=source, mend="remove 'nc' or make them agree"
+        )
+    return names
+
+
+def _entries(given: object, split: str, source: Path) -> tuple[str, ...]:
+    entries = given if isinstance(given, list) else [given]
+    if not all(isinstance(entry, str) and entry and "\0" not in entry for entry in entries):
+        raise DataError(f"'{split}' must be a path or a list of paths", where=source)
+    return tuple(entries)
+
+
+def _optional_text(content: dict[str, Any], key: str, source: Path) -> str | None:
+    value = content.get(key)
+    if value is not None and (not isinstance(value, str) or "\0" in value):
+        raise DataError(f"'{key}' must be text", where=source)
+    return value or None
+
+
+def _generator(content: dict[str, Any], source: Path) -> dict[str, Any] | None:
+    value = content.get("generator")
+    if value is not None and not isinstance(value, dict):
+        raise DataError("'generator' must be a mapping with 'name'", where=source)
+    return value
+
+
+def _root(base: str, entries: dict[str, tuple[str, ...]], source: Path) -> Path:
+    """The folder that holds the data, or where the data would be put."""
+    candidates = [source.parent / base, Path.cwd() / base, Path.cwd() / "datasets" / base]
+    wanted = next(iter(entries.values()))[0]
+    # A folder may have the right name by chance; the one that holds the data is meant.
+    for holds in (lambda folder: _resolve(folder, wanted).exists(), Path.is_dir):
+        for folder in candidates:
+            if folder.is_dir() and holds(folder):
+                return folder.resolve()
+    return candidates[0] if Path(base).is_absolute() else candidates[-1].resolve()
+
+
+def _resolve(root: Path, entry: str) -> Path:
+    path = root / entry
+    # Exports by annotation services say ../train/images for a folder that lies beside the YAML file.
+    if not path.exists() and entry.startswith("../") and (root / entry[3:]).exists():
+        return root / entry[3:]
+    return path
+
+
+def _obtain(dataset: Dataset) -> None:
+    """Make or fetch the data. Raises DataError when that cannot be done."""
+    missing = next(
+        entry
+        for split in ("train", "val")
+        for entry in dataset.splits.get(split, ())
+        if not entry.exists() and not is_pattern(entry)
+    )
+    if dataset.generator is not None:
+        spec = ShapesSpec.from_mapping(dataset.generator, dataset.source)
+        make_shapes(dataset.root, spec, dataset.source)
+    elif dataset.download is not None:
+        fetch(dataset.download, dataset.root, dataset.source)
+    else:
+        raise DataError(
+            f"the data is not there: {missing} does not exist",
+            where=dataset.source,
+            mend="mend 'path', 'train' and 'val', or put the data there",
+        )
+    if not is_present(dataset):
+        raise DataError(f"the data came to {dataset.root}, but {missing} does not exist", where=dataset.source)

@@ -1,0 +1,142 @@
+"""The index of a split: every usable picture with its size and its checked labels."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from yolo.data import cache
+from yolo.data.dataset import Dataset
+from yolo.data.images import check_image
+from yolo.data.labels import LabelFile, parse_labels
+from yolo.data.listing import label_path, list_pictures
+from yolo.data.records import Index, IndexReport
+from yolo.errors import DataError
+
+__all__ = ["Index", "IndexReport", "index_split"]
+
+_LOG = logging.getLogger("yolo.data")
+_WORKERS = 8
+_MOST_LOGGED = 200
+
+
+def index_split(
+    dataset: Dataset, split: str, *, single_cls: bool = False, use_cache: bool = True, workers: int = _WORKERS
+) -> Index:
+    """Check every picture and label of ``split`` and give what is usable.
+
+    What is not usable is reported through logging and left out: corrupt pictures, single label lines.
+    With ``single_cls`` every label gets class 0. Raises DataError when a path is absent, when no picture
+    is usable, and when a label's class has no name.
+    """
+    pictures = list_pictures(dataset, split)
+    label_files = [label_path(picture) for picture in pictures]
+    classes = None if single_cls else dataset.nc
+    names = ("item",) if single_cls and dataset.nc > 1 else dataset.names
+    place = cache.cache_path(label_files, dataset.entries(split))
+    key = cache.fingerprint(pictures, label_files, classes) if use_cache else ""
+    index = cache.load(place, key, names) if use_cache else None
+    if index is None:
+        index = _scan(pictures, label_files, classes, names, workers)
+        if use_cache:
+            cache.save(place, key, index)
+    _log(split, index.report)
+    _refuse_unusable(dataset, split, index)
+    if single_cls:
+        for rows in index.labels:
+            rows[:, 0] = 0
+    return index
+
+
+def _scan(
+    pictures: list[Path],
+    label_files: list[Path],
+    classes: int | None,
+    names: tuple[str, ...],
+    workers: int,
+) -> Index:
+    report = IndexReport()
+    paths, labels, segments, shapes = [], [], [], []
+    Image.init()  # Pillow finds its formats on first use, which is not a thing to do in many threads at once
+    pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="index")
+    try:
+        checks: Iterable[object] = pool.map(_attempt(check_image), pictures)
+        files: Iterable[object] = pool.map(_attempt(lambda path: _read_labels(path, classes)), label_files)
+        for picture, label_file, shape, parsed in zip(pictures, label_files, checks, files):
+            if isinstance(shape, DataError):
+                report.corrupt.append(str(shape))
+                continue
+            if isinstance(parsed, DataError):
+                report.problems.append(str(parsed))
+                parsed = LabelFile()
+            _report_lines(report, label_file, parsed)
+            paths.append(picture)
+            shapes.append(shape)
+            labels.append(parsed.rows)
+            segments.append(parsed.segments)
+    finally:  # also when interrupted: what has not begun is not begun
+        pool.shutdown(cancel_futures=True)
+    report.pictures = len(paths)
+    report.labels = sum(map(len, labels))
+    report.without_labels = sum(not len(rows) for rows in labels)
+    sizes = np.array(shapes, np.int64).reshape(-1, 2)
+    return Index(tuple(paths), labels, segments, sizes, names, report)
+
+
+def _attempt(check: Callable[[Path], object]) -> Callable[[Path], object]:
+    """``check`` with its DataError as a result instead of an exception."""
+
+    def attempt(path: Path) -> object:
+        try:
+            return check(path)
+        except DataError as error:
+            return error
+
+    return attempt
+
+
+def _read_labels(path: Path, classes: int | None) -> LabelFile:
+    try:
+        return parse_labels(path.read_bytes(), classes)
+    except (FileNotFoundError, NotADirectoryError):
+        return LabelFile()
+    except OSError as error:
+        raise DataError(f"the label file cannot be read ({error.strerror})", where=path) from error
+
+
+def _report_lines(report: IndexReport, file: Path, parsed: LabelFile) -> None:
+    report.problems += [f"{file}:{line}: {reason}" for line, reason in parsed.problems]
+    report.out_of_range += [f"{file}:{line}: class {number}" for line, number in parsed.out_of_range]
+
+
+def _log(split: str, report: IndexReport) -> None:
+    lines = [f"picture left out: {line}" for line in report.corrupt]
+    lines += [f"label line dropped: {line}" for line in report.problems]
+    for line in lines[:_MOST_LOGGED]:
+        _LOG.warning("%s", line)
+    if len(lines) > _MOST_LOGGED:
+        _LOG.warning("%s: %d more lines like these", split, len(lines) - _MOST_LOGGED)
+    _LOG.info("%s: %s", split, report.summary())
+
+
+def _refuse_unusable(dataset: Dataset, split: str, index: Index) -> None:
+    if not len(index):
+        raise DataError(
+            f"no usable picture in split '{split}' ({len(index.report.corrupt)} left out)",
+            where=os.path.commonpath([str(entry) for entry in dataset.entries(split)]),
+        )
+    wrong = index.report.out_of_range
+    if wrong:
+        place, _, label = wrong[0].rpartition(": ")
+        more = f"; {len(wrong) - 1} more labels are out of range too" if len(wrong) > 1 else ""
+        raise DataError(
+            f"label {label} is out of range, the data set has {dataset.nc} classes (0 to {dataset.nc - 1})" + more,
+            where=place,
+            mend=f"mend the label or 'names' in {dataset.source}",
+        )

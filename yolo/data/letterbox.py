@@ -1,0 +1,155 @@
+"""Fitting a picture into a size: scale, pad, and the numbers to find the way back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Size = tuple[int, int]
+
+FILL = 114
+"""The grey that pads a picture."""
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Where a picture lies inside the padded one; all sizes are ``(height, width)`` in pixels.
+
+    ``x_padded = x_original * ratio[1] + pad[0]`` and ``y_padded = y_original * ratio[0] + pad[1]``.
+    """
+
+    original: Size
+    ratio: tuple[float, float]
+    """(y, x): resized divided by original."""
+    pad: tuple[float, float]
+    """(left, top): half of the padding, so it may end in .5; the pixels start at ``offset``."""
+    size: Size
+    """Of the padded picture."""
+
+    @property
+    def resized(self) -> Size:
+        """Size of the picture inside the padding."""
+        return round(self.original[0] * self.ratio[0]), round(self.original[1] * self.ratio[1])
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """(left, top): the whole pixels of padding before the picture; the odd one goes right and below."""
+        return round(self.pad[0] - 0.1), round(self.pad[1] - 0.1)
+
+
+def fit(
+    original: Size,
+    size: Size | int,
+    *,
+    source: Size | None = None,
+    auto: bool = False,
+    stride: int = 32,
+    scaleup: bool = True,
+) -> Letterbox:
+    """The letterbox of a picture of ``original`` size in ``size``, numbers only.
+
+    ``source`` is what the picture was resized to beforehand (default: not resized). With ``auto`` the
+    padding is only what the next multiple of ``stride`` needs; without ``scaleup`` it is never enlarged.
+    """
+    height, width = source or original
+    target = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    scale = min(target[0] / height, target[1] / width)
+    if not scaleup:
+        scale = min(scale, 1.0)
+    inner = max(round(height * scale), 1), max(round(width * scale), 1)
+    rest_y, rest_x = target[0] - inner[0], target[1] - inner[1]
+    if auto:
+        rest_y, rest_x = rest_y % stride, rest_x % stride
+    return Letterbox(
+        original=original,
+        ratio=(inner[0] / original[0], inner[1] / original[1]),
+        pad=(rest_x / 2, rest_y / 2),
+        size=(inner[0] + rest_y, inner[1] + rest_x),
+    )
+
+
+def letterbox(
+    image: NDArray[np.uint8],
+    size: Size | int,
+    *,
+    auto: bool = False,
+    stride: int = 32,
+    scaleup: bool = True,
+    fill: int = FILL,
+) -> tuple[NDArray[np.uint8], Letterbox]:
+    """``image`` (``[H, W, 3]``) scaled to fit ``size``, padded on both sides with ``fill``."""
+    box = fit(image.shape[:2], size, auto=auto, stride=stride, scaleup=scaleup)
+    return paste(image, box, cv2.INTER_LINEAR, fill), box
+
+
+def paste(
+    image: NDArray[np.uint8],
+    box: Letterbox,
+    interpolation: int,
+    fill: int = FILL,
+) -> NDArray[np.uint8]:
+    """The padded picture that ``box`` describes, ``image`` resized into it where its size differs."""
+    height, width = box.resized
+    if image.shape[:2] != (height, width):
+        image = cv2.resize(image, (width, height), interpolation=interpolation)
+    left, top = box.offset
+    bottom, right = box.size[0] - height - top, box.size[1] - width - left
+    if not (left or top or right or bottom):
+        return image
+    grey = (fill, fill, fill)
+    return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=grey)
+
+
+def resized_size(original: Size, imgsz: int) -> Size:
+    """``original`` scaled so that its long side is ``imgsz``; the short side is rounded up."""
+    ratio = imgsz / max(original)
+    # The float product of the long side can end just above imgsz; rounding that up would add a pixel.
+    return min(math.ceil(original[0] * ratio), imgsz), min(math.ceil(original[1] * ratio), imgsz)
+
+
+def loading_interpolation(original: Size, imgsz: int, *, augment: bool) -> int:
+    """OpenCV's flag for loading: by area when a picture that is not augmented shrinks, else linear."""
+    return cv2.INTER_AREA if not augment and imgsz < max(original) else cv2.INTER_LINEAR
+
+
+def resize_to(image: NDArray[np.uint8], imgsz: int, augment: bool) -> NDArray[np.uint8]:
+    """``image`` (``[H, W, 3]``) with its long side at ``imgsz`` pixels."""
+    original = image.shape[:2]
+    height, width = resized_size(original, imgsz)
+    if original == (height, width):
+        return image
+    interpolation = loading_interpolation(original, imgsz, augment=augment)
+    return cv2.resize(image, (width, height), interpolation=interpolation)
+
+
+def rect_shapes(
+    shapes: Sequence[Size] | NDArray[np.integer],
+    batch: int,
+    imgsz: int,
+    stride: int,
+    pad: float,
+) -> tuple[NDArray[np.int64], list[Size]]:
+    """Batches of like aspect: the order of the pictures, and each batch's ``(height, width)``.
+
+    ``shapes`` is ``[N, 2]`` (height, width); pictures are sorted by height / width, and each batch is as
+    small as its most extreme picture allows on the grid of ``stride``, plus ``pad`` strides.
+    """
+    shapes = np.asarray(shapes, np.float64).reshape(-1, 2)
+    aspect = shapes[:, 0] / shapes[:, 1]
+    order = np.argsort(aspect, kind="stable")
+    sizes = []
+    for start in range(0, len(order), batch):
+        members = aspect[order[start : start + batch]]
+        share = np.ones(2)
+        if members.max() < 1:
+            share[0] = members.max()
+        elif members.min() > 1:
+            share[1] = 1 / members.min()
+        height, width = (np.ceil(share * imgsz / stride + pad) * stride).astype(int)
+        sizes.append((int(height), int(width)))
+    return order, sizes

@@ -1,0 +1,73 @@
+"""Which pictures a split consists of, and where their labels are."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from yolo.data.dataset import Dataset, is_pattern
+from yolo.data.images import SUFFIXES
+from yolo.errors import DataError
+
+_IMAGES = f"{os.sep}images{os.sep}"
+_LABELS = f"{os.sep}labels{os.sep}"
+
+
+def list_pictures(dataset: Dataset, split: str) -> list[Path]:
+    """The picture files of ``split``, each once, sorted by path.
+
+    Files with other endings are passed over. Raises DataError when an entry does not exist or when there
+    is no picture at all.
+    """
+    entries = dataset.entries(split)
+    found = {str(path) for entry in entries for path in _expand(entry, dataset) if _is_picture(path)}
+    if not found:
+        where = ", ".join(map(str, entries))
+        raise DataError(f"no picture for split '{split}'", where=where, mend=f"it takes {' '.join(sorted(SUFFIXES))}")
+    return [Path(path) for path in sorted(found)]
+
+
+def label_path(picture: str | Path) -> Path:
+    """The label file of a picture: the last ``images`` folder replaced by ``labels``, the suffix by .txt."""
+    head, found, tail = os.fspath(picture).rpartition(_IMAGES)
+    return Path(f"{head}{_LABELS}{tail}" if found else tail).with_suffix(".txt")
+
+
+def _is_picture(path: str | Path) -> bool:
+    return os.path.splitext(path)[1].lower() in SUFFIXES
+
+
+def _expand(entry: Path, dataset: Dataset) -> Iterable[str | Path]:
+    if entry.is_dir():
+        return _walk(entry)
+    if entry.is_file():
+        return _read_list(entry, dataset) if entry.suffix.lower() == ".txt" else [entry]
+    if is_pattern(entry):
+        return (path for path in glob.iglob(str(entry), recursive=True) if os.path.isfile(path))
+    raise DataError(f"{entry} does not exist", where=dataset.source, mend="mend the path in that file")
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Every file below ``folder``, through links to folders too, but each folder once."""
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        # Files such as ._x.jpg are what some systems leave beside x.jpg.
+        yield from (os.path.join(place, name) for name in files if not name.startswith("."))
+
+
+def _read_list(path: Path, dataset: Dataset) -> Iterator[Path]:
+    """The pictures a list names: lines from ``./`` are relative to the list, others to the root."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the list of pictures cannot be read ({error})", where=path) from error
+    for line in map(str.strip, lines):
+        if line and "\0" not in line:
+            yield (path.parent if line.startswith("./") else dataset.root) / line

@@ -1,0 +1,51 @@
+"""What indexing a split gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class IndexReport:
+    """What was found while indexing; the texts are ``file: reason`` or ``file:line: reason``."""
+
+    pictures: int = 0
+    """Usable pictures."""
+    labels: int = 0
+    without_labels: int = 0
+    """Usable pictures whose label file is absent or holds no label: backgrounds."""
+    corrupt: list[str] = field(default_factory=list)
+    """Pictures that were left out."""
+    problems: list[str] = field(default_factory=list)
+    """Label lines that were dropped."""
+    out_of_range: list[str] = field(default_factory=list)
+    """Label lines with a class that has no name."""
+
+    def summary(self) -> str:
+        """One line of figures."""
+        return (
+            f"{self.pictures} pictures, {self.labels} labels, {self.without_labels} pictures without labels, "
+            f"{len(self.corrupt)} pictures left out, {len(self.problems)} label lines dropped"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """The usable pictures of a split; position ``i`` of every field belongs to one picture."""
+
+    paths: tuple[Path, ...]
+    labels: list[NDArray[np.float32]]
+    """Label rows, float32 ``[n, 5]``: class, xywhn."""
+    segments: list[list[NDArray[np.float32]]]
+    """For each label row its polygon, float32 ``[k, 2]`` xyn; ``[0, 2]`` where the label is a box."""
+    shapes: NDArray[np.int64]
+    """``[N, 2]``: height and width in pixels, upright."""
+    names: tuple[str, ...]
+    report: IndexReport
+
+    def __len__(self) -> int:
+        return len(self.paths)

@@ -1,0 +1,84 @@
+"""The OpenCV renderer: pixels for a sample plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.data.images import read_image
+from yolo.data.letterbox import FILL
+from yolo.data.plan import SamplePlan, Tile, View
+
+_GREY = (FILL, FILL, FILL)
+
+
+def render(plan: SamplePlan, paths: Sequence[Path]) -> NDArray[np.uint8]:
+    """The picture that ``plan`` describes: RGB, uint8 ``[H, W, 3]``.
+
+    ``paths`` are the pictures' files in the order of the index. Raises DataError for an unreadable one.
+    """
+    image = _render_view(plan.views[0], paths, plan.augmented)
+    for view in plan.views[1:]:
+        other = _render_view(view, paths, plan.augmented)
+        image = cv2.addWeighted(image, plan.share, other, 1 - plan.share, 0)
+    if plan.hsv is not None:
+        image = shift_colours(image, plan.hsv)
+    if plan.flip_vertical:
+        image = cv2.flip(image, 0)
+    return cv2.flip(image, 1) if plan.flip_horizontal else image
+
+
+def shift_colours(image: NDArray[np.uint8], gains: tuple[float, float, float]) -> NDArray[np.uint8]:
+    """``image`` (RGB) with hue, saturation and value multiplied by ``gains``, through 8-bit tables."""
+    levels = np.arange(256)
+    tables = np.stack(
+        [
+            levels * gains[0] % 180,  # OpenCV's hue is in units of two degrees
+            np.clip(levels * gains[1], 0, 255),
+            np.clip(levels * gains[2], 0, 255),
+        ],
+        axis=-1,
+    ).astype(np.uint8)[None]
+    hsv = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2HSV), tables)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+
+
+def _render_view(view: View, paths: Sequence[Path], augmented: bool) -> NDArray[np.uint8]:
+    canvas = np.full((*view.canvas, 3), FILL, np.uint8)
+    for tile in view.tiles:
+        _lay(canvas, tile, _load(paths[tile.picture], tile, augmented))
+    if view.pastes:
+        _paste_mirrored(canvas, view.pastes)
+    if view.matrix is None:
+        return canvas
+    size = view.size[1], view.size[0]
+    if np.array_equal(view.matrix[2], (0, 0, 1)):
+        return cv2.warpAffine(canvas, view.matrix[:2], size, borderValue=_GREY)
+    return cv2.warpPerspective(canvas, view.matrix, size, borderValue=_GREY)
+
+
+def _load(path: Path, tile: Tile, augmented: bool) -> NDArray[np.uint8]:
+    image = read_image(path)
+    if image.shape[:2] == tile.resized:
+        return image
+    shrinks = tile.resized[0] < image.shape[0] or tile.resized[1] < image.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks and not augmented else cv2.INTER_LINEAR
+    return cv2.resize(image, (tile.resized[1], tile.resized[0]), interpolation=interpolation)
+
+
+def _lay(canvas: NDArray[np.uint8], tile: Tile, image: NDArray[np.uint8]) -> None:
+    left, top = max(tile.offset[0], 0), max(tile.offset[1], 0)
+    cut_x, cut_y = left - tile.offset[0], top - tile.offset[1]
+    place = canvas[top : top + image.shape[0] - cut_y, left : left + image.shape[1] - cut_x]
+    place[:] = image[cut_y : cut_y + place.shape[0], cut_x : cut_x + place.shape[1]]
+
+
+def _paste_mirrored(canvas: NDArray[np.uint8], polygons: Sequence[NDArray[np.int32]]) -> None:
+    mask = np.zeros(canvas.shape[:2], np.uint8)
+    for polygon in polygons:  # one at a time: together, overlaps would count as holes
+        cv2.fillPoly(mask, [polygon], 1)
+    cv2.copyTo(cv2.flip(canvas, 1), cv2.flip(mask, 1), canvas)

@@ -1,0 +1,140 @@
+"""From options to the parts of a training run."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+
+from yolo.command import stride_multiple
+from yolo.config.commands import TrainConfig
+from yolo.config.hyp import Hyperparameters, load_hyperparameters
+from yolo.data.dataset import Dataset, load_dataset
+from yolo.data.index import Index, index_split
+from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
+from yolo.data.planner import label_bound
+from yolo.engine.schedule import Schedule
+from yolo.engine.step import LABEL_PLACES, TrainStep
+from yolo.engine.validator import NmsSettings, Validation, Validator
+from yolo.errors import ConfigError
+from yolo.inference.forward import ForwardWithLoss
+from yolo.loss import LossSettings
+from yolo.models.config import load_model_config, parse_model_config
+from yolo.models.network import Network, build_network
+from yolo.models.weights.load import load_weights
+from yolo.models.weights.transfer import load_state, transfer
+
+logger = logging.getLogger("yolo")
+
+
+@dataclasses.dataclass
+class TrainParts:
+    """What a training run is made of.
+
+    hyp holds the recipe as given, before its gains are scaled; averaged is the network that is validated.
+    """
+
+    hyp: Hyperparameters
+    imgsz: int
+    names: tuple[str, ...]
+    dataset: Dataset
+    network: Network
+    averaged: Network
+    step: TrainStep
+    loader: TrainLoader
+    validator: Validator
+
+    def load_ema(self, state: dict) -> None:
+        """Put weights (as ``TrainStep.ema`` gives them) into the network that validates."""
+        load_state(self.averaged, state)
+
+    def validate_ema(self) -> Validation:
+        """Measure the moving average of the weights."""
+        self.load_ema(self.step.ema())
+        return self.validator.run()
+
+
+def build_parts(config: TrainConfig, device: str = "cpu") -> tuple[TrainParts, Schedule]:
+    """Build everything that trains; raises YoloError subclasses for whatever the options name wrongly."""
+    hyp = load_hyperparameters(config.hyp)
+    dataset = load_dataset(config.data)
+    names = ("item",) if config.single_cls else dataset.names
+    network = make_network(config, len(names)).to(device)
+    imgsz = stride_multiple(config.imgsz, max(network.strides))
+    train = index_split(dataset, "train", single_cls=config.single_cls)
+    held_out = index_split(dataset, "val", single_cls=config.single_cls)
+    _refuse_unlabelled(train, dataset)
+    workers, stride = worker_count(config.workers), max(network.strides)
+    loader = train_loader(
+        train,
+        hyp,
+        imgsz=imgsz,
+        batch_size=config.batch_size,
+        workers=workers,
+        seed=config.seed,
+        rect=config.rect,
+        stride=stride,
+    )
+    schedule = Schedule(
+        hyp,
+        config.epochs,
+        len(loader),
+        config.batch_size,
+        nominal_batch=config.nbs,
+        cosine=config.cos_lr,
+        warms_momentum=config.optimizer == "SGD",
+    )
+    scaled = hyp.scaled(levels=len(network.strides), classes=len(names), imgsz=imgsz)
+    settings = LossSettings.of(scaled, len(network.strides), config.label_smoothing)
+    step = TrainStep(
+        network,
+        settings,
+        optimizer=config.optimizer,
+        weight_decay=schedule.weight_decay,
+        label_places=min(label_bound(train, hyp), 4 * LABEL_PLACES),
+    )
+    averaged = build_network(network.config, nc=len(names), init=False).to(device)
+    validator = _validator(averaged, settings, held_out, config, imgsz, workers, device)
+    return TrainParts(hyp, imgsz, names, dataset, network, averaged, step, loader, validator), schedule
+
+
+def make_network(config: TrainConfig, classes: int) -> Network:
+    """The network to train: from --cfg, with matching weights from --weights, or as the weights describe it."""
+    if not config.weights:
+        if not config.cfg:
+            raise ConfigError("neither weights nor a model is given", where="--weights ''", mend="name one with --cfg")
+        return build_network(config.cfg, nc=classes, rng=config.seed)
+    checkpoint = load_weights(config.weights)
+    model = load_model_config(config.cfg) if config.cfg else parse_model_config(checkpoint.config, name=config.weights)
+    network = build_network(model, nc=classes, rng=config.seed)
+    logger.info("%s from %s", transfer(network, checkpoint), config.weights)
+    return network
+
+
+def worker_count(asked: int) -> int:
+    """Threads that prepare pictures: as many as asked, at most one for each core."""
+    return min(asked, len(os.sched_getaffinity(0)))
+
+
+def _validator(
+    network: Network,
+    settings: LossSettings,
+    index: Index,
+    config: TrainConfig,
+    imgsz: int,
+    workers: int,
+    device: str,
+) -> Validator:
+    loader: ValLoader = val_loader(
+        index, imgsz=imgsz, batch_size=2 * config.batch_size, workers=workers, stride=max(network.strides)
+    )
+    return Validator(ForwardWithLoss(network, settings, device), loader, network.nc, NmsSettings(), config.single_cls)
+
+
+def _refuse_unlabelled(index: Index, dataset: Dataset) -> None:
+    if not any(len(rows) for rows in index.labels):
+        raise ConfigError(
+            "no picture of the training split has a label",
+            where=dataset.source,
+            mend="label files lie beside images/ in labels/, one .txt a picture: class x y width height",
+        )

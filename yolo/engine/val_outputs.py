@@ -1,0 +1,61 @@
+"""What a validation writes besides its figures: label files and COCO's JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from yolo.data.batch import Batch
+from yolo.data.dataset import Dataset
+from yolo.data.records import Index
+from yolo.files import write_text_atomic
+from yolo.inference.results import label_lines
+from yolo.inference.writer_names import UniqueNames
+from yolo.metrics.coco import coco_rows, evaluate_coco, image_id, labels_to_coco
+
+logger = logging.getLogger("yolo")
+
+COCO_CLASSES = 80
+
+
+class LabelFiles:
+    """Called for every batch: writes ``labels/<picture's stem>.txt`` of its detections."""
+
+    def __init__(self, folder: Path, *, confidence: bool) -> None:
+        self._folder, self._confidence = folder / "labels", confidence
+        self._names = UniqueNames(".")
+
+    def __call__(self, batch: Batch, detections: list[np.ndarray]) -> None:
+        for path, rows, box in zip(batch.paths, detections, batch.letterboxes):
+            text = label_lines(rows, box.original, confidence=self._confidence)
+            write_text_atomic(self._folder / f"{self._names.take(path.stem, path.suffix)}.txt", text)
+
+
+class CocoJson:
+    """Called for every batch; ``finish`` writes COCO's JSON and measures it by COCO's own rule."""
+
+    def __init__(self, dataset: Dataset, index: Index) -> None:
+        self._dataset, self._index = dataset, index
+        self._coco_ids = len(index.names) == COCO_CLASSES and dataset.source.stem.startswith("coco")
+        self._rows: list[dict] = []
+
+    def __call__(self, batch: Batch, detections: list[np.ndarray]) -> None:
+        for path, rows in zip(batch.paths, detections):
+            self._rows += coco_rows(rows, path, coco_ids=self._coco_ids)
+
+    def finish(self, path: Path) -> dict[str, float]:
+        """Write ``path``; give mAP50 and mAP50-95 by COCO's rule.
+
+        The data set's own ``annotations/instances_val2017.json`` is used when it is there (it knows crowds), else
+        annotations made from the labels.
+        """
+        write_text_atomic(path, json.dumps(self._rows))
+        published = self._dataset.root / "annotations" / "instances_val2017.json"
+        own = self._coco_ids and published.is_file()
+        truth = published if own else labels_to_coco(self._index, coco_ids=self._coco_ids)
+        found = evaluate_coco(truth, self._rows, [image_id(picture) for picture in self._index.paths])
+        logger.info("COCO's rule: mAP50 %.4f, mAP50-95 %.4f (%s)", found.map50, found.map50_95, path)
+        return {"map50": found.map50, "map50_95": found.map50_95}

@@ -1,0 +1,36 @@
+"""The one exception family for what a user can mend."""
+
+from __future__ import annotations
+
+
+class YoloError(Exception):
+    """A user's problem in one line: what is wrong, where, and how to mend it.
+
+    Commands print ``str(error)`` on stderr and exit with code 2. ``where`` is a file, ``file:line`` or an
+    option; ``mend`` is an instruction.
+    """
+
+    def __init__(self, what: str, *, where: object = None, mend: str | None = None) -> None:
+        self.what, self.where, self.mend = what, where, mend
+        line = f"{where}: {what}" if where is not None else what
+        super().__init__(" ".join((f"{line}; {mend}" if mend else line).split()))
+
+
+class ConfigError(YoloError):
+    """A wrong option, hyperparameter or configuration file."""
+
+
+class DataError(YoloError):
+    """A data set, label file, picture or video that cannot be used."""
+
+
+class ModelError(YoloError):
+    """A model YAML that cannot be built."""
+
+
+class WeightsError(YoloError):
+    """A weights or checkpoint file that cannot be read, trusted or written."""
+
+
+class RuntimeSetupError(YoloError):
+    """This machine or installation cannot run OneFlow or the compiled operators."""

@@ -1,0 +1,100 @@
+"""What a detector found in one picture."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo import ops
+from yolo.data.images import write_image
+from yolo.plots.annotate import annotate
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Result:
+    """The detections of one picture, best first.
+
+    ``rows`` is float32 ``[n, 6]``: x1, y1, x2, y2 (pixels of ``picture``), confidence, class.
+    """
+
+    picture: NDArray[np.uint8]
+    """RGB uint8 ``[H, W, 3]``, without anything drawn on it."""
+    rows: NDArray[np.float32]
+    names: tuple[str, ...]
+    """Class names; the position is the class."""
+    path: Path | None = None
+    """The file it came from; None for an array."""
+    frame: int | None = None
+    """Of a video: which frame, the first is 1."""
+    input_size: tuple[int, int] = (0, 0)
+    """(height, width) that the network saw."""
+    speed_ms: dict[str, float] = dataclasses.field(default_factory=dict)
+    """Milliseconds of ``preprocess``, ``inference`` (compilation not counted) and ``nms``."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def boxes(self) -> NDArray[np.float32]:
+        """xyxy in pixels, ``[n, 4]``."""
+        return self.rows[:, :4]
+
+    @property
+    def confidences(self) -> NDArray[np.float32]:
+        """0 to 1, ``[n]``."""
+        return self.rows[:, 4]
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """Class numbers, ``[n]``."""
+        return self.rows[:, 5].astype(np.int64)
+
+    def annotated(
+        self, *, line_width: int | None = None, hide_labels: bool = False, hide_conf: bool = False
+    ) -> NDArray[np.uint8]:
+        """A copy of the picture with the detections drawn on it, RGB uint8 ``[H, W, 3]``."""
+        return annotate(
+            self.picture, self.rows, self.names, line_width=line_width, hide_labels=hide_labels, hide_conf=hide_conf
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the annotated picture in the format that the suffix names; raises DataError when that fails."""
+        return write_image(path, self.annotated())
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: ``path``, ``frame`` (of a video), ``detections`` with class, name, conf and xyxy (pixels)."""
+        found = [
+            {"class": int(row[5]), "name": self.names[int(row[5])], "conf": round(float(row[4]), 5), "xyxy": corners}
+            for row, corners in zip(self.rows, np.round(self.boxes.astype(np.float64), 2).tolist())
+        ]
+        place = {} if self.frame is None else {"frame": self.frame}
+        return {"path": None if self.path is None else str(self.path), **place, "detections": found}
+
+    def label_lines(self, *, confidence: bool = False) -> str:
+        """The text of a label file; see ``label_lines``."""
+        return label_lines(self.rows, self.picture.shape[:2], confidence=confidence)
+
+    def summary(self) -> str:
+        """What was found in words: ``4 persons, 1 bus``, in the order of the classes."""
+        counts = sorted(Counter(self.classes.tolist()).items())
+        words = [f"{count} {self.names[number]}{'s' * (count > 1)}" for number, count in counts]
+        return ", ".join(words) or "(no detections)"
+
+
+def label_lines(rows: NDArray[np.float32], size: tuple[int, int], *, confidence: bool = False) -> str:
+    """The text of a label file: a line ``class x y w h [conf]`` for each of ``rows``, divided by width and height.
+
+    rows: float32 ``[n, 6]`` in pixels of a picture of ``size`` (height, width). The most confident comes last, as in
+    YOLOv5's own files; "" when there are none.
+    """
+    places = ops.xyxy_to_xywhn(np.ascontiguousarray(rows[:, :4]), size)
+    lines = []
+    for row, place in zip(rows[::-1], places[::-1]):
+        values = [*place, row[4]] if confidence else place
+        lines.append(" ".join([str(int(row[5])), *(f"{value:g}" for value in values)]) + "\n")
+    return "".join(lines)

@@ -1,0 +1,39 @@
+"""The pictures of a training run: its labels, its first batches, its curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from yolo.data.images import write_image
+from yolo.engine.hooks import Hook
+from yolo.plots.batch import plot_batch
+from yolo.plots.labels import plot_labels
+from yolo.plots.results import plot_results
+
+if TYPE_CHECKING:
+    from yolo.data.batch import Batch
+    from yolo.engine.trainer import Trainer
+
+DRAWN_BATCHES = 3
+
+
+class Pictures(Hook):
+    """Writes ``labels.jpg``, ``train_batch0.jpg`` to ``train_batch2.jpg``, and ``results.png`` at the end."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+
+    def before_train(self, trainer: Trainer) -> None:
+        labels = np.concatenate(trainer.parts.loader.index.labels)
+        plot_labels(labels, trainer.parts.names, self._run / "labels.jpg")
+
+    def after_step(self, trainer: Trainer, step: int, batch: Batch, losses: np.ndarray) -> None:
+        if step < DRAWN_BATCHES:
+            picture = plot_batch(batch.images, batch.labels, batch.paths, trainer.parts.names)
+            write_image(self._run / f"train_batch{step}.jpg", picture)
+
+    def after_train(self, trainer: Trainer) -> None:
+        plot_results(self._run / "results.csv", self._run / "results.png")

@@ -1,0 +1,59 @@
+"""``results.csv``: one line an epoch, with YOLOv5's columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolo.engine.hooks import EpochReport, Hook
+
+if TYPE_CHECKING:
+    from yolo.engine.trainer import Trainer
+
+COLUMNS = (
+    "epoch",
+    "train/box_loss",
+    "train/obj_loss",
+    "train/cls_loss",
+    "metrics/precision",
+    "metrics/recall",
+    "metrics/mAP_0.5",
+    "metrics/mAP_0.5:0.95",
+    "val/box_loss",
+    "val/obj_loss",
+    "val/cls_loss",
+    "x/lr0",
+    "x/lr1",
+    "x/lr2",
+)
+
+
+def epoch_values(report: EpochReport) -> dict[str, float]:
+    """An epoch's numbers under YOLOv5's names, without the epoch; nan where it was not validated."""
+    found, nothing = report.validation, (float("nan"),) * 3
+    scores = (float("nan"),) * 4
+    if found is not None:
+        metrics = found.metrics
+        scores = (metrics.precision, metrics.recall, metrics.map50, metrics.map50_95)
+    losses = (found.losses if found is not None else None) or nothing
+    return dict(zip(COLUMNS[1:], (*report.losses, *scores, *losses, *report.rates)))
+
+
+class ResultsCsv(Hook):
+    """Writes a line when its epoch ends, so that a stopped run keeps what it had."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / "results.csv"
+
+    def before_train(self, trainer: Trainer) -> None:
+        if trainer.progress.epoch == 0:
+            self.path.write_text(_line(COLUMNS), encoding="utf-8")
+
+    def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
+        values = [str(report.epoch), *(f"{value:.5g}" for value in epoch_values(report).values())]
+        with open(self.path, "a", encoding="utf-8") as stream:
+            stream.write(_line(values))
+
+
+def _line(cells) -> str:
+    return ",".join(f"{cell:>20}" for cell in cells) + "\n"

@@ -1,0 +1,208 @@
+"""Detections and labels in COCO's JSON form, and COCO's own evaluation of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from yolo.errors import DataError, RuntimeSetupError
+from yolo.ops import labels_to_xyxy
+
+Row = dict[str, Any]
+ImageId = int | str
+# COCO numbers its 80 classes 1 to 90; these ten were never used.
+_UNUSED_CATEGORIES = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+COCO_CATEGORIES = tuple(number for number in range(1, 91) if number not in _UNUSED_CATEGORIES)
+
+
+class LabelledPictures(Protocol):
+    """What ``labels_to_coco`` reads: a data set's index, or anything like it."""
+
+    paths: Sequence[Path]
+    labels: Sequence[NDArray[np.float32]]  # each [n, 5]: class, xywhn
+    shapes: ArrayLike  # [N, 2]: height, width
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class CocoMetrics:
+    """COCO's twelve figures; -1, as COCO prints it, where there is nothing to measure.
+
+    ``small`` is an area below 32² pixels, ``large`` one from 96² on. ``recall_1`` is the average recall with at
+    most one detection a picture. ``ap_by_class`` holds AP50-95 by category name, for categories
+    with annotations.
+    """
+
+    map50_95: float
+    map50: float
+    map75: float
+    map_small: float
+    map_medium: float
+    map_large: float
+    recall_1: float
+    recall_10: float
+    recall_100: float
+    recall_small: float
+    recall_medium: float
+    recall_large: float
+    ap_by_class: dict[str, float] = field(default_factory=dict)
+
+
+def image_id(picture: str | Path) -> ImageId:
+    """COCO's id of a picture file: the stem, as a number when it is one (``000000000139.jpg`` -> 139)."""
+    stem = Path(picture).stem
+    return int(stem) if stem.isascii() and stem.isdecimal() else stem
+
+
+def category_id(category: int, *, coco_ids: bool = False) -> int:
+    """The id written for class ``category``: itself, or with ``coco_ids`` COCO's number (0 -> 1, 79 -> 90)."""
+    return COCO_CATEGORIES[category] if coco_ids else category
+
+
+def coco_rows(detections: ArrayLike, picture: str | Path, *, coco_ids: bool = False) -> list[Row]:
+    """COCO result rows of ``detections [n, 6]`` (x1, y1, x2, y2, confidence, class; original pixels).
+
+    A box is left, top, width, height to 3 decimals; a score has 5.
+    """
+    detections = np.asarray(detections, np.float64).reshape(-1, 6)
+    boxes = np.concatenate((detections[:, :2], detections[:, 2:4] - detections[:, :2]), 1).round(3).tolist()
+    scores = detections[:, 4].round(5).tolist()
+    image = image_id(picture)
+    return [
+        {
+            "image_id": image,
+            "category_id": category_id(int(category), coco_ids=coco_ids),
+            "bbox": box,
+            "score": score,
+        }
+        for category, box, score in zip(detections[:, 5], boxes, scores)
+    ]
+
+
+def labels_to_coco(index: LabelledPictures, *, coco_ids: bool = False) -> dict[str, Any]:
+    """COCO annotations of a YOLO data set, so that COCO's rule can measure it.
+
+    Raises DataError when two pictures have one id (the same file name in two folders).
+    """
+    images: list[Row] = []
+    annotations: list[Row] = []
+    seen: dict[ImageId, Path] = {}
+    for path, labels, (height, width) in zip(index.paths, index.labels, np.asarray(index.shapes).tolist()):
+        image = image_id(path)
+        if image in seen:
+            raise DataError(f"has the COCO id {image!r} of {seen[image]}", where=path, mend="rename one")
+        seen[image] = path
+        images.append({"id": image, "file_name": Path(path).name, "height": height, "width": width})
+        for category, x1, y1, x2, y2 in labels_to_xyxy(labels, (height, width)).tolist():
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,  # COCO's matching takes 0 for "none"
+                    "image_id": image,
+                    "category_id": category_id(int(category), coco_ids=coco_ids),
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "area": (x2 - x1) * (y2 - y1),
+                    "iscrowd": 0,
+                }
+            )
+    categories = [
+        {"id": category_id(number, coco_ids=coco_ids), "name": name} for number, name in enumerate(index.names)
+    ]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def evaluate_coco(
+    annotations: str | Path | dict[str, Any],
+    detections: str | Path | Sequence[Row],
+    image_ids: Iterable[ImageId] | None = None,
+) -> CocoMetrics:
+    """COCO's figures for ``detections`` (rows, or a JSON file of them) against ``annotations`` (dict or file).
+
+    ``image_ids`` are the pictures that were looked at; without them, all of the annotations. Raises DataError
+    for a file that is not COCO's JSON, or a picture that the annotations do not know.
+    """
+    where = annotations if isinstance(annotations, str | Path) else "annotations"
+    truth = _read(annotations) if isinstance(annotations, str | Path) else annotations
+    rows = _read(detections) if isinstance(detections, str | Path) else list(detections)
+    try:
+        known = [image["id"] for image in truth["images"]]
+        wanted = known if image_ids is None else list(dict.fromkeys(image_ids))
+        truth, rows = _numbered(truth, rows, _numbers(wanted, known, where))
+    except (KeyError, TypeError) as error:
+        raise DataError(f"not COCO's JSON form ({error!r})", where=where) from error
+    return _evaluate(truth, rows)
+
+
+def _read(path: str | Path) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=path) from error
+    except ValueError as error:
+        raise DataError(f"not JSON: {error}", where=path) from error
+
+
+def _numbers(wanted: list[ImageId], known: list[ImageId], where: object) -> dict[ImageId, int]:
+    """A number from 1 for each picture: the evaluation wants numbers, our ids may be names."""
+    unknown = set(wanted) - set(known)
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} of {len(wanted)} pictures are not in it (such as {min(map(str, unknown))})",
+            where=where,
+            mend="give the annotations of the split that was validated",
+        )
+    return {image: number for number, image in enumerate(wanted, 1)}
+
+
+def _numbered(truth: dict[str, Any], rows: list[Row], numbers: dict[ImageId, int]) -> tuple[dict[str, Any], list[Row]]:
+    """Copies with numbered pictures, of these pictures only, and without masks."""
+    images = [image for image in truth["images"] if image["id"] in numbers]
+    annotations = [
+        {
+            "id": number,
+            "image_id": numbers[row["image_id"]],
+            "category_id": row["category_id"],
+            "bbox": row["bbox"],
+            "area": row.get("area", row["bbox"][2] * row["bbox"][3]),
+            "iscrowd": row.get("iscrowd", 0),
+        }
+        for number, row in enumerate((row for row in truth["annotations"] if row["image_id"] in numbers), 1)
+    ]
+    truth = {
+        "images": [{**image, "id": numbers[image["id"]]} for image in images],
+        "annotations": annotations,
+        "categories": truth["categories"],
+    }
+    fields = ("category_id", "bbox", "score")
+    rows = [
+        {"image_id": numbers[row["image_id"]], **{name: row[name] for name in fields}}
+        for row in rows
+        if row["image_id"] in numbers
+    ]
+    return truth, rows
+
+
+def _evaluate(truth: dict[str, Any], rows: list[Row]) -> CocoMetrics:
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ImportError as error:
+        raise RuntimeSetupError(
+            "COCO's evaluation needs faster-coco-eval", mend="pip install faster-coco-eval"
+        ) from error
+    ground = COCO(truth)
+    evaluation = COCOeval_faster(ground, ground.loadRes(rows), iouType="bbox")
+    evaluation.run()
+    # [iou, recall, category, area, detections]; -1 where a category has no labels
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]
+    names = {category["id"]: category["name"] for category in truth["categories"]}
+    by_class = {
+        names[number]: float(precision[:, :, column].mean())
+        for column, number in enumerate(evaluation.params.catIds)
+        if precision[:, :, column].min() > -1
+    }
+    return CocoMetrics(*(float(value) for value in evaluation.all_stats[:12]), ap_by_class=by_class)

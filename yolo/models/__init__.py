@@ -1,0 +1,1 @@
+"""YOLOv5 networks: model YAML, layers, decoding, weights in and out."""

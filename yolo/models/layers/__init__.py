@@ -1,0 +1,1 @@
+"""Layers of the YOLOv5 family as OneFlow modules; parameter names are the published checkpoints'."""

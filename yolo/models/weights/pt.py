@@ -1,0 +1,183 @@
+"""PyTorch `.pt` checkpoints of YOLOv5, read without PyTorch and without running anything."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from yolo.errors import WeightsError, YoloError
+from yolo.models.weights.checkpoint import Checkpoint, checked
+from yolo.models.weights.rebuild import ForbiddenError, Instance
+from yolo.models.weights.stack_machine import read_pickle
+from yolo.models.weights.storage import Storage, TensorRef, storage_from_id
+
+ZIP_MAGIC: Final = b"PK\x03\x04"
+LEGACY_MAGIC: Final = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+_MAX_PICKLE: Final = 256 << 20
+_MAX_MODULES: Final = 100_000
+_MAX_VALUES: Final = 1_000_000
+_META: Final = ("epoch", "best_fitness", "date", "updates")
+_MEND: Final = "give a checkpoint that YOLOv5's train.py wrote, or a .safetensors of this project"
+
+Attach = Callable[[Storage], None]
+
+
+def read_pt(path: str | Path) -> Checkpoint:
+    """Read a YOLOv5 `.pt` file: its EMA weights where it holds them, else the model's.
+
+    Tensors come as float32 (counters int64) under `model.…`. Raises WeightsError for a broken file, one
+    that is no YOLOv5 checkpoint, or one that asks for any name beyond tensors and known modules.
+    """
+    path = Path(path)
+    with _one_line_errors(path):
+        with open(path, "rb") as stream:
+            start = stream.read(len(LEGACY_MAGIC))
+        if start.startswith(ZIP_MAGIC):
+            with zipfile.ZipFile(path) as archive:
+                return _checkpoint(*_open_zip(archive, path.stat().st_size), path)
+        if start == LEGACY_MAGIC:
+            return _checkpoint(*_open_legacy(path.read_bytes()), path)
+    raise WeightsError("no PyTorch checkpoint (neither zip nor torch.save's older form)", where=path, mend=_MEND)
+
+
+@contextmanager
+def _one_line_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except YoloError:
+        raise
+    except ForbiddenError as error:
+        raise WeightsError(f"refused, the file asks for {error}", where=path, mend=_MEND) from None
+    except Exception as error:  # whatever a hostile or broken file provokes in the parsers ends here
+        what = f"broken checkpoint ({type(error).__name__}: {str(error)[:160]})"
+        raise WeightsError(what, where=path, mend="fetch or copy it again") from None
+
+
+def _open_zip(archive: zipfile.ZipFile, file_bytes: int) -> tuple[Any, Attach]:
+    """The pickled root and the reader of storages of torch.save's zip form."""
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ValueError("compressed entries, which torch.save never writes")
+    if sum(entry.file_size for entry in entries) > file_bytes:
+        raise ValueError("entries that overlap")
+    pickles = [entry.filename for entry in entries if entry.filename.split("/")[-1] == "data.pkl"]
+    if len(pickles) != 1 or archive.getinfo(pickles[0]).file_size > _MAX_PICKLE:
+        raise ValueError("not one data.pkl inside")
+    folder = pickles[0][: -len("data.pkl")]
+    names = {entry.filename for entry in entries}
+    big = f"{folder}byteorder" in names and archive.read(f"{folder}byteorder").strip() == b"big"
+
+    def attach(storage: Storage) -> None:
+        storage.raw = archive.read(f"{folder}data/{storage.key}")
+        storage.big_endian = big
+
+    root = read_pickle(io.BytesIO(archive.read(pickles[0])), _storages(file_bytes))
+    return root, attach
+
+
+def _open_legacy(data: bytes) -> tuple[Any, Attach]:
+    """The same for torch.save before 1.6: five pickles, then the storages one after another."""
+    stream = io.BytesIO(data)
+    _, protocol, system = (read_pickle(stream, _no_storage) for _ in range(3))
+    if protocol != 1001 or not isinstance(system, Mapping):
+        raise ValueError("unknown protocol")
+    seen: dict[str, Storage] = {}
+    root = read_pickle(stream, _storages(len(data), seen))
+    for key in read_pickle(stream, _no_storage):
+        storage = seen[key]
+        length = int.from_bytes(stream.read(8), "little")
+        if length != storage.length:
+            raise ValueError(f"storage {key!r} holds {length} elements, not {storage.length}")
+        storage.raw = stream.read(length * storage.item_bytes)
+        storage.big_endian = not system.get("little_endian", True)
+    return root, lambda storage: None
+
+
+def _no_storage(identity: Any) -> Any:
+    raise ForbiddenError("a storage where none may stand")
+
+
+def _storages(file_bytes: int, seen: dict[str, Storage] | None = None) -> Callable[[Any], Storage]:
+    """A loader of persistent ids that gives one Storage per key."""
+    seen = {} if seen is None else seen
+
+    def load(identity: Any) -> Storage:
+        new = storage_from_id(identity, longest=file_bytes)
+        known = seen.setdefault(new.key, new)
+        if (known.code, known.length) != (new.code, new.length):
+            raise ValueError(f"storage {new.key!r} is described twice and differently")
+        return known
+
+    return load
+
+
+def _checkpoint(root: Any, attach: Attach, path: Path) -> Checkpoint:
+    holder = root if isinstance(root, dict) else {"model": root}
+    model = holder.get("ema") or holder.get("model")
+    if not isinstance(model, Instance):
+        raise WeightsError("holds no YOLOv5 model (tensors alone do not say which)", where=path, mend=_MEND)
+    config = plain(model.attributes.get("yaml"))
+    if not isinstance(config, dict):
+        raise WeightsError("its model carries no YAML", where=path, mend=_MEND)
+    meta = {key: holder[key] for key in _META if isinstance(holder.get(key), (int, float, str))}
+    names = plain(model.attributes.get("names"))
+    state = _read_tensors(_tensors(model), attach, path.stat().st_size)
+    return checked(state, config, names, meta=meta, where=path)
+
+
+def _tensors(model: Instance) -> dict[str, TensorRef]:
+    """State keys -> tensors of a module tree, as `state_dict` would name them."""
+    found: dict[str, TensorRef] = {}
+    open_modules: list[tuple[str, Instance]] = [("", model)]
+    visited = 0
+    while open_modules:
+        prefix, module = open_modules.pop()
+        visited += 1
+        if visited > _MAX_MODULES or len(prefix) > 1000:
+            raise ValueError("modules without end")
+        attributes = module.attributes
+        hidden = attributes.get("_non_persistent_buffers_set") or ()
+        for group in ("_parameters", "_buffers"):
+            for name, tensor in (attributes.get(group) or {}).items():
+                if isinstance(tensor, TensorRef) and name not in hidden:
+                    found[f"{prefix}{name}"] = tensor
+        children = (attributes.get("_modules") or {}).items()
+        open_modules += [(f"{prefix}{name}.", child) for name, child in children if isinstance(child, Instance)]
+    return found
+
+
+def _read_tensors(tensors: Mapping[str, TensorRef], attach: Attach, file_bytes: int) -> dict[str, np.ndarray]:
+    if sum(tensor.elements for tensor in tensors.values()) > file_bytes:
+        raise ValueError("tensors that share their numbers beyond the file's size")
+    state = {}
+    for name, tensor in tensors.items():
+        if tensor.storage.raw is None:
+            attach(tensor.storage)
+        if not name.endswith(".anchor_grid"):  # a buffer of files before v6, made from the anchors
+            state[name] = tensor.read()
+    return state
+
+
+def plain(value: Any) -> Any:
+    """Lists, dicts and scalars as JSON knows them; raises ValueError for anything else, or for too much."""
+    budget = [_MAX_VALUES]
+
+    def convert(item: Any, depth: int) -> Any:
+        budget[0] -= 1
+        if depth > 32 or budget[0] < 0:
+            raise ValueError("nested or repeated without end")
+        if isinstance(item, dict):
+            return {key: convert(entry, depth + 1) for key, entry in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [convert(entry, depth + 1) for entry in item]
+        if item is None or isinstance(item, (str, int, float)):
+            return item
+        raise ValueError(f"a {type(item).__name__} where plain data must stand")
+
+    return convert(value, 0)

@@ -1,0 +1,234 @@
+"""A pickle reader that can run nothing.
+
+It is not `pickle.Unpickler` with a filter: it interprets the few opcodes that `torch.save` writes and keeps
+every global name as inert data. No name is ever imported, no object of the file ever called, so there is
+nothing for a hostile file to reach.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO, Any, Final
+
+from yolo.models.weights.rebuild import ForbiddenError, Global, Instance, check_name, rebuild
+
+_MARK: Final = object()
+_MAX_OPCODES: Final = 20_000_000
+_MAX_COPIED: Final = 4_000_000
+_CONSTANTS: Final = {
+    "NONE": None,
+    "NEWTRUE": True,
+    "NEWFALSE": False,
+}
+_LITERALS: Final = frozenset(
+    (
+        *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
+        *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"),
+        *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    )
+)
+_IGNORED: Final = frozenset(("PROTO", "FRAME"))
+_SCALARS: Final = (str, int, float, bytes, type(None))
+
+
+@dataclass
+class _Machine:
+    load_persistent: Callable[[Any], Any]
+    stack: list[Any] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+    copied: int = 0
+    """Elements handed to rebuilders, which copy them."""
+
+    def pop(self) -> Any:
+        value = self.stack.pop()
+        if value is _MARK:
+            raise ForbiddenError("a mark where a value must stand")
+        return value
+
+    def pop_to_mark(self) -> list[Any]:
+        for start in range(len(self.stack) - 1, -1, -1):
+            if self.stack[start] is _MARK:
+                items = self.stack[start + 1 :]
+                del self.stack[start:]
+                return items
+        raise ForbiddenError("no mark on the stack")
+
+    def top(self, kind: type) -> Any:
+        if not isinstance(self.stack[-1], kind):
+            raise ForbiddenError(f"{type(self.stack[-1]).__name__} where a {kind.__name__} must stand")
+        return self.stack[-1]
+
+
+def read_pickle(stream: IO[bytes], load_persistent: Callable[[Any], Any]) -> Any:
+    """The object of one pickle, foreign classes as `Instance`; leaves ``stream`` after its end.
+
+    ``load_persistent`` turns a persistent id (plain data) into a value. Raises ForbiddenError for a name or an
+    opcode outside the admitted ones, and ValueError, IndexError, KeyError or the like for a broken pickle.
+    """
+    machine = _Machine(load_persistent)
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        if count > _MAX_OPCODES:
+            raise ForbiddenError(f"more than {_MAX_OPCODES} operations")
+        if opcode.name == "STOP":
+            return machine.pop()
+        _step(machine, opcode.name, argument)
+    raise ValueError("the pickle does not end")
+
+
+def _step(machine: _Machine, name: str, argument: Any) -> None:
+    if name in _LITERALS:
+        machine.stack.append(argument)
+    elif name in _CONSTANTS:
+        machine.stack.append(_CONSTANTS[name])
+    elif name in _ACTIONS:
+        _ACTIONS[name](machine, argument)
+    elif name not in _IGNORED:
+        raise ForbiddenError(f"pickle operation {name}{_named(argument)}")
+
+
+def _named(argument: Any) -> str:
+    """The name that a refused operation carries, such as INST's `os system`."""
+    return f" ({argument[:80].replace(' ', '.')})" if isinstance(argument, str) else ""
+
+
+def _put(machine: _Machine, argument: int | None) -> None:
+    machine.memo[len(machine.memo) if argument is None else argument] = machine.stack[-1]
+
+
+def _global(machine: _Machine, argument: str) -> None:
+    module, _, name = argument.partition(" ")
+    machine.stack.append(check_name(module, name))
+
+
+def _stack_global(machine: _Machine, argument: None) -> None:
+    name, module = machine.pop(), machine.pop()
+    if not isinstance(name, str) or not isinstance(module, str):
+        raise ForbiddenError("a global whose name is not text")
+    machine.stack.append(check_name(module, name))
+
+
+def _reduce(machine: _Machine, argument: None) -> None:
+    arguments, function = machine.pop(), machine.pop()
+    if not isinstance(function, Global) or not isinstance(arguments, tuple):
+        raise ForbiddenError(f"a call of a {type(function).__name__}")
+    machine.copied += sum(len(a) for a in arguments if isinstance(a, (dict, list, set, tuple, str)))
+    if machine.copied > _MAX_COPIED:
+        raise ForbiddenError(f"copies of more than {_MAX_COPIED} elements")
+    machine.stack.append(rebuild(function, arguments))
+
+
+def _new_object(machine: _Machine, argument: None) -> None:
+    arguments, kind = machine.pop(), machine.pop()
+    if not isinstance(kind, Global) or not isinstance(arguments, tuple):
+        raise ForbiddenError(f"an instance of a {type(kind).__name__}")
+    machine.stack.append(rebuild(kind, arguments))
+
+
+def _new_object_keywords(machine: _Machine, argument: None) -> None:
+    if machine.pop() != {}:
+        raise ForbiddenError("an instance with keyword arguments")
+    _new_object(machine, argument)
+
+
+def _build(machine: _Machine, argument: None) -> None:
+    state = machine.pop()
+    target = machine.stack[-1]
+    if isinstance(target, Instance):
+        target.state = state
+    elif not isinstance(target, dict):  # an OrderedDict may carry `_metadata`, which nothing needs
+        raise ForbiddenError(f"state for a {type(target).__name__}")
+
+
+def _set_items(machine: _Machine, argument: None) -> None:
+    items = machine.pop_to_mark()
+    if len(items) % 2:
+        raise ForbiddenError("a key without a value")
+    _store(machine.top(dict), items)
+
+
+def _set_item(machine: _Machine, argument: None) -> None:
+    value, key = machine.pop(), machine.pop()
+    _store(machine.top(dict), [key, value])
+
+
+def _store(target: dict[Any, Any], items: list[Any]) -> None:
+    for key, value in zip(items[::2], items[1::2]):
+        if not isinstance(key, _SCALARS):  # hashing nested tuples recurses without end
+            raise ForbiddenError(f"a {type(key).__name__} as a key")
+        target[key] = value
+
+
+def _scalar_set(machine: _Machine) -> set[Any]:
+    items = machine.pop_to_mark()
+    if not all(isinstance(item, _SCALARS) for item in items):
+        raise ForbiddenError("a set of other than scalars")
+    return set(items)
+
+
+def _add_items(machine: _Machine, argument: None) -> None:
+    items = _scalar_set(machine)
+    machine.top(set).update(items)
+
+
+def _dict(machine: _Machine, argument: None) -> None:
+    items = machine.pop_to_mark()
+    machine.stack.append({})
+    _store(machine.stack[-1], items)
+
+
+def _tuple_of(length: int) -> Callable[[_Machine, None], None]:
+    def action(machine: _Machine, argument: None) -> None:
+        items = [machine.pop() for _ in range(length)]
+        machine.stack.append(tuple(reversed(items)))
+
+    return action
+
+
+def _append(machine: _Machine, argument: None) -> None:
+    value = machine.pop()
+    machine.top(list).append(value)
+
+
+def _appends(machine: _Machine, argument: None) -> None:
+    items = machine.pop_to_mark()
+    machine.top(list).extend(items)
+
+
+_ACTIONS: Final[dict[str, Callable[[_Machine, Any], object]]] = {
+    "MARK": lambda machine, _: machine.stack.append(_MARK),
+    "POP": lambda machine, _: machine.stack.pop(),
+    "POP_MARK": lambda machine, _: machine.pop_to_mark(),
+    "DUP": lambda machine, _: machine.stack.append(machine.stack[-1]),
+    "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
+    "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
+    "EMPTY_TUPLE": lambda machine, _: machine.stack.append(()),
+    "EMPTY_SET": lambda machine, _: machine.stack.append(set()),
+    "LIST": lambda machine, _: machine.stack.append(machine.pop_to_mark()),
+    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.pop_to_mark())),
+    "FROZENSET": lambda machine, _: machine.stack.append(_scalar_set(machine)),
+    "ADDITEMS": _add_items,
+    "DICT": _dict,
+    "TUPLE1": _tuple_of(1),
+    "TUPLE2": _tuple_of(2),
+    "TUPLE3": _tuple_of(3),
+    "APPEND": _append,
+    "APPENDS": _appends,
+    "SETITEM": _set_item,
+    "SETITEMS": _set_items,
+    "PUT": _put,
+    "BINPUT": _put,
+    "LONG_BINPUT": _put,
+    "MEMOIZE": _put,
+    "GET": lambda machine, key: machine.stack.append(machine.memo[key]),
+    "BINGET": lambda machine, key: machine.stack.append(machine.memo[key]),
+    "LONG_BINGET": lambda machine, key: machine.stack.append(machine.memo[key]),
+    "GLOBAL": _global,
+    "STACK_GLOBAL": _stack_global,
+    "REDUCE": _reduce,
+    "NEWOBJ": _new_object,
+    "NEWOBJ_EX": _new_object_keywords,
+    "BUILD": _build,
+    "BINPERSID": lambda machine, _: machine.stack.append(machine.load_persistent(machine.pop())),
+}

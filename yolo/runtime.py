@@ -1,0 +1,148 @@
+"""Brings OneFlow up once: right version, right libraries, quiet logs, a device it has code for."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from yolo.errors import RuntimeSetupError
+
+ONEFLOW_VERSION = "0.9.0"
+# The wheel holds device code for these and no PTX, so a newer GPU cannot run its kernels.
+CUDA_CAPABILITIES = ((6, 0), (6, 1), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9))
+# These two bring in the rest of cuBLAS and cuDNN through their own RPATH.
+CUDA_LIBRARIES = (("cublas", "libcublas.so.11"), ("cudnn", "libcudnn_cnn_train.so.8"))
+
+
+def start() -> ModuleType:
+    """Import OneFlow, checked and quiet, and give the module; later calls cost nothing.
+
+    Raises RuntimeSetupError naming what is missing and what to type.
+    """
+    if "oneflow" in sys.modules:
+        return sys.modules["oneflow"]
+    _check_version()
+    _preload_cuda_libraries()
+    # Read by OneFlow's logger at load time; 3 leaves only fatal lines.
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    try:
+        with _silenced_stderr():
+            import oneflow
+    except ImportError as error:
+        raise RuntimeSetupError(f"OneFlow {ONEFLOW_VERSION} does not load: {error}", mend="type: make setup") from error
+    return oneflow
+
+
+def select_device(device: str = "") -> str:
+    """Give "cpu" or "cuda:N" for a ``--device`` value: "" (whatever is there), "cpu", or a CUDA index.
+
+    Raises RuntimeSetupError when a GPU is asked for that is absent or that this OneFlow has no code for.
+    """
+    flow = start()
+    wanted = device.strip().lower().removeprefix("cuda:")
+    if wanted == "cpu":
+        return "cpu"
+    if not flow.cuda.is_available():
+        if wanted:
+            raise RuntimeSetupError(
+                "no CUDA GPU is visible to OneFlow", where=f"--device {device}", mend="use --device cpu"
+            )
+        return "cpu"
+    if "," in wanted:
+        raise RuntimeSetupError("several GPUs need one process each", where=f"--device {device}", mend="name one GPU")
+    if wanted not in ("", "cuda") and not wanted.isdecimal():
+        raise RuntimeSetupError("is no device", where=f"--device {device}", mend="name cpu or a CUDA index such as 0")
+    index = int(wanted) if wanted.isdecimal() else 0
+    check_capability(_cuda_capability(index), index)
+    return f"cuda:{index}"
+
+
+def check_capability(capability: tuple[int, int], index: int = 0) -> None:
+    """Raise RuntimeSetupError when OneFlow's wheel holds no code for this compute capability."""
+    if capability not in CUDA_CAPABILITIES:
+        known = ", ".join(f"{major}.{minor}" for major, minor in CUDA_CAPABILITIES)
+        raise RuntimeSetupError(
+            f"GPU {index} has compute capability {capability[0]}.{capability[1]}; OneFlow {ONEFLOW_VERSION} "
+            f"has code for {known} only",
+            mend="use another GPU or --device cpu",
+        )
+
+
+def _check_version() -> None:
+    try:
+        version = importlib.metadata.version("oneflow")
+    except importlib.metadata.PackageNotFoundError:
+        raise RuntimeSetupError("OneFlow is not installed", mend="type: make setup") from None
+    if version != ONEFLOW_VERSION:
+        raise RuntimeSetupError(
+            f"OneFlow {version} is installed; this project needs {ONEFLOW_VERSION} exactly",
+            mend=f"type: pip install oneflow=={ONEFLOW_VERSION}",
+        )
+
+
+def _preload_cuda_libraries() -> None:
+    """Load cuBLAS and cuDNN from wherever pip put them, so that nobody sets LD_LIBRARY_PATH.
+
+    OneFlow's CPU build path links against them too.
+    """
+    for package, library in CUDA_LIBRARIES:
+        path = _find_library(package, library)
+        try:
+            ctypes.CDLL(str(path or library), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            raise RuntimeSetupError(
+                f"{library} cannot be loaded ({error})",
+                mend=f"type: pip install nvidia-{package}-cu11" + ("<9" if package == "cudnn" else ""),
+            ) from error
+
+
+def _find_library(package: str, library: str) -> Path | None:
+    spec = importlib.util.find_spec("nvidia")
+    for root in spec.submodule_search_locations or () if spec else ():
+        candidate = Path(root) / package / "lib" / library
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _cuda_capability(index: int) -> tuple[int, int]:
+    """Ask the CUDA driver for a device's compute capability (attributes 75 and 76)."""
+    driver = ctypes.CDLL("libcuda.so.1")
+    driver.cuInit(0)
+    device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    if driver.cuDeviceGet(ctypes.byref(device), index) != 0:
+        raise RuntimeSetupError(f"there is no GPU {index}", mend="see nvidia-smi for the GPUs there are")
+    driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device)
+    driver.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)
+    return major.value, minor.value
+
+
+@contextlib.contextmanager
+def _silenced_stderr():
+    """Hide what C++ prints on file descriptor 2 while OneFlow loads (its InfiniBand notice)."""
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
+@functools.lru_cache(maxsize=1)
+def machine() -> str:
+    """One line that names this machine: processor, cores, memory."""
+    model = "unknown processor"
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as stream:
+        model = next((line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")), model)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"

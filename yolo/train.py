@@ -1,0 +1,101 @@
+"""``python -m yolo.train``: train a detector on a data set."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yolo import runtime
+from yolo.command import new_run_folder, remove_if_empty, run_command
+from yolo.config.commands import TrainConfig
+from yolo.config.hyp import save_hyperparameters
+from yolo.config.options import to_yaml
+from yolo.files import write_text_atomic
+
+if TYPE_CHECKING:
+    from yolo.engine.setup import TrainParts
+    from yolo.engine.validator import Validation
+
+logger = logging.getLogger("yolo")
+
+
+def train(config: TrainConfig) -> dict[str, Any]:
+    """Train as ``config`` says; give the command's JSON object without its head."""
+    device = runtime.select_device(config.device)
+    from yolo.engine.setup import build_parts
+    from yolo.engine.trainer import Trainer
+    from yolo.models.summary import describe
+
+    parts, schedule = build_parts(config, device)  # all that can be refused is refused before a folder is made
+    run = new_run_folder(config.project, config.name, config.exist_ok)
+    try:
+        write_text_atomic(run / "opt.yaml", to_yaml(config))
+        save_hyperparameters(parts.hyp, run / "hyp.yaml")
+        logger.info("%s", describe(parts.network, parts.imgsz))
+        logger.info("%d pictures to train on, %d to validate; results go to %s", *_counts(parts), run)
+        trainer = Trainer(
+            parts, schedule, run, _hooks(config, run), validate=not config.noval, patience=config.patience
+        )
+        trainer.train()
+    except BaseException:
+        remove_if_empty(run)
+        raise
+    return _finish(config, trainer, run)
+
+
+def _hooks(config: TrainConfig, run: Path) -> list:
+    from yolo.engine.checkpoints import Checkpoints
+    from yolo.loggers.console import Console
+    from yolo.loggers.pictures import Pictures
+    from yolo.loggers.results_csv import ResultsCsv
+    from yolo.loggers.tensorboard import TensorBoard
+
+    # Results are on disk before the checkpoint that says the epoch is done.
+    hooks = [Console(), ResultsCsv(run), TensorBoard(run), Checkpoints(run, config)]
+    return hooks if config.noplots else [*hooks, Pictures(run)]
+
+
+def _finish(config: TrainConfig, trainer, run: Path) -> dict[str, Any]:
+    """Measure the best checkpoint, draw what it sees, and say where everything is."""
+    from yolo.engine.report import metrics_table, speed_line, validation_json
+
+    parts = trainer.parts
+    validation = _validate_best(config, parts, run)
+    if not config.json:
+        print(metrics_table(validation, parts.names, every_class=True))
+    logger.info("%s", speed_line(validation))
+    logger.info("weights: %s", run / "weights" / "best.safetensors")
+    if not config.noplots:
+        logger.info("pictures and curves: %s", run)
+    return {
+        "save_dir": str(run),
+        "epochs": trainer.progress.epoch,
+        "best_epoch": trainer.progress.best_epoch,
+        **validation_json(validation, parts.names),
+    }
+
+
+def _validate_best(config: TrainConfig, parts: TrainParts, run: Path) -> Validation:
+    from yolo.models.weights.load import load_weights
+    from yolo.plots.validation import BatchPictures, draw_validation
+
+    parts.load_ema(load_weights(run / "weights/best.safetensors").model)
+    validation = parts.validator.run([] if config.noplots else [BatchPictures(run, parts.names)])
+    if not config.noplots:
+        draw_validation(validation, parts.names, run)
+    return validation
+
+
+def _counts(parts: TrainParts) -> tuple[int, int]:
+    return len(parts.loader.index), len(parts.validator.loader.index)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; give its exit code."""
+    return run_command("yolo.train", TrainConfig, train, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
