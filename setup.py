@@ -1,4 +1,4 @@
-"""Builds the compiled operators (``yolo._C``) with CMake and installs ``yolo`` and ``graphs``."""
+"""Builds ``yolo._C`` and ``yolo._graph_queue`` with CMake and installs ``yolo`` and ``graphs``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find_tool(name: str) -> str | None:
 
 
 class CMakeBuild(build_ext):
-    """Runs CMake for ``yolo._C``; setuptools copies the result into the tree for in-place builds."""
+    """Runs CMake for the target of an extension's name; setuptools copies the result into the tree."""
 
     def build_extension(self, extension: Extension) -> None:
         cmake = find_tool("cmake")
@@ -49,8 +49,9 @@ class CMakeBuild(build_ext):
         if ninja and not (build / "CMakeCache.txt").exists():
             configure += ["-GNinja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
         subprocess.run(configure, check=True)
+        name = extension.name.rpartition(".")[2]
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1))
-        subprocess.run([cmake, "--build", str(build), "--target", "_C", "--parallel", jobs], check=True)
+        subprocess.run([cmake, "--build", str(build), "--target", name, "--parallel", jobs], check=True)
 
 
 setup(
@@ -62,7 +63,7 @@ setup(
     package_dir={"": "."},
     packages=find_packages(str(ROOT), include=["yolo", "yolo.*", "graphs", "graphs.*"]),
     package_data={"yolo": ["**/*.yaml"], "graphs": ["**/*.yaml"]},
-    ext_modules=[Extension("yolo._C", sources=[])],
+    ext_modules=[Extension(f"yolo.{name}", sources=[]) for name in ("_C", "_graph_queue")],
     cmdclass={"build_ext": CMakeBuild},
     zip_safe=False,
 )

@@ -216,7 +216,7 @@ def test_pictures_of_all_kinds_together(run) -> None:
         (["--source", "in", "--vid-stride", "0"], "--vid-stride: is 0"),
         (["--source", "in", "--data", "absent.yaml"], "absent.yaml: no such data set file"),
         (["--source", "in", "--device", "97"], "--device 97"),
-        (["--source", "in", "--project", "notes.txt"], "notes.txt/exp: is a file, not a folder"),
+        (["--source", "in", "--project", "notes.txt"], "notes.txt: is a file, not a folder"),
         (["--source", "in", "--save-text"], "unknown option --save-text; did you mean --save-txt?"),
     ],
 )

@@ -238,7 +238,6 @@ def test_weights_of_another_number_of_classes(shop: Workshop, base: Done) -> Non
     assert load_weights(done.folder / "weights/best.safetensors").config["nc"] == 3
 
 
-@pytest.mark.xfail(reason="the anchors of --weights take the place of those of --cfg")
 def test_weights_into_a_model_of_ones_own(shop: Workshop, base: Done) -> None:
     """A model with anchors of its own keeps them, as in YOLOv5."""
     own = {**ONE_LEVEL, "anchors": [[10, 10, 20, 20, 30, 30]]}

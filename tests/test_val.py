@@ -28,7 +28,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.fixture(scope="module")
 def trained(shop: Workshop) -> Done:
-    done = shop.train("learnt", "--noplots", "--json", epochs="40", optimizer="AdamW")
+    done = shop.train("learnt", "--noplots", "--json", epochs="120", optimizer="AdamW")
     assert done.code == 0, done.err
     return done
 
@@ -126,7 +126,6 @@ def labels_in(done: Done) -> dict[str, np.ndarray]:
     return {name: np.array([line.split() for line in text.splitlines()], float) for name, text in texts.items()}
 
 
-@pytest.mark.xfail(reason="they are called 000.png.txt")
 def test_label_files_are_named_like_their_pictures(measure) -> None:
     assert list(labels_in(measure("--noplots", "--save-txt"))) == [f"{number:03}" for number in range(6)]
 
@@ -134,7 +133,7 @@ def test_label_files_are_named_like_their_pictures(measure) -> None:
 def test_label_files(measure, shop: Workshop) -> None:
     """A sure detection of a picture lies on one of its two labels."""
     plain, sure = (
-        measure("--noplots", "--save-txt", *flags, conf_thres="0.3", name=f"exp{len(flags)}")
+        measure("--noplots", "--save-txt", *flags, conf_thres="0.2", name=f"exp{len(flags)}")
         for flags in ((), ("--save-conf",))
     )
     found = labels_in(sure)
@@ -143,8 +142,8 @@ def test_label_files(measure, shop: Workshop) -> None:
         if not len(rows):
             continue
         assert rows.shape[1] == 6 and set(rows[:, 0]) <= {0, 1}
-        assert (rows[:, 5] > 0.3).all() and (np.diff(rows[:, 5]) >= 0).all()
-        truth = np.loadtxt(shop.data.parent / f"labels/val/{name.split('.')[0]}.txt")
+        assert (rows[:, 5] > 0.2).all() and (np.diff(rows[:, 5]) >= 0).all()
+        truth = np.loadtxt(shop.data.parent / f"labels/val/{name}.txt")
         near = np.abs(rows[:, None, 1:5] - truth[None, :, 1:]).max(2).min(1)
         assert near.max() < 0.2 and np.median(near) < 0.1, near
         np.testing.assert_array_equal(rows[:, :5], without)

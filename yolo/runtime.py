@@ -9,6 +9,7 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -27,8 +28,10 @@ def start() -> ModuleType:
     Raises RuntimeSetupError naming what is missing and what to type.
     """
     if "oneflow" in sys.modules:
+        _warn_of_unsafe_queue()
         return sys.modules["oneflow"]
     _check_version()
+    ctypes.CDLL(_graph_queue(), mode=ctypes.RTLD_GLOBAL)
     _preload_cuda_libraries()
     # Read by OneFlow's logger at load time; 3 leaves only fatal lines.
     os.environ.setdefault("GLOG_minloglevel", "3")
@@ -84,6 +87,28 @@ def _check_version() -> None:
         raise RuntimeSetupError(
             f"OneFlow {version} is installed; this project needs {ONEFLOW_VERSION} exactly",
             mend=f"type: pip install oneflow=={ONEFLOW_VERSION}",
+        )
+
+
+def _graph_queue() -> str:
+    """The library that mends OneFlow's queue of running graphs (csrc/oneflow/graph_queue.cpp says what is wrong)."""
+    spec = importlib.util.find_spec("yolo._graph_queue")
+    if spec is None or spec.origin is None:
+        raise RuntimeSetupError(
+            "the compiled libraries are not built", where="yolo._graph_queue", mend="run: make build"
+        )
+    return spec.origin
+
+
+def _warn_of_unsafe_queue() -> None:
+    """Warn when OneFlow was loaded without that library: it cannot be mended afterwards."""
+    try:
+        ctypes.CDLL(_graph_queue(), mode=os.RTLD_NOLOAD)
+    except OSError:
+        warnings.warn(
+            "oneflow was imported before yolo started it: very short graphs may crash this process (a race in OneFlow "
+            f"{ONEFLOW_VERSION}); import yolo and call yolo.runtime.start() first",
+            stacklevel=3,
         )
 
 

@@ -107,7 +107,9 @@ def make_network(config: TrainConfig, classes: int) -> Network:
     checkpoint = load_weights(config.weights)
     model = load_model_config(config.cfg) if config.cfg else parse_model_config(checkpoint.config, name=config.weights)
     network = build_network(model, nc=classes, rng=config.seed)
-    logger.info("%s from %s", transfer(network, checkpoint), config.weights)
+    # A model file's anchors are its author's choice; those of the weights come along only when there is none.
+    moved = transfer(network, checkpoint, exclude=("anchors",) if config.cfg else ())
+    logger.info("%s from %s", moved, config.weights)
     return network
 
 

@@ -22,16 +22,22 @@ COCO_CLASSES = 80
 
 
 class LabelFiles:
-    """Called for every batch: writes ``labels/<picture's stem>.txt`` of its detections."""
+    """Called for every batch: writes ``labels/<picture's stem>.txt`` for each picture in which something was found.
+
+    A second picture of the same stem (of another folder) gets ``<stem>_2.txt``.
+    """
 
     def __init__(self, folder: Path, *, confidence: bool) -> None:
         self._folder, self._confidence = folder / "labels", confidence
-        self._names = UniqueNames(".")
+        self._names = UniqueNames()
 
     def __call__(self, batch: Batch, detections: list[np.ndarray]) -> None:
         for path, rows, box in zip(batch.paths, detections, batch.letterboxes):
-            text = label_lines(rows, box.original, confidence=self._confidence)
-            write_text_atomic(self._folder / f"{self._names.take(path.stem, path.suffix)}.txt", text)
+            file = self._folder / self._names.take(path.stem, ".txt")
+            if len(rows):
+                write_text_atomic(file, label_lines(rows, box.original, confidence=self._confidence))
+            else:
+                file.unlink(missing_ok=True)  # of an earlier run into the same folder
 
 
 class CocoJson:

@@ -1,0 +1,79 @@
+// The queue of running graphs, as OneFlow 0.9.0 meant it.
+//
+// OneFlow starts a graph's job first and puts the graph into this queue afterwards; the job's end takes it out. A job
+// that ends in between takes from an empty queue, which destroys an element that is not there: the heap is corrupted
+// and the process crashes, then or later. Jobs of well under a millisecond on a busy machine do it within seconds.
+//
+// These three functions take the place of OneFlow's own. That library calls them through its procedure linkage table,
+// so it is enough that this one is loaded before it with its symbols global (yolo/runtime.py). The declarations follow
+// oneflow/core/vm/lazy_job_stream_policy.h of OneFlow 0.9.0 (Apache-2.0, The OneFlow Authors).
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <queue>
+#include <unordered_map>
+
+namespace oneflow {
+
+class NNGraphIf;
+
+namespace {
+
+struct Queues {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::unordered_map<const void*, std::queue<std::weak_ptr<NNGraphIf>>> of;  // by stream
+};
+
+// Never destroyed: OneFlow's threads outlive this library's static objects.
+Queues& queues() {
+  static auto* all = new Queues;
+  return *all;
+}
+
+}  // namespace
+
+namespace vm {
+
+class LazyJobStreamPolicy {
+ public:
+  void WaitUntilQueueEmptyIfFrontNNGraphNotEquals(const std::shared_ptr<NNGraphIf>& graph);
+  void EnqueueNNGraph(const std::shared_ptr<NNGraphIf>& graph);
+  void DequeueNNGraph();
+};
+
+// Different graphs do not run at the same time; calls of one graph may follow each other closely.
+void LazyJobStreamPolicy::WaitUntilQueueEmptyIfFrontNNGraphNotEquals(const std::shared_ptr<NNGraphIf>& graph) {
+  Queues& all = queues();
+  std::unique_lock<std::mutex> lock(all.mutex);
+  auto& queue = all.of[this];
+  if (queue.empty()) return;
+  const auto front = queue.front().lock();
+  if (!front || front == graph) return;
+  all.changed.wait(lock, [&queue] { return queue.empty(); });
+}
+
+void LazyJobStreamPolicy::EnqueueNNGraph(const std::shared_ptr<NNGraphIf>& graph) {
+  Queues& all = queues();
+  {
+    std::lock_guard<std::mutex> lock(all.mutex);
+    all.of[this].emplace(graph);
+  }
+  all.changed.notify_all();
+}
+
+// Waits for the entry that belongs to the job that has just ended: the starting thread is about to make it.
+void LazyJobStreamPolicy::DequeueNNGraph() {
+  Queues& all = queues();
+  {
+    std::unique_lock<std::mutex> lock(all.mutex);
+    auto& queue = all.of[this];
+    all.changed.wait(lock, [&queue] { return !queue.empty(); });
+    queue.pop();
+  }
+  all.changed.notify_all();
+}
+
+}  // namespace vm
+}  // namespace oneflow

@@ -1,0 +1,108 @@
+"""The queue of running graphs that takes the place of OneFlow's own."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from yolo import runtime
+
+POLICY = "_ZN7oneflow2vm19LazyJobStreamPolicy"
+GRAPH = "ERKSt10shared_ptrINS_9NNGraphIfEE"
+NO_GRAPH = (ctypes.c_void_p * 2)()
+"""A std::shared_ptr to nothing."""
+SHORT_JOBS = """
+from yolo import runtime
+flow = runtime.start()
+
+class Tiny(flow.nn.Graph):
+    def build(self, x):
+        return x + 1.0
+
+x = flow.zeros(4)
+graphs = [Tiny(), Tiny()]
+for number in range(10000):
+    y = graphs[number % 2](x)
+    if number % 3 == 0:
+        assert y.numpy().tolist() == [1.0] * 4
+"""
+LATE = """
+import oneflow
+from yolo import runtime
+runtime.start()
+"""
+
+
+class Queue:
+    """The three functions, on a stream of the test's own."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(runtime._graph_queue())
+        self._stream = ctypes.c_void_p(id(self))
+        self._wait = library[f"{POLICY}42WaitUntilQueueEmptyIfFrontNNGraphNotEquals{GRAPH}"]
+        self._enqueue = library[f"{POLICY}14EnqueueNNGraph{GRAPH}"]
+        self._dequeue = library[f"{POLICY}14DequeueNNGraphEv"]
+
+    def enqueue(self) -> None:
+        self._enqueue(self._stream, NO_GRAPH)
+
+    def dequeue(self) -> None:
+        self._dequeue(self._stream)
+
+    def wait(self) -> None:
+        self._wait(self._stream, NO_GRAPH)
+
+
+def in_background(call) -> threading.Thread:
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    return thread
+
+
+def run(script: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[1]
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, cwd=root)
+
+
+def test_the_end_of_a_job_waits_for_its_entry():
+    queue = Queue()
+    ends = [in_background(queue.dequeue) for _ in range(2)]
+    ends[0].join(0.05)
+    assert all(end.is_alive() for end in ends)
+    queue.enqueue()
+    queue.enqueue()
+    for end in ends:
+        end.join(10)
+        assert not end.is_alive()
+
+
+def test_an_empty_queue_and_one_of_deleted_graphs_hold_nobody_up():
+    queue = Queue()
+    queue.wait()
+    queue.enqueue()
+    waiting = in_background(queue.wait)
+    waiting.join(10)
+    assert not waiting.is_alive()
+    queue.dequeue()
+
+
+def test_ten_thousand_short_jobs_of_two_graphs():
+    """Without the library two processes of three die within the first thousands."""
+    done = run(SHORT_JOBS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_oneflow_that_was_there_first_is_warned_of():
+    done = run(LATE)
+    assert done.returncode == 0 and "UserWarning: oneflow was imported before yolo" in done.stderr
+
+
+def test_a_library_that_is_not_built_is_named(monkeypatch):
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(runtime.RuntimeSetupError, match=r"yolo\._graph_queue: .*not built.*make build"):
+        runtime._graph_queue()
