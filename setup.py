@@ -1,4 +1,4 @@
-"""Builds ``yolo._C`` and ``yolo._graph_queue`` with CMake and installs ``yolo`` and ``graphs``."""
+"""Builds ``yolo._C`` and the other compiled libraries with CMake and installs ``yolo`` and ``graphs``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class CMakeBuild(build_ext):
             raise SystemExit("cmake is missing; pip install cmake ninja")
         target = Path(self.get_ext_fullpath(extension.name)).resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        build = Path(self.build_temp).resolve() / "cmake"
+        build = ROOT / "build" / sys.implementation.cache_tag  # kept, so that a change compiles only what it touches
         configure = [
             cmake,
             f"-S{ROOT}",
@@ -63,7 +63,7 @@ setup(
     package_dir={"": "."},
     packages=find_packages(str(ROOT), include=["yolo", "yolo.*", "graphs", "graphs.*"]),
     package_data={"yolo": ["**/*.yaml"], "graphs": ["**/*.yaml"]},
-    ext_modules=[Extension(f"yolo.{name}", sources=[]) for name in ("_C", "_graph_queue")],
+    ext_modules=[Extension(f"yolo.{name}", sources=[]) for name in ("_C", "_graph_queue", "_program")],
     cmdclass={"build_ext": CMakeBuild},
     zip_safe=False,
 )

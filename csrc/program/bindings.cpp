@@ -1,0 +1,17 @@
+// The private module yolo._program: compiled programs for Python.
+#include <pybind11/pybind11.h>
+
+#include "program/onednn.h"
+#include "program/runnable.h"
+
+namespace py = pybind11;
+
+PYBIND11_MODULE(_program, module) {
+    using namespace yolo::program;
+    module.doc() = "Executors of compiled programs.";
+    py::class_<Runnable>(module, "Runnable").def_property_readonly("address", [](const Runnable& self) {
+        return reinterpret_cast<std::intptr_t>(&self);
+    });
+    module.def("instruction_set", &instruction_set);
+    module.def("channel_block", &channel_block);
+}

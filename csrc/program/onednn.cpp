@@ -1,0 +1,57 @@
+#include "program/onednn.h"
+
+#include <stdexcept>
+
+namespace yolo::program {
+
+const dnnl::engine& engine() {
+    static const auto* cpu = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+    return *cpu;
+}
+
+namespace {
+
+bool has_avx512() {
+    // The instruction sets are flags; each includes the bits of those below it.
+    const auto avx512 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & avx512) == avx512;
+}
+
+}  // namespace
+
+int64_t channel_block() {
+    return has_avx512() ? 16 : 8;
+}
+
+dnnl::memory::format_tag blocked_tag() {
+    return has_avx512() ? dnnl::memory::format_tag::nChw16c : dnnl::memory::format_tag::nChw8c;
+}
+
+int64_t padded_channels(int64_t channels) {
+    const int64_t block = channel_block();
+    return (channels + block - 1) / block * block;
+}
+
+void refuse_reference(const std::string& implementation, const std::string& what) {
+    if (implementation.find("ref") != std::string::npos) {
+        throw std::runtime_error(what + ": oneDNN offers only its reference kernel (" + implementation + ")");
+    }
+}
+
+std::string instruction_set() {
+    switch (dnnl::get_effective_cpu_isa()) {
+        case dnnl::cpu_isa::sse41: return "sse41";
+        case dnnl::cpu_isa::avx: return "avx";
+        case dnnl::cpu_isa::avx2: return "avx2";
+        case dnnl::cpu_isa::avx2_vnni: return "avx2_vnni";
+        case dnnl::cpu_isa::avx512_core: return "avx512_core";
+        case dnnl::cpu_isa::avx512_core_vnni: return "avx512_core_vnni";
+        case dnnl::cpu_isa::avx512_core_bf16: return "avx512_core_bf16";
+        case dnnl::cpu_isa::avx512_core_fp16: return "avx512_core_fp16";
+        case dnnl::cpu_isa::avx512_core_amx: return "avx512_core_amx";
+        case dnnl::cpu_isa::avx512_core_amx_fp16: return "avx512_core_amx_fp16";
+        default: return "the generic one";
+    }
+}
+
+}  // namespace yolo::program

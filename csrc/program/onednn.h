@@ -1,0 +1,29 @@
+// oneDNN as the executors use it: one engine a process, blocked layouts, no slow kernels.
+#pragma once
+
+#include <cstdint>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <string>
+
+namespace yolo::program {
+
+// The CPU engine. Created once and never destroyed: programs may outlive static objects.
+const dnnl::engine& engine();
+
+// Channels that lie together in a blocked layout: 16 where the CPU has AVX-512, else 8.
+int64_t channel_block();
+
+// nChw16c or nChw8c.
+dnnl::memory::format_tag blocked_tag();
+
+// Channels rounded up to whole blocks.
+int64_t padded_channels(int64_t channels);
+
+// Raises std::runtime_error when oneDNN chose a reference kernel for a primitive: a thousand times slower than its
+// others, and never what was meant. `what` names the operation.
+void refuse_reference(const std::string& implementation, const std::string& what);
+
+// The widest instruction set that oneDNN uses here, for people: "avx512_core_bf16", "avx2", …
+std::string instruction_set();
+
+}  // namespace yolo::program

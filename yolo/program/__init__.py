@@ -1,0 +1,1 @@
+"""The compiler: a network's layers as a small intermediate representation, passes over it, plans for the executors."""

@@ -1,0 +1,268 @@
+"""The intermediate representation: values and the nodes that make them, in an order in which they can run.
+
+A value is a feature map; it is named by a number. Its channels are fixed, its height and width follow from the input's
+(``sizes``), so that one graph serves every input shape.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from yolo.models.activation import IDENTITY, Activation
+
+Pair = tuple[int, int]
+Size = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """One operation. ``inputs`` and ``output`` name values; ``where`` is the module's place in the network."""
+
+    inputs: tuple[int, ...]
+    output: int
+    where: str
+
+    kind: ClassVar[str] = ""
+
+    def channels(self, given: tuple[int, ...]) -> int:
+        """Channels of the output, from those of the inputs."""
+        return given[0]
+
+    def size(self, given: tuple[Size, ...]) -> Size:
+        """(height, width) of the output, from those of the inputs."""
+        return given[0]
+
+    def attributes(self) -> Iterator[tuple[str, object]]:
+        """What the node is besides its inputs and output, for people."""
+        for field in dataclasses.fields(self):
+            if field.name not in ("inputs", "output", "where"):
+                yield field.name, getattr(self, field.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv(Node):
+    """Convolution; with ``transposed`` its transpose. Weights lie in the tensors ``<weights>.weight`` and ``.bias``.
+
+    ``activation`` and then the addition of ``residual`` (the second input) follow where a pass has fused them.
+    """
+
+    weights: str
+    out_channels: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    bias: bool = False
+    transposed: bool = False
+    output_padding: int = 0
+    activation: Activation = IDENTITY
+
+    kind: ClassVar[str] = "conv"
+
+    @property
+    def residual(self) -> int | None:
+        """The value that is added after the activation."""
+        return self.inputs[1] if len(self.inputs) > 1 else None
+
+    def channels(self, given: tuple[int, ...]) -> int:
+        return self.out_channels
+
+    def size(self, given: tuple[Size, ...]) -> Size:
+        return tuple(self._side(side, axis) for axis, side in enumerate(given[0]))
+
+    def _side(self, side: int, axis: int) -> int:
+        k, s, p, d = (values[axis] for values in (self.kernel, self.stride, self.padding, self.dilation))
+        if self.transposed:
+            return (side - 1) * s - 2 * p + d * (k - 1) + 1 + self.output_padding
+        return (side + 2 * p - d * (k - 1) - 1) // s + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNorm(Node):
+    """Batch norm; its tensors are ``<weights>.weight``, ``.bias``, ``.running_mean`` and ``.running_var``."""
+
+    weights: str
+
+    kind: ClassVar[str] = "batch_norm"
+
+
+@dataclasses.dataclass(frozen=True)
+class Activate(Node):
+    """An activation of its own."""
+
+    activation: Activation
+
+    kind: ClassVar[str] = "activate"
+
+
+@dataclasses.dataclass(frozen=True)
+class Add(Node):
+    """The sum of two values of one shape."""
+
+    kind: ClassVar[str] = "add"
+
+
+@dataclasses.dataclass(frozen=True)
+class Concat(Node):
+    """Values side by side along the channels."""
+
+    kind: ClassVar[str] = "concat"
+
+    def channels(self, given: tuple[int, ...]) -> int:
+        return sum(given)
+
+
+@dataclasses.dataclass(frozen=True)
+class Split(Node):
+    """Some channels of a value: ``count`` from ``start``. Passes make it; it costs nothing where channels align."""
+
+    start: int
+    count: int
+
+    kind: ClassVar[str] = "split"
+
+    def channels(self, given: tuple[int, ...]) -> int:
+        return self.count
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool(Node):
+    """Max pool, or average pool (padding counted), of square windows."""
+
+    kernel: int
+    stride: int
+    padding: int
+    average: bool = False
+
+    kind: ClassVar[str] = "pool"
+
+    def size(self, given: tuple[Size, ...]) -> Size:
+        height, width = ((side + 2 * self.padding - self.kernel) // self.stride + 1 for side in given[0])
+        return height, width
+
+
+@dataclasses.dataclass(frozen=True)
+class Upsample(Node):
+    """Nearest-neighbour upsampling by a whole factor."""
+
+    scale: int
+
+    kind: ClassVar[str] = "upsample"
+
+    def size(self, given: tuple[Size, ...]) -> Size:
+        return given[0][0] * self.scale, given[0][1] * self.scale
+
+
+@dataclasses.dataclass(frozen=True)
+class Pad(Node):
+    """Zeros around a value: left, right, top, bottom."""
+
+    sides: tuple[int, int, int, int]
+
+    kind: ClassVar[str] = "pad"
+
+    def size(self, given: tuple[Size, ...]) -> Size:
+        left, right, top, bottom = self.sides
+        return given[0][0] + top + bottom, given[0][1] + left + right
+
+
+@dataclasses.dataclass(frozen=True)
+class SpaceToDepth(Node):
+    """Cells of gain x gain become channels: block (dy, dx) holds rows dy::gain and columns dx::gain.
+
+    ``column_major`` says whether the blocks' order is dx first (Focus) or dy first (Contract).
+    """
+
+    gain: int
+    column_major: bool
+
+    kind: ClassVar[str] = "space_to_depth"
+
+    def channels(self, given: tuple[int, ...]) -> int:
+        return given[0] * self.gain**2
+
+    def size(self, given: tuple[Size, ...]) -> Size:
+        return given[0][0] // self.gain, given[0][1] // self.gain
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthToSpace(Node):
+    """The inverse of a row-major SpaceToDepth (Expand)."""
+
+    gain: int
+
+    kind: ClassVar[str] = "depth_to_space"
+
+    def channels(self, given: tuple[int, ...]) -> int:
+        return given[0] // self.gain**2
+
+    def size(self, given: tuple[Size, ...]) -> Size:
+        return given[0][0] * self.gain, given[0][1] * self.gain
+
+
+INPUT = 0
+"""The value of the pictures."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """A network: nodes in order, the values that come out of it, and its tensors by name.
+
+    ``channels`` has one entry a value. Graphs are not changed; passes give new ones.
+    """
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+    channels: tuple[int, ...]
+    tensors: Mapping[str, np.ndarray]
+
+    def sizes(self, height: int, width: int) -> dict[int, Size]:
+        """(height, width) of every value for pictures of that size; raises ValueError where nothing is left."""
+        sizes: dict[int, Size] = {INPUT: (height, width)}
+        for node in self.nodes:
+            size = node.size(tuple(sizes[value] for value in node.inputs))
+            if min(size) < 1:
+                raise ValueError(f"{node.where}: nothing is left of pictures of {height}x{width}")
+            sizes[node.output] = size
+        return sizes
+
+    def consumers(self) -> dict[int, list[Node]]:
+        """The nodes that read each value."""
+        found: dict[int, list[Node]] = {value: [] for value in range(len(self.channels))}
+        for node in self.nodes:
+            for value in node.inputs:
+                found[value].append(node)
+        return found
+
+    def producers(self) -> dict[int, Node]:
+        """The node that makes each value but the input."""
+        return {node.output: node for node in self.nodes}
+
+
+class GraphBuilder:
+    """Collects nodes; values are numbered as they come."""
+
+    def __init__(self, channels: int) -> None:
+        self._nodes: list[Node] = []
+        self._channels: list[int] = [channels]
+
+    def channels(self, value: int) -> int:
+        """Channels of a value."""
+        return self._channels[value]
+
+    def add(self, kind: type[Node], *inputs: int, where: str, **attributes: object) -> int:
+        """Append a node of this kind; give its output."""
+        output = len(self._channels)
+        node = kind(inputs, output, where, **attributes)
+        self._nodes.append(node)
+        self._channels.append(node.channels(tuple(self._channels[value] for value in inputs)))
+        return output
+
+    def build(self, outputs: tuple[int, ...], tensors: Mapping[str, np.ndarray]) -> Graph:
+        """The graph that gives ``outputs``."""
+        return Graph(tuple(self._nodes), outputs, tuple(self._channels), tensors)

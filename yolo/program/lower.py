@@ -1,0 +1,266 @@
+"""From a network's layers to the intermediate representation; pure Python, no OneFlow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from yolo.models.activation import IDENTITY, Activation
+from yolo.models.spec import INPUT as NETWORK_INPUT
+from yolo.models.spec import LayerSpec, NetworkSpec
+from yolo.program import ir
+from yolo.program.ir import INPUT, Graph, GraphBuilder
+
+Pair = tuple[int, int]
+
+
+class UnsupportedLayerError(Exception):
+    """A layer that the compiler has no nodes for; the message names it."""
+
+
+def lower(spec: NetworkSpec, tensors: Mapping[str, np.ndarray]) -> Graph:
+    """The graph of a network: pictures in, one raw head ``[B, na * (5 + nc), h, w]`` a level out.
+
+    ``tensors`` is the network's state. Raises UnsupportedLayerError for a layer without a lowering.
+    """
+    scope = _Scope(GraphBuilder(spec.channels), spec.activation, f"model.{len(spec.layers) - 1}")
+    kept: dict[int, int] = {NETWORK_INPUT: INPUT}
+    for layer in spec.layers[:-1]:
+        kept[layer.index] = _layer(scope, layer, [kept[source] for source in layer.sources])
+    detect = spec.layers[-1]
+    heads = []
+    for number, source in enumerate(detect.sources):
+        path = f"{scope.path}.m.{number}"
+        heads.append(scope.bare_conv(kept[source], detect.out_channels, path, bias=True))
+    return scope.builder.build(tuple(heads), tensors)
+
+
+def _layer(scope: _Scope, layer: LayerSpec, inputs: list[int]) -> int:
+    name = layer.module.removeprefix("torch.")
+    if name == "Concat":
+        return inputs[0] if len(inputs) == 1 else scope.builder.add(ir.Concat, *inputs, where=f"model.{layer.index}")
+    if name not in _LOWERINGS:
+        raise UnsupportedLayerError(f"{layer.where}: {layer.module} runs as OneFlow operators")
+    value = inputs[0]
+    for number in range(layer.repeats):
+        path = f"model.{layer.index}" + (f".{number}" if layer.repeats > 1 else "")
+        value = _LOWERINGS[name](scope.at(path), value, layer.out_channels, dict(layer.args))
+    return value
+
+
+class _Scope:
+    """A place in the network and what is the same everywhere in it."""
+
+    def __init__(self, builder: GraphBuilder, activation: Activation, path: str) -> None:
+        self.builder, self.activation, self.path = builder, activation, path
+
+    def at(self, path: str) -> _Scope:
+        return _Scope(self.builder, self.activation, path)
+
+    def __truediv__(self, name: str | int) -> _Scope:
+        return self.at(f"{self.path}.{name}")
+
+    def add(self, kind: type[ir.Node], *inputs: int, **attributes: object) -> int:
+        return self.builder.add(kind, *inputs, where=self.path, **attributes)
+
+    def channels(self, value: int) -> int:
+        return self.builder.channels(value)
+
+    def bare_conv(self, x: int, out: int, path: str, k: object = 1, s: object = 1, **others: object) -> int:
+        """A convolution alone."""
+        kernel, stride = _pair(k), _pair(s)
+        return self.builder.add(
+            ir.Conv, x, where=path, weights=path, out_channels=out, kernel=kernel, stride=stride, **others
+        )
+
+    def norm_act(self, x: int, activation: Activation | None = None, *, bn: str = "bn") -> int:
+        """Batch norm and activation."""
+        x = self.add(ir.BatchNorm, x, weights=f"{self.path}.{bn}")
+        return self.act(x, activation or self.activation)
+
+    def act(self, x: int, activation: Activation) -> int:
+        return x if activation == IDENTITY else self.add(ir.Activate, x, activation=activation)
+
+
+def _pair(value: object) -> Pair:
+    return (value[0], value[1]) if isinstance(value, tuple) else (value, value)
+
+
+def _conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    """Convolution, batch norm, activation: the arguments of ``layers.conv.Conv``."""
+    kernel, dilation = _pair(a.get("k", 1)), _pair(a.get("d", 1))
+    given = a.get("p")
+    padding = tuple((d * (k - 1) + 1) // 2 for k, d in zip(kernel, dilation)) if given is None else _pair(given)
+    x = s.bare_conv(
+        x,
+        out,
+        f"{s.path}.conv",
+        kernel,
+        a.get("s", 1),
+        padding=padding,
+        dilation=dilation,
+        groups=a.get("g", 1),
+    )
+    return s.norm_act(x, a.get("act"))
+
+
+def _dw_conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    return _conv(s, x, out, {**a, "g": math.gcd(s.channels(x), out)})
+
+
+def _focus(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    quarters = s.add(ir.SpaceToDepth, x, gain=2, column_major=True)
+    return _conv(s / "conv", quarters, out, a)
+
+
+def _ghost_conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    half = out // 2
+    y = _conv(s / "cv1", x, half, a)
+    z = _conv(s / "cv2", y, half, {"k": 5, "g": half, "act": a.get("act")})
+    return s.add(ir.Concat, y, z)
+
+
+def _cross_conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    k, stride, hidden = a.get("k", 3), a.get("s", 1), int(out * a.get("e", 1.0))
+    y = _conv(s / "cv1", x, hidden, {"k": (1, k), "s": (1, stride)})
+    y = _conv(s / "cv2", y, out, {"k": (k, 1), "s": (stride, 1), "g": a.get("g", 1)})
+    return s.add(ir.Add, x, y) if a.get("shortcut") and s.channels(x) == out and stride == 1 else y
+
+
+def _ghost_bottleneck(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    half, k, stride = out // 2, a.get("k", 3), a.get("s", 1)
+    y = _ghost_conv(s / "conv" / 0, x, half, {})
+    if stride == 2:
+        y = _dw_conv(s / "conv" / 1, y, half, {"k": k, "s": stride, "act": IDENTITY})
+    y = _ghost_conv(s / "conv" / 2, y, out, {"act": IDENTITY})
+    if stride == 2:
+        x = _dw_conv(s / "shortcut" / 0, x, s.channels(x), {"k": k, "s": stride, "act": IDENTITY})
+        x = _conv(s / "shortcut" / 1, x, out, {"act": IDENTITY})
+    return s.add(ir.Add, x, y)
+
+
+def _bottleneck(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    y = _conv(s / "cv1", x, int(out * a.get("e", 0.5)), {})
+    y = _conv(s / "cv2", y, out, {"k": 3, "g": a.get("g", 1)})
+    return s.add(ir.Add, x, y) if a.get("shortcut", True) and s.channels(x) == out else y
+
+
+def _row(inner: Callable[[_Scope, int, int, Mapping[str, Any]], int]) -> Callable:
+    """``n`` copies of a layer one after the other, each hidden channels wide."""
+
+    def lowered(s: _Scope, x: int, hidden: int, a: Mapping[str, Any]) -> int:
+        for number in range(a.get("n", 1)):
+            x = inner(s / number, x, hidden, a)
+        return x
+
+    return lowered
+
+
+def _plain_bottleneck(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    return _bottleneck(s, x, out, {"shortcut": a.get("shortcut", True), "g": a.get("g", 1), "e": 1.0})
+
+
+def _plain_cross(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    return _cross_conv(s, x, out, {"k": 3, "g": a.get("g", 1), "shortcut": a.get("shortcut", True)})
+
+
+def _plain_ghost(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    return _ghost_bottleneck(s, x, out, {})
+
+
+def _c3(middle: Callable[[_Scope, int, int, Mapping[str, Any]], int]) -> Callable:
+    def lowered(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+        hidden = int(out * a.get("e", 0.5))
+        inner = middle(s / "m", _conv(s / "cv1", x, hidden, {}), hidden, a)
+        side = _conv(s / "cv2", x, hidden, {})
+        return _conv(s / "cv3", s.add(ir.Concat, inner, side), out, {})
+
+    return lowered
+
+
+def _csp(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    hidden = int(out * a.get("e", 0.5))
+    inner = _row(_plain_bottleneck)(s / "m", _conv(s / "cv1", x, hidden, {}), hidden, a)
+    inner = s.bare_conv(inner, hidden, f"{s.path}.cv3")
+    side = s.bare_conv(x, hidden, f"{s.path}.cv2")
+    joined = s.norm_act(s.add(ir.Concat, inner, side), Activation())
+    return _conv(s / "cv4", joined, out, {})
+
+
+def _spp(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    x = _conv(s / "cv1", x, s.channels(x) // 2, {})
+    pooled = [s.add(ir.Pool, x, kernel=k, stride=1, padding=k // 2) for k in a.get("k", (5, 9, 13))]
+    return _conv(s / "cv2", s.add(ir.Concat, x, *pooled), out, {})
+
+
+def _sppf(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    x, k = _conv(s / "cv1", x, s.channels(x) // 2, {}), a.get("k", 5)
+    parts = [x]
+    for _ in range(3):
+        parts.append(s.add(ir.Pool, parts[-1], kernel=k, stride=1, padding=k // 2))
+    return _conv(s / "cv2", s.add(ir.Concat, *parts), out, {})
+
+
+def _plain_conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    others = {"padding": _pair(a["p"]), "dilation": _pair(a["d"]), "groups": a["g"], "bias": a["bias"]}
+    return s.bare_conv(x, out, s.path, a["k"], a["s"], **others)
+
+
+def _transposed(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    groups = a["g"] if "g" in a else math.gcd(s.channels(x), out)
+    others = {"padding": _pair(a["p"]), "output_padding": a["op"], "groups": groups, "bias": a.get("bias", True)}
+    return s.bare_conv(x, out, s.path, a["k"], a["s"], transposed=True, **others)
+
+
+def _pool(average: bool) -> Callable:
+    def lowered(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+        stride = a["k"] if a["s"] is None else a["s"]
+        return s.add(ir.Pool, x, kernel=a["k"], stride=stride, padding=a["p"], average=average)
+
+    return lowered
+
+
+def _upsample(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    if a["mode"] != "nearest":
+        raise UnsupportedLayerError(f"{s.path}: upsampling by {a['mode']} runs as OneFlow operators")
+    return s.add(ir.Upsample, x, scale=a["scale"])
+
+
+def _activation(name: str) -> Callable:
+    return lambda s, x, out, a: s.act(x, Activation(name, a.get("slope")))
+
+
+_LOWERINGS: Mapping[str, Callable[[_Scope, int, int, Mapping[str, Any]], int]] = {
+    "Conv": _conv,
+    "DWConv": _dw_conv,
+    "GhostConv": _ghost_conv,
+    "Focus": _focus,
+    "CrossConv": _cross_conv,
+    "Bottleneck": _bottleneck,
+    "GhostBottleneck": _ghost_bottleneck,
+    "SPP": _spp,
+    "SPPF": _sppf,
+    "BottleneckCSP": _csp,
+    "C3": _c3(_row(_plain_bottleneck)),
+    "C3x": _c3(_row(_plain_cross)),
+    "C3Ghost": _c3(_row(_plain_ghost)),
+    "C3SPP": _c3(_spp),
+    "DWConvTranspose2d": _transposed,
+    "nn.ConvTranspose2d": _transposed,
+    "nn.Conv2d": _plain_conv,
+    "nn.BatchNorm2d": lambda s, x, out, a: s.add(ir.BatchNorm, x, weights=s.path),
+    "nn.MaxPool2d": _pool(False),
+    "nn.AvgPool2d": _pool(True),
+    "nn.ZeroPad2d": lambda s, x, out, a: s.add(ir.Pad, x, sides=a["padding"]),
+    "nn.Upsample": _upsample,
+    "nn.Identity": lambda s, x, out, a: x,
+    "nn.SiLU": _activation("SiLU"),
+    "nn.ReLU": _activation("ReLU"),
+    "nn.Hardswish": _activation("Hardswish"),
+    "nn.LeakyReLU": _activation("LeakyReLU"),
+    "Contract": lambda s, x, out, a: s.add(ir.SpaceToDepth, x, gain=a["gain"], column_major=False),
+    "Expand": lambda s, x, out, a: s.add(ir.DepthToSpace, x, gain=a["gain"]),
+}
