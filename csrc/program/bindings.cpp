@@ -1,6 +1,7 @@
 // The private module yolo._program: compiled programs for Python.
 #include <pybind11/pybind11.h>
 
+#include "program/inference/bindings.h"
 #include "program/onednn.h"
 #include "program/runnable.h"
 
@@ -14,4 +15,5 @@ PYBIND11_MODULE(_program, module) {
     });
     module.def("instruction_set", &instruction_set);
     module.def("channel_block", &channel_block);
+    bind_inference(module);
 }

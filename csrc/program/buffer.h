@@ -1,0 +1,46 @@
+// Memory of a program, and places in it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+namespace yolo::program {
+
+// Zeroed memory on a page boundary.
+class Buffer {
+public:
+    explicit Buffer(size_t bytes) : bytes_((bytes + kPage - 1) / kPage * kPage) {
+        if (bytes_ == 0) return;
+        data_.reset(static_cast<std::byte*>(std::aligned_alloc(kPage, bytes_)));
+        if (!data_) throw std::bad_alloc();
+        std::memset(data_.get(), 0, bytes_);
+    }
+    std::byte* data() const { return data_.get(); }
+    size_t bytes() const { return bytes_; }
+
+private:
+    static constexpr size_t kPage = 4096;
+    struct Free {
+        void operator()(std::byte* data) const { std::free(data); }
+    };
+    size_t bytes_;
+    std::unique_ptr<std::byte, Free> data_;
+};
+
+// A feature map of one picture in a program's memory: `offset` in bytes; blocked (channels in blocks of
+// `channel_block()`, zeros after the last channel) or plain (channels, rows, columns).
+struct View {
+    int64_t offset;
+    int64_t channels;
+    int64_t height;
+    int64_t width;
+    bool plain;
+
+    int64_t pixels() const { return height * width; }
+};
+
+}  // namespace yolo::program

@@ -1,0 +1,132 @@
+// The steps that oneDNN runs.
+#include <stdexcept>
+
+#include "program/inference/program.h"
+
+namespace yolo::program {
+
+using dnnl::memory;
+using dnnl::primitive_attr;
+using dnnl::prop_kind;
+
+namespace {
+
+using Dims = memory::dims;
+
+constexpr int64_t kFloat = 4;
+
+primitive_attr plain_attributes() {
+    primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    return attributes;
+}
+
+// Padding at the far side, so that the output has the size that the graph says.
+Dims far_padding(const View& from, const View& to, const ConvShape& s) {
+    const int64_t in[] = {from.height, from.width}, out[] = {to.height, to.width};
+    Dims far(2);
+    for (int axis = 0; axis < 2; ++axis) {
+        const int64_t reach = s.dilation[axis] * (s.kernel[axis] - 1) + 1;
+        far[axis] = s.transposed ? (in[axis] - 1) * s.stride[axis] + reach - s.padding[axis] - out[axis]
+                                 : (out[axis] - 1) * s.stride[axis] + reach - in[axis] - s.padding[axis];
+    }
+    return far;
+}
+
+Dims weight_dims(const View& from, const View& to, const ConvShape& s) {
+    const int64_t in = from.channels / s.groups, out = to.channels / s.groups;
+    Dims dims{out, in, s.kernel[0], s.kernel[1]};
+    if (s.groups > 1) dims.insert(dims.begin(), s.groups);
+    return dims;
+}
+
+StepInfo info(const std::string& kind, const std::string& where, const std::string& implementation, double flops,
+              int64_t bytes) {
+    return {kind, where, implementation, flops, bytes, 0.0};
+}
+
+}  // namespace
+
+void InferenceProgram::conv(const std::string& where, const View& from, const View& to, const std::string& weights,
+                            bool bias, const ConvShape& shape, const std::string& name, float value,
+                            const View* residual, bool float_output) {
+    dnnl::post_ops after;
+    if (name != "Identity") {
+        const Activation a = activation(name, value);
+        after.append_eltwise(a.algorithm, a.alpha, a.beta);
+    }
+    // The sum comes after the activation. `append_sum` would read the target itself and, after an activation, selects
+    // a reference kernel; a binary post-op does neither.
+    if (residual != nullptr) after.append_binary(dnnl::algorithm::binary_add, desc(*residual));
+    primitive_attr attributes = plain_attributes();
+    attributes.set_post_ops(after);
+    const Dims dims = weight_dims(from, to, shape), far = far_padding(from, to, shape);
+    const Dims holes{shape.dilation[0] - 1, shape.dilation[1] - 1};
+    const memory::desc source = desc(from), target = desc(to, float_output);
+    const memory::desc packed(dims, type(), memory::format_tag::any);
+    const memory::desc shift = bias ? memory::desc({to.channels}, memory::data_type::f32, memory::format_tag::x)
+                                    : memory::desc();
+    const auto build = [&](const auto& descriptor, const auto& made) {
+        refuse_reference(descriptor.impl_info_str(), where);
+        Arguments arguments{{DNNL_ARG_SRC, tensor(from)},
+                            {DNNL_ARG_DST, tensor(to, float_output)},
+                            {DNNL_ARG_WEIGHTS, weights_->packed(weights + ".weight", descriptor.weights_desc())}};
+        if (bias) arguments.emplace(DNNL_ARG_BIAS, weights_->packed(weights + ".bias", shift));
+        if (residual != nullptr) {
+            const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(after.len() - 1) | DNNL_ARG_SRC_1;
+            arguments.emplace(place, tensor(*residual));
+        }
+        double products = 1.0;
+        for (const int64_t side : dims) products *= static_cast<double>(side);
+        const double pixels = static_cast<double>(shape.transposed ? from.pixels() : to.pixels());
+        const auto bytes = static_cast<int64_t>(source.get_size() + target.get_size() + descriptor.weights_desc().get_size());
+        primitive(info("conv", where, descriptor.impl_info_str(), 2.0 * products * pixels, bytes), made,
+                  std::move(arguments), descriptor.scratchpad_desc());
+    };
+    if (shape.transposed) {
+        const dnnl::deconvolution_forward::primitive_desc descriptor(
+            engine(), prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct, source, packed, shift, target,
+            shape.stride, holes, shape.padding, far, attributes);
+        build(descriptor, dnnl::deconvolution_forward(descriptor));
+    } else {
+        const dnnl::convolution_forward::primitive_desc descriptor(
+            engine(), prop_kind::forward_inference, dnnl::algorithm::convolution_direct, source, packed, shift, target,
+            shape.stride, holes, shape.padding, far, attributes);
+        build(descriptor, dnnl::convolution_forward(descriptor));
+    }
+}
+
+void InferenceProgram::pool(const std::string& where, const View& from, const View& to, int64_t kernel, int64_t stride,
+                            int64_t padding, bool average) {
+    const auto method = average ? dnnl::algorithm::pooling_avg_include_padding : dnnl::algorithm::pooling_max;
+    const Dims far{(to.height - 1) * stride + kernel - from.height - padding,
+                   (to.width - 1) * stride + kernel - from.width - padding};
+    const dnnl::pooling_forward::primitive_desc descriptor(
+        engine(), prop_kind::forward_inference, method, desc(from), desc(to), {stride, stride}, {kernel, kernel},
+        {0, 0}, {padding, padding}, far, plain_attributes());
+    refuse_reference(descriptor.impl_info_str(), where);
+    primitive(info("pool", where, descriptor.impl_info_str(), 0.0, (from.pixels() + to.pixels()) * to.channels * kFloat),
+              dnnl::pooling_forward(descriptor), {{DNNL_ARG_SRC, tensor(from)}, {DNNL_ARG_DST, tensor(to)}},
+              descriptor.scratchpad_desc());
+}
+
+void InferenceProgram::activate(const std::string& where, const View& from, const View& to, const std::string& name,
+                                float value) {
+    const Activation a = activation(name, value);
+    const dnnl::eltwise_forward::primitive_desc descriptor(engine(), prop_kind::forward_inference, a.algorithm,
+                                                           desc(from), desc(to), a.alpha, a.beta, plain_attributes());
+    primitive(info("activate", where, descriptor.impl_info_str(), 0.0, 2 * to.pixels() * to.channels * kFloat),
+              dnnl::eltwise_forward(descriptor), {{DNNL_ARG_SRC, tensor(from)}, {DNNL_ARG_DST, tensor(to)}},
+              descriptor.scratchpad_desc());
+}
+
+void InferenceProgram::add(const std::string& where, const View& a, const View& b, const View& to) {
+    const dnnl::binary::primitive_desc descriptor(engine(), dnnl::algorithm::binary_add, desc(a), desc(b), desc(to),
+                                                  plain_attributes());
+    primitive(info("add", where, descriptor.impl_info_str(), 0.0, 3 * to.pixels() * to.channels * kFloat),
+              dnnl::binary(descriptor),
+              {{DNNL_ARG_SRC_0, tensor(a)}, {DNNL_ARG_SRC_1, tensor(b)}, {DNNL_ARG_DST, tensor(to)}},
+              descriptor.scratchpad_desc());
+}
+
+}  // namespace yolo::program

@@ -1,0 +1,112 @@
+// A network compiled for inference at one picture size: memory planned, weights packed, kernels chosen.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "program/activation.h"
+#include "program/buffer.h"
+#include "program/inference/weights.h"
+#include "program/onednn.h"
+#include "program/runnable.h"
+
+namespace yolo::program {
+
+// What a step is and what it costs, for people.
+struct StepInfo {
+    std::string kind;
+    std::string where;
+    std::string implementation;
+    double flops;
+    int64_t bytes;
+    double milliseconds;  // of the last profiled run
+};
+
+struct ConvShape {
+    std::vector<int64_t> kernel, stride, padding, dilation;  // height, width
+    int64_t groups;
+    bool transposed;
+};
+
+// Built step by step (one method an operation), then run any number of times. Pictures of a batch go through one
+// after the other: on a CPU that costs nothing, and channel slices of one picture are dense, so that values are
+// joined without copies. Threads may share a program; their runs go one after the other.
+class InferenceProgram : public Runnable {
+public:
+    using Numbers = std::vector<int64_t>;
+
+    // `arena`: bytes of memory for feature maps; `bf16`: feature maps and products in bfloat16, sums in float32.
+    InferenceProgram(std::shared_ptr<Weights> weights, int64_t arena, int64_t batch, int threads, bool bf16);
+
+    // Pictures uint8 [3, H, W] become floats in 0..1 at `to` (plain).
+    void input(const View& to);
+    void conv(const std::string& where, const View& from, const View& to, const std::string& weights, bool bias,
+              const ConvShape& shape, const std::string& activation, float value, const View* residual,
+              bool float_output);
+    void pool(const std::string& where, const View& from, const View& to, int64_t kernel, int64_t stride,
+              int64_t padding, bool average);
+    void activate(const std::string& where, const View& from, const View& to, const std::string& name, float value);
+    void add(const std::string& where, const View& a, const View& b, const View& to);
+    void upsample(const std::string& where, const View& from, const View& to, int64_t scale);
+    // `count` channels from `from_start` of `from` to `to_start` of `to`, wherever they lie in their blocks.
+    void copy(const std::string& where, const View& from, int64_t from_start, const View& to, int64_t to_start,
+              int64_t count);
+    // to[c] = from[c] * scale[c] + shift[c], with constants `<weights>.scale` and `<weights>.shift`.
+    void affine(const std::string& where, const View& from, const View& to, const std::string& weights);
+    void pad(const std::string& where, const View& from, const View& to, int64_t left, int64_t top);
+    void space_to_depth(const std::string& where, const View& from, const View& to, int64_t gain, bool column_major);
+    void depth_to_space(const std::string& where, const View& from, const View& to, int64_t gain);
+    // The next output of the program: float32 [channels, height, width].
+    void output(const View& from);
+    // To be called once, after the last step.
+    void finish();
+
+    // inputs[0]: uint8 [batch, channels, H, W]; outputs[i]: float32 [batch, channels, h, w].
+    void run(const void* const* inputs, void* const* outputs) override;
+    void profile(const void* const* inputs, void* const* outputs);
+
+    int64_t batch() const { return batch_; }
+    const View& input_view() const { return input_; }
+    const std::vector<View>& output_views() const { return outputs_; }
+    const std::vector<StepInfo>& steps() const { return info_; }
+    int64_t memory_bytes() const { return static_cast<int64_t>(arena_.bytes() + scratch_bytes_); }
+
+private:
+    using Arguments = std::unordered_map<int, dnnl::memory>;
+
+    std::byte* at(const View& view) const { return arena_.data() + view.offset; }
+    dnnl::memory::data_type type() const;
+    dnnl::memory::desc desc(const View& view, bool as_float = false) const;
+    dnnl::memory tensor(const View& view, bool as_float = false) const;
+    void step(StepInfo info, std::function<void()> action);
+    void primitive(StepInfo info, const dnnl::primitive& primitive, Arguments arguments,
+                   const dnnl::memory::desc& scratch);
+    template <class Element>
+    void move(const std::string& kind, const std::string& where, const View& from, const View& to,
+              std::function<int64_t(int64_t, int64_t, int64_t)> source);
+    void load(const uint8_t* picture);
+    void store(const View& view, float* output) const;
+    void one(const uint8_t* picture, float* const* outputs, bool timed);
+    void all(const void* const* inputs, void* const* outputs, bool timed);
+
+    std::shared_ptr<Weights> weights_;
+    Buffer arena_;
+    int64_t batch_;
+    int threads_;
+    bool bf16_;
+    dnnl::stream stream_;
+    std::vector<std::function<void()>> actions_;
+    std::vector<StepInfo> info_;
+    std::vector<dnnl::memory> scratch_users_;
+    size_t scratch_bytes_ = 0;
+    std::unique_ptr<Buffer> scratch_;
+    View input_{};
+    std::vector<View> outputs_;
+    std::mutex mutex_;
+};
+
+}  // namespace yolo::program

@@ -1,0 +1,52 @@
+#include "program/inference/weights.h"
+
+#include <stdexcept>
+#include <utility>
+
+namespace yolo::program {
+
+using dnnl::memory;
+
+namespace {
+
+memory::desc dense(const memory::dims& dims) {
+    memory::dims strides(dims.size(), 1);
+    for (size_t i = dims.size(); i-- > 1;) strides[i - 1] = strides[i] * dims[i];
+    return {dims, memory::data_type::f32, strides};
+}
+
+}  // namespace
+
+void Weights::add(const std::string& name, std::vector<float> values, memory::dims dims) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    int64_t count = 1;
+    for (const int64_t side : dims) count *= side;
+    if (count != static_cast<int64_t>(values.size())) throw std::invalid_argument(name + ": values and shape differ");
+    constants_[name] = Constant{std::move(values), std::move(dims), {}};
+}
+
+memory Weights::packed(const std::string& name, const memory::desc& desc) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Constant& constant = constants_.at(name);
+    for (const memory& copy : constant.packed) {
+        if (copy.get_desc() == desc) return copy;
+    }
+    memory source(dense(constant.dims), engine(), constant.values.data());
+    memory target(desc, engine());
+    dnnl::stream stream(engine());
+    dnnl::reorder(source, target).execute(stream, source, target);
+    stream.wait();
+    constant.packed.push_back(target);
+    return target;
+}
+
+size_t Weights::bytes() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    size_t total = 0;
+    for (const auto& entry : constants_) {
+        for (const memory& copy : entry.second.packed) total += copy.get_desc().get_size();
+    }
+    return total;
+}
+
+}  // namespace yolo::program

@@ -1,0 +1,37 @@
+// A network's constants, packed for the kernels that use them; shared by the programs of all input shapes.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "program/onednn.h"
+
+namespace yolo::program {
+
+class Weights {
+public:
+    // Keep `values` under `name`, in the order of `dims` (the last one runs fastest).
+    void add(const std::string& name, std::vector<float> values, dnnl::memory::dims dims);
+
+    // The constant laid out as `desc`; packed once for each layout. Raises std::out_of_range for an unknown name.
+    // Threads may call it at the same time.
+    dnnl::memory packed(const std::string& name, const dnnl::memory::desc& desc);
+
+    const dnnl::memory::dims& dims(const std::string& name) const { return constants_.at(name).dims; }
+
+    // Bytes of all packed copies.
+    size_t bytes() const;
+
+private:
+    struct Constant {
+        std::vector<float> values;
+        dnnl::memory::dims dims;
+        std::vector<dnnl::memory> packed;
+    };
+    mutable std::mutex mutex_;
+    std::map<std::string, Constant> constants_;
+};
+
+}  // namespace yolo::program
