@@ -3,6 +3,7 @@
 
 #include "program/inference/bindings.h"
 #include "program/onednn.h"
+#include "program/python_runnable.h"
 #include "program/runnable.h"
 
 namespace py = pybind11;
@@ -13,7 +14,9 @@ PYBIND11_MODULE(_program, module) {
     py::class_<Runnable>(module, "Runnable").def_property_readonly("address", [](const Runnable& self) {
         return reinterpret_cast<std::intptr_t>(&self);
     });
+    bind_python_runnable(module);
     module.def("instruction_set", &instruction_set);
     module.def("channel_block", &channel_block);
+    module.def("default_threads", &default_threads);
     bind_inference(module);
 }

@@ -1,5 +1,8 @@
 #include "program/onednn.h"
 
+#include <omp.h>
+
+#include <algorithm>
 #include <stdexcept>
 
 namespace yolo::program {
@@ -36,6 +39,10 @@ void refuse_reference(const std::string& implementation, const std::string& what
     if (implementation.find("ref") != std::string::npos) {
         throw std::runtime_error(what + ": oneDNN offers only its reference kernel (" + implementation + ")");
     }
+}
+
+int default_threads() {
+    return std::max(1, omp_get_num_procs());
 }
 
 std::string instruction_set() {

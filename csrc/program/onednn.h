@@ -23,6 +23,9 @@ int64_t padded_channels(int64_t channels);
 // others, and never what was meant. `what` names the operation.
 void refuse_reference(const std::string& implementation, const std::string& what);
 
+// Threads for a program when nobody says otherwise: the cores that this process may use.
+int default_threads();
+
 // The widest instruction set that oneDNN uses here, for people: "avx512_core_bf16", "avx2", …
 std::string instruction_set();
 

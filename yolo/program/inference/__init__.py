@@ -1,0 +1,1 @@
+"""Plans for inference: where every value lies, what runs in which order."""
