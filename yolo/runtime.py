@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -29,6 +30,7 @@ def start() -> ModuleType:
     """
     if "oneflow" in sys.modules:
         _warn_of_unsafe_queue()
+        _load_operator()
         return sys.modules["oneflow"]
     _check_version()
     ctypes.CDLL(_graph_queue(), mode=ctypes.RTLD_GLOBAL)
@@ -40,6 +42,7 @@ def start() -> ModuleType:
             import oneflow
     except ImportError as error:
         raise RuntimeSetupError(f"OneFlow {ONEFLOW_VERSION} does not load: {error}", mend="type: make setup") from error
+    _load_operator()
     return oneflow
 
 
@@ -110,6 +113,19 @@ def _warn_of_unsafe_queue() -> None:
             f"{ONEFLOW_VERSION}); import yolo and call yolo.runtime.start() first",
             stacklevel=3,
         )
+
+
+def _load_operator() -> None:
+    """Add the operator yolo_run to OneFlow, before any operator runs: its registry is not made for later."""
+    name, mend = "yolo._oneflow", "run: make build"
+    try:
+        plug_in = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise RuntimeSetupError("the compiled libraries are not built", where=name, mend=mend) from error
+    except ImportError as error:
+        raise RuntimeSetupError(f"does not fit the installed OneFlow: {error}", where=name, mend=mend) from error
+    if plug_in.oneflow_version != ONEFLOW_VERSION:
+        raise RuntimeSetupError(f"was built for OneFlow {plug_in.oneflow_version}", where=name, mend=mend)
 
 
 def _preload_cuda_libraries() -> None:

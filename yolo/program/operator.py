@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import oneflow as flow
+from oneflow.framework.graph_build_util import lazy_mode
 
 from yolo import _oneflow
 
@@ -18,7 +19,7 @@ class Runnable(Protocol):
 
 
 class _Address(np.ndarray):
-    """int64 [1]: a Runnable's address. Keeps the Runnable alive, and is kept alive by the tensor made of it."""
+    """int64 [1]: a Runnable's address. It keeps the Runnable alive, and the tensor made of it keeps the array."""
 
     runnable: Runnable
 
@@ -29,16 +30,50 @@ def call(
     outputs: Sequence[tuple[Sequence[int], flow.dtype]],
     mutable: Sequence[flow.Tensor] = (),
 ) -> tuple[flow.Tensor, ...]:
-    """Run ``runnable`` on ``inputs`` then ``mutable``, which it may write, and give its outputs.
+    """Give the outputs, of these shapes and dtypes, of ``runnable`` run on ``inputs`` then ``mutable``.
+
+    All tensors are on the CPU. The Runnable must fit the shapes and dtypes: it is given bare addresses. Nothing needs
+    to hold it: while a graph is traced, the graph captures a tensor that does, and so does an eager run's queue entry.
+    The outputs take no part in autograd.
+
+    ``mutable`` tensors are written in place: parameters and buffers by their own (eager) tensors, or free tensors that
+    the graph captures so. Python sees what was written after ``graphs.base.synchronise()``, the next graph at once.
+    OneFlow lets one operator of a graph write a tensor, after all operators of that graph that read it; who needs the
+    new value in the same graph takes it from an output. (Reading the tensor behind one of the writer's outputs asks for
+    both orders: OneFlow ends the process when it plans such a graph.) An operator whose outputs nobody uses, or that
+    has none, runs all the same.
+
+    When the Runnable fails, one line on stderr says why and the process ends: OneFlow cannot stop a running graph.
+
+    Raises ValueError for tensors that are not on the CPU, for mutable ones that are not contiguous (OneFlow would write
+    a copy) or given twice, and TypeError for what is no tensor.
     """
-    tensors = [*inputs, *mutable]
+    _check([*inputs, *mutable], mutable)
     shapes = [tuple(shape) for shape, _ in outputs]
     dtypes = [flow._oneflow_internal.deprecated.GetProtoDtype4OfDtype(dtype) for _, dtype in outputs]
-    return _oneflow.run([_address(runnable), *tensors], shapes, dtypes, len(mutable))
+    tensors = [_address(runnable, [*inputs, *mutable]), *inputs, *mutable]
+    return _oneflow.run(tensors, shapes, dtypes, len(mutable))
 
 
-def _address(runnable: Runnable) -> flow.Tensor:
-    """int64 [1]. An eager tensor also while a graph is traced, which then holds it and with it the Runnable."""
+def _check(tensors: Sequence[flow.Tensor], mutable: Sequence[flow.Tensor]) -> None:
+    for number, tensor in enumerate(tensors):
+        if not isinstance(tensor, flow.Tensor):
+            raise TypeError(f"input {number}: expected a oneflow.Tensor, got {type(tensor).__name__}")
+        if tensor.is_cuda:
+            raise ValueError(f"input {number}: expected a tensor on the CPU")
+    for number, tensor in enumerate(mutable):
+        if not tensor.is_contiguous():
+            raise ValueError(f"mutable input {number}: expected a contiguous tensor")
+        if sum(other is tensor for other in tensors) > 1:
+            raise ValueError(f"mutable input {number} is given twice")
+
+
+def _address(runnable: Runnable, tensors: Sequence[flow.Tensor]) -> flow.Tensor:
+    """int64 [1] on this rank, an eager tensor also while a graph is traced, which captures it."""
     address = np.array([runnable.address], np.int64).view(_Address)
     address.runnable = runnable
-    return flow.from_numpy(address)
+    tensor = flow.from_numpy(address)
+    if not tensors or tensors[0].is_local:
+        return tensor
+    with lazy_mode.guard(False):  # each rank has an address of its own: one element a rank
+        return tensor.to_global(placement=tensors[0].placement, sbp=flow.sbp.split(0))
