@@ -1,13 +1,14 @@
 // The private module yolo._C: checks what Python hands over, lets the interpreter go on, runs the operator.
 #include <pybind11/stl.h>
 
-#include <cmath>
 #include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "arrays.h"
+#include "bindings_train.h"
+#include "checks.h"
 #include "ops/assign.h"
 #include "ops/boxes.h"
 #include "ops/cpu/parallel.h"
@@ -18,16 +19,6 @@ namespace yolo::bindings {
 namespace {
 
 using Pair = std::pair<double, double>;
-
-void check_fraction(double value, const std::string& name) {
-    if (!(value >= 0 && value <= 1)) throw bad(name, "a number from 0 to 1", std::to_string(value));
-}
-
-void check_count(int64_t value, int64_t least, const std::string& name) {
-    if (value < least || value > std::numeric_limits<int32_t>::max()) {
-        throw bad(name, "an integer of " + std::to_string(least) + " or more", std::to_string(value));
-    }
-}
 
 std::vector<uint8_t> class_flags(const std::vector<int64_t>& wanted, int64_t classes) {
     std::vector<uint8_t> flags(classes, 0);
@@ -112,54 +103,13 @@ struct MatchBuffers {
     }
 };
 
-ops::Labels check_labels(const Floats& labels, const Ints& counts) {
-    if (labels.ndim() != 3 || labels.shape(2) != 5) {
-        throw bad("labels", "float32 [B, M, 5]", shape_text(labels));
-    }
-    const int64_t images = labels.shape(0), capacity = labels.shape(1);
-    if (counts.ndim() != 1 || counts.shape(0) != images) {
-        throw bad("counts", "one integer an image, [" + std::to_string(images) + "]", shape_text(counts));
-    }
-    for (int64_t i = 0; i < images; ++i) {
-        const int32_t count = counts.data()[i];
-        if (count < 0 || count > capacity) {
-            throw bad("counts", "numbers from 0 to " + std::to_string(capacity), std::to_string(count));
-        }
-    }
-    return {labels.data(), counts.data(), images, capacity};
-}
-
-std::vector<ops::Level> check_levels(const Floats& anchors, const std::vector<std::pair<int64_t, int64_t>>& sizes) {
-    if (anchors.ndim() != 3 || anchors.shape(2) != 2) {
-        throw bad("anchors", "float32 [levels, anchors, 2]", shape_text(anchors));
-    }
-    const int64_t levels = anchors.shape(0), per_level = anchors.shape(1);
-    for (py::ssize_t i = 0; i < anchors.size(); ++i) {
-        const float side = anchors.data()[i];
-        if (!(side > 0) || !std::isfinite(side)) {
-            throw bad("anchors", "sizes above 0, in cells", std::to_string(side));
-        }
-    }
-    if (static_cast<int64_t>(sizes.size()) != levels) {
-        throw bad("grid_sizes", std::to_string(levels) + " pairs (height, width), one a level",
-                  std::to_string(sizes.size()));
-    }
-    std::vector<ops::Level> result;
-    for (int64_t i = 0; i < levels; ++i) {
-        check_count(sizes[i].first, 1, "grid_sizes");
-        check_count(sizes[i].second, 1, "grid_sizes");
-        result.push_back({anchors.data() + i * per_level * 2, per_level, sizes[i].first, sizes[i].second});
-    }
-    return result;
-}
-
 py::list assign_targets(const py::object& labels, const py::object& counts, const py::object& anchors,
                         const std::vector<std::pair<int64_t, int64_t>>& grid_sizes, double anchor_t) {
     const Floats label_rows = floats(labels, "labels", "float32 [B, M, 5]");
     const Ints label_counts = ints(counts, "counts", "one integer an image");
     const Floats anchor_sizes = floats(anchors, "anchors", "float32 [levels, anchors, 2]");
     const ops::Labels batch = check_labels(label_rows, label_counts);
-    const std::vector<ops::Level> levels = check_levels(anchor_sizes, grid_sizes);
+    const std::vector<ops::Level> levels = check_levels(anchor_sizes, grid_sizes, "grid_sizes");
     if (!(anchor_t > 0)) throw bad("anchor_t", "a number above 0", std::to_string(anchor_t));
     std::vector<MatchBuffers> found;
     {
@@ -236,6 +186,7 @@ PYBIND11_MODULE(_C, module) {
         ops::set_num_threads(threads);
     });
     add_boxes(module);
+    add_training(module);
 }
 
 }  // namespace yolo::bindings

@@ -1,0 +1,38 @@
+// YOLOv5's detection loss with its gradient, from raw heads in the layout that a convolution gives.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/assign.h"
+
+namespace yolo::ops {
+
+constexpr int64_t kLossTerms = 5;  // sum of 1 - CIoU, matches, sum of objectness BCE, cells, sum of class BCE means
+constexpr int64_t kLossParts = 4;  // loss, box, obj, cls
+
+// What a recipe says; gains are already scaled. balance: the objectness loss's weight, one a level.
+struct LossSettings {
+    double box, obj, cls;
+    double cls_pw, obj_pw;
+    double anchor_t, fl_gamma, label_smoothing;
+    const double* balance;
+};
+
+// head: images x anchors x (5 + classes) x height x width, before the sigmoid (x, y, w, h, objectness, classes).
+// gradient: the same shape, or nullptr when it is not wanted.
+struct LossLevel {
+    Level grid;
+    const float* head;
+    float* gradient;
+};
+
+// terms: levels x kLossTerms, sums that add up over parts of a batch. parts: kLossParts; box, obj and cls are means
+// over matches and cells, balanced and weighted by the gains, and the loss is their sum times the number of images.
+// Every gradient (d loss / d head) is written completely. Labels match as assign_level says; the objectness target is
+// max(CIoU, 0) of the last match written to a cell; neither it nor CIoU's alpha is differentiated. With one class
+// there is no class loss. A class that does not exist is wanted nowhere. NaN that is read (objectness anywhere, the
+// rest at matches) gives NaN. Results do not depend on the number of threads.
+void detection_loss(const Labels& labels, const LossLevel* levels, int64_t count, int64_t classes,
+                    const LossSettings& settings, double* terms, float* parts);
+
+}  // namespace yolo::ops
