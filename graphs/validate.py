@@ -1,24 +1,66 @@
-"""Pictures and labels in, decoded predictions and loss sums out."""
+"""Pictures and labels in, detections and loss sums out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import oneflow as flow
 
 from graphs.base import StaticGraph, to_unit_range
+from graphs.detect import detected, run_network, suppressed
+from yolo import _program as native
 from yolo.loss import LossSettings, loss_terms
 from yolo.models.decode import decode
+from yolo.program.compiled import CompiledNetwork
+from yolo.program.detection import NmsSettings
+from yolo.program.loss import detection_loss
+from yolo.program.operator import call
+
+Outputs = tuple[flow.Tensor, flow.Tensor, flow.Tensor]
 
 
 class ValGraph(StaticGraph):
-    """images, labels, counts as in TrainGraph -> (float32 [B, N, 5+nc] predictions, float32 [levels, 5] loss sums)."""
+    """images, labels, counts as in TrainGraph -> detections and their counts as in DetectGraph, loss sums.
 
-    def __init__(self, network: flow.nn.Module, settings: LossSettings) -> None:
+    The loss sums are [levels, 5] (``yolo.loss.loss_terms``). The network runs as plain OneFlow modules; this is what
+    ``CompiledValGraph`` must equal. ``watch`` adds up the time of decoding and suppression.
+    """
+
+    def __init__(
+        self, network: flow.nn.Module, loss: LossSettings, settings: NmsSettings, watch: native.Stopwatch
+    ) -> None:
         super().__init__()
         self.network = network
-        self._parts = (settings, network.anchors, network.strides)
+        self._parts = (loss, network.anchors, network.strides, settings, watch)
 
-    def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> tuple[flow.Tensor, flow.Tensor]:
-        settings, anchors, strides = self._parts
+    def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> Outputs:
+        loss, anchors, strides, settings, watch = self._parts
         heads = self.network(to_unit_range(images))
-        terms = loss_terms(heads, labels, counts, anchors, strides, settings)
-        return decode(heads, anchors, strides), terms
+        terms = loss_terms(heads, labels, counts, anchors, strides, loss)
+        return *suppressed(decode(heads, anchors, strides), settings, watch), terms
+
+
+class CompiledValGraph(StaticGraph):
+    """The same with the network as one compiled program, and the loss as one operator."""
+
+    def __init__(
+        self,
+        compiled: CompiledNetwork,
+        anchors: np.ndarray,
+        strides: Sequence[int],
+        loss: LossSettings,
+        settings: NmsSettings,
+        watch: native.Stopwatch,
+    ) -> None:
+        super().__init__()
+        self._parts = (compiled, anchors, strides, loss, settings, watch)
+
+    def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> Outputs:
+        compiled, anchors, strides, loss, settings, watch = self._parts
+        heads = run_network(compiled, images)
+        operator = native.LossTerms(
+            detection_loss([tuple(head.shape) for head in heads], anchors, strides, loss), *labels.shape[:2]
+        )
+        (terms,) = call(operator, [*heads, labels, counts], [((len(heads), 5), flow.float64)])
+        return *detected(heads, anchors, strides, settings, watch), terms

@@ -59,6 +59,8 @@ def make_detector(config: DetectConfig) -> Detector:
         classes=config.classes,
         agnostic=config.agnostic_nms,
         names=load_dataset(config.data).names if config.data else None,
+        half=config.half,
+        compile=config.compile,
     )
 
 

@@ -62,8 +62,8 @@ def _network(config: ValConfig, dataset: Dataset) -> Network:
 def _validator(config: ValConfig, network: Network, index: Index, device: str) -> Validator:
     from yolo.data.loader import val_loader
     from yolo.engine.setup import worker_count
-    from yolo.engine.validator import NmsSettings, Validator
-    from yolo.inference.forward import Forward
+    from yolo.engine.validator import Validator, validation_settings
+    from yolo.inference.forward import Forward, compile_network
 
     stride = max(network.strides)
     loader = val_loader(
@@ -73,8 +73,9 @@ def _validator(config: ValConfig, network: Network, index: Index, device: str) -
         workers=worker_count(config.workers),
         stride=stride,
     )
-    nms = NmsSettings(config.conf_thres, config.iou_thres, config.max_det)
-    return Validator(Forward(network, device), loader, len(index.names), nms, config.single_cls)
+    nms = validation_settings(config.conf_thres, config.iou_thres, config.max_det, single_cls=config.single_cls)
+    compiled = compile_network(network, device, mode=config.compile, precision="bf16" if config.half else "fp32")
+    return Validator(Forward(network, nms, device, compiled), loader, len(index.names), single_cls=config.single_cls)
 
 
 def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -> tuple[Validation, dict[str, Any]]:

@@ -1,6 +1,7 @@
 // The private module yolo._program: compiled programs for Python.
 #include <pybind11/pybind11.h>
 
+#include "program/detection/bindings.h"
 #include "program/inference/bindings.h"
 #include "program/onednn.h"
 #include "program/python_runnable.h"
@@ -19,4 +20,5 @@ PYBIND11_MODULE(_program, module) {
     module.def("channel_block", &channel_block);
     module.def("default_threads", &default_threads);
     bind_inference(module);
+    bind_detection(module);
 }

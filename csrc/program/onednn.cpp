@@ -35,8 +35,12 @@ int64_t padded_channels(int64_t channels) {
     return (channels + block - 1) / block * block;
 }
 
+bool is_reference(const std::string& implementation) {
+    return implementation.find("ref") != std::string::npos;
+}
+
 void refuse_reference(const std::string& implementation, const std::string& what) {
-    if (implementation.find("ref") != std::string::npos) {
+    if (is_reference(implementation)) {
         throw std::runtime_error(what + ": oneDNN offers only its reference kernel (" + implementation + ")");
     }
 }

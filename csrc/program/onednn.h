@@ -19,6 +19,9 @@ dnnl::memory::format_tag blocked_tag();
 // Channels rounded up to whole blocks.
 int64_t padded_channels(int64_t channels);
 
+// Whether a kernel is one of oneDNN's reference implementations.
+bool is_reference(const std::string& implementation);
+
 // Raises std::runtime_error when oneDNN chose a reference kernel for a primitive: a thousand times slower than its
 // others, and never what was meant. `what` names the operation.
 void refuse_reference(const std::string& implementation, const std::string& what);

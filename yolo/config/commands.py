@@ -7,6 +7,8 @@ import dataclasses
 from yolo.config.options import option
 
 IMGSZ = ("--img", "--img-size")
+COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
+HALF = "bfloat16 inference, on a processor that has it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,7 @@ class TrainConfig:
     patience: int = option(100, "stop after this many epochs without a better result; 0 never stops", low=0)
     save_period: int = option(-1, "keep a checkpoint every so many epochs; -1 keeps none")
     seed: int = option(0, "seed of everything random", low=0)
+    compile: str = option("program", COMPILE, choices=("program", "off"))
     nbs: int = option(64, "nominal batch: gradients of smaller batches are added up to it", low=1)
     json: bool = option(False, "print one JSON object with the results on stdout")
 
@@ -58,6 +61,8 @@ class ValConfig:
     verbose: bool = option(False, "print a line for every class")
     save_txt: bool = option(False, "write detections as label files")
     save_conf: bool = option(False, "add the confidence to label files")
+    half: bool = option(False, HALF)
+    compile: str = option("program", COMPILE, choices=("program", "off"))
     save_json: bool = option(False, "write COCO JSON and evaluate it by COCO's own rule")
     project: str = option("runs/val", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")
@@ -87,6 +92,8 @@ class DetectConfig:
     line_thickness: int = option(3, "width of drawn lines in pixels", low=1)
     hide_labels: bool = option(False, "draw no class names")
     hide_conf: bool = option(False, "draw no confidences")
+    half: bool = option(False, HALF)
+    compile: str = option("program", COMPILE, choices=("program", "off"))
     vid_stride: int = option(1, "take every n-th frame of a video", low=1)
     project: str = option("runs/detect", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")

@@ -15,9 +15,9 @@ from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
 from yolo.data.planner import label_bound
 from yolo.engine.schedule import Schedule
 from yolo.engine.step import LABEL_PLACES, TrainStep
-from yolo.engine.validator import NmsSettings, Validation, Validator
+from yolo.engine.validator import Validation, Validator, validation_settings
 from yolo.errors import ConfigError
-from yolo.inference.forward import ForwardWithLoss
+from yolo.inference.forward import Forward, compile_network
 from yolo.loss import LossSettings
 from yolo.models.config import load_model_config, parse_model_config
 from yolo.models.network import Network, build_network
@@ -47,6 +47,7 @@ class TrainParts:
     def load_ema(self, state: dict) -> None:
         """Put weights (as ``TrainStep.ema`` gives them) into the network that validates."""
         load_state(self.averaged, state)
+        self.validator.forward.load(state)
 
     def validate_ema(self) -> Validation:
         """Measure the moving average of the weights."""
@@ -130,7 +131,9 @@ def _validator(
     loader: ValLoader = val_loader(
         index, imgsz=imgsz, batch_size=2 * config.batch_size, workers=workers, stride=max(network.strides)
     )
-    return Validator(ForwardWithLoss(network, settings, device), loader, network.nc, NmsSettings(), config.single_cls)
+    compiled = compile_network(network, device, mode=config.compile)
+    forward = Forward(network, validation_settings(single_cls=config.single_cls), device, compiled, settings)
+    return Validator(forward, loader, network.nc, single_cls=config.single_cls)
 
 
 def _refuse_unlabelled(index: Index, dataset: Dataset) -> None:

@@ -11,19 +11,16 @@ import numpy as np
 from yolo import ops
 from yolo.data.batch import Batch
 from yolo.data.loader import ValLoader
-from yolo.inference.forward import Forward, ForwardWithLoss
+from yolo.inference.forward import Detections, Forward
 from yolo.loss import combine_terms
 from yolo.metrics import DetectionMetrics, MetricAccumulator
 from yolo.metrics.confusion import ConfusionMatrix
+from yolo.program.detection import NmsSettings
 
 
-@dataclasses.dataclass(frozen=True)
-class NmsSettings:
-    """What NMS keeps. conf, iou: thresholds; max_det: most detections a picture."""
-
-    conf: float = 0.001
-    iou: float = 0.6
-    max_det: int = 300
+def validation_settings(conf: float = 0.001, iou: float = 0.6, max_det: int = 300, *, single_cls: bool = False):
+    """What counts as a detection in a validation: nearly everything, a box once for each likely class."""
+    return NmsSettings(conf, iou, max_det, agnostic=single_cls, multi_label=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +41,9 @@ BatchListener = Callable[[Batch, list[np.ndarray]], None]
 class Validator:
     """Measures a network on a loader's pictures."""
 
-    def __init__(
-        self, forward: Forward | ForwardWithLoss, loader: ValLoader, classes: int, nms: NmsSettings, single_cls: bool
-    ) -> None:
-        self.forward, self.loader, self.classes, self.nms = forward, loader, classes, nms
-        self.single_cls = single_cls
+    def __init__(self, forward: Forward, loader: ValLoader, classes: int, *, single_cls: bool = False) -> None:
+        """``forward`` has ``validation_settings``, and a loss where losses are wanted."""
+        self.forward, self.loader, self.classes, self.single_cls = forward, loader, classes, single_cls
         self._places = max((len(rows) for rows in loader.index.labels), default=1)
 
     def run(self, listeners: Sequence[BatchListener] = ()) -> Validation:
@@ -59,9 +54,13 @@ class Validator:
         clock = time.perf_counter()
         for batch in self.loader.batches():
             clock = _lap(seconds, "preprocess", clock)
-            predictions, loss = self._predict(batch)
+            suppressing = self.forward.nms_seconds
+            found, loss = self._forward(batch)
+            suppressing = self.forward.nms_seconds - suppressing
             clock = _lap(seconds, "inference", clock)
-            detections = self._detections(predictions, batch)
+            seconds["inference"] -= suppressing
+            seconds["nms"] += suppressing
+            detections = self._detections(found, batch)
             clock = _lap(seconds, "nms", clock)
             for rows, labels, box in zip(detections, batch.labels, batch.letterboxes):
                 truth = _original_labels(labels, box)
@@ -77,25 +76,16 @@ class Validator:
         mean = tuple(float(value) for value in np.mean(losses, axis=0)) if losses else None
         return Validation(accumulator.compute(), confusion, mean, speed, pictures)
 
-    def _predict(self, batch: Batch) -> tuple[np.ndarray, tuple | None]:
-        if isinstance(self.forward, Forward):
-            return self.forward.predict(batch.images), None
-        predictions, terms = self.forward.predict(batch.images, batch.labels, self._places)
-        return predictions, combine_terms(terms, self.forward.settings)
+    def _forward(self, batch: Batch) -> tuple[Detections, tuple | None]:
+        if self.forward.loss is None:
+            return self.forward.detect(batch.images), None
+        found, terms = self.forward.validate(batch.images, batch.labels, self._places)
+        return found, combine_terms(terms, self.forward.loss)
 
-    def _detections(self, predictions: np.ndarray, batch: Batch) -> list[np.ndarray]:
-        """NMS, and boxes back in the original pictures."""
-        nms = self.nms
-        rows, counts = ops.nms(
-            predictions,
-            conf=nms.conf,
-            iou=nms.iou,
-            max_det=nms.max_det,
-            multi_label=True,
-            agnostic=self.single_cls,
-        )
+    def _detections(self, found: Detections, batch: Batch) -> list[np.ndarray]:
+        """Boxes back in the original pictures."""
         result = []
-        for picture, count, box in zip(rows, counts, batch.letterboxes):
+        for picture, count, box in zip(*found, batch.letterboxes):
             kept = picture[:count].copy()
             kept[:, :4] = ops.scale_boxes(kept[:, :4], box)
             if self.single_cls:

@@ -29,6 +29,7 @@ class Detector:
     ``weights`` is a `.safetensors` or `.pt` file; ``imgsz`` (pixels; one number, or height and width) is rounded up
     to the network's stride; ``conf`` and ``iou`` are the thresholds of NMS, ``classes`` the class numbers to keep
     (default: all), ``agnostic`` suppresses overlaps between classes too; ``names`` replaces the names in the weights.
+    ``half`` computes in bfloat16; ``compile`` "off" runs plain OneFlow operators instead of the compiled program.
     Threads may share a detector; their calls go one after the other.
 
     Raises WeightsError, ConfigError (an option out of range) or RuntimeSetupError.
@@ -46,15 +47,18 @@ class Detector:
         classes: Iterable[int] = (),
         agnostic: bool = False,
         names: Sequence[str] | None = None,
+        half: bool = False,
+        compile: str = "program",
     ) -> None:
         size = _pair(imgsz)
         _check_range("conf", conf, 0, 1)
         _check_range("iou", iou, 0, 1)
         _check_range("max_det", max_det, 1)
         place = runtime.select_device(device)
-        from yolo.inference.forward import Forward
+        from yolo.inference.forward import Forward, compile_network
         from yolo.models.weights.load import load_weights
         from yolo.models.weights.transfer import network_from_checkpoint
+        from yolo.program.detection import NmsSettings
 
         checkpoint = load_weights(weights)
         self.names = _names(names, checkpoint.names)
@@ -63,7 +67,10 @@ class Detector:
         self.stride = max(checkpoint.strides)
         self.imgsz: Size = _rounded(size, self.stride)
         self.conf, self.iou, self.max_det, self.agnostic = conf, iou, max_det, agnostic
-        self._forward = Forward(network_from_checkpoint(checkpoint), place)
+        settings = NmsSettings(conf, iou, max_det, self.classes, agnostic)
+        network = network_from_checkpoint(checkpoint)
+        compiled = compile_network(network, place, mode=compile, precision="bf16" if half else "fp32")
+        self._forward = Forward(network, settings, place, compiled)
         self._lock = threading.Lock()
 
     def __call__(self, pictures: Picture | Sequence[Picture]) -> Result | list[Result]:
@@ -96,11 +103,14 @@ class Detector:
         prepared = time.perf_counter()
         with self._lock:
             waited, compiled = time.perf_counter(), self._forward.compile_seconds
-            predictions = self._forward.predict(images)
+            suppressing = self._forward.nms_seconds
+            found = self._forward.detect(images)
+            suppressing = self._forward.nms_seconds - suppressing
             compiling = self._forward.compile_seconds - compiled
         inferred = time.perf_counter()
-        detections = self._detections(predictions, boxes)
-        seconds = (prepared - begin, inferred - waited - compiling, time.perf_counter() - inferred)
+        detections = self._detections(found, boxes)
+        inference = inferred - waited - compiling - suppressing
+        seconds = (prepared - begin, inference, suppressing + time.perf_counter() - inferred)
         speed = {name: 1000 * s / len(images) for name, s in zip(("preprocess", "inference", "nms"), seconds)}
         return [
             Result(picture, rows, self.names, path, input_size=box.size, speed_ms=speed)
@@ -112,18 +122,12 @@ class Detector:
         images = np.stack([image for image, _ in fitted]).transpose(0, 3, 1, 2)
         return np.ascontiguousarray(images), [box for _, box in fitted]
 
-    def _detections(self, predictions: NDArray[np.float32], boxes: list[Letterbox]) -> list[NDArray[np.float32]]:
-        rows, counts = ops.nms(
-            predictions,
-            conf=self.conf,
-            iou=self.iou,
-            max_det=self.max_det,
-            classes=self.classes or None,
-            agnostic=self.agnostic,
-        )
-        kept = [picture[:count].copy() for picture, count in zip(rows, counts)]
-        for found, box in zip(kept, boxes):
-            found[:, :4] = ops.scale_boxes(found[:, :4], box)
+    def _detections(
+        self, found: tuple[NDArray[np.float32], NDArray[np.int32]], boxes: list[Letterbox]
+    ) -> list[NDArray[np.float32]]:
+        kept = [picture[:count].copy() for picture, count in zip(*found)]
+        for rows, box in zip(kept, boxes):
+            rows[:, :4] = ops.scale_boxes(rows[:, :4], box)
         return kept
 
 

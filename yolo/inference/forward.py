@@ -2,57 +2,114 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
 import oneflow as flow
 
-from graphs.detect import DetectGraph
+from graphs.detect import CompiledDetectGraph, DetectGraph
 from graphs.pool import GraphPool
-from graphs.validate import ValGraph
+from graphs.validate import CompiledValGraph, ValGraph
+from yolo import _program as native
 from yolo.data.batch import pad_labels
+from yolo.errors import ConfigError
 from yolo.loss import LossSettings
+from yolo.models.network import Network
+from yolo.models.weights.transfer import state_to_numpy
+from yolo.program.compiled import CompiledNetwork
+from yolo.program.detection import NmsSettings
+from yolo.program.lower import UnsupportedLayerError
 
-# A graph's memory grows with its pictures while OneFlow's CPU kernels gain nothing from more of them, except where
-# pictures are so small that starting an operator costs more than its work. So: one large picture, or many small ones.
+logger = logging.getLogger("yolo")
+
+# A graph's memory grows with its pictures while the CPU gains nothing from more of them, except where pictures are so
+# small that starting an operator costs more than its work. So: one large picture, or many small ones.
 PIXELS_A_GRAPH = 640 * 640
+
+Detections = tuple[np.ndarray, np.ndarray]
+
+
+def compile_network(network: Network, device: str = "cpu", *, mode: str = "program", precision: str = "fp32"):
+    """The compiled programs of ``network``, or None where it runs as plain OneFlow modules.
+
+    That is so with ``mode`` "off", on a GPU, and for networks with a layer that the compiler does not know, which is
+    said. Raises ConfigError for a precision that is not to be had.
+    """
+    if mode == "off" or device != "cpu":
+        if precision != "fp32":
+            raise ConfigError(f"{precision} needs a compiled program", where="--compile", mend="leave it at program")
+        return None
+    try:
+        return CompiledNetwork.of(network.spec, state_to_numpy(network), precision=precision)
+    except UnsupportedLayerError as error:
+        if precision != "fp32":
+            raise ConfigError(str(error), mend=f"leave {precision} out") from error
+        logger.info("%s; so does the whole network", error)
+        return None
 
 
 class Forward:
-    """Runs a network in evaluation mode."""
+    """Runs a network in evaluation mode, with non-maximum suppression, in one graph a shape of input."""
 
-    def __init__(self, network: flow.nn.Module, device: str = "cpu") -> None:
-        self.network, self.device = network.to(device).eval(), device
-        self._detect = GraphPool(lambda: DetectGraph(network))
+    def __init__(
+        self,
+        network: Network,
+        settings: NmsSettings,
+        device: str = "cpu",
+        compiled: CompiledNetwork | None = None,
+        loss: LossSettings | None = None,
+    ) -> None:
+        """``compiled``: the same network's programs, to be run instead of its modules; ``loss``: for ``validate``."""
+        self.network, self.device, self.loss = network.to(device).eval(), device, loss
+        self.compiled = compiled
+        self._watch = native.Stopwatch()
+        self._detect = GraphPool(lambda: self._detect_graph(settings))
+        self._validate = GraphPool(lambda: self._validate_graph(settings))
 
     @property
     def compile_seconds(self) -> float:
         """Seconds spent compiling so far."""
-        return self._detect.compile_seconds
+        return self._detect.compile_seconds + self._validate.compile_seconds
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """images uint8 [B, 3, H, W] -> float32 [B, N, 5+nc]: xywh in pixels, objectness, class scores."""
+    @property
+    def nms_seconds(self) -> float:
+        """Seconds spent in decoding and suppression so far; they are part of a call's time."""
+        return self._watch.milliseconds / 1000
+
+    def load(self, state: dict[str, np.ndarray]) -> None:
+        """Take over weights that were loaded into the network, for the programs too."""
+        if self.compiled is not None:
+            self.compiled.update(self.network.spec, state)
+
+    def detect(self, images: np.ndarray) -> Detections:
+        """images uint8 [B, 3, H, W] -> detections float32 [B, max_det, 6] (pixels of the input), counts int32 [B]."""
         outputs = [self._detect(*part) for part in _parts(self.device, images)]
-        return np.concatenate([output.numpy() for output in outputs])
+        return _joined(outputs, 0), _joined(outputs, 1)
 
-
-class ForwardWithLoss:
-    """Like ``Forward``, with the loss's sums (``yolo.loss.loss_terms``) of the batch."""
-
-    def __init__(self, network: flow.nn.Module, settings: LossSettings, device: str = "cpu") -> None:
-        self.network, self.settings, self.device = network.to(device).eval(), settings, device
-        self._validate = GraphPool(lambda: ValGraph(network, settings))
-
-    @property
-    def compile_seconds(self) -> float:
-        """Seconds spent compiling so far."""
-        return self._validate.compile_seconds
-
-    def predict(self, images: np.ndarray, labels: tuple[np.ndarray, ...], places: int) -> tuple[np.ndarray, np.ndarray]:
-        """images uint8 [B, 3, H, W], label rows a picture -> predictions [B, N, 5+nc], loss sums [levels, 5]."""
+    def validate(
+        self, images: np.ndarray, labels: tuple[np.ndarray, ...], places: int
+    ) -> tuple[Detections, np.ndarray]:
+        """images and label rows a picture -> detections as ``detect`` gives them, loss sums float64 [levels, 5]."""
         outputs = [self._validate(*part) for part in _parts(self.device, images, *pad_labels(labels, places))]
-        predictions = np.concatenate([prediction.numpy() for prediction, _ in outputs])
-        return predictions, np.sum([terms.numpy().astype(np.float64) for _, terms in outputs], axis=0)
+        terms = np.sum([terms.numpy().astype(np.float64) for _, _, terms in outputs], axis=0)
+        return (_joined(outputs, 0), _joined(outputs, 1)), terms
+
+    def _detect_graph(self, settings: NmsSettings):
+        network = self.network
+        if self.compiled is None:
+            return DetectGraph(network, settings, self._watch)
+        return CompiledDetectGraph(self.compiled, network.anchors, network.strides, settings, self._watch)
+
+    def _validate_graph(self, settings: NmsSettings):
+        network = self.network
+        if self.compiled is None:
+            return ValGraph(network, self.loss, settings, self._watch)
+        return CompiledValGraph(self.compiled, network.anchors, network.strides, self.loss, settings, self._watch)
+
+
+def _joined(outputs: list[tuple[flow.Tensor, ...]], position: int) -> np.ndarray:
+    return np.concatenate([output[position].numpy() for output in outputs])
 
 
 def _parts(device: str, images: np.ndarray, *others: np.ndarray) -> Iterator[list[flow.Tensor]]:

@@ -26,7 +26,7 @@ def lower(spec: NetworkSpec, tensors: Mapping[str, np.ndarray]) -> Graph:
 
     ``tensors`` is the network's state. Raises UnsupportedLayerError for a layer without a lowering.
     """
-    scope = _Scope(GraphBuilder(spec.channels), spec.activation, f"model.{len(spec.layers) - 1}")
+    scope = _Scope(GraphBuilder(spec.channels), spec.activation, tensors, f"model.{len(spec.layers) - 1}")
     kept: dict[int, int] = {NETWORK_INPUT: INPUT}
     for layer in spec.layers[:-1]:
         kept[layer.index] = _layer(scope, layer, [kept[source] for source in layer.sources])
@@ -54,11 +54,13 @@ def _layer(scope: _Scope, layer: LayerSpec, inputs: list[int]) -> int:
 class _Scope:
     """A place in the network and what is the same everywhere in it."""
 
-    def __init__(self, builder: GraphBuilder, activation: Activation, path: str) -> None:
-        self.builder, self.activation, self.path = builder, activation, path
+    def __init__(
+        self, builder: GraphBuilder, activation: Activation, tensors: Mapping[str, np.ndarray], path: str
+    ) -> None:
+        self.builder, self.activation, self.tensors, self.path = builder, activation, tensors, path
 
     def at(self, path: str) -> _Scope:
-        return _Scope(self.builder, self.activation, path)
+        return _Scope(self.builder, self.activation, self.tensors, path)
 
     def __truediv__(self, name: str | int) -> _Scope:
         return self.at(f"{self.path}.{name}")
@@ -76,10 +78,9 @@ class _Scope:
             ir.Conv, x, where=path, weights=path, out_channels=out, kernel=kernel, stride=stride, **others
         )
 
-    def norm_act(self, x: int, activation: Activation | None = None, *, bn: str = "bn") -> int:
+    def norm_act(self, x: int, activation: Activation) -> int:
         """Batch norm and activation."""
-        x = self.add(ir.BatchNorm, x, weights=f"{self.path}.{bn}")
-        return self.act(x, activation or self.activation)
+        return self.act(self.add(ir.BatchNorm, x, weights=f"{self.path}.bn"), activation)
 
     def act(self, x: int, activation: Activation) -> int:
         return x if activation == IDENTITY else self.add(ir.Activate, x, activation=activation)
@@ -90,7 +91,11 @@ def _pair(value: object) -> Pair:
 
 
 def _conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
-    """Convolution, batch norm, activation: the arguments of ``layers.conv.Conv``."""
+    """Convolution, batch norm, activation: the arguments of ``layers.conv.Conv``.
+
+    In weights that were fused before they were saved the convolution has a bias and there is no batch norm.
+    """
+    fused = f"{s.path}.conv.bias" in s.tensors
     kernel, dilation = _pair(a.get("k", 1)), _pair(a.get("d", 1))
     given = a.get("p")
     padding = tuple((d * (k - 1) + 1) // 2 for k, d in zip(kernel, dilation)) if given is None else _pair(given)
@@ -103,8 +108,10 @@ def _conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
         padding=padding,
         dilation=dilation,
         groups=a.get("g", 1),
+        bias=fused,
     )
-    return s.norm_act(x, a.get("act"))
+    activation = a.get("act") or s.activation
+    return s.act(x, activation) if fused else s.norm_act(x, activation)
 
 
 def _dw_conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:

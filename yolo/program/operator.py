@@ -29,6 +29,7 @@ def call(
     inputs: Sequence[flow.Tensor],
     outputs: Sequence[tuple[Sequence[int], flow.dtype]],
     mutable: Sequence[flow.Tensor] = (),
+    sbp: Sequence[flow.sbp.sbp] | None = None,
 ) -> tuple[flow.Tensor, ...]:
     """Give the outputs, of these shapes and dtypes, of ``runnable`` run on ``inputs`` then ``mutable``.
 
@@ -43,16 +44,34 @@ def call(
     both orders: OneFlow ends the process when it plans such a graph.) An operator whose outputs nobody uses, or that
     has none, runs all the same.
 
+    With global tensors every rank runs the Runnable of its own on what it has of them. ``sbp`` says what that is, for
+    each of ``inputs``, ``mutable`` and ``outputs``: broadcast (also what None means), split(0) in equal parts, or
+    partial_sum. ``outputs`` has the shapes of the whole tensors, the Runnable runs on its rank's parts.
+
     When the Runnable fails, one line on stderr says why and the process ends: OneFlow cannot stop a running graph.
 
     Raises ValueError for tensors that are not on the CPU, for mutable ones that are not contiguous (OneFlow would write
-    a copy) or given twice, and TypeError for what is no tensor.
+    a copy) or given twice, for an ``sbp`` that does not fit, and TypeError for what is no tensor.
     """
     _check([*inputs, *mutable], mutable)
+    letters = _letters(sbp, len(inputs) + len(mutable) + len(outputs))
+    _check_sbp(mutable, letters[len(inputs) :])
     shapes = [tuple(shape) for shape, _ in outputs]
     dtypes = [flow._oneflow_internal.deprecated.GetProtoDtype4OfDtype(dtype) for _, dtype in outputs]
     tensors = [_address(runnable, [*inputs, *mutable]), *inputs, *mutable]
-    return _oneflow.run(tensors, shapes, dtypes, len(mutable))
+    return _oneflow.run(tensors, shapes, dtypes, len(mutable), letters)
+
+
+def _letter(sbp: flow.sbp.sbp) -> str:
+    return {flow.sbp.broadcast: "B", flow.sbp.split(0): "S", flow.sbp.partial_sum: "P"}.get(sbp, "?")
+
+
+def _letters(sbp: Sequence[flow.sbp.sbp] | None, count: int) -> str:
+    """One a tensor, as the operator's attribute wants them."""
+    letters = "B" * count if sbp is None else "".join(map(_letter, sbp))
+    if len(letters) != count or "?" in letters:
+        raise ValueError(f"sbp: expected {count} of broadcast, split(0) and partial_sum, got {list(sbp)}")
+    return letters
 
 
 def _check(tensors: Sequence[flow.Tensor], mutable: Sequence[flow.Tensor]) -> None:
@@ -66,6 +85,13 @@ def _check(tensors: Sequence[flow.Tensor], mutable: Sequence[flow.Tensor]) -> No
             raise ValueError(f"mutable input {number}: expected a contiguous tensor")
         if sum(other is tensor for other in tensors) > 1:
             raise ValueError(f"mutable input {number} is given twice")
+
+
+def _check_sbp(mutable: Sequence[flow.Tensor], letters: str) -> None:
+    """OneFlow would convert a global tensor of another sbp, and the Runnable would write the converted copy."""
+    for number, (tensor, letter) in enumerate(zip(mutable, letters)):
+        if not tensor.is_local and "".join(map(_letter, tensor.sbp)) != letter:
+            raise ValueError(f"mutable input {number}: its sbp is {tensor.sbp[0]}, which is not the one given")
 
 
 def _address(runnable: Runnable, tensors: Sequence[flow.Tensor]) -> flow.Tensor:

@@ -41,9 +41,9 @@ py::list call(InferenceProgram& program, const Pictures& given, Run run) {
     return outputs;
 }
 
-void add_constant(Weights& weights, const std::string& name, const Floats& values) {
+void set_constant(Weights& weights, const std::string& name, const Floats& values) {
     const dnnl::memory::dims dims(values.shape(), values.shape() + values.ndim());
-    weights.add(name, {values.data(), values.data() + values.size()}, dims);
+    weights.set(name, {values.data(), values.data() + values.size()}, dims);
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ void bind_inference(py::module_& module) {
              py::arg("offset"), py::arg("channels"), py::arg("height"), py::arg("width"), py::arg("plain") = false);
     py::class_<Weights, std::shared_ptr<Weights>>(module, "Weights")
         .def(py::init<>())
-        .def("add", &add_constant, py::arg("name"), py::arg("values"))
+        .def("set", &set_constant, py::arg("name"), py::arg("values"))
         .def_property_readonly("bytes", &Weights::bytes);
     py::class_<StepInfo>(module, "StepInfo")
         .def_readonly("kind", &StepInfo::kind)
@@ -76,8 +76,8 @@ void bind_inference(py::module_& module) {
             [](P& self, const std::string& where, const View& from, const View& to, const std::string& weights,
                bool bias, Numbers kernel, Numbers stride, Numbers padding, Numbers dilation, int64_t groups,
                bool transposed, const std::string& activation, float value, const View* residual, bool float_output) {
-                self.conv(where, from, to, weights, bias, {kernel, stride, padding, dilation, groups, transposed},
-                          activation, value, residual, float_output);
+                const ConvShape shape{kernel, stride, padding, dilation, groups, transposed};
+                self.conv(where, {from, to, weights, bias, shape, activation, value, residual, float_output});
             },
             py::arg("where"), py::arg("source"), py::arg("target"), py::arg("weights"), py::kw_only(), py::arg("bias"),
             py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),

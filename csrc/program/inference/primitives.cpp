@@ -40,6 +40,12 @@ Dims weight_dims(const View& from, const View& to, const ConvShape& s) {
     return dims;
 }
 
+double product(const Dims& dims) {
+    double result = 1.0;
+    for (const int64_t side : dims) result *= static_cast<double>(side);
+    return result;
+}
+
 StepInfo info(const std::string& kind, const std::string& where, const std::string& implementation, double flops,
               int64_t bytes) {
     return {kind, where, implementation, flops, bytes, 0.0};
@@ -47,53 +53,82 @@ StepInfo info(const std::string& kind, const std::string& where, const std::stri
 
 }  // namespace
 
-void InferenceProgram::conv(const std::string& where, const View& from, const View& to, const std::string& weights,
-                            bool bias, const ConvShape& shape, const std::string& name, float value,
-                            const View* residual, bool float_output) {
+InferenceProgram::ConvPlan InferenceProgram::plan(const Convolution& c, const memory::desc& source,
+                                                  const memory::desc& target, bool with_residual) const {
     dnnl::post_ops after;
-    if (name != "Identity") {
-        const Activation a = activation(name, value);
+    if (c.activation != "Identity") {
+        const Activation a = activation(c.activation, c.value);
         after.append_eltwise(a.algorithm, a.alpha, a.beta);
     }
     // The sum comes after the activation. `append_sum` would read the target itself and, after an activation, selects
     // a reference kernel; a binary post-op does neither.
-    if (residual != nullptr) after.append_binary(dnnl::algorithm::binary_add, desc(*residual));
+    if (with_residual) after.append_binary(dnnl::algorithm::binary_add, desc(*c.residual));
     primitive_attr attributes = plain_attributes();
     attributes.set_post_ops(after);
-    const Dims dims = weight_dims(from, to, shape), far = far_padding(from, to, shape);
-    const Dims holes{shape.dilation[0] - 1, shape.dilation[1] - 1};
-    const memory::desc source = desc(from), target = desc(to, float_output);
-    const memory::desc packed(dims, type(), memory::format_tag::any);
-    const memory::desc shift = bias ? memory::desc({to.channels}, memory::data_type::f32, memory::format_tag::x)
-                                    : memory::desc();
-    const auto build = [&](const auto& descriptor, const auto& made) {
-        refuse_reference(descriptor.impl_info_str(), where);
-        Arguments arguments{{DNNL_ARG_SRC, tensor(from)},
-                            {DNNL_ARG_DST, tensor(to, float_output)},
-                            {DNNL_ARG_WEIGHTS, weights_->packed(weights + ".weight", descriptor.weights_desc())}};
-        if (bias) arguments.emplace(DNNL_ARG_BIAS, weights_->packed(weights + ".bias", shift));
-        if (residual != nullptr) {
-            const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(after.len() - 1) | DNNL_ARG_SRC_1;
-            arguments.emplace(place, tensor(*residual));
-        }
-        double products = 1.0;
-        for (const int64_t side : dims) products *= static_cast<double>(side);
-        const double pixels = static_cast<double>(shape.transposed ? from.pixels() : to.pixels());
-        const auto bytes = static_cast<int64_t>(source.get_size() + target.get_size() + descriptor.weights_desc().get_size());
-        primitive(info("conv", where, descriptor.impl_info_str(), 2.0 * products * pixels, bytes), made,
-                  std::move(arguments), descriptor.scratchpad_desc());
+    const Dims far = far_padding(c.from, c.to, c.shape);
+    const Dims holes{c.shape.dilation[0] - 1, c.shape.dilation[1] - 1};
+    const memory::desc packed(weight_dims(c.from, c.to, c.shape), type(), memory::format_tag::any);
+    const memory::desc shift =
+        c.bias ? memory::desc({c.to.channels}, memory::data_type::f32, memory::format_tag::x) : memory::desc();
+    const auto describe = [&](const auto& descriptor, const dnnl::primitive& made) {
+        return ConvPlan{made,
+                        descriptor.src_desc(),
+                        descriptor.weights_desc(),
+                        descriptor.dst_desc(),
+                        descriptor.scratchpad_desc(),
+                        descriptor.impl_info_str(),
+                        DNNL_ARG_ATTR_MULTIPLE_POST_OP(after.len() - 1) | DNNL_ARG_SRC_1};
     };
-    if (shape.transposed) {
+    if (c.shape.transposed) {
         const dnnl::deconvolution_forward::primitive_desc descriptor(
             engine(), prop_kind::forward_inference, dnnl::algorithm::deconvolution_direct, source, packed, shift, target,
-            shape.stride, holes, shape.padding, far, attributes);
-        build(descriptor, dnnl::deconvolution_forward(descriptor));
-    } else {
-        const dnnl::convolution_forward::primitive_desc descriptor(
-            engine(), prop_kind::forward_inference, dnnl::algorithm::convolution_direct, source, packed, shift, target,
-            shape.stride, holes, shape.padding, far, attributes);
-        build(descriptor, dnnl::convolution_forward(descriptor));
+            c.shape.stride, holes, c.shape.padding, far, attributes);
+        return describe(descriptor, dnnl::deconvolution_forward(descriptor));
     }
+    const dnnl::convolution_forward::primitive_desc descriptor(
+        engine(), prop_kind::forward_inference, dnnl::algorithm::convolution_direct, source, packed, shift, target,
+        c.shape.stride, holes, c.shape.padding, far, attributes);
+    return describe(descriptor, dnnl::convolution_forward(descriptor));
+}
+
+void InferenceProgram::conv(const std::string& where, const Convolution& c) {
+    const memory::desc source = desc(c.from), target = desc(c.to, c.float_output);
+    ConvPlan chosen = plan(c, source, target, c.residual != nullptr);
+    const bool direct = !is_reference(chosen.implementation);
+    if (!direct) {
+        // Few channels: oneDNN has no blocked kernel. In the layout of its own choice it has one.
+        const auto any = memory::format_tag::any;
+        chosen = plan(c, {source.get_dims(), source.get_data_type(), any}, {target.get_dims(), target.get_data_type(), any},
+                      false);
+        refuse_reference(chosen.implementation, where);
+    }
+    memory from = tensor(c.from), to = tensor(c.to, c.float_output);
+    const memory input = direct ? from : memory(chosen.source, engine());
+    const memory output = direct ? to : memory(chosen.target, engine());
+    Arguments arguments{{DNNL_ARG_SRC, input},
+                        {DNNL_ARG_DST, output},
+                        {DNNL_ARG_WEIGHTS, weights_->packed(c.weights + ".weight", chosen.weights)}};
+    if (c.bias) {
+        const memory::desc shift({c.to.channels}, memory::data_type::f32, memory::format_tag::x);
+        arguments.emplace(DNNL_ARG_BIAS, weights_->packed(c.weights + ".bias", shift));
+    }
+    if (direct && c.residual != nullptr) arguments.emplace(chosen.residual_argument, tensor(*c.residual));
+    if (!direct) move_layout(where, from, input);
+    const double pixels = static_cast<double>(c.shape.transposed ? c.from.pixels() : c.to.pixels());
+    const auto bytes = static_cast<int64_t>(source.get_size() + target.get_size() + chosen.weights.get_size());
+    const double products = product(weight_dims(c.from, c.to, c.shape));
+    primitive(info("conv", where, chosen.implementation, 2.0 * products * pixels, bytes), chosen.primitive,
+              std::move(arguments), chosen.scratch);
+    if (!direct) {
+        move_layout(where, output, to);
+        if (c.residual != nullptr) add(where, c.to, *c.residual, c.to);
+    }
+}
+
+void InferenceProgram::move_layout(const std::string& where, memory from, memory to) {
+    const auto bytes = static_cast<int64_t>(from.get_desc().get_size() + to.get_desc().get_size());
+    primitive(info("reorder", where, "reorder", 0.0, bytes), dnnl::reorder(from, to),
+              {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}}, memory::desc());
 }
 
 void InferenceProgram::pool(const std::string& where, const View& from, const View& to, int64_t kernel, int64_t stride,

@@ -32,6 +32,18 @@ struct ConvShape {
     bool transposed;
 };
 
+// A convolution with what follows it: bias, activation (of `value`), and the sum with `residual` where not null.
+struct Convolution {
+    View from, to;
+    std::string weights;
+    bool bias;
+    ConvShape shape;
+    std::string activation;
+    float value;
+    const View* residual;
+    bool float_output;
+};
+
 // Built step by step (one method an operation), then run any number of times. Pictures of a batch go through one
 // after the other: on a CPU that costs nothing, and channel slices of one picture are dense, so that values are
 // joined without copies. Threads may share a program; their runs go one after the other.
@@ -44,9 +56,7 @@ public:
 
     // Pictures uint8 [3, H, W] become floats in 0..1 at `to` (plain).
     void input(const View& to);
-    void conv(const std::string& where, const View& from, const View& to, const std::string& weights, bool bias,
-              const ConvShape& shape, const std::string& activation, float value, const View* residual,
-              bool float_output);
+    void conv(const std::string& where, const Convolution& convolution);
     void pool(const std::string& where, const View& from, const View& to, int64_t kernel, int64_t stride,
               int64_t padding, bool average);
     void activate(const std::string& where, const View& from, const View& to, const std::string& name, float value);
@@ -76,12 +86,21 @@ public:
     int64_t memory_bytes() const { return static_cast<int64_t>(arena_.bytes() + scratch_bytes_); }
 
 private:
+    struct ConvPlan {
+        dnnl::primitive primitive;
+        dnnl::memory::desc source, weights, target, scratch;
+        std::string implementation;
+        int residual_argument;
+    };
     using Arguments = std::unordered_map<int, dnnl::memory>;
 
     std::byte* at(const View& view) const { return arena_.data() + view.offset; }
     dnnl::memory::data_type type() const;
     dnnl::memory::desc desc(const View& view, bool as_float = false) const;
     dnnl::memory tensor(const View& view, bool as_float = false) const;
+    ConvPlan plan(const Convolution& convolution, const dnnl::memory::desc& source, const dnnl::memory::desc& target,
+                  bool with_residual) const;
+    void move_layout(const std::string& where, dnnl::memory from, dnnl::memory to);
     void step(StepInfo info, std::function<void()> action);
     void primitive(StepInfo info, const dnnl::primitive& primitive, Arguments arguments,
                    const dnnl::memory::desc& scratch);

@@ -17,12 +17,23 @@ memory::desc dense(const memory::dims& dims) {
 
 }  // namespace
 
-void Weights::add(const std::string& name, std::vector<float> values, memory::dims dims) {
+void Weights::set(const std::string& name, std::vector<float> values, const memory::dims& dims) {
     const std::lock_guard<std::mutex> lock(mutex_);
     int64_t count = 1;
     for (const int64_t side : dims) count *= side;
     if (count != static_cast<int64_t>(values.size())) throw std::invalid_argument(name + ": values and shape differ");
-    constants_[name] = Constant{std::move(values), std::move(dims), {}};
+    Constant& constant = constants_[name];
+    if (!constant.packed.empty() && constant.dims != dims) throw std::invalid_argument(name + ": another shape");
+    constant.values = std::move(values);
+    constant.dims = dims;
+    for (const memory& copy : constant.packed) pack(constant, copy);
+}
+
+void Weights::pack(Constant& constant, memory target) {
+    memory source(dense(constant.dims), engine(), constant.values.data());
+    dnnl::stream stream(engine());
+    dnnl::reorder(source, target).execute(stream, source, target);
+    stream.wait();
 }
 
 memory Weights::packed(const std::string& name, const memory::desc& desc) {
@@ -31,11 +42,8 @@ memory Weights::packed(const std::string& name, const memory::desc& desc) {
     for (const memory& copy : constant.packed) {
         if (copy.get_desc() == desc) return copy;
     }
-    memory source(dense(constant.dims), engine(), constant.values.data());
     memory target(desc, engine());
-    dnnl::stream stream(engine());
-    dnnl::reorder(source, target).execute(stream, source, target);
-    stream.wait();
+    pack(constant, target);
     constant.packed.push_back(target);
     return target;
 }

@@ -12,8 +12,10 @@ namespace yolo::program {
 
 class Weights {
 public:
-    // Keep `values` under `name`, in the order of `dims` (the last one runs fastest).
-    void add(const std::string& name, std::vector<float> values, dnnl::memory::dims dims);
+    // Keep `values` under `name`, in the order of `dims` (the last one runs fastest). Of a name that is there already
+    // the values are replaced, in the packed copies too, so that programs use them from their next run on.
+    // Raises std::invalid_argument where the sizes differ.
+    void set(const std::string& name, std::vector<float> values, const dnnl::memory::dims& dims);
 
     // The constant laid out as `desc`; packed once for each layout. Raises std::out_of_range for an unknown name.
     // Threads may call it at the same time.
@@ -30,6 +32,7 @@ private:
         dnnl::memory::dims dims;
         std::vector<dnnl::memory> packed;
     };
+    static void pack(Constant& constant, dnnl::memory target);
     mutable std::mutex mutex_;
     std::map<std::string, Constant> constants_;
 };

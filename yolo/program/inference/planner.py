@@ -27,17 +27,17 @@ def build_program(
     return _Planner(graph, weights, size, batch, threads or native.default_threads(), bf16).build()
 
 
-def pack_weights(graph: Graph) -> native.Weights:
-    """The constants of a graph for its executors."""
-    weights = native.Weights()
+def pack_weights(graph: Graph, weights: native.Weights | None = None) -> native.Weights:
+    """The constants of a graph for its executors; those of an equal graph are replaced where ``weights`` is given."""
+    weights = weights or native.Weights()
     for node in graph.nodes:
         if isinstance(node, ir.Conv):
-            weights.add(f"{node.weights}.weight", _grouped(graph.tensors[f"{node.weights}.weight"], node))
+            weights.set(f"{node.weights}.weight", _grouped(graph.tensors[f"{node.weights}.weight"], node))
             if node.bias:
-                weights.add(f"{node.weights}.bias", graph.tensors[f"{node.weights}.bias"])
+                weights.set(f"{node.weights}.bias", graph.tensors[f"{node.weights}.bias"])
         elif isinstance(node, ir.BatchNorm):
             for part in ("scale", "shift"):
-                weights.add(f"{node.weights}.{part}", graph.tensors[f"{node.weights}.{part}"])
+                weights.set(f"{node.weights}.{part}", graph.tensors[f"{node.weights}.{part}"])
     return weights
 
 

@@ -1,0 +1,76 @@
+#include "program/detection/bindings.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include "program/detection/head.h"
+#include "program/detection/loss.h"
+
+namespace yolo::program {
+namespace {
+
+namespace py = pybind11;
+
+using Floats = py::array_t<float, py::array::c_style>;
+
+py::tuple call(DetectionHead& head, const std::vector<Floats>& heads) {
+    if (heads.size() != head.levels().size()) throw py::value_error("one raw head a level is needed");
+    std::vector<const void*> inputs;
+    for (size_t i = 0; i < heads.size(); ++i) {
+        const Level& level = head.levels()[i];
+        const auto values = static_cast<int64_t>(level.anchors.size() / 2) * head.columns() * level.height * level.width;
+        if (heads[i].size() != head.batch() * values) throw py::value_error("a raw head has another size");
+        inputs.push_back(heads[i].data());
+    }
+    py::array_t<float> detections({head.batch(), head.max_det(), int64_t{6}});
+    py::array_t<int32_t> counts(head.batch());
+    void* outputs[] = {detections.mutable_data(), counts.mutable_data()};
+    {
+        const py::gil_scoped_release free;
+        head.run(inputs.data(), outputs);
+    }
+    return py::make_tuple(detections, counts);
+}
+
+}  // namespace
+
+void bind_detection(py::module_& module) {
+    py::class_<Stopwatch, std::shared_ptr<Stopwatch>>(module, "Stopwatch")
+        .def(py::init<>())
+        .def_property_readonly("milliseconds", &Stopwatch::milliseconds);
+    py::class_<Level>(module, "Level")
+        .def(py::init([](int64_t height, int64_t width, float stride, std::vector<float> anchors) {
+                 return Level{height, width, stride, std::move(anchors)};
+             }),
+             py::arg("height"), py::arg("width"), py::arg("stride"), py::arg("anchors"));
+    py::class_<NmsSettings>(module, "NmsSettings")
+        .def(py::init([](float conf, double iou, int64_t max_det, int64_t max_candidates, bool agnostic,
+                         bool multi_label, std::vector<uint8_t> wanted) {
+                 return NmsSettings{conf, iou, max_det, max_candidates, agnostic, multi_label, std::move(wanted)};
+             }),
+             py::kw_only(), py::arg("conf"), py::arg("iou"), py::arg("max_det"), py::arg("max_candidates"),
+             py::arg("agnostic"), py::arg("multi_label"), py::arg("wanted"));
+    py::class_<DetectionHead, Runnable>(module, "DetectionHead")
+        .def(py::init<std::vector<Level>, int64_t, int64_t, NmsSettings, std::shared_ptr<Stopwatch>>(),
+             py::arg("levels"), py::arg("classes"), py::arg("batch"), py::arg("settings"), py::arg("watch"))
+        .def("__call__", &call);
+    py::class_<DetectionLoss>(module, "DetectionLoss")
+        .def(py::init([](std::vector<Level> levels, int64_t classes, double box, double obj, double cls, double cls_pw,
+                         double obj_pw, double anchor_t, double fl_gamma, double label_smoothing,
+                         std::vector<double> balance) {
+                 if (balance.size() != levels.size()) throw py::value_error("one balance a level is needed");
+                 const ops::LossSettings settings{box,      obj,      cls,             cls_pw, obj_pw,
+                                                  anchor_t, fl_gamma, label_smoothing, nullptr};
+                 return DetectionLoss(std::move(levels), classes, settings, std::move(balance));
+             }),
+             py::arg("levels"), py::arg("classes"), py::kw_only(), py::arg("box"), py::arg("obj"), py::arg("cls"),
+             py::arg("cls_pw"), py::arg("obj_pw"), py::arg("anchor_t"), py::arg("fl_gamma"),
+             py::arg("label_smoothing"), py::arg("balance"));
+    py::class_<LossTerms, Runnable>(module, "LossTerms")
+        .def(py::init<DetectionLoss, int64_t, int64_t>(), py::arg("loss"), py::arg("batch"), py::arg("places"));
+    py::class_<Nms, Runnable>(module, "Nms")
+        .def(py::init<int64_t, int64_t, int64_t, NmsSettings, std::shared_ptr<Stopwatch>>(), py::arg("batch"), py::arg("rows"),
+             py::arg("classes"), py::arg("settings"), py::arg("watch"));
+}
+
+}  // namespace yolo::program

@@ -1,0 +1,99 @@
+#include "program/detection/head.h"
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "ops/cpu/parallel.h"
+
+namespace yolo::program {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+float sigmoid(float x) {
+    return 1.0f / (1.0f + std::exp(-x));
+}
+
+// A raw objectness below this cannot be above `conf` after the sigmoid; a little lower than exact, since the
+// comparison that counts is made on the sigmoid itself.
+float raw_threshold(float conf) {
+    if (conf <= 0.0f) return -std::numeric_limits<float>::infinity();
+    if (conf >= 1.0f) return std::numeric_limits<float>::infinity();
+    return std::log(conf / (1.0f - conf)) - 1e-3f;
+}
+
+}  // namespace
+
+DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
+                             std::shared_ptr<Stopwatch> watch)
+    : levels_(std::move(levels)),
+      classes_(classes),
+      batch_(batch),
+      settings_(std::move(settings)),
+      watch_(std::move(watch)) {}
+
+// Append the decoded rows of a level whose objectness may pass.
+void DetectionHead::candidates(const float* head, const Level& level, std::vector<float>& rows) const {
+    const int64_t cells = level.height * level.width, columns = 5 + classes_;
+    const float threshold = raw_threshold(settings_.conf);
+    for (size_t anchor = 0; anchor * 2 < level.anchors.size(); ++anchor) {
+        const float* planes = head + static_cast<int64_t>(anchor) * columns * cells;
+        const float* objectness = planes + 4 * cells;
+        for (int64_t cell = 0; cell < cells; ++cell) {
+            if (!(objectness[cell] > threshold)) continue;
+            const size_t first = rows.size();
+            rows.resize(first + static_cast<size_t>(columns));
+            float* row = rows.data() + first;
+            for (int64_t c = 0; c < columns; ++c) row[c] = sigmoid(planes[c * cells + cell]);
+            const auto x = static_cast<float>(cell % level.width), y = static_cast<float>(cell / level.width);
+            row[0] = row[0] * (2.0f * level.stride) + (x - 0.5f) * level.stride;
+            row[1] = row[1] * (2.0f * level.stride) + (y - 0.5f) * level.stride;
+            row[2] = row[2] * row[2] * (4.0f * level.anchors[2 * anchor]);
+            row[3] = row[3] * row[3] * (4.0f * level.anchors[2 * anchor + 1]);
+        }
+    }
+}
+
+void DetectionHead::picture(const float* const* heads, int64_t number, float* detections, int32_t* count) const {
+    std::vector<float> rows;
+    for (size_t i = 0; i < levels_.size(); ++i) {
+        const Level& level = levels_[i];
+        const auto anchors = static_cast<int64_t>(level.anchors.size() / 2);
+        candidates(heads[i] + number * anchors * (5 + classes_) * level.height * level.width, level, rows);
+    }
+    const auto found = static_cast<int64_t>(rows.size()) / (5 + classes_);
+    ops::nms(rows.data(), 1, found, classes_, settings_.options(), detections, count);
+}
+
+void DetectionHead::run(const void* const* inputs, void* const* outputs) {
+    const auto begin = Clock::now();
+    auto* detections = static_cast<float*>(outputs[0]);
+    auto* counts = static_cast<int32_t*>(outputs[1]);
+    std::vector<const float*> heads(levels_.size());
+    for (size_t i = 0; i < heads.size(); ++i) heads[i] = static_cast<const float*>(inputs[i]);
+    ops::parallel_for(batch_, 1, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) {
+            picture(heads.data(), i, detections + i * settings_.max_det * 6, counts + i);
+        }
+    });
+    watch_->add(milliseconds_since(begin));
+}
+
+Nms::Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings, std::shared_ptr<Stopwatch> watch)
+    : batch_(batch), rows_(rows), classes_(classes), settings_(std::move(settings)), watch_(std::move(watch)) {}
+
+void Nms::run(const void* const* inputs, void* const* outputs) {
+    const auto begin = Clock::now();
+    ops::nms(static_cast<const float*>(inputs[0]), batch_, rows_, classes_, settings_.options(),
+             static_cast<float*>(outputs[0]), static_cast<int32_t*>(outputs[1]));
+    watch_->add(milliseconds_since(begin));
+}
+
+}  // namespace yolo::program

@@ -1,0 +1,87 @@
+// The end of a detector: raw heads in, detections out.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "ops/nms.h"
+#include "program/runnable.h"
+
+namespace yolo::program {
+
+// One level of the network's output.
+struct Level {
+    int64_t height, width;
+    float stride;                // pixels a cell
+    std::vector<float> anchors;  // width and height of each, pixels
+};
+
+// What detections are kept. `wanted` has one flag a class, or is empty for all.
+struct NmsSettings {
+    float conf;
+    double iou;
+    int64_t max_det;
+    int64_t max_candidates;
+    bool agnostic;
+    bool multi_label;
+    std::vector<uint8_t> wanted;
+
+    ops::NmsOptions options() const {
+        return {conf, iou, max_det, max_candidates, agnostic, multi_label, wanted.empty() ? nullptr : wanted.data()};
+    }
+};
+
+// Milliseconds spent, added up over the runs of all operators that share it; reading does not disturb them.
+class Stopwatch {
+public:
+    void add(double milliseconds) {
+        double before = total_.load();
+        while (!total_.compare_exchange_weak(before, before + milliseconds)) {
+        }
+    }
+    double milliseconds() const { return total_.load(); }
+
+private:
+    std::atomic<double> total_{0.0};
+};
+
+// inputs: one raw head a level, float32 [batch, anchors * (5 + classes), h, w];
+// outputs: float32 [batch, max_det, 6] (x1, y1, x2, y2, confidence, class; pixels of the network's input; best first,
+// zeros after the last), int32 [batch] counts.
+// Decoding (YOLOv5): t = sigmoid(raw); xy = (2t - 0.5 + cell) * stride; wh = (2t)^2 * anchor.
+class DetectionHead : public Runnable {
+public:
+    DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
+                  std::shared_ptr<Stopwatch> watch);
+    void run(const void* const* inputs, void* const* outputs) override;
+    int64_t batch() const { return batch_; }
+    int64_t max_det() const { return settings_.max_det; }
+    const std::vector<Level>& levels() const { return levels_; }
+    int64_t columns() const { return 5 + classes_; }
+
+private:
+    void candidates(const float* head, const Level& level, std::vector<float>& rows) const;
+    void picture(const float* const* heads, int64_t number, float* detections, int32_t* count) const;
+
+    std::vector<Level> levels_;
+    int64_t classes_;
+    int64_t batch_;
+    NmsSettings settings_;
+    std::shared_ptr<Stopwatch> watch_;
+};
+
+// The same for decoded predictions: inputs[0] float32 [batch, rows, 5 + classes].
+class Nms : public Runnable {
+public:
+    Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings, std::shared_ptr<Stopwatch> watch);
+    void run(const void* const* inputs, void* const* outputs) override;
+
+private:
+    int64_t batch_, rows_, classes_;
+    NmsSettings settings_;
+    std::shared_ptr<Stopwatch> watch_;
+};
+
+}  // namespace yolo::program

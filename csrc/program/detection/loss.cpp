@@ -1,0 +1,45 @@
+#include "program/detection/loss.h"
+
+#include <utility>
+
+namespace yolo::program {
+
+DetectionLoss::DetectionLoss(std::vector<Level> levels, int64_t classes, ops::LossSettings settings,
+                             std::vector<double> balance)
+    : levels_(std::move(levels)), classes_(classes), settings_(settings), balance_(std::move(balance)) {
+    for (const Level& level : levels_) {
+        std::vector<float> cells;
+        for (const float pixels : level.anchors) cells.push_back(pixels / level.stride);
+        cells_.push_back(std::move(cells));
+    }
+}
+
+int64_t DetectionLoss::head_size(size_t level) const {
+    const Level& l = levels_[level];
+    return static_cast<int64_t>(l.anchors.size() / 2) * (5 + classes_) * l.height * l.width;
+}
+
+void DetectionLoss::compute(const float* const* heads, const float* labels, const int32_t* counts, int64_t batch,
+                            int64_t places, float* const* gradients, double* terms, float* parts) const {
+    std::vector<ops::LossLevel> grids;
+    for (size_t i = 0; i < levels_.size(); ++i) {
+        const auto anchors = static_cast<int64_t>(cells_[i].size() / 2);
+        const ops::Level grid{cells_[i].data(), anchors, levels_[i].height, levels_[i].width};
+        grids.push_back({grid, heads[i], gradients == nullptr ? nullptr : gradients[i]});
+    }
+    ops::LossSettings settings = settings_;
+    settings.balance = balance_.data();
+    ops::detection_loss({labels, counts, batch, places}, grids.data(), static_cast<int64_t>(grids.size()), classes_,
+                        settings, terms, parts);
+}
+
+void LossTerms::run(const void* const* inputs, void* const* outputs) {
+    std::vector<const float*> heads(loss_.levels());
+    for (size_t i = 0; i < heads.size(); ++i) heads[i] = static_cast<const float*>(inputs[i]);
+    float parts[ops::kLossParts];
+    loss_.compute(heads.data(), static_cast<const float*>(inputs[heads.size()]),
+                  static_cast<const int32_t*>(inputs[heads.size() + 1]), batch_, places_, nullptr,
+                  static_cast<double*>(outputs[0]), parts);
+}
+
+}  // namespace yolo::program

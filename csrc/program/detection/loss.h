@@ -1,0 +1,50 @@
+// The detection loss of raw heads, for graphs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "ops/loss.h"
+#include "program/detection/head.h"
+#include "program/runnable.h"
+
+namespace yolo::program {
+
+// YOLOv5's loss with what it needs to know of a network and a recipe.
+class DetectionLoss {
+public:
+    // `settings.balance` is not read: `balance` holds the weights, one a level.
+    DetectionLoss(std::vector<Level> levels, int64_t classes, ops::LossSettings settings, std::vector<double> balance);
+
+    // heads: float32 [batch, anchors * (5 + classes), h, w] a level; labels: float32 [batch, places, 5]; counts: int32
+    // [batch]; gradients: as heads, or nullptr; terms: [levels, 5] and parts: [4] as ops::detection_loss gives them.
+    void compute(const float* const* heads, const float* labels, const int32_t* counts, int64_t batch, int64_t places,
+                 float* const* gradients, double* terms, float* parts) const;
+
+    size_t levels() const { return levels_.size(); }
+    // Values of one picture's head.
+    int64_t head_size(size_t level) const;
+
+private:
+    std::vector<Level> levels_;
+    std::vector<std::vector<float>> cells_;  // anchors in cells
+    int64_t classes_;
+    ops::LossSettings settings_;
+    std::vector<double> balance_;
+};
+
+// inputs: the heads, then labels and counts; outputs: terms, float64 [levels, 5].
+class LossTerms : public Runnable {
+public:
+    LossTerms(DetectionLoss loss, int64_t batch, int64_t places)
+        : loss_(std::move(loss)), batch_(batch), places_(places) {}
+    void run(const void* const* inputs, void* const* outputs) override;
+
+private:
+    DetectionLoss loss_;
+    int64_t batch_, places_;
+};
+
+}  // namespace yolo::program

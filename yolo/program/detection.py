@@ -1,0 +1,72 @@
+"""The operators at a detector's end: decoding and non-maximum suppression."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from yolo import _program as native
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class NmsSettings:
+    """What non-maximum suppression keeps.
+
+    conf, iou: thresholds; max_det: most detections a picture; classes: class numbers to keep (none given: all);
+    agnostic: boxes of different classes suppress one another; multi_label: a box may count for several classes.
+    """
+
+    conf: float = 0.25
+    iou: float = 0.45
+    max_det: int = 1000
+    classes: tuple[int, ...] = ()
+    agnostic: bool = False
+    multi_label: bool = False
+    max_candidates: int = 30_000
+
+    def native(self, classes: int) -> native.NmsSettings:
+        """As the compiled operators take it, for a network of so many classes."""
+        wanted = [int(number in self.classes) for number in range(classes)] if self.classes else []
+        return native.NmsSettings(
+            conf=self.conf,
+            iou=self.iou,
+            max_det=self.max_det,
+            max_candidates=self.max_candidates,
+            agnostic=self.agnostic,
+            multi_label=self.multi_label,
+            wanted=wanted,
+        )
+
+
+def detection_head(
+    heads: Sequence[Shape],
+    anchors: np.ndarray,
+    strides: Sequence[int],
+    settings: NmsSettings,
+    watch: native.Stopwatch | None = None,
+) -> native.DetectionHead:
+    """Raw heads of these shapes, ``[B, na * (5 + nc), h, w]``, to detections float32 [B, max_det, 6] and int32 [B].
+
+    anchors: float32 [nl, na, 2] in pixels; ``watch`` adds up the time of its runs.
+    """
+    classes = heads[0][1] // anchors.shape[1] - 5
+    levels = levels_of(heads, anchors, strides)
+    return native.DetectionHead(levels, classes, heads[0][0], settings.native(classes), watch or native.Stopwatch())
+
+
+def levels_of(heads: Sequence[Shape], anchors: np.ndarray, strides: Sequence[int]) -> list[native.Level]:
+    """The levels' grids, strides and anchors, as the compiled operators take them."""
+    return [
+        native.Level(height=shape[2], width=shape[3], stride=float(stride), anchors=level.reshape(-1).tolist())
+        for shape, level, stride in zip(heads, anchors, strides)
+    ]
+
+
+def suppression(predictions: Shape, settings: NmsSettings, watch: native.Stopwatch | None = None) -> native.Nms:
+    """Decoded predictions of this shape, ``[B, N, 5 + nc]``, to detections as ``detection_head`` gives them."""
+    batch, rows, columns = predictions
+    return native.Nms(batch, rows, columns - 5, settings.native(columns - 5), watch or native.Stopwatch())
