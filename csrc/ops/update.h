@@ -25,7 +25,8 @@ struct UpdateRates {
 // Scales the gradient to a norm of 10 where it is greater, takes one step of SGD with Nesterov momentum, Adam or
 // AdamW with PyTorch's formulas in float32, moves the average of parameters and statistics and fills the gradient
 // with zeros. weight_decay holds for the group `weight` alone. Returns the gradient's norm before it was scaled,
-// summed in double. Results do not depend on the number of threads.
+// summed in double; where that is NaN every parameter becomes NaN, where it is infinite those whose gradient is.
+// Results do not depend on the number of threads.
 double update_parameters(Optimizer optimizer, const UpdateBuffers& buffers, const UpdateSizes& sizes,
                          const UpdateRates& rates, float weight_decay);
 

@@ -30,8 +30,8 @@ def update_parameters(
     1 - 0.999^step.
 
     ``optimizer`` is SGD (Nesterov), Adam or AdamW, with PyTorch's formulas; ``weight_decay`` holds for weights alone.
-    The norm is summed in double; where it is infinite or NaN, what it touched is not to be used any more. The numbers
-    are the same in every run and for any number of threads.
+    The norm is summed in double; where it is NaN every parameter becomes NaN, where it is infinite those whose gradient
+    is. The numbers are the same in every run and for any number of threads.
 
     Raises ValueError, naming the argument, for a wrong shape, type or range, for arrays that cannot be written in place
     and for arrays that share memory; nothing is written then.

@@ -137,7 +137,8 @@ Run runner(Optimizer optimizer) {
 double update_parameters(Optimizer optimizer, const UpdateBuffers& buffers, const UpdateSizes& sizes,
                          const UpdateRates& rates, float weight_decay) {
     const double norm = norm_of(buffers.gradient, sizes.bias + sizes.weight + sizes.norm);
-    const float scale = static_cast<float>(std::min(1.0, kMaxNorm / (norm + kNormEpsilon)));
+    const double ratio = kMaxNorm / (norm + kNormEpsilon);
+    const float scale = ratio > 1 ? 1.0f : static_cast<float>(ratio);  // NaN stays NaN
     const std::vector<Piece> pieces = pieces_of(sizes, rates, weight_decay);
     const Run run_piece = runner(optimizer);
     parallel_for(pieces.size(), 1, [&](int64_t begin, int64_t end) {
