@@ -116,7 +116,7 @@ def _warn_of_unsafe_queue() -> None:
 
 
 def _load_operator() -> None:
-    """Add the operator yolo_run to OneFlow, before any operator runs: its registry is not made for later."""
+    """Add the operator yolo_run to OneFlow; early, because its registry is not made for changes while operators run."""
     name, mend = "yolo._oneflow", "run: make build"
     try:
         plug_in = importlib.import_module(name)

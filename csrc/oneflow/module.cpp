@@ -81,7 +81,8 @@ PyObject* to_tuple(const one::TensorTuple& tensors) {
 
 // `tensors`: the Runnable's address, then its inputs.
 std::shared_ptr<one::TensorTuple> dispatch(const one::TensorTuple& tensors, const std::vector<Shape>& shapes,
-                                           const std::vector<int64_t>& dtypes, int64_t mutable_inputs) {
+                                           const std::vector<int64_t>& dtypes, int64_t mutable_inputs,
+                                           const std::string& sbp) {
     one::OpBuilder builder("yolo_run");
     builder.Input("runnable");
     if (tensors.size() > 1) builder.Input("in", tensors.size() - 1);
@@ -89,7 +90,7 @@ std::shared_ptr<one::TensorTuple> dispatch(const one::TensorTuple& tensors, cons
     std::vector<DataType> types;
     for (const int64_t dtype : dtypes) types.push_back(static_cast<DataType>(dtype));
     builder.Attr<std::vector<Shape>>("shapes", shapes).Attr<std::vector<DataType>>("dtypes", types);
-    builder.Attr<int64_t>("mutable_inputs", mutable_inputs);
+    builder.Attr<int64_t>("mutable_inputs", mutable_inputs).Attr<std::string>("sbp", sbp);
     const auto operation = builder.Build().GetPtrOrThrow();
     return one::OpInterpUtil::Dispatch<one::TensorTuple>(*operation, tensors, AttrMap{}).GetPtrOrThrow();
 }
@@ -97,9 +98,10 @@ std::shared_ptr<one::TensorTuple> dispatch(const one::TensorTuple& tensors, cons
 PyObject* run(PyObject*, PyObject* arguments) {
     PyObject *tensors, *shapes, *dtypes;
     long long mutable_inputs;
-    if (!PyArg_ParseTuple(arguments, "OOOL:run", &tensors, &shapes, &dtypes, &mutable_inputs)) return nullptr;
+    const char* sbp;
+    if (!PyArg_ParseTuple(arguments, "OOOLs:run", &tensors, &shapes, &dtypes, &mutable_inputs, &sbp)) return nullptr;
     try {
-        return to_tuple(*dispatch(to_tensors(tensors), to_shapes(shapes), integers(dtypes), mutable_inputs));
+        return to_tuple(*dispatch(to_tensors(tensors), to_shapes(shapes), integers(dtypes), mutable_inputs, sbp));
     } catch (const PythonError&) {
         return nullptr;
     } catch (const std::exception& error) {
@@ -109,9 +111,10 @@ PyObject* run(PyObject*, PyObject* arguments) {
 }
 
 PyMethodDef methods[] = {{"run", run, METH_VARARGS,
-                          "run(tensors, shapes, dtypes, mutable_inputs) -> tuple of oneflow.Tensor\n\n"
+                          "run(tensors, shapes, dtypes, mutable_inputs, sbp) -> tuple of oneflow.Tensor\n\n"
                           "tensors: int64 [1] (a Runnable's address), then the inputs, the mutable ones last; dtypes: "
-                          "OneFlow's numbers for them. Raises TypeError or RuntimeError."},
+                          "OneFlow's numbers for them; sbp: a letter (B, S or P) for each input and output. Raises TypeError "
+                          "or RuntimeError."},
                          {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef definition = {

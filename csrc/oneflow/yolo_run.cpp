@@ -3,6 +3,8 @@
 // Inputs:  runnable int64 [1], the Runnable's address in this process; in: any tensors, the last `mutable_inputs` of
 //          them are written.
 // Outputs: out, of the attributes' shapes and dtypes.
+// sbp:     a letter for each of in and out: B every rank has the whole tensor, S a part of it by dimension 0, P a
+//          summand of it. The shapes are those of the whole.
 //
 // The address is a tensor and no attribute because a graph keeps the tensors that it captured for as long as it may
 // run, which keeps the Runnable alive with it (yolo/program/operator.py), and because OneFlow plans a graph on one rank
@@ -11,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string>
 #include <vector>
 
 #include "oneflow/core/framework/framework.h"
@@ -32,6 +35,22 @@ Maybe<void> infer_shapes(user_op::InferContext* context) {
     return Maybe<void>::Ok();
 }
 
+// What one rank has of the outputs. All ranks' parts are equal, for the Runnable is made for one shape.
+Maybe<void> infer_shapes_of_a_rank(user_op::InferContext* context) {
+    const auto& shapes = context->Attr<std::vector<Shape>>("shapes");
+    const auto& sbp = context->Attr<std::string>("sbp");
+    for (size_t i = 0; i < shapes.size(); ++i) {
+        Shape shape = shapes[i];
+        if (sbp[context->input_size("in") + i] == 'S') {
+            CHECK_GE_OR_RETURN(shape.NumAxes(), 1) << "yolo_run: a part of a number";
+            CHECK_EQ_OR_RETURN(shape.At(0) % context->parallel_num(), 0) << "yolo_run: unequal parts of an output";
+            shape.Set(0, shape.At(0) / context->parallel_num());
+        }
+        context->SetOutputShape("out", i, shape);
+    }
+    return Maybe<void>::Ok();
+}
+
 Maybe<void> infer_dtypes(user_op::InferContext* context) {
     const auto& dtypes = context->Attr<std::vector<DataType>>("dtypes");
     for (size_t i = 0; i < dtypes.size(); ++i) context->SetOutputDType("out", i, dtypes[i]);
@@ -49,12 +68,36 @@ Maybe<void> mark_mutable(const user_op::GetInputArgModifier& argument, const use
     return Maybe<void>::Ok();
 }
 
-// Every rank does the whole work; only the address differs between them.
+void add_sbp(user_op::UserOpSbpSignatureBuilder& builder, const user_op::OpArg& argument, char letter) {
+    if (letter == 'S') {
+        builder.Split(argument, 0);
+    } else if (letter == 'P') {
+        builder.PartialSum(argument);
+    } else {
+        builder.Broadcast(argument);
+    }
+}
+
+// One signature: a Runnable cannot do another rank's share instead of its own. Every rank has an address of its own.
 Maybe<void> list_sbp_signatures(user_op::SbpContext* context) {
+    const auto& operation = context->user_op_conf();
+    const auto sbp = context->Attr<std::string>("sbp");
+    const int64_t inputs = operation.input_size("in"), outputs = operation.output_size("out");
     auto builder = context->NewBuilder();
     builder.Split(user_op::OpArg("runnable", 0), 0);
-    for (int64_t i = 0; i < context->user_op_conf().input_size("in"); ++i) builder.Broadcast(user_op::OpArg("in", i));
-    builder.Broadcast(context->outputs()).Build();
+    for (int64_t i = 0; i < inputs; ++i) add_sbp(builder, user_op::OpArg("in", i), sbp[i]);
+    for (int64_t i = 0; i < outputs; ++i) add_sbp(builder, user_op::OpArg("out", i), sbp[inputs + i]);
+    builder.Build();
+    return Maybe<void>::Ok();
+}
+
+// Looks once, so that the functions above may index.
+Maybe<void> check_attributes(const user_op::UserOpDefWrapper&, const user_op::UserOpConfWrapper& operation) {
+    const int64_t inputs = operation.input_size("in"), outputs = operation.output_size("out");
+    CHECK_EQ_OR_RETURN(operation.attr<std::string>("sbp").size(), inputs + outputs);
+    CHECK_EQ_OR_RETURN(operation.attr<std::vector<Shape>>("shapes").size(), outputs);
+    CHECK_EQ_OR_RETURN(operation.attr<std::vector<DataType>>("dtypes").size(), outputs);
+    CHECK_LE_OR_RETURN(operation.attr<int64_t>("mutable_inputs"), inputs);
     return Maybe<void>::Ok();
 }
 
@@ -102,8 +145,11 @@ REGISTER_USER_OP("yolo_run")
     .Attr<std::vector<Shape>>("shapes", {})
     .Attr<std::vector<DataType>>("dtypes", {})
     .Attr<int64_t>("mutable_inputs", 0)
+    .Attr<std::string>("sbp", "")
     .NoGrad()
-    .SetTensorDescInferFn(infer_shapes)
+    .SetCheckAttrFn(check_attributes)
+    .SetLogicalTensorDescInferFn(infer_shapes)
+    .SetPhysicalTensorDescInferFn(infer_shapes_of_a_rank)
     .SetDataTypeInferFn(infer_dtypes)
     .SetInputArgModifyFn(mark_mutable)
     .SetGetSbpFn(list_sbp_signatures);

@@ -18,9 +18,10 @@ std::vector<PythonRunnable::Spec> to_specs(const Pairs& pairs) {
     return specs;
 }
 
-// NumPy copies unless it is told of an owner: an empty capsule stands for the graph.
+// NumPy copies unless it is told of an owner: a capsule that frees nothing stands for the graph. An empty tensor's
+// address is null.
 py::array view(const PythonRunnable::Spec& spec, void* data, bool writable) {
-    py::array array(spec.dtype, spec.shape, data, py::capsule(data, [](void*) {}));
+    py::array array(spec.dtype, spec.shape, data, py::capsule(&spec, [](void*) {}));
     if (!writable) array.attr("flags").attr("writeable") = false;
     return array;
 }

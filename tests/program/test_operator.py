@@ -65,6 +65,14 @@ def test_among_other_operators(mode):
     np.testing.assert_array_equal(result.numpy(), (X + 1) * 20)
 
 
+def test_outputs_of_one_number_and_of_none(mode):
+    runnable = PythonRunnable(
+        lambda inputs, outputs: outputs[0].fill(inputs[0].sum()), [VECTOR], [((), "float32"), ((0, 4), "int32")]
+    )
+    total, empty = mode(lambda x: call(runnable, [x], [((), flow.float32), ((0, 4), flow.int32)]))(x())
+    assert total.numpy() == 6.0 and total.numpy().shape == () and empty.numpy().shape == (0, 4)
+
+
 def test_a_slice_is_read_right(mode):
     runnable = PythonRunnable(lambda inputs, outputs: np.copyto(outputs[0], inputs[0]), [VECTOR], [VECTOR])
     table = np.arange(9, dtype=np.float32).reshape(3, 3)
