@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+
 import numpy as np
 import oneflow as flow
 import pytest
@@ -47,28 +50,37 @@ def test_gradient_is_the_slope_of_the_formulas(settings, name):
     expected.parts(rows)  # settles alphas and objectness targets: they are not differentiated
     checked = 0
     for level, gradient in enumerate(gradients):
+        alone = only(expected, level)
         for image, anchor, row, column, channel in coordinates(expected.levels[level].cells, rows[level].shape):
-            slope = difference(expected, rows, level, (image, anchor, row, column, channel))
+            slope = difference(alone, rows[level], (image, anchor, row, column, channel))
             found = gradient[image, anchor, channel, row, column]
             assert found == pytest.approx(slope, rel=2e-5, abs=1e-8), (level, image, anchor, row, column, channel)
             checked += abs(slope) > 1e-4
-    assert checked > 40
+    assert checked > 30
 
 
 def coordinates(cells, shape):
     """All channels of some matched cells, and one channel each of cells anywhere."""
-    matched = [(image, a, row, column, k) for image, a, row, column, _ in cells[::5][:6] for k in range(shape[-1])]
+    matched = [(image, a, row, column, k) for image, a, row, column, _ in cells[::5][:4] for k in range(shape[-1])]
     rng = np.random.default_rng(5)
     return matched + [(*rng.integers(0, shape[:4]), k) for k in (0, 2, 4, 4, 4, 5)]
 
 
-def difference(loss, rows, level, place, step=1e-5):
-    """The central difference of the reference at one coordinate."""
+def only(loss, level):
+    """The loss of one level alone: the others do not move with its head."""
+    alone = copy.copy(loss)
+    alone.levels = [loss.levels[level]]
+    alone.settings = dataclasses.replace(loss.settings, balance=(loss.settings.balance[level],))
+    return alone
+
+
+def difference(loss, head, place, step=1e-5):
+    """The central difference of a level's loss at one coordinate."""
     totals = []
     for sign in (1, -1):
-        moved = [head.copy() for head in rows]
-        moved[level][place] += sign * step
-        totals.append(loss.total(moved))
+        moved = head.copy()
+        moved[place] += sign * step
+        totals.append(loss.total([moved]))
     return (totals[0] - totals[1]) / (2 * step)
 
 
