@@ -41,7 +41,8 @@ inline ops::Labels check_labels(const Floats& labels, const Ints& counts) {
 }
 
 // sizes: (height, width), one a level, under the name `sizes_name`.
-inline std::vector<ops::Level> check_levels(const Floats& anchors, const std::vector<std::pair<int64_t, int64_t>>& sizes,
+inline std::vector<ops::Level> check_levels(const Floats& anchors,
+                                            const std::vector<std::pair<int64_t, int64_t>>& sizes,
                                             const std::string& sizes_name) {
     if (anchors.ndim() != 3 || anchors.shape(2) != 2) {
         throw bad("anchors", "float32 [levels, anchors, 2]", shape_text(anchors));

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
-from tests.ops.loss_cases import ANCHORS, CASES, PLAIN, STRIDES, VARIANTS, make
+from tests.ops.loss_cases import ANCHORS, CASES, PLAIN, STRIDES, VARIANTS, make, make_special
 from tests.ops.samples import any_floats
 from yolo.loss import combine_terms, loss_terms
 from yolo.ops import set_num_threads
@@ -168,6 +168,19 @@ def test_extreme_logits(settings, logit):
         wanted = case.reference(settings).parts(case.rows())
     np.testing.assert_allclose(parts[1:], wanted, rtol=1e-5, atol=1e-7)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_focal_factor_has_a_floor():
+    """As in ``yolo.loss``: 1e-7, below which it has no slope of its own."""
+    case = make_special("empty", 1)
+    case.heads = [np.full_like(head, -20) for head in case.heads]
+    _, parts, gradients = case.run(VARIANTS["weak focal"])
+    value, slope = 0.75 * 1e-7**0.5 * np.log1p(np.exp(-20)), 0.75 * 1e-7**0.5 / (1 + np.exp(20))
+    assert parts[2] == pytest.approx(5 * value, rel=1e-5)
+    for gradient, balance in zip(gradients, PLAIN.balance):
+        _, anchors, _, rows, columns = gradient.shape
+        expected = slope * balance / (anchors * rows * columns)  # times the images, over the cells of all of them
+        np.testing.assert_allclose(gradient[:, :, 4], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
