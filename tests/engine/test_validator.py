@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from tests.data.samples import make_index
 from yolo import ops
 from yolo.data.loader import val_loader
-from yolo.engine.validator import NmsSettings, Validator
-from yolo.inference.forward import Forward, ForwardWithLoss
+from yolo.engine.validator import Validator, validation_settings
+from yolo.inference.forward import Forward
 from yolo.loss import LossSettings
+from yolo.program.detection import NmsSettings
 
 SETTINGS = LossSettings(2.0, 3.0, 5.0, 1.0, 1.0, 4.0, 0.0, 0.0, (1.0, 0.5))
 LABELS = (
@@ -39,15 +41,17 @@ def answer(images: np.ndarray, labels, swap: bool = False) -> np.ndarray:
     return predictions
 
 
-class Known(ForwardWithLoss):
+class Known(Forward):
     """Gives what ``answer`` gives (or nothing), and loss sums whose parts are easy to know; compiles at first."""
 
     compile_seconds = 0.0
+    nms_seconds = 0.0
+    loss = SETTINGS
 
     def __init__(self, kind: str = "right") -> None:
-        self.kind, self.settings, self.places = kind, SETTINGS, set()
+        self.kind, self.places, self.settings = kind, set(), validation_settings()
 
-    def predict(self, images, labels, places):
+    def validate(self, images, labels, places):
         self.places.add(places)
         if not self.compile_seconds:
             time.sleep(COMPILING)
@@ -56,19 +60,26 @@ class Known(ForwardWithLoss):
         if self.kind == "nothing":
             predictions[...] = 0
         # columns: sum of 1 - CIoU, matches, sum of objectness, cells, sum of class BCE
-        return predictions, np.array([[1.0, 4, 8, 16, 8], [1.0, 2, 8, 16, 4]])
+        return suppress(predictions, self.settings), np.array([[1.0, 4, 8, 16, 8], [1.0, 2, 8, 16, 4]])
 
 
 class Plain(Forward):
     """The same without a loss."""
 
     compile_seconds = 0.0
+    nms_seconds = 0.0
+    loss = None
 
     def __init__(self, predictions) -> None:
-        self._predictions = iter(predictions)
+        self._predictions, self.settings = iter(predictions), validation_settings()
 
-    def predict(self, images):
-        return next(self._predictions)
+    def detect(self, images):
+        return suppress(next(self._predictions), self.settings)
+
+
+def suppress(predictions: np.ndarray, settings: NmsSettings):
+    options = dataclasses.asdict(settings)
+    return ops.nms(predictions, **{**options, "classes": None})
 
 
 @pytest.fixture
@@ -78,7 +89,8 @@ def loader(tmp_path: Path):
 
 
 def validator(forward, loader, *, single=False, **nms) -> Validator:
-    return Validator(forward, loader, 1 if single else 2, NmsSettings(**nms), single)
+    forward.settings = validation_settings(**nms, single_cls=single)
+    return Validator(forward, loader, 1 if single else 2, single_cls=single)
 
 
 def test_perfect_predictions(loader):

@@ -1,0 +1,194 @@
+"""Compiled programs against the plain modules."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from tests.program.networks import ROWS, network_of, pictures, raw_heads, state_of, two_levels, zoo_network
+from yolo import _program as native
+from yolo.config.options import ConfigError
+from yolo.inference.forward import compile_network
+from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
+from yolo.program.inference.planner import build_program, pack_weights
+from yolo.program.lower import UnsupportedLayerError, lower
+from yolo.program.passes import optimise
+
+ZOO = ("yolov5n", "yolov5s-ghost", "yolov5s-LeakyReLU", "yolov3-tiny", "yolov5n6")
+BIG = (
+    *("yolov5s", "yolov5m", "yolov5l", "yolov5x", "yolov5s6", "yolov5m6", "yolov5l6", "yolov5x6", "yolov3"),
+    *("yolov3-spp", "yolov5-bifpn", "yolov5-fpn", "yolov5-p2", "yolov5-p34", "yolov5-p6", "yolov5-p7", "yolov5-panet"),
+)
+bf16 = pytest.mark.skipif("bf16" not in native.instruction_set(), reason="this processor has no bfloat16 instructions")
+
+
+def close(found: list[np.ndarray], expected: list[np.ndarray], limit: float = 1e-5) -> None:
+    largest = max(np.abs(head).max() for head in expected)
+    assert [head.shape for head in found] == [head.shape for head in expected] and largest > 0
+    for ours, theirs in zip(found, expected):
+        assert np.abs(ours - theirs).max() <= limit * largest
+
+
+def compiled(network, **options) -> CompiledNetwork:
+    return CompiledNetwork.of(network.spec, state_of(network), **options)
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("shape", [(1, 3, 64, 96), (3, 3, 32, 32)])
+def test_every_layer_equals_its_module(name: str, shape) -> None:
+    network, images = network_of(name), pictures(shape)
+    close(compiled(network).program(shape)(images), raw_heads(network, images))
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_small_models_of_the_zoo(name: str) -> None:
+    network, images = zoo_network(name), pictures((1, 3, 128, 192))
+    close(compiled(network).program(images.shape)(images), raw_heads(network, images))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BIG)
+def test_big_models_of_the_zoo(name: str) -> None:
+    network, images = zoo_network(name), pictures((1, 3, 128, 128))
+    close(compiled(network).program(images.shape)(images), raw_heads(network, images))
+
+
+def test_a_layer_that_is_not_known_is_named_and_the_network_runs_plain(caplog) -> None:
+    network = zoo_network("yolov5s-transformer")
+    with pytest.raises(UnsupportedLayerError, match="backbone row 9: C3TR"):
+        lower(network.spec, {})
+    caplog.set_level("INFO", "yolo")
+    assert compile_network(network) is None and "C3TR" in caplog.text
+    with pytest.raises(ConfigError, match="C3TR"):
+        compile_network(network, precision="bf16")
+
+
+def test_a_fused_checkpoint() -> None:
+    from yolo.models.fuse import fold_batchnorm
+
+    network, images = two_levels(), pictures((1, 3, 64, 64))
+    found = CompiledNetwork.of(network.spec, fold_batchnorm(state_of(network)))
+    close(found.program(images.shape)(images), raw_heads(network, images))
+
+
+@bf16
+@pytest.mark.parametrize("name", [*ROWS])
+def test_bfloat16_is_near(name: str) -> None:
+    network, images = network_of(name), pictures((2, 3, 64, 64))
+    close(compiled(network, precision="bf16").program(images.shape)(images), raw_heads(network, images), 0.03)
+
+
+@pytest.mark.skipif("bf16" in native.instruction_set(), reason="this processor has bfloat16 instructions")
+def test_bfloat16_is_refused_without_instructions() -> None:
+    with pytest.raises(ValueError, match="no bfloat16 instructions"):
+        compiled(two_levels(), precision="bf16").program((1, 3, 64, 64))
+
+
+def test_repeated_runs_are_bit_equal_and_threads_hardly_matter() -> None:
+    network, images = two_levels(), pictures((2, 3, 96, 64))
+    two = compiled(network, threads=2).program(images.shape)
+    first = two(images)
+    for _ in range(20):
+        for ours, theirs in zip(two(images), first):
+            np.testing.assert_array_equal(ours, theirs)
+    close(compiled(network, threads=1).program(images.shape)(images), first, 1e-6)
+
+
+def test_pictures_of_a_batch_do_not_touch() -> None:
+    network, images = network_of("joined"), pictures((4, 3, 32, 64))
+    together = compiled(network).program(images.shape)(images)
+    alone = compiled(network).program((1, *images.shape[1:]))
+    for number in range(4):
+        for ours, theirs in zip(alone(images[number : number + 1]), together):
+            np.testing.assert_array_equal(ours[0], theirs[number])
+
+
+def test_new_weights_reach_programs_that_exist() -> None:
+    old, new, images = two_levels(), two_levels(), pictures((1, 3, 64, 64))
+    state = {name: values * 1.25 if name.endswith("conv.weight") else values for name, values in state_of(new).items()}
+    network = compiled(old)
+    program = network.program(images.shape)
+    before = program(images)
+    network.update(new.spec, state)
+    after = program(images)
+    assert network.program(images.shape) is program
+    fresh = CompiledNetwork.of(new.spec, state).program(images.shape)(images)
+    for ours, theirs, earlier in zip(after, fresh, before):
+        np.testing.assert_array_equal(ours, theirs)
+        assert np.abs(ours - earlier).max() > 1e-3
+
+
+def test_shapes_are_kept_within_bounds_and_refused_where_nothing_is_left() -> None:
+    network = compiled(network_of("pools"))
+    first = network.program((1, 3, 16, 16))
+    for side in range(2, MOST_SHAPES + 3):
+        network.program((1, 3, 16 * side, 16))
+    assert network.program((1, 3, 16, 16)) is not first and len(network._programs) == MOST_SHAPES
+    with pytest.raises(ValueError, match="nothing is left of pictures of 2x2"):
+        network.program((1, 3, 2, 2))
+
+
+def test_pictures_of_another_shape_are_refused() -> None:
+    program = compiled(two_levels()).program((1, 3, 64, 64))
+    for shape in ((1, 3, 64, 32), (2, 3, 64, 64), (3, 64, 64)):
+        with pytest.raises(ValueError, match="another shape"):
+            program(pictures(shape))
+
+
+def test_many_threads_share_a_program() -> None:
+    network, images = two_levels(), pictures((8, 1, 3, 64, 64))
+    program = compiled(network).program((1, 3, 64, 64))
+    expected = [program(image) for image in images]
+    wrong = []
+
+    def work(number: int) -> None:
+        for turn in range(40):
+            which = (number + turn) % 8
+            for ours, theirs in zip(program(images[which]), expected[which]):
+                if not np.array_equal(ours, theirs):
+                    wrong.append((number, turn))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_profile_names_steps_kernels_and_costs() -> None:
+    network, images = zoo_network("yolov5n"), pictures((1, 3, 64, 64))
+    program = compiled(network).program(images.shape)
+    program.profile(images)
+    steps = program.steps
+    assert {step.kind for step in steps} == {"conv", "pool", "upsample"}  # nothing is copied
+    assert sum(step.kind == "conv" for step in steps) == 60 - 8  # the two first convolutions of eight C3 are one
+    assert not any("ref" in step.implementation for step in steps)
+    assert sum(step.flops for step in steps) == pytest.approx(4.468e9 / 100, rel=1e-3)
+    assert all(step.milliseconds > 0 and step.bytes > 0 for step in steps)
+
+
+def test_memory_does_not_grow() -> None:
+    def resident() -> int:
+        with open("/proc/self/statm") as stream:
+            return int(stream.read().split()[1])
+
+    network, images = two_levels(), pictures((1, 3, 64, 64))
+    program = compiled(network).program(images.shape)
+    for _ in range(500):
+        program(images)
+    before = resident()
+    for _ in range(10_000):
+        program(images)
+    assert resident() < 1.01 * before
+
+
+def test_a_graph_is_planned_for_the_blocks_of_the_processor() -> None:
+    network = network_of("joined")
+    graph = optimise(lower(network.spec, state_of(network)))
+    program = build_program(graph, pack_weights(graph), (64, 64))
+    copies = sum(step.kind == "copy" for step in program.steps)
+    assert copies > 0 if native.channel_block() == 16 else copies >= 0
+    assert program.memory_bytes < 4 * 64 * 64 * 64
