@@ -31,7 +31,7 @@ class CompiledNetwork:
     """
 
     def __init__(self, graph: Graph, *, precision: str = "fp32", threads: int = 0) -> None:
-        """``graph`` went through ``optimise``. Raises ValueError where this processor lacks the precision."""
+        """``graph``: optimised for this precision. Raises ValueError where the processor has no such instructions."""
         self.graph, self.precision = graph, precision
         self._threads = threads
         self._weights = pack_weights(graph)
@@ -39,13 +39,15 @@ class CompiledNetwork:
         self._lock = threading.Lock()
 
     @classmethod
-    def of(cls, spec: NetworkSpec, state: Mapping[str, np.ndarray], **options: object) -> CompiledNetwork:
+    def of(
+        cls, spec: NetworkSpec, state: Mapping[str, np.ndarray], *, precision: str = "fp32", threads: int = 0
+    ) -> CompiledNetwork:
         """Compile the network of ``spec`` with the tensors of ``state``; raises UnsupportedLayerError."""
-        return cls(optimise(lower(spec, state)), **options)
+        return cls(optimise(lower(spec, state), precision), precision=precision, threads=threads)
 
     def update(self, spec: NetworkSpec, state: Mapping[str, np.ndarray]) -> None:
         """Replace the weights, in all programs that were made too."""
-        self.graph = optimise(lower(spec, state))
+        self.graph = optimise(lower(spec, state), self.precision)
         pack_weights(self.graph, self._weights)
 
     def program(self, shape: Shape) -> native.InferenceProgram:

@@ -213,13 +213,15 @@ INPUT = 0
 class Graph:
     """A network: nodes in order, the values that come out of it, and its tensors by name.
 
-    ``channels`` has one entry a value. Graphs are not changed; passes give new ones.
+    ``channels`` has one entry a value. The input is pictures in 0..1, or in whole numbers 0..255 with
+    ``whole_pixels``. Graphs are not changed; passes give new ones.
     """
 
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
     channels: tuple[int, ...]
     tensors: Mapping[str, np.ndarray]
+    whole_pixels: bool = False
 
     def sizes(self, height: int, width: int) -> dict[int, Size]:
         """(height, width) of every value for pictures of that size; raises ValueError where nothing is left."""

@@ -48,14 +48,15 @@ void clear_tail(std::byte* data, const View& view, int64_t size) {
 
 void InferenceProgram::load(const uint8_t* picture) {
     const int64_t count = input_.channels * input_.pixels();
+    const float scale = scaled_ ? 255.0f : 1.0f;
     if (bf16_) {
         auto* to = reinterpret_cast<uint16_t*>(at(input_));
 #pragma omp parallel for schedule(static)
-        for (int64_t i = 0; i < count; ++i) to[i] = to_bf16(static_cast<float>(picture[i]) / 255.0f);
+        for (int64_t i = 0; i < count; ++i) to[i] = to_bf16(static_cast<float>(picture[i]) / scale);
     } else {
         auto* to = reinterpret_cast<float*>(at(input_));
 #pragma omp parallel for schedule(static)
-        for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(picture[i]) / 255.0f;
+        for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(picture[i]) / scale;
     }
 }
 

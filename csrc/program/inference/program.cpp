@@ -57,8 +57,9 @@ void InferenceProgram::primitive(StepInfo info, const dnnl::primitive& primitive
     });
 }
 
-void InferenceProgram::input(const View& to) {
+void InferenceProgram::input(const View& to, bool scaled) {
     input_ = to;
+    scaled_ = scaled;
 }
 
 void InferenceProgram::output(const View& from) {

@@ -54,8 +54,9 @@ public:
     // `arena`: bytes of memory for feature maps; `bf16`: feature maps and products in bfloat16, sums in float32.
     InferenceProgram(std::shared_ptr<Weights> weights, int64_t arena, int64_t batch, int threads, bool bf16);
 
-    // Pictures uint8 [3, H, W] become floats in 0..1 at `to` (plain).
-    void input(const View& to);
+    // Pictures uint8 [channels, H, W] become floats at `to` (plain): in 0..1 where `scaled`, else as they are, for
+    // weights that have the scale in them (bfloat16 holds whole numbers to 256 exactly, but not their 255ths).
+    void input(const View& to, bool scaled);
     void conv(const std::string& where, const Convolution& convolution);
     void pool(const std::string& where, const View& from, const View& to, int64_t kernel, int64_t stride,
               int64_t padding, bool average);
@@ -124,6 +125,7 @@ private:
     size_t scratch_bytes_ = 0;
     std::unique_ptr<Buffer> scratch_;
     View input_{};
+    bool scaled_ = true;
     std::vector<View> outputs_;
     std::mutex mutex_;
 };

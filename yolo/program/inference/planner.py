@@ -66,7 +66,7 @@ class _Planner:
     def build(self) -> native.InferenceProgram:
         height, width = self.sizes[INPUT]
         picture = native.View(self.offsets["picture"], self.graph.channels[INPUT], height, width, True)
-        self.program.input(picture)
+        self.program.input(picture, not self.graph.whole_pixels)
         if self.blocked_input:
             blocked = native.View(self.offsets["blocked"], self.graph.channels[INPUT], height, width)
             self.program.copy("input", picture, 0, blocked, 0, self.graph.channels[INPUT])

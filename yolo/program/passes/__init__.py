@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from yolo.program.ir import Graph
-from yolo.program.passes.fold import fold_batch_norm
+from yolo.program.passes.fold import fold_batch_norm, fold_pixel_scale
 from yolo.program.passes.fuse import fuse_activations, fuse_residuals
 from yolo.program.passes.merge import merge_siblings
 
@@ -15,11 +15,14 @@ INFERENCE: tuple[Pass, ...] = (fold_batch_norm, fuse_activations, fuse_residuals
 """In this order: folding lets activations meet their convolutions, and only finished convolutions are merged."""
 
 
-def optimise(graph: Graph, watch: Callable[[str, Graph], None] | None = None) -> Graph:
+LOW_PRECISION: tuple[Pass, ...] = (*INFERENCE, fold_pixel_scale)
+
+
+def optimise(graph: Graph, precision: str = "fp32", watch: Callable[[str, Graph], None] | None = None) -> Graph:
     """The graph for inference; ``watch`` sees the name of each pass and the graph after it."""
     if watch is not None:
-        watch("lowered", graph)
-    for apply in INFERENCE:
+        watch("lower", graph)
+    for apply in INFERENCE if precision == "fp32" else LOW_PRECISION:
         graph = apply(graph)
         if watch is not None:
             watch(apply.__name__, graph)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from yolo.program.ir import BatchNorm, Conv, Graph
+from yolo.program.ir import INPUT, BatchNorm, Conv, Graph
 from yolo.program.passes.rewrite import only_consumer, with_nodes
 
 EPSILON: Final = 1e-3
@@ -60,3 +60,18 @@ def _folded(graph: Graph, conv: Conv, norm: BatchNorm) -> tuple[np.ndarray, np.n
     else:
         weight = weight * scale.reshape(-1, 1, 1, 1)
     return weight.astype(np.float32), shift.astype(np.float32)
+
+
+def fold_pixel_scale(graph: Graph) -> Graph:
+    """The division of pixels by 255 as part of the first convolution's weights, where only convolutions see pixels.
+
+    For low precisions: whole numbers up to 256 are exact in bfloat16, their 255ths are not.
+    """
+    first = graph.consumers()[INPUT]
+    if not all(isinstance(node, Conv) and node.residual is None and node.inputs[0] == INPUT for node in first):
+        return graph
+    tensors = dict(graph.tensors)
+    for node in first:
+        name = f"{node.weights}.weight"
+        tensors[name] = (graph.tensors[name].astype(np.float64) / 255.0).astype(np.float32)
+    return dataclasses.replace(graph, tensors=tensors, whole_pixels=True)
