@@ -52,7 +52,7 @@ def make_detector(config: DetectConfig) -> Detector:
     return Detector(
         config.weights,
         device=config.device,
-        imgsz=config.imgsz,
+        imgsz=config.imgsz or None,
         conf=config.conf_thres,
         iou=config.iou_thres,
         max_det=config.max_det,

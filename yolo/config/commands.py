@@ -75,10 +75,12 @@ class ValConfig:
 class DetectConfig:
     """Find objects in pictures and videos."""
 
-    weights: str = option("yolov5s.pt", "weights, .pt or .safetensors")
+    weights: str = option("yolov5s.pt", "weights, .pt or .safetensors, or a compiled detector, .program")
     source: str = option("", "picture, video, folder or glob")
     data: str = option("", "data set YAML for class names (default: the names in the weights)")
-    imgsz: tuple = option((640,), "picture size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
+    imgsz: tuple = option(
+        (), "picture size: one number, or height and width (default: 640)", aliases=IMGSZ, many=int, low=1
+    )
     conf_thres: float = option(0.25, "keep detections above this confidence", low=0, high=1)
     iou_thres: float = option(0.45, "IoU threshold of NMS", low=0, high=1)
     max_det: int = option(1000, "most detections a picture", low=1)
@@ -98,4 +100,16 @@ class DetectConfig:
     project: str = option("runs/detect", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")
     exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")
+    json: bool = option(False, "print one JSON object with the results on stdout")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """Write weights as files that other programs run."""
+
+    weights: str = option("yolov5s.pt", "weights, .pt or .safetensors; the file is written beside them")
+    include: str = option("program", "what to write: program, the compiled detector", choices=("program",))
+    imgsz: int = option(640, "picture size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
+    half: bool = option(False, HALF)
+    dump: bool = option(False, "print the program before and after each pass, and its plan, on stdout")
     json: bool = option(False, "print one JSON object with the results on stdout")

@@ -14,8 +14,11 @@ from yolo import ops, runtime
 from yolo.command import stride_multiple
 from yolo.data.letterbox import Letterbox, Size, fit, letterbox
 from yolo.errors import ConfigError, DataError
+from yolo.inference.program_forward import ProgramForward
 from yolo.inference.results import Result
 from yolo.inference.sources import read_picture
+from yolo.program.detection import NmsSettings
+from yolo.program.file import is_program, load_program
 
 Picture = str | Path | NDArray[np.uint8]
 
@@ -26,9 +29,11 @@ _LARGEST_BATCH = 16
 class Detector:
     """Finds objects in pictures: ``Detector("best.safetensors")("street.jpg").boxes``.
 
-    ``weights`` is a `.safetensors` or `.pt` file; ``imgsz`` (pixels; one number, or height and width) is rounded up
-    to the network's stride; ``conf`` and ``iou`` are the thresholds of NMS, ``classes`` the class numbers to keep
-    (default: all), ``agnostic`` suppresses overlaps between classes too; ``names`` replaces the names in the weights.
+    ``weights`` is a `.safetensors` or `.pt` file, or a compiled detector (`.program`: ``python -m yolo.export``), which
+    runs without OneFlow. ``imgsz`` (pixels; one number, or height and width; default: 640, or what the compiled
+    detector was made for) is rounded up to the network's stride; ``conf`` and ``iou`` are the thresholds of NMS,
+    ``classes`` the class numbers to keep (default: all), ``agnostic`` suppresses overlaps between classes too;
+    ``names`` replaces the names in the weights.
     ``half`` computes in bfloat16; ``compile`` "off" runs plain OneFlow operators instead of the compiled program.
     Threads may share a detector; their calls go one after the other.
 
@@ -40,7 +45,7 @@ class Detector:
         weights: str | Path,
         *,
         device: str = "",
-        imgsz: int | Sequence[int] = 640,
+        imgsz: int | Sequence[int] | None = None,
         conf: float = 0.25,
         iou: float = 0.45,
         max_det: int = 1000,
@@ -50,28 +55,47 @@ class Detector:
         half: bool = False,
         compile: str = "program",
     ) -> None:
-        size = _pair(imgsz)
+        size = None if imgsz is None else _pair(imgsz)
         _check_range("conf", conf, 0, 1)
         _check_range("iou", iou, 0, 1)
         _check_range("max_det", max_det, 1)
+        self.conf, self.iou, self.max_det, self.agnostic = conf, iou, max_det, agnostic
+        self.classes = tuple(sorted(set(classes)))
+        if is_program(weights):
+            _refuse_for_program(device=device, half=half, compile=compile)
+            self._use_program(weights, size, names)
+        else:
+            self._use_weights(weights, size, names, device, half, compile)
+        self._lock = threading.Lock()
+
+    def _use_program(self, path: str | Path, size: Size | None, names: Sequence[str] | None) -> None:
+        program = load_program(path)
+        settings = self._settle(program.names, program.strides, size or (program.imgsz,) * 2, names)
+        self._forward = ProgramForward(program, settings, where=path)
+
+    def _use_weights(
+        self, path: str | Path, size: Size | None, names: Sequence[str] | None, device: str, half: bool, compile: str
+    ) -> None:
         place = runtime.select_device(device)
         from yolo.inference.forward import Forward, compile_network
         from yolo.models.weights.load import load_weights
         from yolo.models.weights.transfer import network_from_checkpoint
-        from yolo.program.detection import NmsSettings
 
-        checkpoint = load_weights(weights)
-        self.names = _names(names, checkpoint.names)
-        self.classes = tuple(sorted(set(classes)))
-        _check_classes(self.classes, self.names)
-        self.stride = max(checkpoint.strides)
-        self.imgsz: Size = _rounded(size, self.stride)
-        self.conf, self.iou, self.max_det, self.agnostic = conf, iou, max_det, agnostic
-        settings = NmsSettings(conf, iou, max_det, self.classes, agnostic)
+        checkpoint = load_weights(path)
+        settings = self._settle(checkpoint.names, checkpoint.strides, size or (640, 640), names)
         network = network_from_checkpoint(checkpoint)
         compiled = compile_network(network, place, mode=compile, precision="bf16" if half else "fp32")
         self._forward = Forward(network, settings, place, compiled)
-        self._lock = threading.Lock()
+
+    def _settle(
+        self, own: tuple[str, ...], strides: Sequence[int], size: Size, names: Sequence[str] | None
+    ) -> NmsSettings:
+        """What the weights decide: names, stride and the rounded size."""
+        self.names = _names(names, own)
+        _check_classes(self.classes, self.names)
+        self.stride = max(strides)
+        self.imgsz: Size = _rounded(size, self.stride)
+        return NmsSettings(self.conf, self.iou, self.max_det, self.classes, self.agnostic)
 
     def __call__(self, pictures: Picture | Sequence[Picture]) -> Result | list[Result]:
         """The Result of one picture, or the list of Results of a list or tuple of them, in its order.
@@ -161,6 +185,16 @@ def _pair(imgsz: int | Sequence[int]) -> Size:
 def _rounded(size: Size, stride: int) -> Size:
     height = stride_multiple(size[0], stride)
     return height, height if size[1] == size[0] else stride_multiple(size[1], stride)
+
+
+def _refuse_for_program(*, device: str, half: bool, compile: str) -> None:
+    """A compiled detector's file has decided all of these."""
+    if device.strip().lower() not in ("", "cpu"):
+        raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", mend="use --device cpu")
+    if half or compile != "program":
+        raise ConfigError(
+            "a compiled detector has its precision", where="weights", mend="leave --half and --compile out"
+        )
 
 
 def _check_range(name: str, value: float, low: float, high: float | None = None) -> None:

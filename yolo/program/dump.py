@@ -1,0 +1,56 @@
+"""A program for people: the graph before and after each pass, and the steps that run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from yolo import _program as native
+from yolo.program.ir import INPUT, Graph, Node, Size
+
+_QUIET = {"weights", "out_channels", "bias", "transposed", "output_padding"}
+_USUAL = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1, "average": False}
+
+
+def graph_lines(title: str, graph: Graph, size: Size) -> Iterator[str]:
+    """One line a node: its value, kind, output shape, inputs, attributes and place in the network."""
+    sizes = graph.sizes(*size)
+    yield f"== {title}: {len(graph.nodes)} nodes, {_products(graph, sizes) / 1e9:.3f} GFLOP"
+    for node in graph.nodes:
+        height, width = sizes[node.output]
+        shape = f"[{graph.channels[node.output]}, {height}, {width}]"
+        inputs = ", ".join("pictures" if value == INPUT else f"%{value}" for value in node.inputs)
+        yield f"%{node.output:<4} {node.kind:<14} {shape:<18} <- {inputs:<18} {_attributes(node):<44} {node.where}"
+    yield "outputs: " + ", ".join(f"%{value}" for value in graph.outputs)
+
+
+def step_lines(program: native.InferenceProgram) -> Iterator[str]:
+    """One line a step of an executor: kernel, work and memory traffic; with times after ``profile``."""
+    steps = program.steps
+    total = sum(step.milliseconds for step in steps)
+    layout = f"layout nChw{native.channel_block()}c on {native.instruction_set()}"
+    yield f"== plan: {len(steps)} steps, {layout}, {program.memory_bytes / 1e6:.1f} MB of memory, {total:.2f} ms"
+    for number, step in enumerate(steps):
+        rate = f"{step.flops / step.milliseconds / 1e6:7.1f} GFLOP/s" if step.flops and step.milliseconds else ""
+        work = f"{step.flops / 1e6:10.2f} MFLOP {step.bytes / 1e3:10.1f} kB {step.milliseconds:8.3f} ms {rate:<16}"
+        yield f"{number:<4} {step.kind:<14} {step.implementation:<26} {work} {step.where}"
+
+
+def _attributes(node: Node) -> str:
+    shown = [(name, value) for name, value in node.attributes() if name not in _QUIET and _USUAL.get(name) != value]
+    return " ".join(f"{name}={_short(value)}" for name, value in shown)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return str(value).removeprefix("nn.").removesuffix("()")
+
+
+def _products(graph: Graph, sizes: dict[int, Size]) -> float:
+    total = 0.0
+    for node in graph.nodes:
+        if node.kind == "conv":
+            height, width = sizes[node.inputs[0] if node.transposed else node.output]
+            each = graph.channels[node.inputs[0]] // node.groups * node.kernel[0] * node.kernel[1]
+            total += 2.0 * each * node.out_channels * height * width
+    return total
