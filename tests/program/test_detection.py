@@ -1,0 +1,75 @@
+"""Decoding and suppression as one operator, against decoding by OneFlow and suppression in NumPy."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import oneflow as flow
+import pytest
+
+from tests.program.networks import channels_first
+from yolo import _program as native
+from yolo import ops
+from yolo.models.decode import decode
+from yolo.program.detection import NmsSettings, detection_head
+
+STRIDES = (8, 16)
+ANCHORS = np.array([[[10, 13], [16, 30], [33, 23]], [[30, 61], [62, 45], [59, 119]]], np.float32)
+
+
+def random_heads(batch: int, classes: int, size: tuple[int, int], seed: int = 0) -> list[np.ndarray]:
+    """[B, na, h, w, 5 + nc], mostly unsure of everything."""
+    rng = np.random.default_rng(seed)
+    shapes = [(batch, 3, size[0] // stride, size[1] // stride, 5 + classes) for stride in STRIDES]
+    return [rng.normal(-1, 2, shape).astype(np.float32) for shape in shapes]
+
+
+def expected(heads: list[np.ndarray], settings: NmsSettings) -> tuple[np.ndarray, np.ndarray]:
+    predictions = decode([flow.tensor(head) for head in heads], ANCHORS, STRIDES).numpy()
+    options = dataclasses.asdict(settings)
+    return ops.nms(predictions, **{**options, "classes": list(settings.classes) or None})
+
+
+SETTINGS = (
+    NmsSettings(),
+    NmsSettings(conf=0.001, iou=0.6, max_det=50, multi_label=True),
+    NmsSettings(conf=0.0, max_det=20, agnostic=True),
+    NmsSettings(conf=0.3, classes=(1,)),
+    NmsSettings(conf=1.0),
+    NmsSettings(conf=0.05, max_candidates=7),
+)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize(("batch", "classes", "size"), [(1, 3, (64, 96)), (3, 2, (32, 32)), (2, 1, (64, 32))])
+def test_it_equals_decode_and_nms(batch: int, classes: int, size, settings: NmsSettings) -> None:
+    settings = dataclasses.replace(settings, classes=tuple(c for c in settings.classes if c < classes))
+    heads = random_heads(batch, classes, size)
+    planes = [np.ascontiguousarray(channels_first(head)) for head in heads]
+    rows, counts = detection_head([plane.shape for plane in planes], ANCHORS, STRIDES, settings)(planes)
+    wanted, wanted_counts = expected(heads, settings)
+    np.testing.assert_array_equal(counts, wanted_counts)
+    np.testing.assert_allclose(rows, wanted, rtol=1e-5, atol=1e-4)
+    assert settings.conf == 1.0 or counts.min() > 0
+
+
+def test_values_that_are_no_numbers_find_nothing() -> None:
+    planes = [np.full((1, 24, 8, 8), np.nan, np.float32), np.full((1, 24, 4, 4), -np.inf, np.float32)]
+    rows, counts = detection_head([plane.shape for plane in planes], ANCHORS, STRIDES, NmsSettings(max_det=5))(planes)
+    assert counts.tolist() == [0] and not rows.any()
+
+
+def test_heads_of_another_size_are_refused_and_time_is_added_up() -> None:
+    planes = [np.zeros((1, 24, 8, 8), np.float32), np.zeros((1, 24, 4, 4), np.float32)]
+    watch = native.Stopwatch()
+    head = detection_head([plane.shape for plane in planes], ANCHORS, STRIDES, NmsSettings(), watch)
+    assert watch.milliseconds == 0
+    head(planes)
+    first = watch.milliseconds
+    head(planes)
+    assert 0 < first < watch.milliseconds
+    with pytest.raises(ValueError, match="another size"):
+        head([planes[0], planes[0]])
+    with pytest.raises(ValueError, match="one raw head a level"):
+        head(planes[:1])
