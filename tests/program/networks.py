@@ -32,6 +32,7 @@ ROWS = {
         [-1, 1, "Conv", [8, 3, 2]],
     ],
     "upsample": [[-1, 1, "Conv", [8, 3, 8]], [-1, 1, "nn.Upsample", [None, 2, "nearest"]], [[-1], 1, "Concat", [1]]],
+    "transformer": [[-1, 1, "Conv", [16, 6, 4, 2]], [-1, 2, "C3TR", [32]]],
     "joined": [
         [-1, 1, "Conv", [16, 3, 4]],
         [-1, 1, "Conv", [24, 1]],
@@ -50,9 +51,17 @@ ROWS = {
 """Backbones whose last layer has a stride of 4."""
 
 
+UNKNOWN = [[-1, 1, "Conv", [16, 3, 8]], [-1, 1, "nn.Upsample", [None, 2, "bilinear"]]]
+"""A backbone with a layer that the compiler has no node for."""
+
+
 def network_of(name: str, seed: int = 0) -> Network:
     """A network of ``ROWS``, with a head of one level, in evaluation mode, its statistics away from 0 and 1."""
-    rows = ROWS[name]
+    return network_with(ROWS[name], name, seed)
+
+
+def network_with(rows: list, name: str, seed: int = 0) -> Network:
+    """The same of any backbone."""
     mapping = {
         "nc": 3,
         "depth_multiple": 1.0,

@@ -205,6 +205,15 @@ class DepthToSpace(Node):
         return given[0][0] * self.gain, given[0][1] * self.gain
 
 
+@dataclasses.dataclass(frozen=True)
+class Attention(Node):
+    """Scaled dot-product attention over cells: inputs query, key, value; channels are ``heads`` groups in a row."""
+
+    heads: int
+
+    kind: ClassVar[str] = "attention"
+
+
 INPUT = 0
 """The value of the pictures."""
 

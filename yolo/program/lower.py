@@ -16,6 +16,9 @@ from yolo.program.ir import INPUT, Graph, GraphBuilder
 
 Pair = tuple[int, int]
 
+HEADS = 4
+"""Of the attention in C3TR."""
+
 
 class UnsupportedLayerError(Exception):
     """A layer that the compiler has no nodes for; the message names it."""
@@ -35,7 +38,7 @@ def lower(spec: NetworkSpec, tensors: Mapping[str, np.ndarray]) -> Graph:
     for number, source in enumerate(detect.sources):
         path = f"{scope.path}.m.{number}"
         heads.append(scope.bare_conv(kept[source], detect.out_channels, path, bias=True))
-    return scope.builder.build(tuple(heads), tensors)
+    return scope.builder.build(tuple(heads), {**tensors, **scope.made})
 
 
 def _layer(scope: _Scope, layer: LayerSpec, inputs: list[int]) -> int:
@@ -58,9 +61,12 @@ class _Scope:
         self, builder: GraphBuilder, activation: Activation, tensors: Mapping[str, np.ndarray], path: str
     ) -> None:
         self.builder, self.activation, self.tensors, self.path = builder, activation, tensors, path
+        self.made: dict[str, np.ndarray] = {}
 
     def at(self, path: str) -> _Scope:
-        return _Scope(self.builder, self.activation, self.tensors, path)
+        scope = _Scope(self.builder, self.activation, self.tensors, path)
+        scope.made = self.made
+        return scope
 
     def __truediv__(self, name: str | int) -> _Scope:
         return self.at(f"{self.path}.{name}")
@@ -188,6 +194,35 @@ def _c3(middle: Callable[[_Scope, int, int, Mapping[str, Any]], int]) -> Callabl
     return lowered
 
 
+def _linear(s: _Scope, x: int, *, bias: bool = False, source: str = "", part: int = 0) -> int:
+    """A linear layer over channels is a 1x1 convolution; its weights get the shape of one under a name of their own.
+
+    ``source`` and ``part`` name a third of a stacked projection (query, key, value) instead.
+    """
+    channels, name = s.channels(x), f"{s.path}#{part}"
+    for kind, given in (("weight", f"{s.path}.{source}weight"), ("bias", f"{s.path}.{source}bias")):
+        if given in s.tensors and (kind == "weight" or bias):
+            rows = s.tensors[given][part * channels : (part + 1) * channels]
+            s.made[f"{name}.{kind}"] = rows.reshape(*rows.shape, 1, 1) if kind == "weight" else rows
+    return s.builder.add(ir.Conv, x, where=s.path, weights=name, out_channels=channels, kernel=(1, 1), bias=bias)
+
+
+def _transformer(s: _Scope, x: int, hidden: int, a: Mapping[str, Any]) -> int:
+    """``layers.transformer.TransformerBlock`` of equal widths: feature maps instead of rows of cells."""
+    x = s.add(ir.Add, x, _linear(s / "linear", x, bias=True))
+    for number in range(a.get("n", 1)):
+        layer = s / "tr" / number
+        attention = layer / "ma"
+        projected = [
+            _linear(attention, _linear(layer / name, x), bias=True, source="in_proj_", part=part)
+            for part, name in enumerate("qkv")
+        ]
+        mixed = attention.add(ir.Attention, *projected, heads=HEADS)
+        x = layer.add(ir.Add, _linear(attention / "out_proj", mixed, bias=True), x)
+        x = layer.add(ir.Add, _linear(layer / "fc2", _linear(layer / "fc1", x)), x)
+    return x
+
+
 def _csp(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     hidden = int(out * a.get("e", 0.5))
     inner = _row(_plain_bottleneck)(s / "m", _conv(s / "cv1", x, hidden, {}), hidden, a)
@@ -254,6 +289,7 @@ _LOWERINGS: Mapping[str, Callable[[_Scope, int, int, Mapping[str, Any]], int]] =
     "C3": _c3(_row(_plain_bottleneck)),
     "C3x": _c3(_row(_plain_cross)),
     "C3Ghost": _c3(_row(_plain_ghost)),
+    "C3TR": _c3(_transformer),
     "C3SPP": _c3(_spp),
     "DWConvTranspose2d": _transposed,
     "nn.ConvTranspose2d": _transposed,

@@ -89,6 +89,7 @@ void bind_inference(py::module_& module) {
         .def("upsample", &P::upsample)
         .def("copy", &P::copy)
         .def("affine", &P::affine)
+        .def("attention", &P::attention)
         .def("pad", &P::pad)
         .def("space_to_depth", &P::space_to_depth)
         .def("depth_to_space", &P::depth_to_space)

@@ -3,48 +3,10 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "program/inference/elements.h"
 #include "program/inference/program.h"
 
 namespace yolo::program {
-
-namespace {
-
-// Where a value lies: element index of (channel, pixel) in a view.
-struct Place {
-    int64_t block, pixels;
-    bool plain;
-
-    explicit Place(const View& view) : block(channel_block()), pixels(view.pixels()), plain(view.plain) {}
-    int64_t operator()(int64_t channel, int64_t pixel) const {
-        return plain ? channel * pixels + pixel : (channel / block * pixels + pixel) * block + channel % block;
-    }
-};
-
-uint16_t to_bf16(float value) {
-    uint32_t bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fc0;                       // NaN stays one
-    return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);  // to nearest, ties to even
-}
-
-float from_bf16(uint16_t value) {
-    const uint32_t bits = static_cast<uint32_t>(value) << 16;
-    float result;
-    std::memcpy(&result, &bits, sizeof result);
-    return result;
-}
-
-// Zeros after the last channel, which convolutions read along with the others.
-void clear_tail(std::byte* data, const View& view, int64_t size) {
-    const int64_t block = channel_block(), used = view.channels % block;
-    if (view.plain || used == 0) return;
-    std::byte* last = data + view.channels / block * block * view.pixels() * size;
-    for (int64_t pixel = 0; pixel < view.pixels(); ++pixel) {
-        std::memset(last + (pixel * block + used) * size, 0, static_cast<size_t>((block - used) * size));
-    }
-}
-
-}  // namespace
 
 void InferenceProgram::load(const uint8_t* picture) {
     const int64_t count = input_.channels * input_.pixels();

@@ -68,6 +68,9 @@ public:
               int64_t count);
     // to[c] = from[c] * scale[c] + shift[c], with constants `<weights>.scale` and `<weights>.shift`.
     void affine(const std::string& where, const View& from, const View& to, const std::string& weights);
+    // softmax(q k^T / sqrt(d)) v over cells, channels in `heads` groups of d in a row (Vaswani et al. 2017).
+    void attention(const std::string& where, const View& q, const View& k, const View& v, const View& to,
+                   int64_t heads);
     void pad(const std::string& where, const View& from, const View& to, int64_t left, int64_t top);
     void space_to_depth(const std::string& where, const View& from, const View& to, int64_t gain, bool column_major);
     void depth_to_space(const std::string& where, const View& from, const View& to, int64_t gain);

@@ -164,6 +164,9 @@ _EMIT: Mapping[type[Node], Callable[[_Planner, Node], None]] = {
     ir.BatchNorm: lambda p, n: p.program.affine(*p.moved(n), n.weights),
     ir.Activate: lambda p, n: p.program.activate(*p.moved(n), n.activation.name, n.activation.value or 0.0),
     ir.Add: lambda p, n: p.program.add(n.where, p.view(n.inputs[0]), p.view(n.inputs[1]), p.view(n.output)),
+    ir.Attention: lambda p, n: p.program.attention(
+        n.where, *(p.view(value) for value in n.inputs), p.view(n.output), n.heads
+    ),
     ir.Pool: lambda p, n: p.program.pool(*p.moved(n), n.kernel, n.stride, n.padding, n.average),
     ir.Upsample: lambda p, n: p.program.upsample(*p.moved(n), n.scale),
     ir.Pad: lambda p, n: p.program.pad(*p.moved(n), n.sides[0], n.sides[2]),
