@@ -6,6 +6,8 @@
 #include "program/onednn.h"
 #include "program/python_runnable.h"
 #include "program/runnable.h"
+#include "program/step/bindings.h"
+#include "program/training/bindings.h"
 
 namespace py = pybind11;
 
@@ -21,4 +23,6 @@ PYBIND11_MODULE(_program, module) {
     module.def("default_threads", &default_threads);
     bind_inference(module);
     bind_detection(module);
+    bind_training(module);
+    bind_step(module);
 }

@@ -1,0 +1,85 @@
+// Vectors of `YOLO_LANES` numbers by GCC's and Clang's vector extensions. Everything here has internal linkage, and
+// no standard template is used: this is compiled for several instruction sets, and a linker keeps one of equal names.
+#pragma once
+
+#include <cstdint>
+
+namespace {
+
+constexpr int64_t V = YOLO_LANES;
+
+typedef float Floats __attribute__((vector_size(V * 4)));
+typedef int32_t Ints __attribute__((vector_size(V * 4)));
+typedef uint32_t Words __attribute__((vector_size(V * 4)));
+typedef float LooseFloats __attribute__((vector_size(V * 4), aligned(4), may_alias));
+typedef uint16_t Halves __attribute__((vector_size(V * 2), aligned(2), may_alias));
+typedef uint8_t Bytes __attribute__((vector_size(V), aligned(1), may_alias));
+
+struct Float32 {
+    static constexpr int64_t size = 4;
+};
+struct Bfloat16 {
+    static constexpr int64_t size = 2;
+};
+
+inline Floats splat(float value) { return Floats{} + value; }
+
+inline Floats load(const float* from) { return *reinterpret_cast<const LooseFloats*>(from); }
+
+inline void save(float* to, Floats x) { *reinterpret_cast<LooseFloats*>(to) = x; }
+
+// Pixel `p` of a run.
+template <class T>
+inline Floats load(const void* from, int64_t p);
+
+template <>
+inline Floats load<Float32>(const void* from, int64_t p) {
+    return load(static_cast<const float*>(from) + p * V);
+}
+
+template <>
+inline Floats load<Bfloat16>(const void* from, int64_t p) {
+    const Halves half = *reinterpret_cast<const Halves*>(static_cast<const uint16_t*>(from) + p * V);
+    return (Floats)(__builtin_convertvector(half, Words) << 16);
+}
+
+template <class T>
+inline void save(void* to, int64_t p, Floats x);
+
+template <>
+inline void save<Float32>(void* to, int64_t p, Floats x) {
+    save(static_cast<float*>(to) + p * V, x);
+}
+
+template <>
+inline void save<Bfloat16>(void* to, int64_t p, Floats x) {
+    Words bits = (Words)x;
+    bits += 0x7fff + ((bits >> 16) & 1);  // to the nearest, ties to even
+    *reinterpret_cast<Halves*>(static_cast<uint16_t*>(to) + p * V) = __builtin_convertvector(bits >> 16, Halves);
+}
+
+inline Floats at_least(Floats x, float low) { return x < low ? splat(low) : x; }
+
+inline Floats at_most(Floats x, float high) { return x > high ? splat(high) : x; }
+
+// 2^t for |t| <= 126: the nearest integer goes into the exponent, the rest r into the Taylor series of degree 6
+// (of degree 5 it is 2e-7 off, which a deep network makes 1e-3 of its first gradients).
+inline Floats power_of_two(Floats t) {
+    constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer that lies in the low bits
+    t = at_most(at_least(t, -126.0f), 126.0f);
+    const Floats shifted = t + kMagic;
+    const Floats r = t - (shifted - kMagic);
+    Floats p = r * 1.5403530e-4f + 1.3333558e-3f;
+    p = p * r + 9.6181291e-3f;
+    p = p * r + 5.5504109e-2f;
+    p = p * r + 2.4022651e-1f;
+    p = p * r + 6.9314718e-1f;
+    p = p * r + 1.0f;
+    return p * (Floats)(((Words)shifted << 23) + 0x3f800000u);
+}
+
+inline Floats exponential(Floats x) { return power_of_two(x * 1.44269504f); }
+
+inline Floats sigmoid(Floats x) { return 1.0f / (power_of_two(x * -1.44269504f) + 1.0f); }
+
+}  // namespace

@@ -1,0 +1,159 @@
+// Compiled once for each instruction set: YOLO_LOOPS names the namespace, YOLO_LANES is the width of a channel block.
+#include "program/training/loops/loops.h"
+
+#include "program/training/loops/curves.h"
+#include "program/training/loops/planes.h"
+
+namespace {
+
+using namespace yolo::program::training;
+
+void add_to(double* total, Floats x) {
+    for (int64_t i = 0; i < V; ++i) total[i] += x[i];
+}
+
+// Around the run's own mean, which is in the first-level cache still: no digits are lost where the mean is far from 0.
+template <class T>
+void moments(const void* x, int64_t count, double* sum, double* squares) {
+    Floats s[4] = {}, d[4] = {}, q[4] = {};
+    for (int64_t p = 0; p < count; ++p) s[p & 3] += load<T>(x, p);
+    const Floats mean = ((s[0] + s[1]) + (s[2] + s[3])) / static_cast<float>(count);
+    for (int64_t p = 0; p < count; ++p) {
+        const Floats e = load<T>(x, p) - mean;
+        d[p & 3] += e;
+        q[p & 3] += e * e;
+    }
+    const Floats rest = (d[0] + d[1]) + (d[2] + d[3]), square = (q[0] + q[1]) + (q[2] + q[3]);
+    const double n = static_cast<double>(count);
+    for (int64_t i = 0; i < V; ++i) {
+        const double m = mean[i], r = rest[i];
+        sum[i] += n * m + r;
+        squares[i] += square[i] + 2.0 * m * r + n * m * m;
+    }
+}
+
+template <class T, Curve C>
+void activate_as(const void* x, const Affine& u, float value, const void* residual, void* out, int64_t count) {
+    const Floats centre = load(u.centre), scale = load(u.scale), shift = load(u.shift);
+    if (residual == nullptr) {
+        for (int64_t p = 0; p < count; ++p) {
+            save<T>(out, p, apply<C>((load<T>(x, p) - centre) * scale + shift, value));
+        }
+        return;
+    }
+    for (int64_t p = 0; p < count; ++p) {
+        save<T>(out, p, apply<C>((load<T>(x, p) - centre) * scale + shift, value) + load<T>(residual, p));
+    }
+}
+
+template <class T, Curve C>
+void slope_sums_as(const void* x, const float* gradient, const Affine& u, float value, int64_t count, double* sum,
+                   double* products) {
+    const Floats centre = load(u.centre), scale = load(u.scale), shift = load(u.shift);
+    Floats s[2] = {}, q[2] = {};
+    for (int64_t p = 0; p < count; ++p) {
+        const Floats from_centre = load<T>(x, p) - centre;
+        const Floats slope = load<Float32>(gradient, p) * slope_at<C>(from_centre * scale + shift, value);
+        s[p & 1] += slope;
+        q[p & 1] += slope * from_centre;
+    }
+    add_to(sum, s[0] + s[1]);
+    add_to(products, q[0] + q[1]);
+}
+
+template <class T, Curve C>
+void slope_as(const void* x, const float* gradient, const Affine& u, float value, const float* along_,
+              const float* level_, void* out, int64_t count) {
+    const Floats centre = load(u.centre), scale = load(u.scale), shift = load(u.shift);
+    const Floats along = load(along_), level = load(level_);
+    for (int64_t p = 0; p < count; ++p) {
+        const Floats from_centre = load<T>(x, p) - centre;
+        const Floats slope = load<Float32>(gradient, p) * slope_at<C>(from_centre * scale + shift, value);
+        save<T>(out, p, slope * scale + (from_centre * along + level));
+    }
+}
+
+// One template instance a curve, chosen outside the loop.
+#define YOLO_FOR_CURVE(f, call)                                   \
+    switch ((f).curve) {                                          \
+        case Curve::silu: return call(Curve::silu);               \
+        case Curve::relu: return call(Curve::relu);               \
+        case Curve::relu6: return call(Curve::relu6);             \
+        case Curve::leaky_relu: return call(Curve::leaky_relu);   \
+        case Curve::hardswish: return call(Curve::hardswish);     \
+        case Curve::sigmoid: return call(Curve::sigmoid);         \
+        case Curve::mish: return call(Curve::mish);               \
+        case Curve::gelu: return call(Curve::gelu);               \
+        case Curve::tanh: return call(Curve::tanh);               \
+        case Curve::elu: return call(Curve::elu);                 \
+        default: return call(Curve::identity);                    \
+    }
+
+template <class T>
+void activate(const void* x, const Affine& u, const Nonlinearity& f, const void* residual, void* out, int64_t count) {
+#define YOLO_CALL(C) activate_as<T, C>(x, u, f.value, residual, out, count)
+    YOLO_FOR_CURVE(f, YOLO_CALL)
+#undef YOLO_CALL
+}
+
+template <class T>
+void slope_sums(const void* x, const float* gradient, const Affine& u, const Nonlinearity& f, int64_t count,
+                double* sum, double* products) {
+#define YOLO_CALL(C) slope_sums_as<T, C>(x, gradient, u, f.value, count, sum, products)
+    YOLO_FOR_CURVE(f, YOLO_CALL)
+#undef YOLO_CALL
+}
+
+template <class T>
+void slope(const void* x, const float* gradient, const Affine& u, const Nonlinearity& f, const float* along,
+           const float* level, void* out, int64_t count) {
+#define YOLO_CALL(C) slope_as<T, C>(x, gradient, u, f.value, along, level, out, count)
+    YOLO_FOR_CURVE(f, YOLO_CALL)
+#undef YOLO_CALL
+}
+
+template <class T>
+void add(const void* const* sources, int64_t number, float* out, int64_t count) {
+    if (number == 2) {
+        for (int64_t p = 0; p < count; ++p) save(out + p * V, load<T>(sources[0], p) + load<T>(sources[1], p));
+        return;
+    }
+    for (int64_t p = 0; p < count; ++p) {
+        Floats sum = load<T>(sources[0], p);
+        for (int64_t k = 1; k < number; ++k) sum += load<T>(sources[k], p);
+        save(out + p * V, sum);
+    }
+}
+
+template <class T>
+void store(const float* from, void* to, int64_t count) {
+    for (int64_t p = 0; p < count; ++p) save<T>(to, p, load<Float32>(from, p));
+}
+
+void unit_range(const uint8_t* bytes, float* out, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(bytes[i]) / 255.0f;
+}
+
+}  // namespace
+
+namespace yolo::program::training::YOLO_LOOPS {
+
+extern const Loops loops = {
+    YOLO_LOOPS_NAME,
+    V,
+    {moments<Float32>, moments<Bfloat16>},
+    {activate<Float32>, activate<Bfloat16>},
+    {add<Float32>, add<Bfloat16>},
+    {slope_sums<Float32>, slope_sums<Bfloat16>},
+    {slope<Float32>, slope<Bfloat16>},
+    {store<Float32>, store<Bfloat16>},
+    {max_pool<Float32>, max_pool<Bfloat16>},
+    {average_pool<Float32>, average_pool<Bfloat16>},
+    {upsample<Float32>, upsample<Bfloat16>},
+    max_pool_back,
+    average_pool_back,
+    upsample_back,
+    unit_range,
+};
+
+}  // namespace yolo::program::training::YOLO_LOOPS

@@ -1,0 +1,84 @@
+// The hot loops of training that are not convolutions, compiled once for each instruction set.
+//
+// All work on runs of `count` pixels of one channel block: numbers [count, lanes], float32 or bfloat16 (Format).
+// Vectors of parameters and sums hold `lanes` numbers. Arithmetic is float32, sums over pixels go on in float64.
+#pragma once
+
+#include <cstdint>
+
+namespace yolo::program::training {
+
+enum class Curve { identity, silu, relu, relu6, leaky_relu, hardswish, sigmoid, mish, gelu, tanh, elu };
+
+// An activation; `value` is the slope of leaky_relu or the alpha of elu.
+struct Nonlinearity {
+    Curve curve;
+    float value;
+};
+
+// u = (x - centre) * scale + shift.
+struct Affine {
+    const float* centre;
+    const float* scale;
+    const float* shift;
+};
+
+// A pool's or an upsampling's geometry: planes of height x width and out_height x out_width pixels.
+struct Window {
+    int64_t height, width, out_height, out_width;
+    int64_t kernel, stride, padding;
+};
+
+enum Format { kFloat32 = 0, kBfloat16 = 1, kFormats = 2 };
+
+// Longest run that moments(), slope_sums() and add() take: float32 sums of more lose digits.
+constexpr int64_t kMostPixels = 256;
+
+struct Loops {
+    const char* name;
+    int64_t lanes;
+    // sum += x, squares += x * x.
+    void (*moments[kFormats])(const void* x, int64_t count, double* sum, double* squares);
+    // out = f(u(x)) + residual (where not null). Runs may be of any length.
+    void (*activate[kFormats])(const void* x, const Affine& u, const Nonlinearity& f, const void* residual, void* out,
+                               int64_t count);
+    // out = sum of the sources.
+    void (*add[kFormats])(const void* const* sources, int64_t number, float* out, int64_t count);
+    // With slope = gradient * f'(u(x)): sum += slope, products += slope * (x - centre).
+    void (*slope_sums[kFormats])(const void* x, const float* gradient, const Affine& u, const Nonlinearity& f,
+                                 int64_t count, double* sum, double* products);
+    // out = slope * scale + (x - centre) * along + level; `out` may be `x`.
+    void (*slope[kFormats])(const void* x, const float* gradient, const Affine& u, const Nonlinearity& f,
+                            const float* along, const float* level, void* out, int64_t count);
+    // Rounds to the format.
+    void (*store[kFormats])(const float* from, void* to, int64_t count);
+    // Max pool of a plane; `index` uint8 [out pixels, lanes]: which of kernel * kernel places the first maximum has.
+    void (*max_pool[kFormats])(const void* x, const Window& window, void* out, uint8_t* index);
+    // Average pool of a plane, padding counted.
+    void (*average_pool[kFormats])(const void* x, const Window& window, void* out);
+    // Nearest-neighbour upsampling of a plane by `window.stride`.
+    void (*upsample[kFormats])(const void* x, const Window& window, void* out);
+    // Their gradients, from a whole plane of the output's to a whole plane of the input's.
+    void (*max_pool_back)(const float* gradient, const uint8_t* index, const Window& window, float* out);
+    void (*average_pool_back)(const float* gradient, const Window& window, float* out);
+    void (*upsample_back)(const float* gradient, const Window& window, float* out);
+    // out = bytes / 255; `count` numbers, not pixels.
+    void (*unit_range)(const uint8_t* bytes, float* out, int64_t count);
+};
+
+namespace generic {
+extern const Loops loops;
+}
+#ifdef YOLO_X86
+namespace avx2 {
+extern const Loops loops;
+}
+namespace avx512 {
+extern const Loops loops;
+}
+#endif
+
+// Those of this processor, with `lanes` equal to channel_block().
+const Loops& loops();
+
+}  // namespace yolo::program::training
