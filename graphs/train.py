@@ -7,11 +7,14 @@ import oneflow as flow
 from graphs.base import StaticGraph, to_unit_range
 from graphs.parameters import ParameterVector
 from yolo.loss import LossSettings, combine_terms, loss_terms
+from yolo.program.gradients import CompiledTraining
+from yolo.program.operator import call
 
 
 class TrainGraph(StaticGraph):
     """images uint8 [B, 3, H, W], labels float32 [B, M, 5], counts int32 [B] -> float32 [4]: loss, box, obj, cls.
 
+    The network runs as plain OneFlow modules; this is what ``CompiledTrainGraph`` must equal.
     The loss is the sum of the three parts times B, as in YOLOv5. Its gradient is added to ``gradient``
     (float32 [parameter_size], in ``vector``'s order), so that several calls accumulate.
     """
@@ -37,3 +40,20 @@ class TrainGraph(StaticGraph):
         for slot in vector.parameters:
             slot.tensor.grad = None  # a lazy tensor left here would break the next graph's backward
         return flow.cat([loss.reshape(1), parts])
+
+
+class CompiledTrainGraph(StaticGraph):
+    """The same as one operator: the network's training program, with the loss between its two passes.
+
+    ``values``: float32 [size], parameters then statistics in ``ParameterVector``'s order. The statistics are moved.
+    """
+
+    def __init__(self, compiled: CompiledTraining, values: flow.Tensor, gradient: flow.Tensor) -> None:
+        super().__init__()
+        self._parts = (compiled, values, gradient)
+
+    def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> flow.Tensor:
+        compiled, values, gradient = self._parts
+        step = compiled.step(tuple(images.shape), labels.shape[1])
+        (parts,) = call(step, [images, labels, counts], [((4,), flow.float32)], mutable=[values, gradient])
+        return parts

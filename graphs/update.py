@@ -9,6 +9,8 @@ import oneflow as flow
 
 from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
+from yolo import _program as native
+from yolo.program.operator import call
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 MAX_NORM = 10.0
@@ -111,3 +113,23 @@ class UpdateGraph(StaticGraph):
         if self._optimizer == "AdamW":
             direction = vector.by_group(lambda d, w, k: d + w * decay[k] if decay[k] else d, direction, old)
         return vector.by_group(lambda w, d, k: w - d * rates[k : k + 1], old, direction)
+
+
+class CompiledUpdateGraph(StaticGraph):
+    """The same as one operator on flat vectors.
+
+    ``values``: float32 [size], parameters then statistics in ``vector``'s order; they take the place of the network's
+    own tensors.
+    """
+
+    def __init__(
+        self, vector: ParameterVector, values: flow.Tensor, state: OptimizerState, optimizer: str, weight_decay: float
+    ) -> None:
+        super().__init__()
+        statistics = vector.size - vector.parameter_size
+        self._step = native.UpdateStep(optimizer, vector.group_sizes, statistics, weight_decay)
+        self._mutable = [values, state.gradient, state.first, state.second, state.ema]
+
+    def build(self, rates: flow.Tensor) -> flow.Tensor:
+        (norm,) = call(self._step, [rates], [((1,), flow.float32)], mutable=self._mutable)
+        return norm

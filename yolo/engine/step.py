@@ -9,11 +9,13 @@ import oneflow as flow
 
 from graphs.base import synchronise
 from graphs.parameters import ParameterVector
-from graphs.train import TrainGraph
-from graphs.update import OptimizerState, Rates, UpdateGraph
+from graphs.train import CompiledTrainGraph, TrainGraph
+from graphs.update import CompiledUpdateGraph, OptimizerState, Rates, UpdateGraph
 from yolo.data.batch import Batch, pad_labels
 from yolo.loss import LossSettings
 from yolo.models.weights.transfer import state_to_numpy
+from yolo.program.gradients import CompiledTraining
+from yolo.program.lower import UnsupportedLayerError
 
 LABEL_PLACES = 32
 
@@ -24,7 +26,9 @@ class TrainStep:
     """The graphs that train one network.
 
     A training graph is compiled for each shape of batch (pictures, and places for labels). Places grow when a batch
-    brings more labels than any before it; nothing is cut.
+    brings more labels than any before it; nothing is cut. A step is one compiled operator, or with ``compile`` "off",
+    on a GPU, and for networks with a layer that has no training program, plain OneFlow modules. While it is compiled
+    the weights live in a vector, and the network's own tensors are left as they were.
     """
 
     def __init__(
@@ -35,13 +39,35 @@ class TrainStep:
         optimizer: str,
         weight_decay: float,
         label_places: int = LABEL_PLACES,
+        compile: str = "program",
     ) -> None:
         self.network, self.settings = network.train(), settings
         self.vector = ParameterVector(network)
         self.state = OptimizerState.of(self.vector, optimizer)
         self._places = _rounded(label_places)
-        self._graphs: dict[tuple[int, ...], TrainGraph] = {}
-        self._update = UpdateGraph(network, self.vector, self.state, optimizer, weight_decay)
+        self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
+        self._compiled = None if compile == "off" else self._compile()
+        if self._compiled is None:
+            self._update = UpdateGraph(network, self.vector, self.state, optimizer, weight_decay)
+        else:
+            self._values = flow.tensor(self.vector.gather())
+            self._update = CompiledUpdateGraph(self.vector, self._values, self.state, optimizer, weight_decay)
+
+    def _compile(self) -> CompiledTraining | None:
+        if self.vector.device.type != "cpu":
+            return None
+        network, slots = self.network, self.vector.parameters + self.vector.statistics
+        offsets = {slot.name: slot.start for slot in slots}
+        try:
+            return CompiledTraining(network.spec, offsets, network.anchors, network.strides, self.settings)
+        except UnsupportedLayerError as error:
+            logger.info("%s; so does the whole training step", error)
+            return None
+
+    def _train_graph(self) -> TrainGraph | CompiledTrainGraph:
+        if self._compiled is None:
+            return TrainGraph(self.network, self.vector, self.state.gradient, self.settings)
+        return CompiledTrainGraph(self._compiled, self._values, self.state.gradient)
 
     def backward(self, batch: Batch) -> np.ndarray:
         """Add the batch's gradient; give float32 [4]: loss, box, obj, cls."""
@@ -49,7 +75,7 @@ class TrainStep:
         labels, counts = pad_labels(batch.labels, self._places)
         key = (*batch.images.shape, self._places)
         if key not in self._graphs:
-            self._graphs[key] = TrainGraph(self.network, self.vector, self.state.gradient, self.settings)
+            self._graphs[key] = self._train_graph()
         graph = self._graphs[key]
         first = graph.compile_seconds is None
         device = self.state.gradient.device
@@ -78,7 +104,8 @@ class TrainStep:
     def weights(self) -> dict[str, np.ndarray]:
         """The network's state by name, as trained so far."""
         synchronise()
-        return state_to_numpy(self.network)
+        state = state_to_numpy(self.network)
+        return state if self._compiled is None else state | self.vector.split(self._values.numpy())
 
     def ema(self) -> dict[str, np.ndarray]:
         """The network's state with the moving average of its parameters and statistics."""

@@ -1,0 +1,33 @@
+#include "program/step/bindings.h"
+
+#include <pybind11/stl.h>
+
+#include "program/step/step.h"
+
+namespace yolo::program {
+
+namespace {
+
+namespace py = pybind11;
+
+ops::Optimizer optimizer(const std::string& name) {
+    if (name == "SGD") return ops::Optimizer::kSgd;
+    if (name == "Adam") return ops::Optimizer::kAdam;
+    if (name == "AdamW") return ops::Optimizer::kAdamW;
+    throw py::value_error("unknown optimizer " + name);
+}
+
+}  // namespace
+
+void bind_step(py::module_& module) {
+    py::class_<GradientStep, Runnable>(module, "GradientStep")
+        .def(py::init<std::shared_ptr<training::TrainingProgram>, DetectionLoss, int64_t>(), py::arg("program"),
+             py::arg("loss"), py::arg("places"));
+    py::class_<UpdateStep, Runnable>(module, "UpdateStep")
+        .def(py::init([](const std::string& name, std::array<int64_t, 3> groups, int64_t statistics, float decay) {
+                 return UpdateStep(optimizer(name), {groups[0], groups[1], groups[2], statistics}, decay);
+             }),
+             py::arg("optimizer"), py::arg("group_sizes"), py::arg("statistics"), py::arg("weight_decay"));
+}
+
+}  // namespace yolo::program
