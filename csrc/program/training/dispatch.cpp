@@ -6,11 +6,16 @@
 namespace yolo::program::training {
 namespace {
 
-// oneDNN's choice of layout decides on the width: it may be told to use less than the processor has.
+// oneDNN's instruction set decides: its layouts have the width of the vectors, and it may be told (by the variable
+// ONEDNN_MAX_CPU_ISA) to use less than the processor has.
 const Loops& choose() {
 #ifdef YOLO_X86
-    if (channel_block() == avx512::loops.lanes) return avx512::loops;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::loops;
+    const auto has = [](dnnl::cpu_isa isa) {
+        const auto bits = static_cast<unsigned>(isa);
+        return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
+    };
+    if (has(dnnl::cpu_isa::avx512_core)) return avx512::loops;
+    if (has(dnnl::cpu_isa::avx2) && __builtin_cpu_supports("fma")) return avx2::loops;
 #endif
     if (channel_block() != generic::loops.lanes) {
         throw std::runtime_error("oneDNN's channel blocks have a width for which there are no loops here");

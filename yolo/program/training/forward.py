@@ -47,6 +47,12 @@ class Plan:
         """Values as convolutions make them."""
         return {value for unit in self.work.units if isinstance(unit, Convolutions) for value in unit.outputs}
 
+    def offset(self, tensor: str, where: str) -> int:
+        """Where a tensor starts among the values."""
+        if tensor not in self.values:
+            raise UnsupportedLayerError(f"{where}: {tensor} has no place among the parameters")
+        return self.values[tensor]
+
     def source(self, unit: Convolutions) -> Slice:
         """What a convolution reads."""
         pictures = self.placement.pictures
@@ -84,7 +90,7 @@ def _(unit: Convolutions, plan: Plan) -> None:
     node, target = unit.nodes[0], plan.target(unit)
     channels = plan.work.channels
     rows = [
-        (plan.values[f"{each.weights}.weight"], _weights(each, channels[each.inputs[0]], channels[output]))
+        (plan.offset(f"{each.weights}.weight", unit.where), _weights(each, channels[each.inputs[0]], channels[output]))
         for each, output in zip(unit.nodes, unit.outputs)
     ]
     plan.handles[unit.outputs[0]] = plan.recorder.record(
@@ -93,7 +99,7 @@ def _(unit: Convolutions, plan: Plan) -> None:
         plan.source(unit),
         target,
         weights=rows,
-        bias=plan.values[f"{node.weights}.bias"] if unit.bias else -1,
+        bias=plan.offset(f"{node.weights}.bias", unit.where) if unit.bias else -1,
         kernel=list(node.kernel),
         stride=list(node.stride),
         padding=list(node.padding),
@@ -144,9 +150,9 @@ def _(unit: Stage, plan: Plan) -> None:
     tensors = [-1] * 4
     if unit.norm is not None:
         names = ("weight", "bias", "running_mean", "running_var")
-        tensors = [plan.values[f"{unit.norm}.{name}"] for name in names]
+        tensors = [plan.offset(f"{unit.norm}.{name}", unit.where) for name in names]
     elif unit.bias is not None:
-        tensors[1] = plan.values[unit.bias]
+        tensors[1] = plan.offset(unit.bias, unit.where)
     residual = None if unit.residual is None else plan.placement.any(unit.residual)
     plan.handles[unit.output] = _stage(
         plan,

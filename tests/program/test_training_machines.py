@@ -1,0 +1,69 @@
+"""Training programs on processors with less, for which oneDNN is told to use less of this one; and all models."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.program.networks import network_of, pictures, two_levels
+from tests.program.training_reference import Subject, assert_equal, head_slopes
+from yolo.models.config import PRESETS, parse_model_config
+from yolo.models.network import build_network
+
+PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml") if "transformer" not in path.stem)
+
+
+def check(network, shape: tuple[int, ...], *, threads: int = 2) -> list[str]:
+    """The implementations of its steps, which give what the plain network gives."""
+    subject = Subject(network)
+    passes = subject.passes(shape, threads=threads)
+    slopes = head_slopes(passes)
+    images = pictures(shape)
+    assert_equal(subject.compiled(passes, images, slopes), subject.plain(images, slopes))
+    return [step.implementation for step in passes.steps()]
+
+
+def in_this_process() -> None:
+    """What the subprocesses run."""
+    found = check(two_levels(), (2, 3, 64, 96))
+    for name in ("pools", "upsample", "groups", "transposed", "activations"):
+        found += check(network_of(name), (2, 3, 32, 64))
+    print("\n".join(found))
+
+
+@pytest.mark.parametrize("limit, loops, kernels", [("AVX2", "avx2", "avx2"), ("SSE41", "generic", "gemm")])
+def test_older_processors(limit: str, loops: str, kernels: str) -> None:
+    script = (
+        "from yolo import runtime; runtime.start();"
+        "from tests.program.test_training_machines import in_this_process as run; run()"
+    )
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": limit}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    used = set(done.stdout.split("\n"))
+    assert loops in used and not {"avx512"} & used
+    assert any(kernels in each for each in used)
+
+
+def narrow_model(name: str):
+    """A published model with an eighth of the channels, and one block for three."""
+    mapping = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    config = parse_model_config({**mapping, "nc": 3, "width_multiple": 0.125, "depth_multiple": 0.33}, name=name)
+    return build_network(config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRESET_NAMES)
+def test_zoo(name: str) -> None:
+    subject, single = Subject(narrow_model(name)), Subject(narrow_model(name))
+    side = 2 * max(int(max(subject.network.strides)), 32)  # 2x2 cells: of one batch norm leaves next to nothing
+    images = pictures((4, 3, side, side))
+    passes = subject.passes(images.shape)
+    slopes = head_slopes(passes)
+    got, expected = subject.compiled(passes, images, slopes), subject.plain(images, slopes)
+    assert_equal(got, expected, single.plain(images, slopes, np.float32))

@@ -1,0 +1,111 @@
+"""The plain network in float64: heads, gradients of all parameters and running statistics of one training step."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import oneflow as flow
+
+from graphs.parameters import ParameterVector
+from tests.program.networks import channels_first
+from yolo.models.network import Network
+from yolo.models.weights.transfer import state_to_numpy
+from yolo.program.lower import lower
+from yolo.program.training.program import TrainingPasses, build_training_program
+
+
+@dataclasses.dataclass
+class Step:
+    """One step: ``heads`` [B, na * (5 + nc), h, w] a level, ``gradients`` and ``statistics`` by name."""
+
+    heads: list[np.ndarray]
+    gradients: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray]
+
+
+class Subject:
+    """A network, its vector of values, and the training program that must equal it."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network.train()
+        self.vector = ParameterVector(network)
+        self.values = self.vector.gather()
+        self.offsets = {slot.name: slot.start for slot in self.vector.parameters + self.vector.statistics}
+        self.graph = lower(network.spec, state_to_numpy(network))
+
+    def passes(self, shape: tuple[int, ...], *, threads: int = 2, **options: object) -> TrainingPasses:
+        """Its program for images of this shape."""
+        return build_training_program(self.graph, shape, self.offsets, threads=threads, **options)
+
+    def compiled(self, passes: TrainingPasses, images: np.ndarray, slopes: list[np.ndarray]) -> Step:
+        """A step of the program from the first values."""
+        values, gradient = self.values.copy(), np.zeros(self.vector.parameter_size, np.float32)
+        heads = passes.forward(images, values)
+        passes.backward(slopes, values, gradient)
+        after = self.vector.split(values)
+        statistics = {slot.name: after[slot.name] for slot in self.vector.statistics}
+        return Step(heads, self.vector.split(gradient), statistics)
+
+    def plain(self, images: np.ndarray, slopes: list[np.ndarray], number: type = np.float64) -> Step:
+        """A step of the plain network in this number format, which changes it: call it once."""
+        network = self.network.double() if number is np.float64 else self.network
+        given = flow.tensor((images / number(255.0 if images.dtype == np.uint8 else 1.0)).astype(number))
+        heads = network(given)
+        slopes = [anchors_first(slope, head.shape).astype(number) for slope, head in zip(slopes, heads)]
+        sum((head * flow.tensor(slope)).sum() for head, slope in zip(heads, slopes)).backward()
+        named = dict(network.named_parameters())
+        gradients = {slot.name: named[slot.name].grad.numpy() for slot in self.vector.parameters}
+        buffers = dict(network.named_buffers())
+        statistics = {slot.name: buffers[slot.name].numpy() for slot in self.vector.statistics}
+        return Step([channels_first(head.numpy()) for head in heads], gradients, statistics)
+
+
+def anchors_first(slope: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """[B, na * no, h, w] -> [B, na, h, w, no]."""
+    batch, anchors, height, width, columns = shape
+    slope = slope.reshape(batch, anchors, columns, height, width).transpose(0, 1, 3, 4, 2)
+    return np.ascontiguousarray(slope)
+
+
+def head_slopes(passes: TrainingPasses, seed: int = 1) -> list[np.ndarray]:
+    """Random gradients of the heads, float32."""
+    rng = np.random.default_rng(seed)
+    return [rng.normal(0, 0.01, shape).astype(np.float32) for shape in passes.head_shapes]
+
+
+def off(got: np.ndarray, expected: np.ndarray) -> float:
+    """The norm of the difference, relative to the expected one's."""
+    norm = np.linalg.norm(expected)
+    return float(np.linalg.norm(np.asarray(got, np.float64) - expected) / max(norm, 1e-30))
+
+
+def assert_equal(got: Step, expected: Step, single: Step | None = None) -> None:
+    """Heads within 1e-5 of their largest value, every gradient and statistic within 1e-4 of its norm.
+
+    ``single``: the plain network's step in float32. Deep networks of random weights amplify roundings; where its worst
+    error is larger than those limits, twice that error is allowed.
+    """
+    allowed = errors(single, expected) if single else dict.fromkeys(LIMITS, 0.0)
+    for part, found in errors(got, expected).items():
+        assert found <= max(LIMITS[part], 2 * allowed[part]), (part, found, allowed[part])
+
+
+LIMITS = {"heads": 1e-5, "gradients": 1e-4, "statistics": 1e-4}
+
+
+def errors(got: Step, expected: Step) -> dict[str, float]:
+    """The worst error of each part of a step.
+
+    Gradients that are zero but for roundings (of a shift before a batch norm) are taken in units of the largest one.
+    """
+    largest = max(np.abs(gradient).max() for gradient in expected.gradients.values())
+    gradients = [
+        off(got.gradients[name], right)
+        if np.abs(right).max() > 1e-9 * largest
+        else float(np.abs(got.gradients[name]).max() / largest)
+        for name, right in expected.gradients.items()
+    ]
+    heads = [np.abs(head - right).max() / np.abs(right).max() for head, right in zip(got.heads, expected.heads)]
+    statistics = [off(got.statistics[name], right) for name, right in expected.statistics.items()]
+    return {"heads": max(heads), "gradients": max(gradients), "statistics": max(statistics, default=0.0)}
