@@ -9,13 +9,20 @@ import pytest
 
 from graphs.base import synchronise
 from graphs.update import Rates
-from tests.graphs.tiny import SETTINGS, TinyNetwork, label_rows, pictures
+from tests.graphs.tiny import SETTINGS, label_rows, pictures
+from tests.models.small import small_mapping
 from yolo.data.batch import Batch
 from yolo.engine.step import TrainStep
+from yolo.models.config import parse_model_config
+from yolo.models.network import Network, build_network
 
 SHAPE = (2, 3, 32, 40)
 COUNTS = [(3, 1), (11, 2), (0, 0), (8, 9)]
 RATES = [Rates(0.02, 0.01, 0.015, 0.8, 0.5, 1), Rates(0.01, 0.02, 0.01, 0.9, 0.75, 2)]
+
+
+def network() -> Network:
+    return build_network(parse_model_config(small_mapping(nc=3), name="small"))
 
 
 def batch(number):
@@ -31,9 +38,10 @@ def state_of(step):
     }
 
 
-def run(places):
+def run(places, compile):
     """Losses, norms and states of: first batch, update, the other three, update; and then half of a step."""
-    step = TrainStep(TinyNetwork(), SETTINGS, optimizer="SGD", weight_decay=5e-4, label_places=places)
+    options = {"optimizer": "SGD", "weight_decay": 5e-4, "label_places": places, "compile": compile}
+    step = TrainStep(network(), SETTINGS, **options)
     losses, norms, states = [], [], [state_of(step)]
     for numbers, rates in zip([(0,), (1, 2, 3)], RATES):
         losses += [step.backward(batch(number)) for number in numbers]
@@ -44,8 +52,13 @@ def run(places):
     return {"step": step, "losses": np.stack(losses), "norms": norms, "states": states}
 
 
+@pytest.fixture(scope="module", params=["program", "off"])
+def mode(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def growing():
+def growing(mode):
     """Begins with 8 places; the second batch has 11 labels."""
     logger, messages = logging.getLogger("yolo"), []
     handler = logging.Handler()
@@ -54,15 +67,15 @@ def growing():
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        return {**run(8), "messages": messages}
+        return {**run(8, mode), "messages": messages}
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
 
 
 @pytest.fixture(scope="module")
-def roomy():
-    return run(16)
+def roomy(mode):
+    return run(16, mode)
 
 
 def test_places_grow_and_stay_grown(growing, roomy):
@@ -98,7 +111,7 @@ def test_compiling_is_told_and_timed(growing):
 
 
 def test_states_have_the_networks_names_and_shapes(growing):
-    expected = {name: tuple(tensor.shape) for name, tensor in TinyNetwork().state_dict().items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in network().state_dict().items()}
     for state in growing["states"]:
         for kind in ("weights", "ema"):
             assert {name: array.shape for name, array in state[kind].items()} == expected
@@ -109,8 +122,8 @@ def test_states_have_the_networks_names_and_shapes(growing):
 
 
 def test_the_state_before_training(growing):
-    state, network = growing["states"][0], TinyNetwork()
-    for name, tensor in network.state_dict().items():
+    state = growing["states"][0]
+    for name, tensor in network().state_dict().items():
         for array in (state["weights"][name], state["ema"][name], state["training"][f"weights/{name}"]):
             np.testing.assert_array_equal(array, tensor.numpy())
     for name in ("gradient", "first", "second"):
@@ -130,15 +143,15 @@ def test_weights_move_by_the_momentum_that_is_kept(growing):
 
 
 def _rates(vector, rates):
-    kinds = {"bias": rates.bias, "norm.weight": rates.norm}
+    kinds = {"bias": rates.bias, "bn.weight": rates.norm}
     for slot in vector.parameters:
-        yield kinds.get(slot.name, rates.bias if slot.name.endswith("bias") else rates.weight)
+        yield next((rate for ending, rate in kinds.items() if slot.name.endswith(ending)), rates.weight)
 
 
 def test_the_moving_average_follows(growing):
     averages = {name: array for name, array in growing["states"][0]["weights"].items()}
     for state, rates in zip(growing["states"][1:], RATES):
-        for name in [slot.name for slot in growing["step"].vector.parameters] + ["norm.running_mean"]:
+        for name in [slot.name for slot in growing["step"].vector.parameters] + ["model.0.bn.running_mean"]:
             averages[name] = averages[name] * rates.ema_decay + state["weights"][name] * (1 - rates.ema_decay)
             np.testing.assert_allclose(state["ema"][name], averages[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
@@ -148,7 +161,7 @@ def test_the_gradient_is_emptied_by_an_update_and_kept_between_two(growing):
     assert not gradients[1].any() and not gradients[2].any()
     assert gradients[3].any()
     np.testing.assert_array_equal(
-        growing["states"][2]["weights"]["heads.0.bias"], growing["states"][3]["weights"]["heads.0.bias"]
+        growing["states"][2]["weights"]["model.8.m.0.bias"], growing["states"][3]["weights"]["model.8.m.0.bias"]
     )
 
 
@@ -162,3 +175,18 @@ def test_states_are_copies(growing):
     for kind, arrays in state_of(step).items():
         for name, array in arrays.items():
             np.testing.assert_array_equal(array, expected[kind][name], err_msg=name)
+
+
+def test_compiled_steps_equal_plain_ones():
+    compiled, plain = (run(16, mode) for mode in ("program", "off"))
+    assert compiled["step"]._compiled is not None and plain["step"]._compiled is None
+    # The plain path adds up thousands of small objectness terms in one float32 sum: 2e-5 off the float64 reference that
+    # tests/ops/test_loss.py holds the compiled loss to within 2e-7 of.
+    np.testing.assert_allclose(compiled["losses"], plain["losses"], rtol=4e-5)
+    np.testing.assert_allclose(compiled["norms"], plain["norms"], rtol=1e-4)
+    for ours, theirs in zip(compiled["states"], plain["states"]):
+        for kind in ours:
+            for name, array in ours[kind].items():
+                if not name.endswith("num_batches_tracked"):
+                    scale = max(float(np.abs(theirs[kind][name]).max()), 1e-3)
+                    np.testing.assert_allclose(array, theirs[kind][name], atol=1e-4 * scale, err_msg=f"{kind} {name}")

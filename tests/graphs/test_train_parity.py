@@ -24,13 +24,13 @@ def reference():
     return np.load(PARITY / "reference" / "train_steps_yolov5n.npz")
 
 
-@pytest.fixture(scope="module")
-def steps(reference):
-    """Three steps run as the reference's note says: what each left behind."""
+@pytest.fixture(scope="module", params=["program", "off"])
+def steps(reference, request):
+    """Three steps run as the reference's note says, compiled and plain: what each left behind."""
     network = network_from_checkpoint(load_weights(PARITY / "weights" / "yolov5n.pt"))
     hyp = Hyperparameters().scaled(levels=3, classes=80, imgsz=320)
     assert (hyp.box, hyp.obj, hyp.cls) == pytest.approx([float(reference[f"hyp_{k}"]) for k in ("box", "obj", "cls")])
-    step = TrainStep(network, LossSettings.of(hyp, 3), optimizer="SGD", weight_decay=5e-4)
+    step = TrainStep(network, LossSettings.of(hyp, 3), optimizer="SGD", weight_decay=5e-4, compile=request.param)
     batch = _batch(reference)
     results = []
     for number in range(3):
