@@ -2,11 +2,12 @@
 SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
+PEERS := .venv-peers
 SOURCES := $(shell find csrc -type f) CMakeLists.txt setup.py
 TIMED := scripts/timed.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build train test test-fast lint format detect val bench-bccd clean
+.PHONY: help setup build train test test-fast lint format detect val bench bench-peers bench-bccd clean
 
 help:
 	@echo 'make train       train YOLOv5n on the data set of shapes that the project makes itself, then show where the results are'
@@ -14,6 +15,8 @@ help:
 	@echo 'make test-fast   the tests without the slow ones'
 	@echo 'make val         measure the newest trained weights'
 	@echo 'make detect      draw detections of the newest trained weights on the validation pictures'
+	@echo 'make bench       times of inference and of training steps, beside those of other frameworks (about 10 minutes)'
+	@echo 'make bench-peers the other frameworks: PyTorch, onnxruntime, OpenVINO in an environment of their own (1.5 GB)'
 	@echo 'make bench-bccd  fine-tune yolov5n.pt on BCCD for 10 epochs (about 30 minutes on 2 cores)'
 	@echo 'make lint        ruff: rules and format;    make format   let ruff and clang-format rewrite'
 	@echo 'make setup       .venv with the locked packages;    make build   the C++ operators'
@@ -62,8 +65,22 @@ test: build
 test-fast: build
 	@$(PY) -m pytest -q -m 'not slow'
 
+bench: build
+	@[ -x $(PEERS)/bin/python ] || echo 'without the other frameworks: make bench-peers installs them' >&2
+	@$(PY) -m benchmarks.inference
+	@$(PY) -m benchmarks.training_step
+
+bench-peers: $(PEERS)/.installed
+
+$(PEERS)/.installed: benchmarks/requirements-peers.txt
+	@python=$$(scripts/find_python.sh 3.11) || exit 2; \
+	echo "set-up: $$python -> $(PEERS)"; \
+	[ -x $(PEERS)/bin/python ] || "$$python" -m venv $(PEERS)
+	@$(TIMED) peers $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 bench-bccd: build
 	@$(PY) benchmarks/bccd.py
 
 clean:
-	rm -rf build $(VENV) yolo/*.so *.egg-info
+	rm -rf build $(VENV) $(PEERS) yolo/*.so *.egg-info

@@ -1,0 +1,1 @@
+"""Measurements: one file, one question, one table (and --json)."""

@@ -1,0 +1,1 @@
+"""The project's networks and loss for other frameworks, made from its intermediate representation and formulas."""

@@ -1,0 +1,20 @@
+"""Where the benchmarks find environments, weights and pictures, and where they put their own files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PARITY = ROOT.parent / "shared" / "parity"
+WORK = ROOT / "runs" / "bench"
+PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+PROJECT_PYTHON = sys.executable
+
+
+def weights(model: str, folder: Path) -> Path:
+    """The weights of ``model`` in ``folder``; raises FileNotFoundError that says where they were looked for."""
+    path = folder / f"{model}.pt"
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}: name the folder of the published yolov5*.pt with --weights")
+    return path

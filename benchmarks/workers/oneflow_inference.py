@@ -1,0 +1,65 @@
+"""Worker: this project's compiled program inside a graph, or the network as plain OneFlow modules in a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from benchmarks.workers.serve import serve
+from yolo import runtime
+
+
+class OneflowInference:
+    """pictures uint8 -> raw heads."""
+
+    def load(self, weights: str, pictures: str, threads: int, precision: str, compile: str) -> None:
+        """compile: "program", or "off" for plain modules."""
+        flow = runtime.start()
+        from graphs.base import synchronise
+        from yolo.inference.forward import compile_network
+        from yolo.models.weights.load import load_weights
+        from yolo.models.weights.transfer import network_from_checkpoint
+
+        network = network_from_checkpoint(load_weights(weights)).eval()
+        compiled = compile_network(network, mode=compile, precision=precision)
+        self._graph, self._synchronise = _graph(network, compiled), synchronise
+        self._pictures = flow.tensor(np.load(pictures)["pictures"])
+
+    def run(self) -> None:
+        self._heads = self._graph(self._pictures)
+        self._heads[-1].numpy()  # sleeps until the smallest is there; waiting in synchronise() takes a core
+        self._synchronise()
+
+    def outputs(self) -> Mapping[str, np.ndarray]:
+        self.run()
+        return {f"head{level}": _channels_first(head.numpy()) for level, head in enumerate(self._heads)}
+
+
+def _graph(network, compiled):
+    from graphs.base import StaticGraph, to_unit_range
+    from graphs.detect import run_network
+
+    class HeadsGraph(StaticGraph):
+        """The network alone."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def build(self, images):
+            return self.network(to_unit_range(images)) if compiled is None else run_network(compiled, images)
+
+    return HeadsGraph()
+
+
+def _channels_first(head: np.ndarray) -> np.ndarray:
+    """Heads of the plain modules, ``[B, na, h, w, 5 + nc]``, as convolutions give them."""
+    if head.ndim == 4:
+        return head
+    batch, anchors, height, width, columns = head.shape
+    return head.transpose(0, 1, 4, 2, 3).reshape(batch, anchors * columns, height, width)
+
+
+if __name__ == "__main__":
+    serve(OneflowInference())

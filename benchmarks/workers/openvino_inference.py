@@ -1,0 +1,56 @@
+"""Worker: the network in OpenVINO, fp32, bf16, or int8 by NNCF's post-training quantisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import openvino
+from openvino import properties
+
+from benchmarks.workers.serve import serve
+
+
+class OpenvinoInference:
+    """pictures uint8 -> raw heads."""
+
+    def load(self, model: str, pictures: str, threads: int, precision: str, calibration: str) -> None:
+        """model: ONNX file; calibration: .npz of the pictures for int8. The quantised file is kept beside the model."""
+        core = openvino.Core()
+        network = core.read_model(_quantised(Path(model), calibration) if precision == "int8" else model)
+        hint = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
+        settings = {
+            properties.inference_num_threads(): threads,
+            properties.hint.performance_mode(): properties.hint.PerformanceMode.LATENCY,
+            properties.hint.inference_precision(): hint,
+        }
+        compiled = core.compile_model(network, "CPU", settings)
+        if compiled.get_property(properties.hint.inference_precision()) != hint:
+            raise RuntimeError(f"OpenVINO does not compute in {precision} on this processor")
+        self._request = compiled.create_infer_request()
+        self._pictures = np.load(pictures)["pictures"]
+        self._request.set_input_tensor(openvino.Tensor(self._pictures, shared_memory=True))
+
+    def run(self) -> None:
+        self._request.infer()
+
+    def outputs(self) -> Mapping[str, np.ndarray]:
+        self.run()
+        return {f"head{level}": tensor.data.copy() for level, tensor in enumerate(self._request.output_tensors)}
+
+
+def _quantised(model: Path, calibration: str) -> Path:
+    path = model.with_suffix(".openvino-int8.xml")
+    if not path.exists() or path.stat().st_mtime < model.stat().st_mtime:
+        import nncf
+
+        pictures = nncf.Dataset([picture[None] for picture in np.load(calibration)["pictures"]])
+        preset = nncf.QuantizationPreset.MIXED  # NNCF's advice for activations such as SiLU
+        network = nncf.quantize(openvino.Core().read_model(model), pictures, preset=preset)
+        openvino.save_model(network, path)
+    return path
+
+
+if __name__ == "__main__":
+    serve(OpenvinoInference())

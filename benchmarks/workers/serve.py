@@ -1,0 +1,66 @@
+"""The side of the worker: commands come on stdin, one JSON object a line; each is answered by one line on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Task(Protocol):
+    """What a contender can do."""
+
+    def load(self, **options: Any) -> None:
+        """Make ready to run; ``options`` come from the driver."""
+
+    def run(self) -> Mapping[str, float] | None:
+        """The work that is timed, finished when it returns; may give more figures."""
+
+    def outputs(self) -> Mapping[str, np.ndarray]:
+        """What is compared between contenders; not timed."""
+
+
+def serve(task: Task) -> None:
+    """Answer ``load``, ``run``, ``outputs`` and ``memory`` until stdin ends.
+
+    What libraries print on stdout goes to stderr. An exception is answered as {"failure": one line}.
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        try:
+            answer = _answer(task, json.loads(line))
+        except Exception as error:
+            text = " ".join(str(error).split())
+            answer = {"failure": f"{type(error).__name__}: {text[:300]}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _answer(task: Task, command: dict[str, Any]) -> dict[str, Any]:
+    name = command.pop("command")
+    if name == "load":
+        task.load(**command)
+        return {}
+    if name == "run":
+        begin = time.perf_counter()
+        figures = task.run()
+        return {"ms": 1000 * (time.perf_counter() - begin), **(figures or {})}
+    if name == "outputs":
+        np.savez(command["path"], **task.outputs())
+        return {}
+    if name == "memory":
+        return {"peak_rss_mb": peak_memory()}
+    raise ValueError(f"unknown command {name!r}")
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held, in MB (10^6 bytes)."""
+    with open("/proc/self/status", encoding="ascii") as stream:
+        kilobytes = next(int(line.split()[1]) for line in stream if line.startswith("VmHWM:"))
+    return kilobytes * 1024 / 1e6
