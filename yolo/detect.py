@@ -52,7 +52,7 @@ def make_detector(config: DetectConfig) -> Detector:
     return Detector(
         config.weights,
         device=config.device,
-        imgsz=config.imgsz or None,
+        imgsz=config.imgsz,
         conf=config.conf_thres,
         iou=config.iou_thres,
         max_det=config.max_det,

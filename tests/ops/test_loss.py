@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 import oneflow as flow
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 
 from tests.ops.loss_cases import ANCHORS, CASES, PLAIN, STRIDES, VARIANTS, make, make_special
@@ -206,6 +206,7 @@ def test_one_nan_objectness_is_enough():
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(labels=any_floats((2, 3, 5)))
+@example(labels=np.array([[[0, 0, 3e38, 1, 1]] * 3] * 2, np.float32))
 def test_any_labels_at_all(labels):
     labels[..., 0] = np.where(labels[..., 0] < 3, labels[..., 0], 1)
     case = make(8, counts=(3, 3), places=3)

@@ -15,7 +15,7 @@ def assign_level(labels, counts, anchors, grid, anchor_t):
     found = []
     for image, count in enumerate(counts):
         for i, label in enumerate(labels[image, :count]):
-            if not np.isfinite(label).all() or label[0] < 0 or min(label[3:]) <= 0:
+            if not np.isfinite(label).all() or label[0] < 0 or min(label[3:]) <= 0 or abs(label[1:3]).max() >= 1e6:
                 continue
             x, y, w, h = (F(v) * F(s) for v, s in zip(label[1:], (width, height, width, height)))
             for a, (aw, ah) in enumerate(anchors):

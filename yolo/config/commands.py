@@ -78,9 +78,7 @@ class DetectConfig:
     weights: str = option("yolov5s.pt", "weights, .pt or .safetensors, or a compiled detector, .program")
     source: str = option("", "picture, video, folder or glob")
     data: str = option("", "data set YAML for class names (default: the names in the weights)")
-    imgsz: tuple = option(
-        (), "picture size: one number, or height and width (default: 640)", aliases=IMGSZ, many=int, low=1
-    )
+    imgsz: tuple = option((640,), "picture size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
     conf_thres: float = option(0.25, "keep detections above this confidence", low=0, high=1)
     iou_thres: float = option(0.45, "IoU threshold of NMS", low=0, high=1)
     max_det: int = option(1000, "most detections a picture", low=1)

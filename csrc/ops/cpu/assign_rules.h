@@ -11,6 +11,7 @@ namespace yolo::ops {
 
 constexpr float kReach = 0.5f;  // a neighbour whose border is nearer than this answers too, in cells
 constexpr float kMaxClass = 16777216.0f;
+constexpr float kFarthest = 1e6f;  // pictures
 
 struct Target {
     int32_t image, cls;
@@ -32,12 +33,14 @@ inline int32_t cell(float coordinate, int64_t cells) {
     return static_cast<int32_t>(std::clamp(std::floor(coordinate), 0.0f, static_cast<float>(cells - 1)));
 }
 
-// Padding, damaged rows and boxes without area match nothing.
+// Padding, damaged rows, boxes without area and centres a million pictures away (whose squares would overflow) match
+// nothing.
 inline bool usable(const float* label) {
     for (int i = 0; i < 5; ++i) {
         if (!std::isfinite(label[i])) return false;
     }
-    return label[0] >= 0 && label[0] < kMaxClass && label[3] > 0 && label[4] > 0;
+    const bool near = std::abs(label[1]) < kFarthest && std::abs(label[2]) < kFarthest;
+    return near && label[0] >= 0 && label[0] < kMaxClass && label[3] > 0 && label[4] > 0;
 }
 
 // A usable label (class, x, y, w, h; normalised) as a target of a level.
