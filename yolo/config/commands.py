@@ -39,6 +39,7 @@ class TrainConfig:
     save_period: int = option(-1, "keep a checkpoint every so many epochs; -1 keeps none")
     seed: int = option(0, "seed of everything random", low=0)
     compile: str = option("program", COMPILE, choices=("program", "off"))
+    amp: bool = option(False, "bfloat16 products and feature maps in training, on a processor that has it")
     nbs: int = option(64, "nominal batch: gradients of smaller batches are added up to it", low=1)
     json: bool = option(False, "print one JSON object with the results on stdout")
 

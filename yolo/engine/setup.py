@@ -94,6 +94,7 @@ def build_parts(config: TrainConfig, device: str = "cpu") -> tuple[TrainParts, S
         weight_decay=schedule.weight_decay,
         label_places=min(label_bound(train, hyp), 4 * LABEL_PLACES),
         compile=config.compile,
+        amp=config.amp,
     )
     averaged = build_network(network.config, nc=len(names), init=False).to(device)
     validator = _validator(averaged, settings, held_out, config, imgsz, workers, device)

@@ -12,6 +12,7 @@ from graphs.parameters import ParameterVector
 from graphs.train import CompiledTrainGraph, TrainGraph
 from graphs.update import CompiledUpdateGraph, OptimizerState, Rates, UpdateGraph
 from yolo.data.batch import Batch, pad_labels
+from yolo.errors import ConfigError
 from yolo.loss import LossSettings
 from yolo.models.weights.transfer import state_to_numpy
 from yolo.program.gradients import CompiledTraining
@@ -40,26 +41,33 @@ class TrainStep:
         weight_decay: float,
         label_places: int = LABEL_PLACES,
         compile: str = "program",
+        amp: bool = False,
     ) -> None:
+        """``amp``: bfloat16 products, float32 weights and gradients. Raises ConfigError where that cannot be."""
         self.network, self.settings = network.train(), settings
         self.vector = ParameterVector(network)
         self.state = OptimizerState.of(self.vector, optimizer)
         self._places = _rounded(label_places)
         self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
-        self._compiled = None if compile == "off" else self._compile()
+        self._compiled = None if compile == "off" else self._compile("bf16" if amp else "fp32")
+        if amp and self._compiled is None:
+            raise ConfigError("bfloat16 needs a compiled training step", where="--amp", mend="leave it out")
         if self._compiled is None:
             self._update = UpdateGraph(network, self.vector, self.state, optimizer, weight_decay)
         else:
             self._values = flow.tensor(self.vector.gather())
             self._update = CompiledUpdateGraph(self.vector, self._values, self.state, optimizer, weight_decay)
 
-    def _compile(self) -> CompiledTraining | None:
+    def _compile(self, precision: str) -> CompiledTraining | None:
         if self.vector.device.type != "cpu":
             return None
         network, slots = self.network, self.vector.parameters + self.vector.statistics
         offsets = {slot.name: slot.start for slot in slots}
         try:
-            return CompiledTraining(network.spec, offsets, network.anchors, network.strides, self.settings)
+            head = (network.anchors, network.strides, self.settings)
+            return CompiledTraining(network.spec, offsets, *head, precision=precision)
+        except ValueError as error:
+            raise ConfigError(str(error), where="--amp", mend="leave it out") from error
         except UnsupportedLayerError as error:
             logger.info("%s; so does the whole training step", error)
             return None
