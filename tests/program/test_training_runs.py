@@ -5,11 +5,14 @@ from __future__ import annotations
 import resource
 
 import numpy as np
+import oneflow as flow
 import pytest
 
+from graphs.base import synchronise
 from tests.program.networks import pictures, two_levels
 from tests.program.training_reference import Step, Subject, head_slopes, off
 from yolo.models.network import build_network
+from yolo.program.operator import call
 
 SHAPE = (2, 3, 64, 96)
 
@@ -88,6 +91,28 @@ def test_backward_belongs_to_one_forward() -> None:
     passes.backward(head_slopes(passes), values, gradient)
     with pytest.raises(RuntimeError, match="without a forward"):
         passes.backward(head_slopes(passes), values, gradient)
+
+
+def test_runs_as_operators(mode) -> None:
+    subject = Subject(two_levels())
+    passes = subject.passes(SHAPE)
+    slopes = head_slopes(passes)
+    expected = subject.compiled(passes, pictures(SHAPE), slopes)
+    heads_of = [(shape, flow.float32) for shape in passes.head_shapes]
+    values = flow.tensor(subject.values)
+    gradient = flow.zeros(subject.vector.parameter_size)
+    forward = mode(lambda images: call(passes.forward_pass, [images], heads_of, mutable=[values]))
+    backward = mode(lambda *given: call(passes.backward_pass, given, [], mutable=[gradient]))
+    heads = forward(flow.tensor(pictures(SHAPE)))
+    synchronise()
+    backward(*(flow.tensor(slope) for slope in slopes), values)
+    synchronise()
+    for head, right in zip(heads, expected.heads):
+        np.testing.assert_array_equal(head.numpy(), right)
+    for name, right in subject.vector.split(gradient.numpy()).items():
+        np.testing.assert_array_equal(right, expected.gradients[name])
+    for name, right in expected.statistics.items():
+        np.testing.assert_array_equal(subject.vector.split(values.numpy())[name], right)
 
 
 def test_what_does_not_fit_is_refused() -> None:
