@@ -11,8 +11,10 @@ from graphs.base import synchronise
 from graphs.update import Rates
 from tests.graphs.tiny import SETTINGS, label_rows, pictures
 from tests.models.small import small_mapping
+from yolo import _program as native
 from yolo.data.batch import Batch
 from yolo.engine.step import TrainStep
+from yolo.errors import ConfigError
 from yolo.models.config import parse_model_config
 from yolo.models.network import Network, build_network
 
@@ -190,3 +192,19 @@ def test_compiled_steps_equal_plain_ones():
                 if not name.endswith("num_batches_tracked"):
                     scale = max(float(np.abs(theirs[kind][name]).max()), 1e-3)
                     np.testing.assert_allclose(array, theirs[kind][name], atol=1e-4 * scale, err_msg=f"{kind} {name}")
+
+
+@pytest.mark.skipif("bf16" not in native.instruction_set(), reason="this processor has no bfloat16 instructions")
+def test_bfloat16_steps_are_near():
+    options = {"optimizer": "SGD", "weight_decay": 5e-4}
+    half, whole = (TrainStep(network(), SETTINGS, **options, amp=amp) for amp in (True, False))
+    losses = np.array([[step.backward(batch(number)) for number in range(4)] for step in (half, whole)])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.02, atol=1e-3)
+    gradients = [step.training_state()["gradient"] for step in (half, whole)]
+    cosine = gradients[0] @ gradients[1] / np.linalg.norm(gradients[0]) / np.linalg.norm(gradients[1])
+    assert 0.97 < cosine < 1 - 1e-9
+
+
+def test_bfloat16_needs_a_compiled_step():
+    with pytest.raises(ConfigError, match="bfloat16 needs a compiled training step"):
+        TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=0.0, compile="off", amp=True)
