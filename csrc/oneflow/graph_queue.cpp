@@ -4,14 +4,20 @@
 // that ends in between takes from an empty queue, which destroys an element that is not there: the heap is corrupted
 // and the process crashes, then or later. Jobs of well under a millisecond on a busy machine do it within seconds.
 //
-// These three functions take the place of OneFlow's own. That library calls them through its procedure linkage table,
-// so it is enough that this one is loaded before it with its symbols global (yolo/runtime.py). The declarations follow
+// And while a graph runs, OneFlow's scheduler asks in a loop without rest whether it has ended: that takes a core from
+// the graph's own threads.
+//
+// These four functions take the place of OneFlow's own. That library calls them through its procedure linkage table
+// and a virtual table, so it is enough that this one is loaded before it with its symbols global (yolo/runtime.py).
+// The declarations follow
 // oneflow/core/vm/lazy_job_stream_policy.h of OneFlow 0.9.0 (Apache-2.0, The OneFlow Authors).
 
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <queue>
+#include <thread>
 #include <unordered_map>
 
 namespace oneflow {
@@ -36,11 +42,15 @@ Queues& queues() {
 
 namespace vm {
 
+class Stream;
+class InstructionStatusBuffer;
+
 class LazyJobStreamPolicy {
  public:
   void WaitUntilQueueEmptyIfFrontNNGraphNotEquals(const std::shared_ptr<NNGraphIf>& graph);
   void EnqueueNNGraph(const std::shared_ptr<NNGraphIf>& graph);
   void DequeueNNGraph();
+  bool QueryInstructionStatusDone(const Stream& stream, const InstructionStatusBuffer& status) const;
 };
 
 // Different graphs do not run at the same time; calls of one graph may follow each other closely.
@@ -73,6 +83,22 @@ void LazyJobStreamPolicy::DequeueNNGraph() {
     queue.pop();
   }
   all.changed.notify_all();
+}
+
+// The status begins with a byte that is set when the job has ended (NaiveInstrStatusQuerier). Short jobs are awaited as
+// OneFlow does it; a longer one is looked at now and then, by a thread that sleeps in between.
+bool LazyJobStreamPolicy::QueryInstructionStatusDone(const Stream&, const InstructionStatusBuffer& status) const {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kShort = std::chrono::microseconds(200), kRest = std::chrono::microseconds(20);
+  thread_local Clock::time_point asked_first{};
+  if (__atomic_load_n(reinterpret_cast<const unsigned char*>(&status), __ATOMIC_ACQUIRE) != 0) {
+    asked_first = {};
+    return true;
+  }
+  const auto now = Clock::now();
+  if (asked_first == Clock::time_point{}) asked_first = now;
+  if (now - asked_first > kShort) std::this_thread::sleep_for(kRest);
+  return false;
 }
 
 }  // namespace vm
