@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.places import ROOT
+from yolo.runtime import machine
 
 PAUSE_S = 0.05
 """Between two runs: the threads of the last one stop spinning."""
@@ -122,6 +123,12 @@ class Worker:
         lines = self._log.read_text(encoding="utf-8", errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f"its process ended: {last[:200]}"
+
+
+def confine(threads: int) -> None:
+    """Leave this process, and the contenders it starts, as many processors as they may have threads."""
+    machine()  # remembered as it is before
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 def measure(

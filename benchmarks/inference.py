@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.driver import Contender, Measurement, measure
+from benchmarks.driver import Contender, Measurement, confine, measure
 from benchmarks.pictures import first_pictures, write_pictures
 from benchmarks.places import PARITY, PEERS_PYTHON, PROJECT_PYTHON, WORK, weights
 from benchmarks.table import Row, as_json, as_text, difference, make_rows
@@ -60,6 +60,7 @@ class Inputs:
 def main() -> int:
     """Measure, print; 1 where an output is not what it must be, 2 where files are missing."""
     options = _parser().parse_args()
+    confine(options.threads)
     rows, failed = [], False
     for model in options.models:
         try:

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.driver import Contender, Measurement, measure
+from benchmarks.driver import Contender, Measurement, confine, measure
 from benchmarks.pictures import write_batch
 from benchmarks.places import PARITY, PEERS_PYTHON, PROJECT_PYTHON, WORK, weights
 from benchmarks.table import Row, as_json, as_text, difference, make_rows
 from yolo.errors import YoloError
 
 REFERENCE = "PyTorch contiguous"
+PLAIN = "OneFlow modules"
 PART_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-3
 """Of fp32: loss parts, each relative; gradients and steps, the norm of the difference divided by the norm."""
+CHANNELS_LAST_TOLERANCE = 3e-2
+"""Gradients of PyTorch in that layout: 5e-3 from float64's (contiguous: 4e-6), while in float64 both layouts agree."""
+PLAIN_ROUNDS = 5
 COLUMNS = {
     "model": "model",
     "name": "contender",
@@ -45,6 +49,7 @@ MALLOC = {
 def main() -> int:
     """Measure, print; 1 where loss or gradient is not what it must be, 2 where files are missing."""
     options = _parser().parse_args()
+    confine(options.threads)
     batch = WORK / f"batch-{options.batch}-{options.size}.npz"
     rows, failed = [], False
     try:
@@ -55,7 +60,7 @@ def main() -> int:
         return 2
     for model, path in files.items():
         contenders = [c for c in _contenders(path, batch, options.threads) if _wanted(c, options.only)]
-        found = measure(contenders, WORK / "workers", rounds=options.rounds)
+        found = _measure(contenders, options.rounds)
         rows += make_rows(model, found)
         failed |= _compare(rows[-len(found) :], found)
     about = {"size": options.size, "batch": options.batch, "threads": options.threads}
@@ -91,7 +96,7 @@ def _contenders(weights: Path, batch: Path, threads: int) -> list[Contender]:
     for name, precision, ours, mode in (
         ("this project", "fp32", True, "program"),
         ("this project", "bf16", True, "program"),
-        ("OneFlow modules", "fp32", False, "off"),
+        (PLAIN, "fp32", False, "off"),
     ):
         options = {**files, "precision": precision, "compile": mode}
         module = "benchmarks.workers.oneflow_training"
@@ -109,6 +114,14 @@ def _contenders(weights: Path, batch: Path, threads: int) -> list[Contender]:
     return found
 
 
+def _measure(contenders: list[Contender], rounds: int) -> list[Measurement]:
+    """All in turn, but the plain modules, which hold ten times the memory, alone and last."""
+    plain = [contender for contender in contenders if contender.name == PLAIN]
+    others = [contender for contender in contenders if contender.name != PLAIN]
+    found = measure(others, WORK / "workers", rounds=rounds)
+    return found + measure(plain, WORK / "workers", rounds=min(rounds, PLAIN_ROUNDS))
+
+
 def _compare(rows: list[Row], found: list[Measurement]) -> bool:
     """Note in every row how far loss and gradient are from PyTorch's; True where an fp32 one is too far."""
     reference = next((m.outputs for m in found if m.contender.name == REFERENCE), None)
@@ -122,8 +135,10 @@ def _compare(rows: list[Row], found: list[Measurement]) -> bool:
             pair = [{n: a for n, a in arrays.items() if n.startswith(what)} for arrays in (given, reference)]
             row[f"{what}_difference"] = difference(*pair)
         if row["precision"] == "fp32":
+            channels_last = measurement.contender.options.get("layout") == "channels_last"
+            bound = CHANNELS_LAST_TOLERANCE if channels_last else GRADIENT_TOLERANCE
             vectors = max(row["gradient_difference"], row["step_difference"])
-            row["equal"] = row["loss_difference"] <= PART_TOLERANCE and vectors <= GRADIENT_TOLERANCE
+            row["equal"] = row["loss_difference"] <= PART_TOLERANCE and vectors <= bound
     return any(row["equal"] is False for row in rows)
 
 

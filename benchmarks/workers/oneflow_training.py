@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +15,7 @@ class OneflowTraining:
     """Forward, loss, backward, clipping, SGD, EMA on one batch, again and again."""
 
     def load(self, weights: str, batch: str, precision: str, compile: str) -> None:
-        """compile: "program", or "off" for plain OneFlow modules; raises ValueError for what this project lacks."""
+        """compile: "program", or "off" for plain OneFlow modules; raises ConfigError for what this machine lacks."""
         runtime.start()
         from yolo.engine.step import TrainStep
         from yolo.loss import LossSettings
@@ -28,8 +26,8 @@ class OneflowTraining:
         self._batch = _read_batch(batch)
         self._recipe = Recipe.of(network.nc, self._batch.images.shape[-1])
         settings = LossSettings.of(self._recipe.hyp, len(network.strides))
-        options = _options(TrainStep, compile, precision)
-        self._step = TrainStep(network, settings, optimizer="SGD", weight_decay=self._recipe.weight_decay, **options)
+        how = {"optimizer": "SGD", "compile": compile, "amp": precision == "bf16"}
+        self._step = TrainStep(network, settings, weight_decay=self._recipe.weight_decay, **how)
         self._updates = 0
 
     def run(self) -> None:
@@ -62,17 +60,6 @@ def _read_batch(path: str):
     arrays = np.load(path)
     labels = tuple(rows[:count] for rows, count in zip(arrays["labels"], arrays["counts"]))
     return Batch(arrays["images"], labels, np.arange(len(labels)), ())
-
-
-def _options(step: type, compile: str, precision: str) -> dict[str, Any]:
-    """What ``TrainStep`` is asked for besides the recipe, as far as it can be asked."""
-    known = inspect.signature(step).parameters
-    if compile != "off" and "compile" not in known:
-        raise ValueError("training runs as plain OneFlow modules only")
-    if precision != "fp32" and "precision" not in known:
-        raise ValueError(f"training computes in fp32 only, not in {precision}")
-    wanted = {"compile": compile, "precision": precision}
-    return {name: value for name, value in wanted.items() if name in known}
 
 
 if __name__ == "__main__":
