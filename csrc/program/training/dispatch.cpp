@@ -14,6 +14,7 @@ const Loops& choose() {
         const auto bits = static_cast<unsigned>(isa);
         return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
     };
+    if (has(dnnl::cpu_isa::avx512_core_bf16)) return avx512_bf16::loops;
     if (has(dnnl::cpu_isa::avx512_core)) return avx512::loops;
     if (has(dnnl::cpu_isa::avx2) && __builtin_cpu_supports("fma")) return avx2::loops;
 #endif

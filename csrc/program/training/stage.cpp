@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "program/training/team.h"
 
@@ -132,26 +133,24 @@ Step Stage::forward() {
 }
 
 // The sum of the gradients of a piece: where it lies, or in the thread's own scratch.
-const float* Stage::gradient_at(const std::vector<Slice>& gradients, const Piece& piece) const {
-    if (gradients.size() == 1 && gradients[0].wide()) {
-        return reinterpret_cast<const float*>(at(gradients[0], piece));
-    }
+Stage::Gradient Stage::gradient_at(const std::vector<Slice>& gradients, const Piece& piece) const {
+    if (gradients.size() == 1) return {at(gradients[0], piece), format_};
     const void* sources[kMostSources];
     float* sum = scratch_[static_cast<size_t>(piece.thread)];
     for (size_t k = 0; k < gradients.size(); ++k) sources[k] = at(gradients[k], piece);
     loops().add[format_](sources, static_cast<int64_t>(gradients.size()), sum, piece.count);
-    return sum;
+    return {sum, kFloat32};
 }
 
 void Stage::sum_slopes(const std::vector<Slice>& gradients, const std::optional<Slice>& sum) {
     const int64_t channels = blocks_ * lanes_;
     clear_sums();
     walk([&](const Piece& piece) {
-        const float* gradient = gradient_at(gradients, piece);
-        if (sum) loops().store[format_](gradient, at(*sum, piece), piece.count);
+        const Gradient gradient = gradient_at(gradients, piece);
+        if (sum) loops().store[format_](static_cast<const float*>(gradient.at), at(*sum, piece), piece.count);
         double* sums = partial_.data() + piece.thread * 2 * channels + piece.block * lanes_;
-        loops().slope_sums[format_](at(spec_.source, piece), gradient, affine(piece.block), spec_.activation,
-                                    piece.count, sums, sums + channels);
+        loops().slope_sums[format_][gradient.format](at(spec_.source, piece), gradient.at, affine(piece.block),
+                                                     spec_.activation, piece.count, sums, sums + channels);
     });
     total(sums_, products_);
 }
@@ -174,12 +173,16 @@ void Stage::finish_slopes(const Run& run) {
 void Stage::write_slopes(const std::vector<Slice>& gradients, const Slice& to) const {
     walk([&](const Piece& piece) {
         const int64_t c = piece.block * lanes_;
-        loops().slope[format_](at(spec_.source, piece), gradient_at(gradients, piece), affine(piece.block),
-                               spec_.activation, &along_[c], &level_[c], at(to, piece), piece.count);
+        const Gradient gradient = gradient_at(gradients, piece);
+        loops().slope[format_][gradient.format](at(spec_.source, piece), gradient.at, affine(piece.block),
+                                                spec_.activation, &along_[c], &level_[c], at(to, piece), piece.count);
     });
 }
 
 Step Stage::backward(std::vector<Slice> gradients, std::optional<Slice> source_gradient, std::optional<Slice> sum) {
+    if (gradients.empty() || static_cast<int64_t>(gradients.size()) > kMostSources || (sum && gradients.size() == 1)) {
+        throw std::invalid_argument(spec_.where + ": a sum of " + std::to_string(gradients.size()) + " gradients");
+    }
     const int64_t map = batch_ * blocks_ * lanes_ * spec_.source.pixels() * spec_.source.element;
     const bool sums = spec_.tensors.bias >= 0;
     const auto number = static_cast<int64_t>(gradients.size());

@@ -58,7 +58,11 @@ private:
     Affine affine(int64_t block) const;
     void measure(const Run& run);
     void activate() const;
-    const float* gradient_at(const std::vector<Slice>& gradients, const Piece& piece) const;
+    struct Gradient {
+        const void* at;
+        Format format;
+    };
+    Gradient gradient_at(const std::vector<Slice>& gradients, const Piece& piece) const;
     void sum_slopes(const std::vector<Slice>& gradients, const std::optional<Slice>& sum);
     void finish_slopes(const Run& run);
     void write_slopes(const std::vector<Slice>& gradients, const Slice& to) const;

@@ -46,14 +46,14 @@ void activate_as(const void* x, const Affine& u, float value, const void* residu
     }
 }
 
-template <class T, Curve C>
-void slope_sums_as(const void* x, const float* gradient, const Affine& u, float value, int64_t count, double* sum,
+template <class T, class G, Curve C>
+void slope_sums_as(const void* x, const void* gradient, const Affine& u, float value, int64_t count, double* sum,
                    double* products) {
     const Floats centre = load(u.centre), scale = load(u.scale), shift = load(u.shift);
     Floats s[2] = {}, q[2] = {};
     for (int64_t p = 0; p < count; ++p) {
         const Floats from_centre = load<T>(x, p) - centre;
-        const Floats slope = load<Float32>(gradient, p) * slope_at<C>(from_centre * scale + shift, value);
+        const Floats slope = load<G>(gradient, p) * slope_at<C>(from_centre * scale + shift, value);
         s[p & 1] += slope;
         q[p & 1] += slope * from_centre;
     }
@@ -61,14 +61,14 @@ void slope_sums_as(const void* x, const float* gradient, const Affine& u, float 
     add_to(products, q[0] + q[1]);
 }
 
-template <class T, Curve C>
-void slope_as(const void* x, const float* gradient, const Affine& u, float value, const float* along_,
+template <class T, class G, Curve C>
+void slope_as(const void* x, const void* gradient, const Affine& u, float value, const float* along_,
               const float* level_, void* out, int64_t count) {
     const Floats centre = load(u.centre), scale = load(u.scale), shift = load(u.shift);
     const Floats along = load(along_), level = load(level_);
     for (int64_t p = 0; p < count; ++p) {
         const Floats from_centre = load<T>(x, p) - centre;
-        const Floats slope = load<Float32>(gradient, p) * slope_at<C>(from_centre * scale + shift, value);
+        const Floats slope = load<G>(gradient, p) * slope_at<C>(from_centre * scale + shift, value);
         save<T>(out, p, slope * scale + (from_centre * along + level));
     }
 }
@@ -96,18 +96,18 @@ void activate(const void* x, const Affine& u, const Nonlinearity& f, const void*
 #undef YOLO_CALL
 }
 
-template <class T>
-void slope_sums(const void* x, const float* gradient, const Affine& u, const Nonlinearity& f, int64_t count,
+template <class T, class G>
+void slope_sums(const void* x, const void* gradient, const Affine& u, const Nonlinearity& f, int64_t count,
                 double* sum, double* products) {
-#define YOLO_CALL(C) slope_sums_as<T, C>(x, gradient, u, f.value, count, sum, products)
+#define YOLO_CALL(C) slope_sums_as<T, G, C>(x, gradient, u, f.value, count, sum, products)
     YOLO_FOR_CURVE(f, YOLO_CALL)
 #undef YOLO_CALL
 }
 
-template <class T>
-void slope(const void* x, const float* gradient, const Affine& u, const Nonlinearity& f, const float* along,
+template <class T, class G>
+void slope(const void* x, const void* gradient, const Affine& u, const Nonlinearity& f, const float* along,
            const float* level, void* out, int64_t count) {
-#define YOLO_CALL(C) slope_as<T, C>(x, gradient, u, f.value, along, level, out, count)
+#define YOLO_CALL(C) slope_as<T, G, C>(x, gradient, u, f.value, along, level, out, count)
     YOLO_FOR_CURVE(f, YOLO_CALL)
 #undef YOLO_CALL
 }
@@ -144,8 +144,8 @@ extern const Loops loops = {
     {moments<Float32>, moments<Bfloat16>},
     {activate<Float32>, activate<Bfloat16>},
     {add<Float32>, add<Bfloat16>},
-    {slope_sums<Float32>, slope_sums<Bfloat16>},
-    {slope<Float32>, slope<Bfloat16>},
+    {{slope_sums<Float32, Float32>, nullptr}, {slope_sums<Bfloat16, Float32>, slope_sums<Bfloat16, Bfloat16>}},
+    {{slope<Float32, Float32>, nullptr}, {slope<Bfloat16, Float32>, slope<Bfloat16, Bfloat16>}},
     {store<Float32>, store<Bfloat16>},
     {max_pool<Float32>, max_pool<Bfloat16>},
     {average_pool<Float32>, average_pool<Bfloat16>},

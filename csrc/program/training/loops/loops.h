@@ -44,11 +44,12 @@ struct Loops {
                                int64_t count);
     // out = sum of the sources.
     void (*add[kFormats])(const void* const* sources, int64_t number, float* out, int64_t count);
-    // With slope = gradient * f'(u(x)): sum += slope, products += slope * (x - centre).
-    void (*slope_sums[kFormats])(const void* x, const float* gradient, const Affine& u, const Nonlinearity& f,
+    // With slope = gradient * f'(u(x)): sum += slope, products += slope * (x - centre). By the formats of x and of the
+    // gradient, which is float32 or that of x.
+    void (*slope_sums[kFormats][kFormats])(const void* x, const void* gradient, const Affine& u, const Nonlinearity& f,
                                  int64_t count, double* sum, double* products);
     // out = slope * scale + (x - centre) * along + level; `out` may be `x`.
-    void (*slope[kFormats])(const void* x, const float* gradient, const Affine& u, const Nonlinearity& f,
+    void (*slope[kFormats][kFormats])(const void* x, const void* gradient, const Affine& u, const Nonlinearity& f,
                             const float* along, const float* level, void* out, int64_t count);
     // Rounds to the format.
     void (*store[kFormats])(const float* from, void* to, int64_t count);
@@ -74,6 +75,9 @@ namespace avx2 {
 extern const Loops loops;
 }
 namespace avx512 {
+extern const Loops loops;
+}
+namespace avx512_bf16 {
 extern const Loops loops;
 }
 #endif
