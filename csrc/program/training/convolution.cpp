@@ -175,33 +175,34 @@ StepInfo Convolution::info(const std::string& kind, const std::string& implement
     return info;
 }
 
-// The two passes that read weights: `data` says whether it is oneDNN's backward-data.
-Step Convolution::from_weights(bool data, const Slice& from, const Slice& to, const std::string& kind) {
-    auto pass = std::make_shared<Pass>();
-    Workspace::Frame frame(workspace_);
-    memory::desc from_desc, to_desc, weights_desc, scratch;
-    std::string implementation;
+// oneDNN's forward, or its backward-data where `data`, between these maps.
+Convolution::Kernel Convolution::kernel(bool data, const Slice& from, const Slice& to, const std::string& kind) {
     if (data) {
         const auto pd = choose(to, from, [&](const memory::desc& source, const memory::desc& target) {
             return dnnl::convolution_backward_data::primitive_desc(
                 engine(), dnnl::algorithm::convolution_direct, source, any_weights(source.get_data_type()), target,
                 spec_.stride, spec_.dilation, spec_.padding, spec_.padding, describe(source, target), attributes());
         }, kind);
-        pass->primitive = dnnl::convolution_backward_data(pd);
-        from_desc = pd.diff_dst_desc(), to_desc = pd.diff_src_desc(), weights_desc = pd.weights_desc();
-        scratch = pd.scratchpad_desc(), implementation = pd.impl_info_str();
-    } else {
-        const auto pd = choose(from, to, [&](const memory::desc& source, const memory::desc& target) {
-            return describe(source, target);
-        }, kind);
-        pass->primitive = dnnl::convolution_forward(pd);
-        from_desc = pd.src_desc(), to_desc = pd.dst_desc(), weights_desc = pd.weights_desc();
-        scratch = pd.scratchpad_desc(), implementation = pd.impl_info_str();
+        return {dnnl::convolution_backward_data(pd), pd.diff_dst_desc(),   pd.diff_src_desc(),
+                pd.weights_desc(),                   pd.scratchpad_desc(), pd.impl_info_str()};
     }
-    route(*pass, frame, data ? DNNL_ARG_DIFF_DST : DNNL_ARG_SRC, from, from_desc, true);
-    route(*pass, frame, data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_DST, to, to_desc, false);
-    pass->arguments[DNNL_ARG_SCRATCHPAD] = frame.take(scratch, engine());
-    const memory weights = pass->arguments[DNNL_ARG_WEIGHTS] = frame.take(weights_desc, engine());
+    const auto pd = choose(from, to, [&](const memory::desc& source, const memory::desc& target) {
+        return describe(source, target);
+    }, kind);
+    return {dnnl::convolution_forward(pd), pd.src_desc(),        pd.dst_desc(),
+            pd.weights_desc(),             pd.scratchpad_desc(), pd.impl_info_str()};
+}
+
+// The two passes that read weights: `data` says whether it is oneDNN's backward-data.
+Step Convolution::from_weights(bool data, const Slice& from, const Slice& to, const std::string& kind) {
+    const Kernel chosen = kernel(data, from, to, kind);
+    auto pass = std::make_shared<Pass>();
+    Workspace::Frame frame(workspace_);
+    pass->primitive = chosen.primitive;
+    route(*pass, frame, data ? DNNL_ARG_DIFF_DST : DNNL_ARG_SRC, from, chosen.from, true);
+    route(*pass, frame, data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_DST, to, chosen.to, false);
+    pass->arguments[DNNL_ARG_SCRATCHPAD] = frame.take(chosen.scratch, engine());
+    const memory weights = pass->arguments[DNNL_ARG_WEIGHTS] = frame.take(chosen.weights, engine());
     memory plain(plain_weights(), engine(), DNNL_MEMORY_NONE);
     const memory staging = spec_.weights.size() > 1 ? frame.take(plain_weights(), engine()) : plain;
     const dnnl::reorder pack(plain, weights);
@@ -210,7 +211,7 @@ Step Convolution::from_weights(bool data, const Slice& from, const Slice& to, co
         pass->arguments[DNNL_ARG_BIAS] =
             memory({{spec_.target.channels}, Type::f32, Tag::x}, engine(), DNNL_MEMORY_NONE);
     }
-    return {info(kind, implementation), [=](const Run& run) mutable {
+    return {info(kind, chosen.implementation), [=](const Run& run) mutable {
                 plain.set_data_handle(const_cast<float*>(packed_rows(run.values, staging)));
                 pack.execute(stream(), plain, const_cast<memory&>(weights));
                 if (biased) pass->arguments[DNNL_ARG_BIAS].set_data_handle(run.values + spec_.bias);

@@ -48,6 +48,11 @@ public:
 
 private:
     struct Pass;
+    struct Kernel {
+        dnnl::primitive primitive;
+        dnnl::memory::desc from, to, weights, scratch;
+        std::string implementation;
+    };
 
     dnnl::memory::desc map(const Slice& slice, bool any) const;
     dnnl::memory::desc plain_weights() const;
@@ -56,6 +61,7 @@ private:
                                                        const dnnl::memory::desc& target) const;
     template <class Describe>
     auto choose(const Slice& source, const Slice& target, const Describe& describe, const std::string& what);
+    Kernel kernel(bool data, const Slice& from, const Slice& to, const std::string& kind);
     Step from_weights(bool data, const Slice& from, const Slice& to, const std::string& kind);
     void route(Pass& pass, Workspace::Frame& frame, int argument, const Slice& slice, const dnnl::memory::desc& wanted,
                bool read);

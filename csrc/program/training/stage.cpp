@@ -14,7 +14,7 @@ Format format_of(const Slice& slice) {
     return slice.wide() ? kFloat32 : kBfloat16;
 }
 
-// A block's first pixels lose nothing when their number in 0..1 is not 0 at x = 0: lanes behind the last channel must.
+// Lanes behind the last channel hold 0 and must stay so: sigmoid(0) is not.
 bool keeps_zero(Curve curve) {
     return curve != Curve::sigmoid;
 }
