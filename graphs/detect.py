@@ -8,8 +8,8 @@ import numpy as np
 import oneflow as flow
 
 from graphs.base import StaticGraph, to_unit_range
-from yolo import _program as native
 from yolo.models.decode import decode
+from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings, detection_head, suppression
 from yolo.program.operator import call
@@ -34,7 +34,7 @@ class DetectGraph(StaticGraph):
 
 
 class CompiledDetectGraph(StaticGraph):
-    """The same with the network as one compiled program, and decoding and suppression as another operator."""
+    """The same as one operator: the network's compiled program, and decoding and suppression behind it."""
 
     def __init__(
         self,
@@ -49,8 +49,10 @@ class CompiledDetectGraph(StaticGraph):
 
     def build(self, images: flow.Tensor) -> tuple[flow.Tensor, flow.Tensor]:
         compiled, anchors, strides, settings, watch = self._parts
-        heads = run_network(compiled, images)
-        return detected(heads, anchors, strides, settings, watch)
+        shape = tuple(images.shape)
+        head = detection_head(compiled.head_shapes(shape), anchors, strides, settings, watch)
+        detector = native.DetectorProgram(compiled.program(shape), head)
+        return call(detector, [images], _detections(shape[0], settings))
 
 
 def run_network(compiled: CompiledNetwork, images: flow.Tensor) -> tuple[flow.Tensor, ...]:

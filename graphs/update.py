@@ -9,7 +9,7 @@ import oneflow as flow
 
 from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
-from yolo import _program as native
+from yolo.program._native import native
 from yolo.program.operator import call
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")

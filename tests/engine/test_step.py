@@ -11,12 +11,12 @@ from graphs.base import synchronise
 from graphs.update import Rates
 from tests.graphs.tiny import SETTINGS, label_rows, pictures
 from tests.models.small import small_mapping
-from yolo import _program as native
 from yolo.data.batch import Batch
 from yolo.engine.step import TrainStep
 from yolo.errors import ConfigError
 from yolo.models.config import parse_model_config
 from yolo.models.network import Network, build_network
+from yolo.program._native import native
 
 SHAPE = (2, 3, 32, 40)
 COUNTS = [(3, 1), (11, 2), (0, 0), (8, 9)]

@@ -9,9 +9,9 @@ import oneflow as flow
 import pytest
 
 from tests.program.networks import channels_first
-from yolo import _program as native
 from yolo import ops
 from yolo.models.decode import decode
+from yolo.program._native import native
 from yolo.program.detection import NmsSettings, detection_head
 
 STRIDES = (8, 16)

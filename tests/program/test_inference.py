@@ -18,9 +18,9 @@ from tests.program.networks import (
     two_levels,
     zoo_network,
 )
-from yolo import _program as native
 from yolo.config.options import ConfigError
 from yolo.inference.forward import compile_network
+from yolo.program._native import native
 from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
 from yolo.program.inference.planner import build_program, pack_weights
 from yolo.program.lower import UnsupportedLayerError, lower

@@ -16,7 +16,7 @@ import pytest
 from tests.program.networks import ROWS, network_of, network_with, pictures, two_levels
 from tests.program.test_training import MORE_ROWS
 from tests.program.training_reference import Step, Subject, head_slopes, off
-from yolo import _program as native
+from yolo.program._native import native
 
 SHAPE = (2, 3, 64, 96)
 

@@ -11,12 +11,12 @@ import oneflow as flow
 from graphs.detect import CompiledDetectGraph, DetectGraph
 from graphs.pool import GraphPool
 from graphs.validate import CompiledValGraph, ValGraph
-from yolo import _program as native
 from yolo.data.batch import pad_labels
 from yolo.errors import ConfigError
 from yolo.loss import LossSettings
 from yolo.models.network import Network
 from yolo.models.weights.transfer import state_to_numpy
+from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.lower import UnsupportedLayerError

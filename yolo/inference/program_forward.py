@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 
-from yolo import _program as native
 from yolo.errors import WeightsError
-from yolo.program.compiled import CompiledNetwork, Shape
+from yolo.program._native import native
+from yolo.program.compiled import MOST_SHAPES, CompiledNetwork, Shape
 from yolo.program.detection import NmsSettings, detection_head
 from yolo.program.file import ProgramFile
 
@@ -21,7 +21,7 @@ class ProgramForward:
         self._program, self._settings, self._where = program, settings, where
         self._watch = native.Stopwatch()
         self._compiled = CompiledNetwork(program.graph, precision=program.precision)
-        self._heads: dict[Shape, native.DetectionHead] = {}
+        self._detectors: dict[Shape, native.DetectorProgram] = {}
         self.compile_seconds = 0.0
 
     @property
@@ -31,18 +31,20 @@ class ProgramForward:
 
     def detect(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """images uint8 [B, 3, H, W] -> detections float32 [B, max_det, 6] (pixels of the input), counts int32 [B]."""
-        executor, head = self._executors(images.shape)
-        return head(executor(images))
+        return self._detector(images.shape)(images)
 
-    def _executors(self, shape: Shape) -> tuple[native.InferenceProgram, native.DetectionHead]:
-        begin = time.perf_counter()
+    def _detector(self, shape: Shape) -> native.DetectorProgram:
+        if shape in self._detectors:
+            return self._detectors[shape]
+        begin, file = time.perf_counter(), self._program
         try:
-            executor = self._compiled.program(shape)
+            network = self._compiled.program(shape)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise WeightsError(f"does not run here: {error}", where=self._where) from error
-        if shape not in self._heads:
-            file = self._program
-            shapes = self._compiled.head_shapes(shape)
-            self._heads = {shape: detection_head(shapes, file.anchors, file.strides, self._settings, self._watch)}
-            self.compile_seconds += time.perf_counter() - begin
-        return executor, self._heads[shape]
+        shapes = self._compiled.head_shapes(shape)
+        head = detection_head(shapes, file.anchors, file.strides, self._settings, self._watch)
+        while len(self._detectors) >= MOST_SHAPES:
+            self._detectors.pop(next(iter(self._detectors)))
+        self._detectors[shape] = native.DetectorProgram(network, head)
+        self.compile_seconds += time.perf_counter() - begin
+        return self._detectors[shape]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolo import _program as native
+from yolo.program._native import native
 
 Shape = tuple[int, ...]
 

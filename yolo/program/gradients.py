@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from yolo import _program as native
 from yolo.models.spec import NetworkSpec
+from yolo.program._native import native
 from yolo.program.loss import detection_loss
 from yolo.program.lower import lower
 from yolo.program.training.program import Shape, build_training_program

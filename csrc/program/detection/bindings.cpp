@@ -3,6 +3,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include "program/detection/detector.h"
 #include "program/detection/head.h"
 #include "program/detection/loss.h"
 
@@ -32,6 +33,23 @@ py::tuple call(DetectionHead& head, const std::vector<Floats>& heads) {
     return py::make_tuple(detections, counts);
 }
 
+py::tuple detect(DetectorProgram& detector, const py::array_t<uint8_t, py::array::c_style>& pictures) {
+    const View& view = detector.network().input_view();
+    const std::vector<py::ssize_t> wanted{detector.network().batch(), view.channels, view.height, view.width};
+    if (pictures.ndim() != 4 || !std::equal(wanted.begin(), wanted.end(), pictures.shape())) {
+        throw py::value_error("the program takes pictures of another shape");
+    }
+    py::array_t<float> detections({detector.head().batch(), detector.head().max_det(), int64_t{6}});
+    py::array_t<int32_t> counts(detector.head().batch());
+    const void* inputs[] = {pictures.data()};
+    void* outputs[] = {detections.mutable_data(), counts.mutable_data()};
+    {
+        const py::gil_scoped_release free;
+        detector.run(inputs, outputs);
+    }
+    return py::make_tuple(detections, counts);
+}
+
 }  // namespace
 
 void bind_detection(py::module_& module) {
@@ -54,6 +72,10 @@ void bind_detection(py::module_& module) {
         .def(py::init<std::vector<Level>, int64_t, int64_t, NmsSettings, std::shared_ptr<Stopwatch>>(),
              py::arg("levels"), py::arg("classes"), py::arg("batch"), py::arg("settings"), py::arg("watch"))
         .def("__call__", &call);
+    py::class_<DetectorProgram, Runnable>(module, "DetectorProgram")
+        .def(py::init<InferenceProgram&, DetectionHead&>(), py::arg("network"), py::arg("head"),
+             py::keep_alive<1, 2>(), py::keep_alive<1, 3>())
+        .def("__call__", &detect);
     py::class_<DetectionLoss>(module, "DetectionLoss")
         .def(py::init([](std::vector<Level> levels, int64_t classes, double box, double obj, double cls, double cls_pw,
                          double obj_pw, double anchor_t, double fl_gamma, double label_smoothing,

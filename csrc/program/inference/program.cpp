@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "program/worker.h"
+
 namespace yolo::program {
 
 using dnnl::memory;
@@ -88,7 +90,7 @@ void InferenceProgram::one(const uint8_t* picture, float* const* outputs, bool t
 
 void InferenceProgram::all(const void* const* inputs, void* const* outputs, bool timed) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    omp_set_num_threads(threads_);  // of this thread only: OneFlow may call from any of its own
+    omp_set_num_threads(threads_);  // of the worker alone
     const auto* pictures = static_cast<const uint8_t*>(inputs[0]);
     std::vector<float*> places(outputs_.size());
     for (int64_t picture = 0; picture < batch_; ++picture) {
@@ -100,11 +102,11 @@ void InferenceProgram::all(const void* const* inputs, void* const* outputs, bool
 }
 
 void InferenceProgram::run(const void* const* inputs, void* const* outputs) {
-    all(inputs, outputs, false);
+    run_on_worker([&] { all(inputs, outputs, false); });
 }
 
 void InferenceProgram::profile(const void* const* inputs, void* const* outputs) {
-    all(inputs, outputs, true);
+    run_on_worker([&] { all(inputs, outputs, true); });
 }
 
 }  // namespace yolo::program

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "program/worker.h"
+
 namespace yolo::program {
 
 namespace {
@@ -31,6 +33,10 @@ GradientStep::GradientStep(std::shared_ptr<training::TrainingProgram> program, D
 }
 
 void GradientStep::run(const void* const* inputs, void* const* outputs) {
+    run_on_worker([&] { step(inputs, outputs); });
+}
+
+void GradientStep::step(const void* const* inputs, void* const* outputs) {
     const std::lock_guard<std::mutex> lock(mutex_);
     auto* values = written<float>(inputs[3]);
     const auto heads = addresses<void*>(heads_);

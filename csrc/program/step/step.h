@@ -22,6 +22,8 @@ public:
     void run(const void* const* inputs, void* const* outputs) override;
 
 private:
+    void step(const void* const* inputs, void* const* outputs);
+
     std::shared_ptr<training::TrainingProgram> program_;
     DetectionLoss loss_;
     int64_t places_;

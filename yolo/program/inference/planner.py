@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from yolo import _program as native
 from yolo.program import ir
+from yolo.program._native import native
 from yolo.program.inference.placement import Placement, lifetimes, pack, place
 from yolo.program.ir import INPUT, Graph, Node, Size
 

@@ -1,0 +1,31 @@
+// A whole detector: the network and what follows it.
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include "program/buffer.h"
+#include "program/detection/head.h"
+#include "program/inference/program.h"
+#include "program/runnable.h"
+
+namespace yolo::program {
+
+// inputs: uint8 [batch, channels, H, W]; outputs: detections and counts as DetectionHead gives them. The raw heads stay
+// in memory of its own. Network and head must outlive it. Threads may share it; their runs go one after the other.
+class DetectorProgram : public Runnable {
+public:
+    // Raises std::invalid_argument where the network's outputs are not the head's inputs.
+    DetectorProgram(InferenceProgram& network, DetectionHead& head);
+    void run(const void* const* inputs, void* const* outputs) override;
+    const InferenceProgram& network() const { return network_; }
+    const DetectionHead& head() const { return head_; }
+
+private:
+    InferenceProgram& network_;
+    DetectionHead& head_;
+    std::vector<Buffer> heads_;
+    std::mutex mutex_;
+};
+
+}  // namespace yolo::program
