@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--data", default=str(PARITY / "data" / "bccd.yaml"))
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--amp", action="store_true", help="train in bfloat16")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     log_to_stderr()
@@ -34,6 +35,7 @@ def main() -> int:
         data=options.data,
         epochs=options.epochs,
         seed=options.seed,
+        amp=options.amp,
         imgsz=320,
         batch_size=16,
         device="cpu",
