@@ -13,8 +13,7 @@ from yolo.models.spec import INPUT as NETWORK_INPUT
 from yolo.models.spec import LayerSpec, NetworkSpec
 from yolo.program import ir
 from yolo.program.ir import INPUT, Graph, GraphBuilder
-
-Pair = tuple[int, int]
+from yolo.program.scope import Scope, pair
 
 HEADS = 4
 """Of the attention in C3TR."""
@@ -29,7 +28,7 @@ def lower(spec: NetworkSpec, tensors: Mapping[str, np.ndarray]) -> Graph:
 
     ``tensors`` is the network's state. Raises UnsupportedLayerError for a layer without a lowering.
     """
-    scope = _Scope(GraphBuilder(spec.channels), spec.activation, tensors, f"model.{len(spec.layers) - 1}")
+    scope = Scope(GraphBuilder(spec.channels), spec.activation, tensors, f"model.{len(spec.layers) - 1}")
     kept: dict[int, int] = {NETWORK_INPUT: INPUT}
     for layer in spec.layers[:-1]:
         kept[layer.index] = _layer(scope, layer, [kept[source] for source in layer.sources])
@@ -41,7 +40,7 @@ def lower(spec: NetworkSpec, tensors: Mapping[str, np.ndarray]) -> Graph:
     return scope.builder.build(tuple(heads), {**tensors, **scope.made})
 
 
-def _layer(scope: _Scope, layer: LayerSpec, inputs: list[int]) -> int:
+def _layer(scope: Scope, layer: LayerSpec, inputs: list[int]) -> int:
     name = layer.module.removeprefix("torch.")
     if name == "Concat":
         return inputs[0] if len(inputs) == 1 else scope.builder.add(ir.Concat, *inputs, where=f"model.{layer.index}")
@@ -54,57 +53,15 @@ def _layer(scope: _Scope, layer: LayerSpec, inputs: list[int]) -> int:
     return value
 
 
-class _Scope:
-    """A place in the network and what is the same everywhere in it."""
-
-    def __init__(
-        self, builder: GraphBuilder, activation: Activation, tensors: Mapping[str, np.ndarray], path: str
-    ) -> None:
-        self.builder, self.activation, self.tensors, self.path = builder, activation, tensors, path
-        self.made: dict[str, np.ndarray] = {}
-
-    def at(self, path: str) -> _Scope:
-        scope = _Scope(self.builder, self.activation, self.tensors, path)
-        scope.made = self.made
-        return scope
-
-    def __truediv__(self, name: str | int) -> _Scope:
-        return self.at(f"{self.path}.{name}")
-
-    def add(self, kind: type[ir.Node], *inputs: int, **attributes: object) -> int:
-        return self.builder.add(kind, *inputs, where=self.path, **attributes)
-
-    def channels(self, value: int) -> int:
-        return self.builder.channels(value)
-
-    def bare_conv(self, x: int, out: int, path: str, k: object = 1, s: object = 1, **others: object) -> int:
-        """A convolution alone."""
-        kernel, stride = _pair(k), _pair(s)
-        return self.builder.add(
-            ir.Conv, x, where=path, weights=path, out_channels=out, kernel=kernel, stride=stride, **others
-        )
-
-    def norm_act(self, x: int, activation: Activation) -> int:
-        """Batch norm and activation."""
-        return self.act(self.add(ir.BatchNorm, x, weights=f"{self.path}.bn"), activation)
-
-    def act(self, x: int, activation: Activation) -> int:
-        return x if activation == IDENTITY else self.add(ir.Activate, x, activation=activation)
-
-
-def _pair(value: object) -> Pair:
-    return (value[0], value[1]) if isinstance(value, tuple) else (value, value)
-
-
-def _conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _conv(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     """Convolution, batch norm, activation: the arguments of ``layers.conv.Conv``.
 
     In weights that were fused before they were saved the convolution has a bias and there is no batch norm.
     """
     fused = f"{s.path}.conv.bias" in s.tensors
-    kernel, dilation = _pair(a.get("k", 1)), _pair(a.get("d", 1))
+    kernel, dilation = pair(a.get("k", 1)), pair(a.get("d", 1))
     given = a.get("p")
-    padding = tuple((d * (k - 1) + 1) // 2 for k, d in zip(kernel, dilation)) if given is None else _pair(given)
+    padding = tuple((d * (k - 1) + 1) // 2 for k, d in zip(kernel, dilation)) if given is None else pair(given)
     x = s.bare_conv(
         x,
         out,
@@ -120,30 +77,30 @@ def _conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     return s.act(x, activation) if fused else s.norm_act(x, activation)
 
 
-def _dw_conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _dw_conv(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     return _conv(s, x, out, {**a, "g": math.gcd(s.channels(x), out)})
 
 
-def _focus(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _focus(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     quarters = s.add(ir.SpaceToDepth, x, gain=2, column_major=True)
     return _conv(s / "conv", quarters, out, a)
 
 
-def _ghost_conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _ghost_conv(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     half = out // 2
     y = _conv(s / "cv1", x, half, a)
     z = _conv(s / "cv2", y, half, {"k": 5, "g": half, "act": a.get("act")})
     return s.add(ir.Concat, y, z)
 
 
-def _cross_conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _cross_conv(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     k, stride, hidden = a.get("k", 3), a.get("s", 1), int(out * a.get("e", 1.0))
     y = _conv(s / "cv1", x, hidden, {"k": (1, k), "s": (1, stride)})
     y = _conv(s / "cv2", y, out, {"k": (k, 1), "s": (stride, 1), "g": a.get("g", 1)})
     return s.add(ir.Add, x, y) if a.get("shortcut") and s.channels(x) == out and stride == 1 else y
 
 
-def _ghost_bottleneck(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _ghost_bottleneck(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     half, k, stride = out // 2, a.get("k", 3), a.get("s", 1)
     y = _ghost_conv(s / "conv" / 0, x, half, {})
     if stride == 2:
@@ -155,16 +112,16 @@ def _ghost_bottleneck(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     return s.add(ir.Add, x, y)
 
 
-def _bottleneck(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _bottleneck(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     y = _conv(s / "cv1", x, int(out * a.get("e", 0.5)), {})
     y = _conv(s / "cv2", y, out, {"k": 3, "g": a.get("g", 1)})
     return s.add(ir.Add, x, y) if a.get("shortcut", True) and s.channels(x) == out else y
 
 
-def _row(inner: Callable[[_Scope, int, int, Mapping[str, Any]], int]) -> Callable:
+def _row(inner: Callable[[Scope, int, int, Mapping[str, Any]], int]) -> Callable:
     """``n`` copies of a layer one after the other, each hidden channels wide."""
 
-    def lowered(s: _Scope, x: int, hidden: int, a: Mapping[str, Any]) -> int:
+    def lowered(s: Scope, x: int, hidden: int, a: Mapping[str, Any]) -> int:
         for number in range(a.get("n", 1)):
             x = inner(s / number, x, hidden, a)
         return x
@@ -172,20 +129,20 @@ def _row(inner: Callable[[_Scope, int, int, Mapping[str, Any]], int]) -> Callabl
     return lowered
 
 
-def _plain_bottleneck(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _plain_bottleneck(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     return _bottleneck(s, x, out, {"shortcut": a.get("shortcut", True), "g": a.get("g", 1), "e": 1.0})
 
 
-def _plain_cross(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _plain_cross(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     return _cross_conv(s, x, out, {"k": 3, "g": a.get("g", 1), "shortcut": a.get("shortcut", True)})
 
 
-def _plain_ghost(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _plain_ghost(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     return _ghost_bottleneck(s, x, out, {})
 
 
-def _c3(middle: Callable[[_Scope, int, int, Mapping[str, Any]], int]) -> Callable:
-    def lowered(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _c3(middle: Callable[[Scope, int, int, Mapping[str, Any]], int]) -> Callable:
+    def lowered(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
         hidden = int(out * a.get("e", 0.5))
         inner = middle(s / "m", _conv(s / "cv1", x, hidden, {}), hidden, a)
         side = _conv(s / "cv2", x, hidden, {})
@@ -194,7 +151,7 @@ def _c3(middle: Callable[[_Scope, int, int, Mapping[str, Any]], int]) -> Callabl
     return lowered
 
 
-def _linear(s: _Scope, x: int, *, bias: bool = False, source: str = "", part: int = 0) -> int:
+def _linear(s: Scope, x: int, *, bias: bool = False, source: str = "", part: int = 0) -> int:
     """A linear layer over channels is a 1x1 convolution; its weights get the shape of one under a name of their own.
 
     ``source`` and ``part`` name a third of a stacked projection (query, key, value) instead.
@@ -207,7 +164,7 @@ def _linear(s: _Scope, x: int, *, bias: bool = False, source: str = "", part: in
     return s.builder.add(ir.Conv, x, where=s.path, weights=name, out_channels=channels, kernel=(1, 1), bias=bias)
 
 
-def _transformer(s: _Scope, x: int, hidden: int, a: Mapping[str, Any]) -> int:
+def _transformer(s: Scope, x: int, hidden: int, a: Mapping[str, Any]) -> int:
     """``layers.transformer.TransformerBlock`` of equal widths: feature maps instead of rows of cells."""
     x = s.add(ir.Add, x, _linear(s / "linear", x, bias=True))
     for number in range(a.get("n", 1)):
@@ -223,7 +180,7 @@ def _transformer(s: _Scope, x: int, hidden: int, a: Mapping[str, Any]) -> int:
     return x
 
 
-def _csp(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _csp(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     hidden = int(out * a.get("e", 0.5))
     inner = _row(_plain_bottleneck)(s / "m", _conv(s / "cv1", x, hidden, {}), hidden, a)
     inner = s.bare_conv(inner, hidden, f"{s.path}.cv3")
@@ -232,13 +189,13 @@ def _csp(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     return _conv(s / "cv4", joined, out, {})
 
 
-def _spp(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _spp(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     x = _conv(s / "cv1", x, s.channels(x) // 2, {})
     pooled = [s.add(ir.Pool, x, kernel=k, stride=1, padding=k // 2) for k in a.get("k", (5, 9, 13))]
     return _conv(s / "cv2", s.add(ir.Concat, x, *pooled), out, {})
 
 
-def _sppf(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _sppf(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     x, k = _conv(s / "cv1", x, s.channels(x) // 2, {}), a.get("k", 5)
     parts = [x]
     for _ in range(3):
@@ -246,26 +203,26 @@ def _sppf(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     return _conv(s / "cv2", s.add(ir.Concat, *parts), out, {})
 
 
-def _plain_conv(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
-    others = {"padding": _pair(a["p"]), "dilation": _pair(a["d"]), "groups": a["g"], "bias": a["bias"]}
+def _plain_conv(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    others = {"padding": pair(a["p"]), "dilation": pair(a["d"]), "groups": a["g"], "bias": a["bias"]}
     return s.bare_conv(x, out, s.path, a["k"], a["s"], **others)
 
 
-def _transposed(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _transposed(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     groups = a["g"] if "g" in a else math.gcd(s.channels(x), out)
-    others = {"padding": _pair(a["p"]), "output_padding": a["op"], "groups": groups, "bias": a.get("bias", True)}
+    others = {"padding": pair(a["p"]), "output_padding": a["op"], "groups": groups, "bias": a.get("bias", True)}
     return s.bare_conv(x, out, s.path, a["k"], a["s"], transposed=True, **others)
 
 
 def _pool(average: bool) -> Callable:
-    def lowered(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+    def lowered(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
         stride = a["k"] if a["s"] is None else a["s"]
         return s.add(ir.Pool, x, kernel=a["k"], stride=stride, padding=a["p"], average=average)
 
     return lowered
 
 
-def _upsample(s: _Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
+def _upsample(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     if a["mode"] != "nearest":
         raise UnsupportedLayerError(f"{s.path}: upsampling by {a['mode']} runs as OneFlow operators")
     return s.add(ir.Upsample, x, scale=a["scale"])
@@ -275,7 +232,7 @@ def _activation(name: str) -> Callable:
     return lambda s, x, out, a: s.act(x, Activation(name, a.get("slope")))
 
 
-_LOWERINGS: Mapping[str, Callable[[_Scope, int, int, Mapping[str, Any]], int]] = {
+_LOWERINGS: Mapping[str, Callable[[Scope, int, int, Mapping[str, Any]], int]] = {
     "Conv": _conv,
     "DWConv": _dw_conv,
     "GhostConv": _ghost_conv,
