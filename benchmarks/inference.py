@@ -68,7 +68,7 @@ def main() -> int:
         except FileNotFoundError as error:
             print(error, file=sys.stderr)
             return 2
-        contenders = [c for c in _contenders(inputs, options.threads) if _wanted(c, options.only)]
+        contenders = [c for c in _contenders(inputs, options.threads) if wanted(c, options.only, REFERENCE)]
         found = measure(contenders, WORK / "workers", rounds=options.rounds, lead=1)
         network = make_rows(model, found)
         failed |= _compare(network, found)
@@ -78,23 +78,9 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=["yolov5n", "yolov5s"])
-    parser.add_argument("--weights", type=Path, default=PARITY / "weights", help="folder of the published .pt files")
+    parser = base_parser(__doc__, size=640, rounds=30)
     parser.add_argument("--picture", type=Path, default=PARITY / "data" / "bus.jpg")
-    parser.add_argument("--data", type=Path, default=PARITY / "data" / "coco128.yaml", help="pictures for int8")
-    parser.add_argument("--size", type=int, default=640)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--only", default="", help="contenders whose name and precision contain one of these words")
-    parser.add_argument("--json", action="store_true")
     return parser
-
-
-def _wanted(contender: Contender, words: str) -> bool:
-    """The reference stays, or nothing could be compared."""
-    text = f"{contender.name} {contender.precision}"
-    return not words or contender.name == REFERENCE or any(word in text for word in words.split(","))
 
 
 def _prepare(model: str, options: argparse.Namespace) -> Inputs:

@@ -59,7 +59,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     for model, path in files.items():
-        contenders = [c for c in _contenders(path, batch, options.threads) if _wanted(c, options.only)]
+        contenders = [c for c in _contenders(path, batch, options.threads) if wanted(c, options.only, REFERENCE)]
         found = _measure(contenders, options.rounds)
         rows += make_rows(model, found)
         failed |= _compare(rows[-len(found) :], found)
@@ -70,23 +70,9 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", default=["yolov5n", "yolov5s"])
-    parser.add_argument("--weights", type=Path, default=PARITY / "weights", help="folder of the published .pt files")
-    parser.add_argument("--data", type=Path, default=PARITY / "data" / "coco128.yaml")
-    parser.add_argument("--size", type=int, default=320)
+    parser = base_parser(__doc__, size=320, rounds=10)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--only", default="", help="contenders whose name and precision contain one of these words")
-    parser.add_argument("--json", action="store_true")
     return parser
-
-
-def _wanted(contender: Contender, words: str) -> bool:
-    """The reference stays, or nothing could be compared."""
-    text = f"{contender.name} {contender.precision}"
-    return not words or contender.name == REFERENCE or any(word in text for word in words.split(","))
 
 
 def _contenders(weights: Path, batch: Path, threads: int) -> list[Contender]:
