@@ -182,9 +182,9 @@ def test_states_are_copies(growing):
 def test_compiled_steps_equal_plain_ones():
     compiled, plain = (run(16, mode) for mode in ("program", "off"))
     assert compiled["step"]._compiled is not None and plain["step"]._compiled is None
-    # The plain path adds up thousands of small objectness terms in one float32 sum: 2e-5 off the float64 reference that
-    # tests/ops/test_loss.py holds the compiled loss to within 2e-7 of.
-    np.testing.assert_allclose(compiled["losses"], plain["losses"], rtol=4e-5)
+    # Without labels the loss is objectness alone. From its own weights the plain path is then 1.5e-5 off the float64
+    # sum (one float32 sum over the cells), the compiled one 1e-8: the difference is the plain path's.
+    np.testing.assert_allclose(compiled["losses"], plain["losses"], rtol=2e-5)
     np.testing.assert_allclose(compiled["norms"], plain["norms"], rtol=1e-4)
     for ours, theirs in zip(compiled["states"], plain["states"]):
         for kind in ours:

@@ -34,8 +34,7 @@ class TrainingPasses:
     """
 
     def __init__(self, program: native.TrainingProgram, head_shapes: list[Shape]) -> None:
-        self._program, self.head_shapes = program, head_shapes
-        self.executor = program
+        self.executor, self.head_shapes = program, head_shapes
         self.forward_pass, self.backward_pass = native.ForwardPass(program), native.BackwardPass(program)
         self.notes: list[str] = program.notes
         self.memory_bytes: int = program.memory_bytes
@@ -45,22 +44,22 @@ class TrainingPasses:
 
         Raises ValueError for other shapes, dtypes or orders than the program was made for.
         """
-        return self._program.forward(images, values)
+        return self.executor.forward(images, values)
 
     def backward(self, head_gradients: Sequence[np.ndarray], values: np.ndarray, gradient: np.ndarray) -> None:
         """Add the gradient of the parameters to ``gradient``, float32 [parameter_size].
 
         Raises RuntimeError without a ``forward`` before it.
         """
-        self._program.backward(list(head_gradients), values, gradient)
+        self.executor.backward(list(head_gradients), values, gradient)
 
     def profile(self, on: bool = True) -> None:
         """Begin (or stop) to take the time of every step."""
-        self._program.profile(on)
+        self.executor.profile(on)
 
     def steps(self) -> list[native.TrainingStep]:
         """Where, kind, implementation, flops, bytes of each step, and its milliseconds over so many runs."""
-        return self._program.steps()
+        return self.executor.steps()
 
 
 def build_training_program(
