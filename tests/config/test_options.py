@@ -32,6 +32,8 @@ class Sample:
     long_name: bool = option(False, "a switch")
     picks: tuple = option((), "numbers", many=int, low=0)
     pair: tuple = option((1, 2), "numbers", aliases=("--two",), many=int)
+    maybe: str = option("", "given alone or with a value", bare="some")
+    count: int = option(0, "the same for a number", bare=300, low=0)
 
 
 def read(*argv):
@@ -40,7 +42,16 @@ def read(*argv):
 
 def test_nothing_given_is_the_defaults():
     assert read() == Sample()
-    assert read() == Sample(3, 0.5, -1, "a", "", False, (), (1, 2))
+    assert read() == Sample(3, 0.5, -1, "a", "", False, (), (1, 2), "", 0)
+
+
+@pytest.mark.parametrize(
+    "argv, maybe, count",
+    [(["--maybe"], "some", 0), (["--maybe", "x", "--count"], "x", 300), (["--maybe=y", "--count=2"], "y", 2)],
+)
+def test_an_option_that_may_be_given_alone(argv, maybe, count):
+    config = read(*argv)
+    assert (config.maybe, config.count) == (maybe, count)
 
 
 def test_everything_given():

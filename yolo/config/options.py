@@ -24,13 +24,15 @@ def option(
     low: float | None = None,
     high: float | None = None,
     many: type | None = None,
+    bare: Any = None,
 ) -> Any:
     """Declare one option: its default, help text, other names, and the values it takes.
 
-    ``many`` is the element type of an option that takes several values (default: a tuple).
+    ``many`` is the element type of an option that takes several values (default: a tuple). ``bare`` is the value of
+    an option that may be given without one (``--cache``, ``--resume``).
     """
     metadata = {
-        "text": text, "aliases": aliases, "choices": choices, "low": low, "high": high, "many": many,
+        "text": text, "aliases": aliases, "choices": choices, "low": low, "high": high, "many": many, "bare": bare,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -62,16 +64,17 @@ def build_parser(config_class: type, program: str) -> argparse.ArgumentParser:
         if isinstance(field.default, bool):
             parser.add_argument(*flags, dest=field.name, action="store_true", help=text)
             continue
-        many = field.metadata["many"]
+        many, bare = field.metadata["many"], field.metadata["bare"]
         parser.add_argument(
             *flags,
             dest=field.name,
             default=field.default,
             type=many or type(field.default),
-            nargs="+" if many else None,
+            nargs="+" if many else None if bare is None else "?",
+            const=bare,
             choices=field.metadata["choices"],
             metavar=None if field.metadata["choices"] else (many or type(field.default)).__name__.upper(),
-            help=f"{text} (default: {_shown(field.default)})",
+            help=f"{text} (default: {_shown(field.default)}{'' if bare is None else f'; alone: {bare}'})",
         )
     return parser
 
