@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.driver import Contender, Measurement, confine, measure
+from benchmarks.options import base_parser, wanted
 from benchmarks.pictures import first_pictures, write_pictures
 from benchmarks.places import PARITY, PEERS_PYTHON, PROJECT_PYTHON, WORK, weights
 from benchmarks.table import Row, as_json, as_text, difference, make_rows

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.driver import Contender, Measurement, confine, measure
+from benchmarks.options import base_parser, wanted
 from benchmarks.pictures import write_batch
-from benchmarks.places import PARITY, PEERS_PYTHON, PROJECT_PYTHON, WORK, weights
+from benchmarks.places import PEERS_PYTHON, PROJECT_PYTHON, WORK, weights
 from benchmarks.table import Row, as_json, as_text, difference, make_rows
 from yolo.errors import YoloError
 

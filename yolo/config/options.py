@@ -57,7 +57,7 @@ def build_parser(config_class: type, program: str) -> argparse.ArgumentParser:
     """The argparse parser of a config class; ``--help`` comes from it."""
     parser = _Parser(prog=program, description=(config_class.__doc__ or "").strip().splitlines()[0])
     for field in dataclasses.fields(config_class):
-        flags = [f"--{field.name.replace('_', '-')}", *field.metadata["aliases"]]
+        flags = flags_of(field)
         if "_" in field.name:
             flags.append(f"--{field.name}")
         text = field.metadata["text"].replace("%", "%%")
@@ -74,9 +74,14 @@ def build_parser(config_class: type, program: str) -> argparse.ArgumentParser:
             const=bare,
             choices=field.metadata["choices"],
             metavar=None if field.metadata["choices"] else (many or type(field.default)).__name__.upper(),
-            help=f"{text} (default: {_shown(field.default)}{'' if bare is None else f'; alone: {bare}'})",
+            help=f"{text} (default: {shown(field.default)}{'' if bare is None else f'; alone: {bare}'})",
         )
     return parser
+
+
+def flags_of(field: dataclasses.Field) -> list[str]:
+    """The names of an option on the command line, its own first."""
+    return [f"--{field.name.replace('_', '-')}", *field.metadata["aliases"]]
 
 
 def to_yaml(config: Any) -> str:
@@ -114,7 +119,8 @@ def _check_range(field: dataclasses.Field, value: Any) -> None:
             raise ConfigError(f"is {number}", where=f"--{field.name.replace('_', '-')}", mend=f"give {bounds}")
 
 
-def _shown(default: Any) -> str:
+def shown(default: Any) -> str:
+    """A default for people."""
     if isinstance(default, tuple):
         return " ".join(map(str, default)) or "none"
     return "none" if default == "" else str(default)
