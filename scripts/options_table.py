@@ -22,7 +22,7 @@ HEAD = """# Options
 
 Every option of every command: its default, its meaning, and the test that shows that it works. Made from
 `yolo/config/commands.py` and the tests' marks by `python -m scripts.options_table`; a test fails when this file is not
-up to date or an option has no test. Options may be abbreviated as long as it is clear which is meant (`--batch`, `--img`).
+up to date or an option has no test. Options may be abbreviated as long as it is clear which is meant (`--img`).
 """
 
 Coverage = Mapping[tuple[str, str], str]
