@@ -32,5 +32,9 @@ class WeightsError(YoloError):
     """A weights or checkpoint file that cannot be read, trusted or written."""
 
 
+class DownloadError(YoloError):
+    """A file that cannot be fetched, or is not the one that was expected."""
+
+
 class RuntimeSetupError(YoloError):
     """This machine or installation cannot run OneFlow or the compiled operators."""

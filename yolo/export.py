@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
 import time
@@ -26,8 +27,9 @@ def export(config: ExportConfig) -> dict[str, Any]:
     """Export as ``config`` says; give the command's JSON object without its head."""
     from yolo.models.config import parse_model_config
     from yolo.models.parser import parse_network
-    from yolo.models.weights.load import load_weights
+    from yolo.models.weights.load import load_weights, resolve_weights
 
+    config = dataclasses.replace(config, weights=str(resolve_weights(config.weights)))
     checkpoint = load_weights(config.weights)
     spec = parse_network(parse_model_config(checkpoint.config, name="the checkpoint's configuration"))
     imgsz = stride_multiple(config.imgsz, max(spec.strides))

@@ -8,6 +8,7 @@ from yolo.config.options import option
 
 IMGSZ = ("--img", "--img-size")
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
+WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 HALF = "bfloat16 inference, on a processor that has it"
 
 
@@ -15,7 +16,7 @@ HALF = "bfloat16 inference, on a processor that has it"
 class TrainConfig:
     """Train a detector on a data set."""
 
-    weights: str = option("yolov5s.pt", "initial weights, .pt or .safetensors; '' to start from --cfg alone")
+    weights: str = option("yolov5s.pt", f"initial weights: {WEIGHTS}; '' to start from --cfg alone")
     cfg: str = option("", "model YAML, or the name of one that comes with the project (yolov5n)")
     data: str = option("coco128.yaml", "data set YAML")
     hyp: str = option("hyp.scratch-low.yaml", "hyperparameter YAML, or a preset's name")
@@ -49,7 +50,7 @@ class ValConfig:
     """Measure a detector on a data set."""
 
     data: str = option("coco128.yaml", "data set YAML")
-    weights: str = option("yolov5s.pt", "weights to measure, .pt or .safetensors")
+    weights: str = option("yolov5s.pt", f"weights to measure: {WEIGHTS}")
     batch_size: int = option(32, "pictures a batch", aliases=("--batch",), low=1)
     imgsz: int = option(640, "picture size in pixels", aliases=IMGSZ, low=1)
     conf_thres: float = option(0.001, "keep detections above this confidence", low=0, high=1)
@@ -76,7 +77,7 @@ class ValConfig:
 class DetectConfig:
     """Find objects in pictures and videos."""
 
-    weights: str = option("yolov5s.pt", "weights, .pt or .safetensors, or a compiled detector, .program")
+    weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; or a compiled detector, .program")
     source: str = option("", "picture, video, folder or glob")
     data: str = option("", "data set YAML for class names (default: the names in the weights)")
     imgsz: tuple = option((640,), "picture size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
@@ -106,7 +107,7 @@ class DetectConfig:
 class ExportConfig:
     """Write weights as files that other programs run."""
 
-    weights: str = option("yolov5s.pt", "weights, .pt or .safetensors; the file is written beside them")
+    weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; the file is written beside them")
     include: str = option("program", "what to write: program, the compiled detector", choices=("program",))
     imgsz: int = option(640, "picture size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
     half: bool = option(False, HALF)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from yolo.errors import WeightsError
+from yolo.download import is_url, sha256_of
+from yolo.errors import DownloadError, WeightsError
 from yolo.models.weights.checkpoint import Checkpoint
+from yolo.models.weights.hub import NAMES, fetch_published, find_published, split_sum
 from yolo.models.weights.pt import LEGACY_MAGIC, ZIP_MAGIC, read_pt
 from yolo.models.weights.safetensors_io import read_safetensors
 
@@ -17,7 +19,8 @@ _FOLDERS: Final = ("", "weights")
 def load_weights(name_or_path: str | Path) -> Checkpoint:
     """Read a checkpoint: this project's `.safetensors` or a YOLOv5 `.pt`; the content decides, not the name.
 
-    Raises WeightsError in one line for a file that is absent, broken, foreign or asks for forbidden names.
+    Raises WeightsError in one line for a file that is absent (and none of the published ones, which are fetched),
+    broken, foreign or asks for forbidden names.
     """
     path = resolve_weights(name_or_path)
     try:
@@ -34,19 +37,45 @@ def load_weights(name_or_path: str | Path) -> Checkpoint:
 
 
 def resolve_weights(name_or_path: str | Path) -> Path:
-    """The file that ``name_or_path`` means: a path, or a name such as `yolov5s`, here or in `weights/`.
+    """The file that ``name_or_path`` means: a path, a name such as `yolov5s` (here or in `weights/`), a URL.
 
-    Raises WeightsError that says where it looked.
+    A published file that is not there is fetched into `weights/`. `#sha256=<sum>` behind a name says what the file must
+    be. Raises WeightsError that says where it looked, DownloadError.
     """
-    name = Path(name_or_path)
-    folders = [Path(folder) for folder in (_FOLDERS if name.parent == Path() else _FOLDERS[:1])]
-    tried = [folder / f"{name}{suffix}" for folder in folders for suffix in _SUFFIXES]
-    for path in tried:
+    name, stated = split_sum(str(name_or_path))
+    tried = _places(name)
+    found = _first_file(tried)
+    if found is not None:
+        if stated and sha256_of(found) != stated:
+            raise WeightsError(f"has SHA-256 {sha256_of(found)}, not the one stated", where=found)
+        return found
+    places = ", ".join(str(path)[:200] for path in tried)
+    nothing = f"no weights {name[:200]!r} (looked for {places})"
+    published = find_published(name, stated)
+    if published is None:
+        mend = f"give the path of a .pt or .safetensors file, or a published one's name: {', '.join(NAMES)}"
+        raise WeightsError(nothing, mend=mend)
+    try:
+        return fetch_published(published)
+    except DownloadError as error:
+        raise WeightsError(f"{nothing}; {error}") from error
+
+
+def _places(name: str) -> list[Path]:
+    """Where a file of that name may lie, in order."""
+    path = Path(name)
+    published = find_published(name, None) if is_url(name) else None
+    if published is not None:
+        return [Path(published.target.name), published.target]
+    folders = [Path(folder) for folder in (_FOLDERS if path.parent == Path() else _FOLDERS[:1])]
+    return [folder / f"{path}{suffix}" for folder in folders for suffix in _SUFFIXES]
+
+
+def _first_file(paths: list[Path]) -> Path | None:
+    for path in paths:
         try:
             if path.is_file():
                 return path
         except (OSError, ValueError):  # a name too long, or with a NUL
             break
-    places = ", ".join(str(path)[:200] for path in tried)
-    mend = "give the path of a .pt or .safetensors file, or put the published yolov5*.pt into weights/"
-    raise WeightsError(f"no weights {str(name_or_path)[:200]!r} (looked for {places})", mend=mend)
+    return None
