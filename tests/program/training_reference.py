@@ -80,15 +80,16 @@ def off(got: np.ndarray, expected: np.ndarray) -> float:
     return float(np.linalg.norm(np.asarray(got, np.float64) - expected) / max(norm, 1e-30))
 
 
-def assert_equal(got: Step, expected: Step, single: Step | None = None) -> None:
+def assert_equal(got: Step, expected: Step, *singles: Step) -> None:
     """Heads within 1e-5 of their largest value, every gradient and statistic within 1e-4 of its norm.
 
-    ``single``: the plain network's step in float32. Deep networks of random weights amplify roundings; where its worst
-    error is larger than those limits, twice that error is allowed.
+    ``singles``: the plain network's step in float32. Deep networks of random weights amplify roundings; where the worst
+    error of these steps is larger than those limits, twice that error is allowed.
     """
-    allowed = errors(single, expected) if single else dict.fromkeys(LIMITS, 0.0)
+    seen = [errors(single, expected) for single in singles]
     for part, found in errors(got, expected).items():
-        assert found <= max(LIMITS[part], 2 * allowed[part]), (part, found, allowed[part])
+        allowed = max((each[part] for each in seen), default=0.0)
+        assert found <= max(LIMITS[part], 2 * allowed), (part, found, allowed)
 
 
 LIMITS = {"heads": 1e-5, "gradients": 1e-4, "statistics": 1e-4}
