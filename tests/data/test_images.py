@@ -1,5 +1,6 @@
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -94,3 +95,23 @@ def test_what_cannot_be_written_says_so(tmp_path, picture):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="written"):
         write_image(tmp_path / "file" / "x.png", picture)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_jpegs_of_all_kinds_are_the_reference_decoders_upright_pixels(tmp_path, picture, mode, orientation):
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / "x.jpg"
+    Image.fromarray(picture).convert(mode).save(path, exif=exif)
+    bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(read_image(path), bgr[..., ::-1])
+    assert read_image(path).shape[:2] == ((30, 50) if orientation == 1 else (50, 30)) == check_image(path)
+
+
+def test_pictures_of_floats(tmp_path):
+    path = tmp_path / "x.pfm"
+    levels = np.full((20, 30, 3), (200, 100, 20), np.float32)
+    assert cv2.imwrite(str(path), levels)
+    bgr = cv2.imread(str(path))
+    np.testing.assert_array_equal(read_image(path), bgr[..., ::-1])

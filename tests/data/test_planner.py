@@ -135,3 +135,13 @@ def test_pictures_without_labels(tmp_path):
     planner = Planner(index, hyperparameters(**{**EVERYTHING, "mosaic": 0.5}), 32)
     assert all(planner.plan(e, 0).labels.shape == (0, 5) for e in range(20))
     assert label_bound(index, hyperparameters(mosaic=1)) == 1
+
+
+def test_the_last_epochs_are_without_mosaic(index):
+    hyp = hyperparameters(**{**LOW, "mixup": 1.0})
+    ending, always = (Planner(index, hyp, 64, seed=3, mosaic_end=end) for end in (2, None))
+    for i in range(len(index)):
+        assert same(ending.plan(1, i), always.plan(1, i)) and len(always.plan(2, i).views) == 2
+        for epoch in (2, 3):
+            (view,) = ending.plan(epoch, i).views
+            assert len(view.tiles) == 1 and view.matrix is not None

@@ -2,9 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.data.samples import hyperparameters
+from yolo.data.augment import affine_matrix, mosaic_tiles
 from yolo.data.images import write_image
 from yolo.data.plan import SamplePlan, Tile, View
-from yolo.data.render import render, shift_colours
+from yolo.data.render import may_be_seen, render, shift_colours
 from yolo.errors import DataError
 
 NONE = np.zeros((0, 5), np.float32)
@@ -77,3 +79,34 @@ def test_an_unreadable_picture_is_named(tmp_path):
     view = View((20, 30), (Tile(0, (20, 30), (0, 0)),), (20, 30))
     with pytest.raises(DataError, match=r"gone\.png"):
         render(sample(view), [tmp_path / "gone.png"])
+
+
+def random_views(count):
+    """Mosaics of four tiles on canvases of 160 pixels, warped to 80, as the planner makes them."""
+    rng, hyp = np.random.default_rng(7), hyperparameters(degrees=20, shear=8, scale=0.9, translate=0.4)
+    for _ in range(count):
+        centre = tuple(rng.integers(40, 120, 2).tolist())
+        matrix, _ = affine_matrix(rng, hyp, (160, 160), (80, 80))
+        yield View((160, 160), mosaic_tiles((0, 1, 0, 1), [(20, 30)] * 4, centre), (80, 80), matrix=matrix)
+
+
+def test_tiles_out_of_sight_are_not_loaded_and_nobody_sees_it(paths, monkeypatch):
+    files, _ = paths
+    views = list(random_views(200))
+    got = [render(sample(view), files) for view in views]
+    hidden = sum(not may_be_seen(tile, view) for view in views for tile in view.tiles)
+    assert 50 < hidden < 750
+    monkeypatch.setattr("yolo.data.render.may_be_seen", lambda tile, view: True)
+    for view, picture in zip(views, got):
+        np.testing.assert_array_equal(render(sample(view), files), picture)
+
+
+def test_tiles_are_loaded_where_more_than_an_affine_warp_may_show_them(paths):
+    tile = Tile(0, (20, 30), (0, 0))
+    away = np.array([[1, 0, 500], [0, 1, 500], [0, 0, 1.0]])
+    polygon = np.array([[2, 3], [8, 3], [8, 9]], np.int32)
+    assert not may_be_seen(tile, View((160, 160), (tile,), (80, 80), matrix=away))
+    assert may_be_seen(tile, View((160, 160), (tile,), (80, 80), pastes=(polygon,), matrix=away))
+    assert may_be_seen(tile, View((160, 160), (tile,), (80, 80)))
+    assert may_be_seen(tile, View((160, 160), (tile,), (80, 80), matrix=away + [[0] * 3, [0] * 3, [1e-3, 0, 0]]))
+    assert may_be_seen(tile, View((160, 160), (tile,), (80, 80), matrix=away * [[0], [0], [1]]))

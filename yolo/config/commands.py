@@ -29,6 +29,7 @@ class TrainConfig:
     noplots: bool = option(False, "draw no pictures and curves")
     device: str = option("", "cpu, or a CUDA index such as 0; '' takes a GPU when there is one")
     single_cls: bool = option(False, "treat all classes as one")
+    fraction: float = option(1.0, "share of the training set that is used, at even distances", low=0, high=1)
     optimizer: str = option("SGD", "the optimizer", choices=("SGD", "Adam", "AdamW"))
     workers: int = option(8, "threads that prepare pictures (at most one a core is used)", low=0)
     project: str = option("runs/train", "folder for results: PROJECT/NAME")

@@ -48,12 +48,12 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         raise DataError(f"the picture cannot be read ({error.strerror or error})", where=path) from error
     # imread cannot open every path on every system; a buffer is the same to it everywhere.
     try:
-        bgr = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        rgb = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
     except cv2.error:
-        bgr = None
-    if bgr is None:
+        rgb = None
+    if rgb is None:
         raise DataError("the picture cannot be decoded", where=path, mend="replace or remove the file")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)
+    return rgb
 
 
 def write_image(path: str | Path, rgb: NDArray[np.uint8], *, quality: int = 95) -> Path:

@@ -81,7 +81,7 @@ class _Loader:
         i = int(job.indices[k])
         try:
             plan = self.planner.plan(job.epoch, i, job.size)
-            images[k] = render(plan, self.index.paths).transpose(2, 0, 1)
+            cv2.split(render(plan, self.index.paths), list(images[k]))
         except cv2.error as error:
             raise DataError(f"the sample cannot be made ({error})", where=self.index.paths[i]) from error
         return plan
@@ -164,9 +164,13 @@ def train_loader(
     rect: bool = False,
     stride: int = 32,
     augment: bool = True,
+    mosaic_end: int | None = None,
 ) -> TrainLoader:
-    """The training loader of an index. Square batches must have a side on the grid of ``stride``."""
-    planner = Planner(index, hyp if augment else None, imgsz, seed=seed, mosaic=not rect)
+    """The training loader of an index. Square batches must have a side on the grid of ``stride``.
+
+    From epoch ``mosaic_end`` on there is no mosaic.
+    """
+    planner = Planner(index, hyp if augment else None, imgsz, seed=seed, mosaic=not rect, mosaic_end=mosaic_end)
     return TrainLoader(planner, batch_size, workers, rect=rect, stride=stride)
 
 

@@ -62,7 +62,7 @@ def clip(objects: Objects, size: Size) -> Objects:
     return Objects(
         objects.classes,
         np.clip(objects.boxes, 0, np.tile(edge, 2)),
-        [np.clip(polygon, 0, edge) for polygon in objects.polygons],
+        [np.clip(polygon, 0, edge) if len(polygon) else polygon for polygon in objects.polygons],
     )
 
 

@@ -19,13 +19,21 @@ class Planner:
     """Sample plans for an index; the same arguments give the same plan, in any order and any process.
 
     ``hyp`` is None for samples that are only resized and padded. ``mosaic`` is off for rectangular
-    batches, whose pictures must keep their aspect.
+    batches, whose pictures must keep their aspect. From epoch ``mosaic_end`` on (None: never) there is no mosaic.
     """
 
     def __init__(
-        self, index: Index, hyp: Augmentation | None, imgsz: int, *, seed: int = 0, mosaic: bool = True
+        self,
+        index: Index,
+        hyp: Augmentation | None,
+        imgsz: int,
+        *,
+        seed: int = 0,
+        mosaic: bool = True,
+        mosaic_end: int | None = None,
     ) -> None:
-        self.index, self.hyp, self.imgsz, self.seed, self.mosaic = index, hyp, imgsz, seed, mosaic
+        self.index, self.hyp, self.imgsz, self.seed = index, hyp, imgsz, seed
+        self.mosaic, self.mosaic_end = mosaic, mosaic_end
 
     def plan(self, epoch: int, i: int, size: Size | None = None) -> SamplePlan:
         """What sample ``i`` of the index is in ``epoch``; ``size`` is ``(imgsz, imgsz)`` unless given."""
@@ -33,7 +41,7 @@ class Planner:
         if self.hyp is None:
             return self._plain(i, size)
         rng = np.random.default_rng([self.seed, epoch, i])
-        if self.mosaic and rng.random() < self.hyp.mosaic:
+        if self._may_mosaic(epoch) and rng.random() < self.hyp.mosaic:
             parts = [self._mosaic(rng, self.hyp, i)]
             size = parts[0][0].size
             if rng.random() < self.hyp.mixup:
@@ -59,6 +67,9 @@ class Planner:
             flip_horizontal=horizontal,
             augmented=True,
         )
+
+    def _may_mosaic(self, epoch: int) -> bool:
+        return self.mosaic and (self.mosaic_end is None or epoch < self.mosaic_end)
 
     def _original(self, i: int) -> Size:
         return int(self.index.shapes[i, 0]), int(self.index.shapes[i, 1])

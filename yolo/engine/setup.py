@@ -13,6 +13,7 @@ from yolo.data.dataset import Dataset, load_dataset
 from yolo.data.index import Index, index_split
 from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
 from yolo.data.planner import label_bound
+from yolo.data.subset import take_fraction
 from yolo.engine.schedule import Schedule
 from yolo.engine.step import LABEL_PLACES, TrainStep
 from yolo.engine.validator import Validation, Validator, validation_settings
@@ -62,7 +63,7 @@ def build_parts(config: TrainConfig, device: str = "cpu") -> tuple[TrainParts, S
     names = ("item",) if config.single_cls else dataset.names
     network = make_network(config, len(names)).to(device)
     imgsz = stride_multiple(config.imgsz, max(network.strides))
-    train = index_split(dataset, "train", single_cls=config.single_cls)
+    train = take_fraction(index_split(dataset, "train", single_cls=config.single_cls), config.fraction)
     held_out = index_split(dataset, "val", single_cls=config.single_cls)
     _refuse_unlabelled(train, dataset)
     workers, stride = worker_count(config.workers), max(network.strides)

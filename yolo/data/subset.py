@@ -1,0 +1,38 @@
+"""A part of an index."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from yolo.data.records import Index
+from yolo.errors import ConfigError
+
+
+def take_fraction(index: Index, fraction: float) -> Index:
+    """``fraction`` (0 to 1) of the pictures, at even distances in the order of the index.
+
+    The same pictures whatever the seed. Neighbours in that order are often alike (frames of a video), so even
+    distances keep more of the variety than the first pictures would. Raises ConfigError when nothing is left.
+    """
+    count = round(len(index) * fraction)
+    if count < 1:
+        raise ConfigError(
+            f"is {fraction:g}, which leaves none of {len(index)} pictures", where="--fraction", mend="give more"
+        )
+    chosen = np.arange(count) * len(index) // count
+    report = dataclasses.replace(
+        index.report,
+        pictures=count,
+        labels=sum(len(index.labels[i]) for i in chosen),
+        without_labels=sum(not len(index.labels[i]) for i in chosen),
+    )
+    return Index(
+        paths=tuple(index.paths[i] for i in chosen),
+        labels=[index.labels[i] for i in chosen],
+        segments=[index.segments[i] for i in chosen],
+        shapes=index.shapes[chosen],
+        names=index.names,
+        report=report,
+    )
