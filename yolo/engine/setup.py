@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from collections.abc import Sequence
 
 from yolo.command import stride_multiple
 from yolo.config.commands import TrainConfig
@@ -16,7 +17,7 @@ from yolo.data.planner import label_bound
 from yolo.data.subset import take_fraction
 from yolo.engine.schedule import Schedule
 from yolo.engine.step import LABEL_PLACES, TrainStep
-from yolo.engine.validator import Validation, Validator, validation_settings
+from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
 from yolo.errors import ConfigError
 from yolo.inference.forward import Forward, compile_network
 from yolo.loss import LossSettings
@@ -50,10 +51,10 @@ class TrainParts:
         load_state(self.averaged, state)
         self.validator.forward.load(state)
 
-    def validate_ema(self) -> Validation:
-        """Measure the moving average of the weights."""
+    def validate_ema(self, listeners: Sequence[BatchListener] = ()) -> Validation:
+        """Measure the moving average of the weights; ``listeners`` see each batch with its detections."""
         self.load_ema(self.step.ema())
-        return self.validator.run()
+        return self.validator.run(listeners)
 
 
 def build_parts(config: TrainConfig, device: str = "cpu") -> tuple[TrainParts, Schedule]:
