@@ -26,6 +26,7 @@ class TrainConfig:
     rect: bool = option(False, "rectangular batches: pictures of similar aspect together, no mosaic")
     nosave: bool = option(False, "save only the final checkpoint")
     noval: bool = option(False, "validate only after the last epoch")
+    noautoanchor: bool = option(False, "leave the anchors as they are, however badly they fit the data")
     noplots: bool = option(False, "draw no pictures and curves")
     device: str = option("", "cpu, or a CUDA index such as 0; '' takes a GPU when there is one")
     single_cls: bool = option(False, "treat all classes as one")
