@@ -26,13 +26,24 @@ struct LossLevel {
     float* gradient;
 };
 
+// What the labels and heads are a part of: a batch in `parts` equal parts, one a rank. matches: in the whole batch, one
+// number a level; nullptr where the part is the whole.
+struct Whole {
+    int64_t parts = 1;
+    const double* matches = nullptr;
+};
+
 // terms: levels x kLossTerms, sums that add up over parts of a batch. parts: kLossParts; box, obj and cls are means
 // over matches and cells, balanced and weighted by the gains, and the loss is their sum times the number of images.
+// Of a part of a batch, gradients and parts are its summands of those of the whole.
 // Every gradient (d loss / d head) is written completely. Labels match as assign_level says; the objectness target is
 // max(CIoU, 0) of the last match written to a cell; neither it nor CIoU's alpha is differentiated. With one class
 // there is no class loss. A class that does not exist is wanted nowhere. NaN that is read (objectness anywhere, the
 // rest at matches) gives NaN. Results do not depend on the number of threads.
 void detection_loss(const Labels& labels, const LossLevel* levels, int64_t count, int64_t classes,
-                    const LossSettings& settings, double* terms, float* parts);
+                    const LossSettings& settings, double* terms, float* parts, const Whole& whole = {});
+
+// Matches a level of a batch: what `Whole` sums up. matches: one number a level, written.
+void count_matches(const Labels& labels, const Level* levels, int64_t count, double anchor_t, double* matches);
 
 }  // namespace yolo::ops

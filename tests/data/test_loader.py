@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import itertools
 import threading
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 
 from tests.data.samples import LOW, hyperparameters, make_index
+from yolo.data.batch import Batch
 from yolo.data.loader import train_loader, val_loader
 from yolo.errors import DataError
+from yolo.ranks import Ranks
 
 HYP = hyperparameters(**{**LOW, "mixup": 0.3, "copy_paste": 0.3})
 
@@ -157,3 +160,35 @@ def test_impossible_settings_are_refused(index):
         train(index, batch_size=0)
     with pytest.raises(ValueError, match="workers -1"):
         train(index, workers=-1)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("rect", [False, True])
+def test_ranks_together_train_on_the_batches_of_one(index, count, rect):
+    parts = [train(index, rect=rect, ranks=Ranks(rank, count)).batches(3) for rank in range(count)]
+    joined = [
+        Batch(
+            images=np.concatenate([part.images for part in batch]),
+            labels=tuple(rows for part in batch for rows in part.labels),
+            indices=np.concatenate([part.indices for part in batch]),
+            paths=tuple(path for part in batch for path in part.paths),
+            letterboxes=None,
+        )
+        for batch in zip(*parts)
+    ]
+    alone = [dataclasses.replace(batch, letterboxes=None) for batch in train(index, rect=rect).batches(3)]
+    assert_equal(joined, alone)
+
+
+def test_a_batch_that_does_not_divide_among_ranks_is_refused(index):
+    with pytest.raises(ValueError, match="4 things do not divide among 3 ranks"):
+        train(index, ranks=Ranks(0, 3))
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+@pytest.mark.parametrize("rect", [False, True])
+def test_ranks_in_order_validate_the_batches_of_one(index, count, rect):
+    def batches(ranks):
+        return list(val_loader(index, imgsz=64, batch_size=4, workers=0, rect=rect, ranks=ranks).batches())
+
+    assert_equal([batch for rank in range(count) for batch in batches(Ranks(rank, count))], batches(Ranks()))

@@ -21,6 +21,7 @@ from yolo.data.planner import Planner, epoch_order
 from yolo.data.records import Index
 from yolo.data.render import render
 from yolo.errors import DataError
+from yolo.ranks import ALONE, Ranks
 
 _LEAST_AHEAD = 2
 
@@ -104,13 +105,22 @@ class _Loader:
 class TrainLoader(_Loader):
     """Training batches, all of ``batch_size``; the last is filled up from the start of the epoch's order.
 
-    With ``rect`` pictures of like aspect share a batch, in the same order every epoch, without mosaic.
+    With ``rect`` pictures of like aspect share a batch, in the same order every epoch, without mosaic. Each of several
+    ranks gets its part of every batch, so that together they see what one rank would; ``batch_size`` is the whole's.
     """
 
     def __init__(
-        self, planner: Planner, batch_size: int, workers: int, *, rect: bool = False, stride: int = 32
+        self,
+        planner: Planner,
+        batch_size: int,
+        workers: int,
+        *,
+        rect: bool = False,
+        stride: int = 32,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__(planner, batch_size, workers)
+        self._part = ranks.part(batch_size)
         self._rect = rect_shapes(self.index.shapes, batch_size, planner.imgsz, stride, pad=0.0) if rect else None
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -120,13 +130,16 @@ class TrainLoader(_Loader):
         filled = np.resize(order, len(self) * self.batch_size)
         sizes = self._rect[1] if self._rect else [(side, side)] * len(self)
         return self._run(
-            _Job(epoch, filled[number * self.batch_size : (number + 1) * self.batch_size], sizes[number])
+            _Job(epoch, filled[number * self.batch_size : (number + 1) * self.batch_size][self._part], sizes[number])
             for number in range(start, len(self))
         )
 
 
 class ValLoader(_Loader):
-    """Validation batches: every picture once, only resized and padded; the last batch may be short."""
+    """Validation batches: every picture once, only resized and padded; the last batch may be short.
+
+    Of several ranks each gets some batches in a row: those of all ranks, in order, are those of one.
+    """
 
     def __init__(
         self,
@@ -137,6 +150,7 @@ class ValLoader(_Loader):
         rect: bool = True,
         pad: float = 0.5,
         stride: int = 32,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__(planner, batch_size, workers)
         if rect:
@@ -145,11 +159,13 @@ class ValLoader(_Loader):
             self._order = np.arange(len(self.index))
             self._sizes = [(planner.imgsz, planner.imgsz)] * len(self)
 
+        self._numbers = np.array_split(np.arange(len(self._sizes)), ranks.count)[ranks.rank]
+
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
-        """All batches, the same in every epoch."""
+        """All of this rank's batches, the same in every epoch."""
         return self._run(
-            _Job(epoch, self._order[number * self.batch_size : (number + 1) * self.batch_size], size)
-            for number, size in enumerate(self._sizes)
+            _Job(epoch, self._order[number * self.batch_size : (number + 1) * self.batch_size], self._sizes[number])
+            for number in self._numbers
         )
 
 
@@ -165,13 +181,14 @@ def train_loader(
     stride: int = 32,
     augment: bool = True,
     mosaic_end: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainLoader:
     """The training loader of an index. Square batches must have a side on the grid of ``stride``.
 
-    From epoch ``mosaic_end`` on there is no mosaic.
+    From epoch ``mosaic_end`` on there is no mosaic. Raises ValueError for a batch that does not divide among the ranks.
     """
     planner = Planner(index, hyp if augment else None, imgsz, seed=seed, mosaic=not rect, mosaic_end=mosaic_end)
-    return TrainLoader(planner, batch_size, workers, rect=rect, stride=stride)
+    return TrainLoader(planner, batch_size, workers, rect=rect, stride=stride, ranks=ranks)
 
 
 def val_loader(
@@ -183,6 +200,7 @@ def val_loader(
     rect: bool = True,
     pad: float = 0.5,
     stride: int = 32,
+    ranks: Ranks = ALONE,
 ) -> ValLoader:
     """The validation loader of an index; ``pad`` is in strides and for ``rect`` only."""
-    return ValLoader(Planner(index, None, imgsz), batch_size, workers, rect=rect, pad=pad, stride=stride)
+    return ValLoader(Planner(index, None, imgsz), batch_size, workers, rect=rect, pad=pad, stride=stride, ranks=ranks)

@@ -9,9 +9,11 @@ import oneflow as flow
 
 from graphs.base import synchronise
 from graphs.parameters import ParameterVector
+from graphs.ranked import RankedTrainGraph, RankedUpdateGraph
 from graphs.train import CompiledTrainGraph, TrainGraph
 from graphs.update import CompiledUpdateGraph, OptimizerState, Rates, UpdateGraph
 from yolo.data.batch import Batch, pad_labels
+from yolo.engine.team import Team
 from yolo.errors import ConfigError
 from yolo.loss import LossSettings
 from yolo.models.weights.transfer import state_to_numpy
@@ -30,6 +32,9 @@ class TrainStep:
     brings more labels than any before it; nothing is cut. A step is one compiled operator, or with ``compile`` "off",
     on a GPU, and for networks with a layer that has no training program, plain OneFlow modules. While it is compiled
     the weights live in a vector, and the network's own tensors are left as they were.
+
+    With a ``team`` a batch is this rank's part of one that all ranks share, no batch of any rank has more labels a
+    picture than ``label_places``, and all ranks call all methods in the same order.
     """
 
     def __init__(
@@ -42,11 +47,17 @@ class TrainStep:
         label_places: int = LABEL_PLACES,
         compile: str = "program",
         amp: bool = False,
+        team: Team | None = None,
+        sync_bn: bool = False,
+        threads: int = 0,
     ) -> None:
-        """``amp``: bfloat16 products, float32 weights and gradients. Raises ConfigError where that cannot be."""
-        self.network, self.settings = network.train(), settings
+        """``amp``: bfloat16 products, float32 weights and gradients. ``sync_bn``: batch norms over all of a team's
+        pictures. ``threads`` of 0 takes one for each core. Raises ConfigError where that cannot be."""
+        self.network, self.settings, self.team = network.train(), settings, team
         self.vector = ParameterVector(network)
         self.state = OptimizerState.of(self.vector, optimizer)
+        self._exchange = team.exchange() if team is not None and sync_bn else None
+        self._threads = threads
         self._places = _rounded(label_places)
         self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
         self._compiled = None if compile == "off" else self._compile("bf16" if amp else "fp32")
@@ -55,8 +66,10 @@ class TrainStep:
         if self._compiled is None:
             self._update = UpdateGraph(network, self.vector, self.state, optimizer, weight_decay)
         else:
-            self._values = flow.tensor(self.vector.gather())
-            self._update = CompiledUpdateGraph(self.vector, self._values, self.state, optimizer, weight_decay)
+            self._values = self._whole(self.vector.gather())
+            self.state = self._shared(self.state)
+            graph = CompiledUpdateGraph if team is None else RankedUpdateGraph
+            self._update = graph(self.vector, self._values, self.state, optimizer, weight_decay)
 
     def _compile(self, precision: str) -> CompiledTraining | None:
         if self.vector.device.type != "cpu":
@@ -65,7 +78,9 @@ class TrainStep:
         offsets = {slot.name: slot.start for slot in slots}
         try:
             head = (network.anchors, network.strides, self.settings)
-            return CompiledTraining(network.spec, offsets, *head, precision=precision)
+            return CompiledTraining(
+                network.spec, offsets, *head, precision=precision, threads=self._threads, exchange=self._exchange
+            )
         except ValueError as error:
             raise ConfigError(str(error), where="--amp", mend="leave it out") from error
         except UnsupportedLayerError as error:
@@ -75,7 +90,23 @@ class TrainStep:
     def _train_graph(self) -> TrainGraph | CompiledTrainGraph:
         if self._compiled is None:
             return TrainGraph(self.network, self.vector, self.state.gradient, self.settings)
-        return CompiledTrainGraph(self._compiled, self._values, self.state.gradient)
+        graph = CompiledTrainGraph if self.team is None else RankedTrainGraph
+        return graph(self._compiled, self._values, self.state.gradient)
+
+    def _whole(self, array: np.ndarray) -> flow.Tensor:
+        return flow.tensor(array) if self.team is None else self.team.whole(array)
+
+    def _shared(self, state: OptimizerState) -> OptimizerState:
+        """The state on all ranks: the gradient as summands, the rest whole."""
+        if self.team is None:
+            return state
+        whole = {name: self._whole(getattr(state, name).numpy()) for name in ("first", "second", "ema")}
+        return OptimizerState(gradient=self.team.summand(state.gradient.numpy()), **whole)
+
+    def _input(self, array: np.ndarray) -> flow.Tensor:
+        if self.team is not None:
+            return self.team.split(array)
+        return flow.tensor(array, device=self.state.gradient.device)
 
     def backward(self, batch: Batch) -> np.ndarray:
         """Add the batch's gradient; give float32 [4]: loss, box, obj, cls."""
@@ -86,22 +117,25 @@ class TrainStep:
             self._graphs[key] = self._train_graph()
         graph = self._graphs[key]
         first = graph.compile_seconds is None
-        device = self.state.gradient.device
-        parts = graph(*(flow.tensor(array, device=device) for array in (batch.images, labels, counts)))
+        parts = graph(*map(self._input, (batch.images, labels, counts)))
         if first:
             size = "x".join(map(str, batch.images.shape))
             logger.info(
                 "compiled the training graph for %s in %.1f s", f"{size}, {self._places} labels", graph.compile_seconds
             )
-        return parts.numpy()
+        return local(parts).numpy()
 
     def update(self, rates: Rates) -> float:
         """Move weights and EMA by the accumulated gradient and empty it; give the gradient's norm before clipping."""
         first = self._update.compile_seconds is None
-        norm = float(self._update(rates.tensor().to(self.state.gradient.device)).numpy()[0])
+        norm = float(local(self._update(self._rates(rates))).numpy()[0])
         if first:
             logger.info("compiled the update graph in %.1f s", self._update.compile_seconds)
         return norm
+
+    def _rates(self, rates: Rates) -> flow.Tensor:
+        tensor = rates.tensor()
+        return tensor.to(self.state.gradient.device) if self.team is None else self.team.whole(tensor.numpy())
 
     @property
     def compile_seconds(self) -> float:
@@ -113,18 +147,41 @@ class TrainStep:
         """The network's state by name, as trained so far."""
         synchronise()
         state = state_to_numpy(self.network)
-        return state if self._compiled is None else state | self.vector.split(self._values.numpy())
+        return state if self._compiled is None else state | self.vector.split(local(self._values).numpy())
 
     def ema(self) -> dict[str, np.ndarray]:
         """The network's state with the moving average of its parameters and statistics."""
-        return self.weights() | self.vector.split(self.state.ema.numpy())
+        return self.weights() | self.vector.split(local(self.state.ema).numpy())
 
     def training_state(self) -> dict[str, np.ndarray]:
-        """What a resumed run needs besides the EMA: ``weights/…``, ``gradient``, ``first`` and ``second``."""
+        """What a resumed run needs besides the EMA: ``weights/…``, ``gradient``, ``first`` and ``second``.
+
+        With a team it is the first rank's that counts.
+        """
+        self._settle()
         state = {f"weights/{name}": array for name, array in self.weights().items()}
         for name in ("gradient", "first", "second"):
-            state[name] = getattr(self.state, name).numpy().copy()
+            state[name] = local(getattr(self.state, name)).numpy().copy()
         return state
+
+    def _settle(self) -> None:
+        """Give the first rank all of the gradient, and every rank the mean of the ranks' statistics.
+
+        A run that goes on from here and one that is resumed from here, with any number of ranks, add up alike.
+        """
+        if self.team is None:
+            return
+        synchronise()
+        first, size = self.team.ranks.first, self.vector.parameter_size
+        gradient, values = local(self.state.gradient).numpy(), local(self._values).numpy()
+        total = self.team.total(self.state.gradient)
+        gradient[:] = total if first else 0
+        values[size:] = self.team.total(self.team.summand(values[size:] / self.team.ranks.count))
+
+
+def local(tensor: flow.Tensor) -> flow.Tensor:
+    """What this rank has of a tensor, in the same memory."""
+    return tensor if tensor.is_local else tensor.to_local()
 
 
 def _rounded(count: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from yolo import ops
 from yolo.data.batch import Batch
 from yolo.data.loader import ValLoader
+from yolo.engine.team import Team
 from yolo.inference.forward import Detections, Forward
 from yolo.loss import combine_terms
 from yolo.metrics import DetectionMetrics, MetricAccumulator
@@ -38,19 +39,75 @@ class Validation:
 BatchListener = Callable[[Batch, list[np.ndarray]], None]
 
 
-class Validator:
-    """Measures a network on a loader's pictures."""
+@dataclasses.dataclass
+class _Part:
+    """What one rank found on its batches. seen: batches without their pictures, and detections, for another rank."""
 
-    def __init__(self, forward: Forward, loader: ValLoader, classes: int, *, single_cls: bool = False) -> None:
+    accumulator: MetricAccumulator
+    confusion: ConfusionMatrix
+    seconds: dict[str, float]
+    losses: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
+    pictures: int = 0
+    seen: list[tuple[Batch, list[np.ndarray]]] = dataclasses.field(default_factory=list)
+
+    def result(self) -> Validation:
+        speed = {name: 1000 * value / max(self.pictures, 1) for name, value in self.seconds.items()}
+        mean = tuple(float(value) for value in np.mean(self.losses, axis=0)) if self.losses else None
+        return Validation(self.accumulator.compute(), self.confusion, mean, speed, self.pictures)
+
+
+def _joined(parts: Sequence[_Part]) -> _Part:
+    """The parts of consecutive batches as one: exactly what one rank would have found."""
+    whole = _Part(MetricAccumulator.merge([part.accumulator for part in parts]), parts[0].confusion, parts[0].seconds)
+    for part in parts[1:]:
+        whole.confusion.merge(part.confusion)
+        whole.seconds = {name: value + part.seconds[name] for name, value in whole.seconds.items()}
+    whole.losses = [loss for part in parts for loss in part.losses]
+    whole.pictures = sum(part.pictures for part in parts)
+    return whole
+
+
+class Validator:
+    """Measures a network on a loader's pictures.
+
+    With a ``team`` the loader gives this rank's share of the batches; all ranks call ``run`` together and all get the
+    result of the whole.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        loader: ValLoader,
+        classes: int,
+        *,
+        single_cls: bool = False,
+        team: Team | None = None,
+    ) -> None:
         """``forward`` has ``validation_settings``, and a loss where losses are wanted."""
         self.forward, self.loader, self.classes, self.single_cls = forward, loader, classes, single_cls
+        self.team = team
         self._places = max((len(rows) for rows in loader.index.labels), default=1)
 
     def run(self, listeners: Sequence[BatchListener] = ()) -> Validation:
-        """Go through all batches once; ``listeners`` see each with its detections."""
-        accumulator, confusion = MetricAccumulator(self.classes), ConfusionMatrix(self.classes)
+        """Go through all batches once; ``listeners`` see each with its detections, in order.
+
+        With a team those of the first rank see all batches, the other ranks' without their pictures.
+        """
+        part = self._part(listeners)
+        if self.team is None:
+            return part.result()
+        parts = self.team.tell(part)
+        if self.team.ranks.first:
+            for batch, detections in (pair for other in parts[1:] for pair in other.seen):
+                for listener in listeners:
+                    listener(batch, detections)
+        return _joined(parts).result()
+
+    def _part(self, listeners: Sequence[BatchListener]) -> _Part:
+        """This rank's batches."""
         seconds = dict.fromkeys(("preprocess", "inference", "nms"), 0.0)
-        losses, pictures, compiled = [], 0, self.forward.compile_seconds
+        part = _Part(MetricAccumulator(self.classes), ConfusionMatrix(self.classes), seconds)
+        compiled, heard = self.forward.compile_seconds, self.team is None or self.team.ranks.first
         clock = time.perf_counter()
         for batch in self.loader.batches():
             clock = _lap(seconds, "preprocess", clock)
@@ -64,17 +121,17 @@ class Validator:
             clock = _lap(seconds, "nms", clock)
             for rows, labels, box in zip(detections, batch.labels, batch.letterboxes):
                 truth = _original_labels(labels, box)
-                accumulator.update(rows, truth)
-                confusion.update(rows, truth)
-            for listener in listeners:
+                part.accumulator.update(rows, truth)
+                part.confusion.update(rows, truth)
+            for listener in listeners if heard else ():
                 listener(batch, detections)
-            losses += [loss] if loss is not None else []
-            pictures += len(batch.images)
+            if listeners and not heard:
+                part.seen.append((dataclasses.replace(batch, images=batch.images[:0]), detections))
+            part.losses += [loss] if loss is not None else []
+            part.pictures += len(batch.images)
             clock = time.perf_counter()
         seconds["inference"] -= self.forward.compile_seconds - compiled
-        speed = {name: 1000 * value / max(pictures, 1) for name, value in seconds.items()}
-        mean = tuple(float(value) for value in np.mean(losses, axis=0)) if losses else None
-        return Validation(accumulator.compute(), confusion, mean, speed, pictures)
+        return part
 
     def _forward(self, batch: Batch) -> tuple[Detections, tuple | None]:
         if self.forward.loss is None:

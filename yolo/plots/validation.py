@@ -29,7 +29,7 @@ class BatchPictures:
 
     def __call__(self, batch: Batch, detections: list[NDArray[np.float32]]) -> None:
         """detections: rows [n, 6] in pixels of the original pictures."""
-        if self._drawn == DRAWN_BATCHES:
+        if self._drawn == DRAWN_BATCHES or not len(batch.images):  # another rank keeps its pictures to itself
             return
         shown = [_in_batch_pixels(rows, box) for rows, box in zip(detections, batch.letterboxes)]
         for kind, rows in (("labels", batch.labels), ("pred", shown)):

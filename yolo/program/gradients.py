@@ -19,7 +19,7 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; settings: a ``yolo.loss.LossSettings``.
+    in pixels; settings: a ``yolo.loss.LossSettings``; exchange: joins batch norms over ranks.
     """
 
     def __init__(
@@ -32,21 +32,34 @@ class CompiledTraining:
         *,
         precision: str = "fp32",
         threads: int = 0,
+        exchange: native.Exchange | None = None,
     ) -> None:
         """Raises UnsupportedLayerError for a layer that has no training program."""
         self._graph = lower(spec, {})
         self._offsets, self._threads, self._precision = dict(offsets), threads, precision
-        self._head = (anchors, tuple(strides), settings)
+        self._head, self._exchange = (anchors, tuple(strides), settings), exchange
         side = 2 * max(strides)
+        self.levels = len(strides)
         self._passes((1, spec.channels, side, side))  # what cannot be planned is refused here, not in a graph
 
-    def step(self, shape: Shape, places: int) -> native.GradientStep:
-        """The step for images uint8 of this shape, with room for so many labels a picture."""
+    def step(self, shape: Shape, places: int, ranks: int = 1) -> native.GradientStep:
+        """The step for images uint8 of this shape, a rank's part of a batch, with room for so many labels a picture."""
         passes = self._passes(shape)
         loss = detection_loss(passes.head_shapes, *self._head)
-        return native.GradientStep(passes.executor, loss, places)
+        return native.GradientStep(passes.executor, loss, places, ranks)
+
+    def match_count(self, shape: Shape, places: int) -> native.MatchCount:
+        """Counts the matches a level of a rank's labels, which ``step`` takes summed over the ranks."""
+        sizes = self._graph.sizes(*shape[2:])
+        heads = [(shape[0], self._graph.channels[value], *sizes[value]) for value in self._graph.outputs]
+        return native.MatchCount(detection_loss(heads, *self._head), shape[0], places)
 
     def _passes(self, shape: Shape):
         return build_training_program(
-            self._graph, shape, self._offsets, threads=self._threads, precision=self._precision
+            self._graph,
+            shape,
+            self._offsets,
+            threads=self._threads,
+            precision=self._precision,
+            exchange=self._exchange,
         )

@@ -169,13 +169,14 @@ class Item {
 };
 
 std::vector<Plan> plans_of(const Labels& labels, const LossLevel* levels, int64_t count, int64_t classes,
-                           const LossSettings& settings) {
+                           const LossSettings& settings, const Whole& whole) {
     std::vector<Plan> plans;
     for (int64_t i = 0; i < count; ++i) {
         const Level& grid = levels[i].grid;
         Targets targets(labels, grid, static_cast<float>(settings.anchor_t));
-        const double images = static_cast<double>(labels.images);
-        const double matches = static_cast<double>(std::max<int64_t>(targets.matches, 1));
+        const double images = static_cast<double>(labels.images * whole.parts);
+        const double found = whole.matches ? whole.matches[i] : static_cast<double>(targets.matches);
+        const double matches = std::max(found, 1.0);
         const double cells = images * static_cast<double>(grid.anchors * grid.height * grid.width);
         const Scales scale{static_cast<float>(settings.box / matches * images),
                            static_cast<float>(settings.obj * settings.balance[i] / cells * images),
@@ -185,27 +186,28 @@ std::vector<Plan> plans_of(const Labels& labels, const LossLevel* levels, int64_
     return plans;
 }
 
-void combine(const double* terms, int64_t count, int64_t images, const LossSettings& settings, float* parts) {
+void combine(const double* terms, int64_t count, int64_t images, const LossSettings& settings, const Whole& whole,
+             float* parts) {
     double box = 0, obj = 0, cls = 0;
     for (int64_t i = 0; i < count; ++i) {
         const double* row = terms + i * kLossTerms;
-        const double some = std::max(row[1], 1.0);
+        const double some = std::max(whole.matches ? whole.matches[i] : row[1], 1.0);
         box += row[0] / some;
-        obj += row[2] / row[3] * settings.balance[i];
+        obj += row[2] / (row[3] * static_cast<double>(whole.parts)) * settings.balance[i];
         cls += row[4] / some;
     }
     box *= settings.box;
     obj *= settings.obj;
     cls *= settings.cls;
-    const double all[kLossParts] = {(box + obj + cls) * static_cast<double>(images), box, obj, cls};
+    const double all[kLossParts] = {(box + obj + cls) * static_cast<double>(images * whole.parts), box, obj, cls};
     for (int64_t k = 0; k < kLossParts; ++k) parts[k] = static_cast<float>(all[k]);
 }
 
 }  // namespace
 
 void detection_loss(const Labels& labels, const LossLevel* levels, int64_t count, int64_t classes,
-                    const LossSettings& settings, double* terms, float* parts) {
-    const std::vector<Plan> plans = plans_of(labels, levels, count, classes, settings);
+                    const LossSettings& settings, double* terms, float* parts, const Whole& whole) {
+    const std::vector<Plan> plans = plans_of(labels, levels, count, classes, settings, whole);
     std::vector<int64_t> first{0};  // item numbers of the levels
     for (const Plan& plan : plans) first.push_back(first.back() + labels.images * plan.level.grid.anchors);
     std::vector<Sums> sums(first.back());
@@ -229,7 +231,13 @@ void detection_loss(const Labels& labels, const LossLevel* levels, int64_t count
                                         all.cls};
         std::copy(row, row + kLossTerms, terms + level * kLossTerms);
     }
-    combine(terms, count, labels.images, settings, parts);
+    combine(terms, count, labels.images, settings, whole, parts);
+}
+
+void count_matches(const Labels& labels, const Level* levels, int64_t count, double anchor_t, double* matches) {
+    for (int64_t i = 0; i < count; ++i) {
+        matches[i] = static_cast<double>(Targets(labels, levels[i], static_cast<float>(anchor_t)).matches);
+    }
 }
 
 }  // namespace yolo::ops

@@ -90,6 +90,8 @@ void bind_detection(py::module_& module) {
              py::arg("label_smoothing"), py::arg("balance"));
     py::class_<LossTerms, Runnable>(module, "LossTerms")
         .def(py::init<DetectionLoss, int64_t, int64_t>(), py::arg("loss"), py::arg("batch"), py::arg("places"));
+    py::class_<MatchCount, Runnable>(module, "MatchCount")
+        .def(py::init<DetectionLoss, int64_t, int64_t>(), py::arg("loss"), py::arg("batch"), py::arg("places"));
     py::class_<Nms, Runnable>(module, "Nms")
         .def(py::init<int64_t, int64_t, int64_t, NmsSettings, std::shared_ptr<Stopwatch>>(), py::arg("batch"), py::arg("rows"),
              py::arg("classes"), py::arg("settings"), py::arg("watch"));

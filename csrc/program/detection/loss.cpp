@@ -20,17 +20,29 @@ int64_t DetectionLoss::head_size(size_t level) const {
 }
 
 void DetectionLoss::compute(const float* const* heads, const float* labels, const int32_t* counts, int64_t batch,
-                            int64_t places, float* const* gradients, double* terms, float* parts) const {
+                            int64_t places, float* const* gradients, double* terms, float* parts,
+                            const ops::Whole& whole) const {
     std::vector<ops::LossLevel> grids;
     for (size_t i = 0; i < levels_.size(); ++i) {
-        const auto anchors = static_cast<int64_t>(cells_[i].size() / 2);
-        const ops::Level grid{cells_[i].data(), anchors, levels_[i].height, levels_[i].width};
-        grids.push_back({grid, heads[i], gradients == nullptr ? nullptr : gradients[i]});
+        grids.push_back({grid(i), heads[i], gradients == nullptr ? nullptr : gradients[i]});
     }
     ops::LossSettings settings = settings_;
     settings.balance = balance_.data();
     ops::detection_loss({labels, counts, batch, places}, grids.data(), static_cast<int64_t>(grids.size()), classes_,
-                        settings, terms, parts);
+                        settings, terms, parts, whole);
+}
+
+void DetectionLoss::count(const float* labels, const int32_t* counts, int64_t batch, int64_t places,
+                          double* matches) const {
+    std::vector<ops::Level> grids;
+    for (size_t i = 0; i < levels_.size(); ++i) grids.push_back(grid(i));
+    ops::count_matches({labels, counts, batch, places}, grids.data(), static_cast<int64_t>(grids.size()),
+                       settings_.anchor_t, matches);
+}
+
+ops::Level DetectionLoss::grid(size_t level) const {
+    const Level& l = levels_[level];
+    return {cells_[level].data(), static_cast<int64_t>(cells_[level].size() / 2), l.height, l.width};
 }
 
 void LossTerms::run(const void* const* inputs, void* const* outputs) {
@@ -40,6 +52,11 @@ void LossTerms::run(const void* const* inputs, void* const* outputs) {
     loss_.compute(heads.data(), static_cast<const float*>(inputs[heads.size()]),
                   static_cast<const int32_t*>(inputs[heads.size() + 1]), batch_, places_, nullptr,
                   static_cast<double*>(outputs[0]), parts);
+}
+
+void MatchCount::run(const void* const* inputs, void* const* outputs) {
+    loss_.count(static_cast<const float*>(inputs[0]), static_cast<const int32_t*>(inputs[1]), batch_, places_,
+                static_cast<double*>(outputs[0]));
 }
 
 }  // namespace yolo::program

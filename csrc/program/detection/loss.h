@@ -21,13 +21,17 @@ public:
     // heads: float32 [batch, anchors * (5 + classes), h, w] a level; labels: float32 [batch, places, 5]; counts: int32
     // [batch]; gradients: as heads, or nullptr; terms: [levels, 5] and parts: [4] as ops::detection_loss gives them.
     void compute(const float* const* heads, const float* labels, const int32_t* counts, int64_t batch, int64_t places,
-                 float* const* gradients, double* terms, float* parts) const;
+                 float* const* gradients, double* terms, float* parts, const ops::Whole& whole = {}) const;
+    // Matches a level: float64 [levels].
+    void count(const float* labels, const int32_t* counts, int64_t batch, int64_t places, double* matches) const;
 
     size_t levels() const { return levels_.size(); }
     // Values of one picture's head.
     int64_t head_size(size_t level) const;
 
 private:
+    ops::Level grid(size_t level) const;
+
     std::vector<Level> levels_;
     std::vector<std::vector<float>> cells_;  // anchors in cells
     int64_t classes_;
@@ -39,6 +43,18 @@ private:
 class LossTerms : public Runnable {
 public:
     LossTerms(DetectionLoss loss, int64_t batch, int64_t places)
+        : loss_(std::move(loss)), batch_(batch), places_(places) {}
+    void run(const void* const* inputs, void* const* outputs) override;
+
+private:
+    DetectionLoss loss_;
+    int64_t batch_, places_;
+};
+
+// Matches of a rank's part of a batch. inputs: labels, counts; outputs: float64 [levels].
+class MatchCount : public Runnable {
+public:
+    MatchCount(DetectionLoss loss, int64_t batch, int64_t places)
         : loss_(std::move(loss)), batch_(batch), places_(places) {}
     void run(const void* const* inputs, void* const* outputs) override;
 

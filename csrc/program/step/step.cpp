@@ -1,5 +1,6 @@
 #include "program/step/step.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "program/worker.h"
@@ -22,8 +23,9 @@ std::vector<Pointer> addresses(const std::vector<Buffer>& buffers) {
 
 }  // namespace
 
-GradientStep::GradientStep(std::shared_ptr<training::TrainingProgram> program, DetectionLoss loss, int64_t places)
-    : program_(std::move(program)), loss_(std::move(loss)), places_(places) {
+GradientStep::GradientStep(std::shared_ptr<training::TrainingProgram> program, DetectionLoss loss, int64_t places,
+                           int64_t ranks)
+    : program_(std::move(program)), loss_(std::move(loss)), places_(places), ranks_(ranks) {
     for (size_t level = 0; level < loss_.levels(); ++level) {
         const auto bytes = static_cast<size_t>(program_->batch() * loss_.head_size(level)) * sizeof(float);
         heads_.emplace_back(bytes);
@@ -38,19 +40,37 @@ void GradientStep::run(const void* const* inputs, void* const* outputs) {
 
 void GradientStep::step(const void* const* inputs, void* const* outputs) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    auto* values = written<float>(inputs[3]);
+    const bool alone = ranks_ == 1;
+    const ops::Whole whole{ranks_, alone ? nullptr : static_cast<const double*>(inputs[3])};
+    const void* const* mutable_inputs = inputs + (alone ? 3 : 4);
+    auto* values = written<float>(mutable_inputs[0]);
     const auto heads = addresses<void*>(heads_);
     program_->forward(inputs[0], values, heads.data());
     loss_.compute(addresses<const float*>(heads_).data(), static_cast<const float*>(inputs[1]),
                   static_cast<const int32_t*>(inputs[2]), program_->batch(), places_,
-                  addresses<float*>(slopes_).data(), terms_.data(), static_cast<float*>(outputs[0]));
-    program_->backward(addresses<const void*>(slopes_).data(), values, written<float>(inputs[4]));
+                  addresses<float*>(slopes_).data(), terms_.data(), static_cast<float*>(outputs[0]), whole);
+    program_->backward(addresses<const void*>(slopes_).data(), values, written<float>(mutable_inputs[1]));
+}
+
+void Contribution::run(const void* const* inputs, void* const* outputs) {
+    const auto* gradient = static_cast<const float*>(inputs[0]);
+    const auto* values = static_cast<const float*>(inputs[1]);
+    auto* sum = static_cast<float*>(outputs[0]);
+    std::copy_n(gradient, parameters_, sum);
+    for (int64_t i = parameters_; i < size_; ++i) sum[i] = values[i] / static_cast<float>(ranks_);
 }
 
 void UpdateStep::run(const void* const* inputs, void* const* outputs) {
     const auto* r = static_cast<const float*>(inputs[0]);
-    const ops::UpdateBuffers buffers{written<float>(inputs[1]), written<float>(inputs[2]), written<float>(inputs[3]),
-                                     written<float>(inputs[4]), written<float>(inputs[5])};
+    const void* const* m = inputs + (ranks_ == 1 ? 1 : 2);
+    const ops::UpdateBuffers buffers{written<float>(m[0]), written<float>(m[1]), written<float>(m[2]),
+                                     written<float>(m[3]), written<float>(m[4])};
+    if (ranks_ != 1) {
+        const auto* sum = static_cast<const float*>(inputs[1]);
+        const int64_t parameters = sizes_.bias + sizes_.weight + sizes_.norm;
+        std::copy_n(sum, parameters, buffers.gradient);
+        std::copy_n(sum + parameters, sizes_.statistics, buffers.values + parameters);
+    }
     const ops::UpdateRates rates{r[0], r[1], r[2], r[3], r[4], r[5], r[6]};
     *static_cast<float*>(outputs[0]) =
         static_cast<float>(ops::update_parameters(optimizer_, buffers, sizes_, rates, weight_decay_));

@@ -13,12 +13,14 @@
 
 namespace yolo::program {
 
-// Forward, loss and backward. inputs: images uint8 [B, C, H, W], labels float32 [B, places, 5], counts int32 [B]; then,
-// mutable, values float32 [size] (running statistics are moved) and gradient float32 [parameters] (added to).
-// outputs: float32 [4]: loss, box, obj, cls.
+// Forward, loss and backward. inputs: images uint8 [B, C, H, W], labels float32 [B, places, 5], counts int32 [B], and on
+// several ranks the matches of the whole batch, float64 [levels]; then, mutable, values float32 [size] (running
+// statistics are moved) and gradient float32 [parameters] (added to). outputs: float32 [4]: loss, box, obj, cls; on
+// several ranks, B is a rank's part, and gradient and outputs are its summands of the whole batch's.
 class GradientStep : public Runnable {
 public:
-    GradientStep(std::shared_ptr<training::TrainingProgram> program, DetectionLoss loss, int64_t places);
+    GradientStep(std::shared_ptr<training::TrainingProgram> program, DetectionLoss loss, int64_t places,
+                 int64_t ranks);
     void run(const void* const* inputs, void* const* outputs) override;
 
 private:
@@ -26,25 +28,37 @@ private:
 
     std::shared_ptr<training::TrainingProgram> program_;
     DetectionLoss loss_;
-    int64_t places_;
+    int64_t places_, ranks_;
     std::vector<Buffer> heads_, slopes_;  // raw heads and the loss's gradients, one a level
     std::vector<double> terms_;
     std::mutex mutex_;
 };
 
+// What a rank gives to the sum over ranks before an update. inputs: gradient float32 [parameters], values float32 [size];
+// outputs: float32 [size], the gradient, then the statistics divided by the ranks, so that their mean comes out.
+class Contribution : public Runnable {
+public:
+    Contribution(int64_t parameters, int64_t size, int64_t ranks) : parameters_(parameters), size_(size), ranks_(ranks) {}
+    void run(const void* const* inputs, void* const* outputs) override;
+
+private:
+    int64_t parameters_, size_, ranks_;
+};
+
 // Clipping, optimizer and moving average. inputs: rates float32 [7] (bias, weight, norm, momentum, EMA decay and Adam's
-// two corrections); then, mutable, values, gradient, first, second and ema as ops::UpdateBuffers has them.
+// two corrections), and on several ranks the sum of their contributions; then, mutable, values, gradient, first, second and ema as ops::UpdateBuffers has them.
 // outputs: float32 [1], the gradient's norm before clipping.
 class UpdateStep : public Runnable {
 public:
-    UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay)
-        : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay) {}
+    UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, int64_t ranks)
+        : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), ranks_(ranks) {}
     void run(const void* const* inputs, void* const* outputs) override;
 
 private:
     ops::Optimizer optimizer_;
     ops::UpdateSizes sizes_;
     float weight_decay_;
+    int64_t ranks_;
 };
 
 }  // namespace yolo::program

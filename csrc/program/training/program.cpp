@@ -21,10 +21,12 @@ int at_least_one(int threads) {
 
 }  // namespace
 
-TrainingProgram::TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16)
+TrainingProgram::TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16,
+                                 std::shared_ptr<Exchange> exchange)
     : arena_(static_cast<size_t>(arena)),
       scratch_(static_cast<size_t>(at_least_one(threads) * kMostPixels * loops().lanes) * sizeof(float)),
-      place_{batch, threads, arena_.data(), std::make_shared<std::vector<float*>>()} {
+      place_{batch, threads, arena_.data(), std::make_shared<std::vector<float*>>()},
+      exchange_(std::move(exchange)) {
     if (bf16 && !has_bf16()) {
         throw std::invalid_argument("bf16 needs a processor with AVX-512 BF16; this one offers " + instruction_set());
     }
@@ -46,7 +48,8 @@ int TrainingProgram::conv(const ConvolutionSpec& spec) {
 }
 
 int TrainingProgram::stage(const StageSpec& spec) {
-    stages_.push_back(std::make_unique<Stage>(spec, place_.batch, place_.threads, place_.arena, pieces_));
+    stages_.push_back(std::make_unique<Stage>(spec, place_.batch, place_.threads, place_.arena, pieces_,
+                                              exchange_));
     forward_.push_back(stages_.back()->forward());
     return static_cast<int>(stages_.size()) - 1;
 }

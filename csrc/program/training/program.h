@@ -25,7 +25,8 @@ using Numbers = std::vector<int64_t>;
 class TrainingProgram {
 public:
     // Raises std::invalid_argument for bfloat16 on a processor whose oneDNN has no instructions for it.
-    TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16);
+    // `exchange` joins the batch norms of all ranks; null for none.
+    TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16, std::shared_ptr<Exchange> exchange);
 
     void load_images(const Slice& target, bool bytes);
     // Gives a number by which its gradient names it.
@@ -72,6 +73,7 @@ private:
     Buffer arena_;
     Buffer scratch_;
     Place place_;
+    std::shared_ptr<Exchange> exchange_;
     Workspace workspace_;
     std::vector<float*> pieces_;
     int64_t plane_ = 0;

@@ -21,7 +21,8 @@ bool keeps_zero(Curve curve) {
 
 }  // namespace
 
-Stage::Stage(StageSpec spec, int64_t batch, int threads, std::byte* arena, std::vector<float*> scratch)
+Stage::Stage(StageSpec spec, int64_t batch, int threads, std::byte* arena, std::vector<float*> scratch,
+             std::shared_ptr<Exchange> exchange)
     : spec_(std::move(spec)),
       batch_(batch),
       lanes_(loops().lanes),
@@ -29,7 +30,8 @@ Stage::Stage(StageSpec spec, int64_t batch, int threads, std::byte* arena, std::
       threads_(threads),
       arena_(arena),
       format_(format_of(spec_.source)),
-      scratch_(std::move(scratch)) {
+      scratch_(std::move(scratch)),
+      exchange_(std::move(exchange)) {
     const size_t channels = static_cast<size_t>(blocks_ * lanes_);
     for (auto* vector : {&centre_, &shift_, &inverse_, &along_, &level_}) vector->assign(channels, 0.0f);
     scale_.assign(channels, normalised() ? 0.0f : 1.0f);
@@ -75,6 +77,18 @@ void Stage::total(std::vector<double>& sums, std::vector<double>& squares) const
     }
 }
 
+// Makes the sums those over all ranks; gives the number of pixels that they are taken over.
+double Stage::join_ranks() {
+    const double own = static_cast<double>(batch_ * spec_.source.pixels());
+    if (exchange_ == nullptr || !normalised()) return own;
+    joined_.assign(sums_.begin(), sums_.end());
+    joined_.insert(joined_.end(), products_.begin(), products_.end());
+    exchange_->add_up(joined_.data(), joined_.size());
+    std::copy_n(joined_.begin(), sums_.size(), sums_.begin());
+    std::copy_n(joined_.begin() + static_cast<std::ptrdiff_t>(sums_.size()), products_.size(), products_.begin());
+    return own * exchange_->ranks();
+}
+
 void Stage::measure(const Run& run) {
     const int64_t channels = blocks_ * lanes_;
     clear_sums();
@@ -84,7 +98,7 @@ void Stage::measure(const Run& run) {
     });
     total(sums_, products_);
     const StageTensors& t = spec_.tensors;
-    const double count = static_cast<double>(batch_ * spec_.source.pixels());
+    const double count = join_ranks();
     const double momentum = spec_.norm.momentum;
     for (int64_t c = 0; c < spec_.source.channels; ++c) {
         const double mean = sums_[c] / count, variance = std::max(0.0, products_[c] / count - mean * mean);
@@ -156,16 +170,17 @@ void Stage::sum_slopes(const std::vector<Slice>& gradients, const std::optional<
 }
 
 // With s the slopes, x^ = (x - mean) * inverse: d weight = sum(s x^), d bias = sum(s) and
-// dx = scale * (s - mean(s) - x^ * mean(s x^)).
+// dx = scale * (s - mean(s) - x^ * mean(s x^)). The parameters' gradients are this rank's summands, the means all ranks'.
 void Stage::finish_slopes(const Run& run) {
     const StageTensors& t = spec_.tensors;
-    const double count = static_cast<double>(batch_ * spec_.source.pixels());
     for (int64_t c = 0; c < spec_.source.channels; ++c) {
         run.gradient[t.bias + c] += static_cast<float>(sums_[c]);
-        if (!normalised()) continue;
-        const double to_weight = products_[c] * inverse_[c];
-        run.gradient[t.weight + c] += static_cast<float>(to_weight);
-        along_[c] = static_cast<float>(-scale_[c] * inverse_[c] * to_weight / count);
+        if (normalised()) run.gradient[t.weight + c] += static_cast<float>(products_[c] * inverse_[c]);
+    }
+    if (!normalised()) return;
+    const double count = join_ranks();
+    for (int64_t c = 0; c < spec_.source.channels; ++c) {
+        along_[c] = static_cast<float>(-scale_[c] * inverse_[c] * products_[c] * inverse_[c] / count);
         level_[c] = static_cast<float>(-scale_[c] * sums_[c] / count);
     }
 }

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "program/exchange.h"
 #include "program/training/loops/loops.h"
 #include "program/training/slice.h"
 #include "program/training/step.h"
@@ -38,8 +40,10 @@ struct StageSpec {
 // Keeps what its gradient needs: the batch's mean and deviation.
 class Stage {
 public:
-    // `scratch`: for each thread kMostPixels * lanes floats.
-    Stage(StageSpec spec, int64_t batch, int threads, std::byte* arena, std::vector<float*> scratch);
+    // `scratch`: for each thread kMostPixels * lanes floats. `exchange`: for a batch norm of all ranks' batches, each as
+    // large as this one's; null for the own batch alone.
+    Stage(StageSpec spec, int64_t batch, int threads, std::byte* arena, std::vector<float*> scratch,
+          std::shared_ptr<Exchange> exchange);
 
     Step forward();
     // The target's gradient is the sum of `gradients`, written to `sum` where given; the source's goes to
@@ -68,6 +72,7 @@ private:
     void write_slopes(const std::vector<Slice>& gradients, const Slice& to) const;
     void total(std::vector<double>& sums, std::vector<double>& squares) const;
     void clear_sums();
+    double join_ranks();
 
     StageSpec spec_;
     int64_t batch_, lanes_, blocks_;
@@ -75,8 +80,9 @@ private:
     std::byte* arena_;
     Format format_;
     std::vector<float*> scratch_;
+    std::shared_ptr<Exchange> exchange_;
     std::vector<float> centre_, scale_, shift_, inverse_, along_, level_;
-    std::vector<double> partial_, sums_, products_;  // a thread's sums and products lie together in `partial_`
+    std::vector<double> partial_, sums_, products_, joined_;  // a thread's sums and products lie together in `partial_`
 };
 
 // Adds slices up into one: a gradient that several readers gave, for those that take one dense map.

@@ -71,13 +71,15 @@ def build_training_program(
     precision: str = "fp32",
     bytes_in: bool = True,
     norm: Norm = DEFAULT_NORM,
+    exchange: native.Exchange | None = None,
 ) -> TrainingPasses:
     """Plan and build the passes of a graph as ``lower`` gives it.
 
     ``shape``: of the images, ``[B, C, H, W]``, uint8 in 0..255 (float32 in 0..1 without ``bytes_in``). ``values``:
     where each tensor starts in the vector of parameters and statistics; weights lie there as OneFlow orders them.
     ``threads`` of 0 takes one for each core. ``precision``: "fp32", or "bf16" for feature maps and products in
-    bfloat16 with sums, statistics, weights and their gradients in float32.
+    bfloat16 with sums, statistics, weights and their gradients in float32. ``exchange``: batch norms take their
+    statistics over all ranks' batches, each of this shape.
 
     Raises UnsupportedLayerError for a node without a training program, ValueError for a size at which nothing is left,
     an unknown precision, or bf16 on a processor without it.
@@ -93,4 +95,4 @@ def build_training_program(
     record_forward(plan, bytes_in=bytes_in)
     record_backward(plan)
     heads = [(batch, work.channels[value], *work.sizes[value]) for value in work.outputs]
-    return TrainingPasses(recorder.build(threads or native.default_threads()), heads)
+    return TrainingPasses(recorder.build(threads or native.default_threads(), exchange), heads)

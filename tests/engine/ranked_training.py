@@ -1,0 +1,71 @@
+"""Trains a small network for some steps on one rank of several, or alone on the joined batch; run by test_ranks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from yolo import runtime
+
+flow = runtime.start()
+
+from tests.program.networks import network_with  # noqa: E402
+from yolo.data.batch import Batch  # noqa: E402
+from yolo.engine.schedule import Rates  # noqa: E402
+from yolo.engine.step import TrainStep  # noqa: E402
+from yolo.engine.team import Team  # noqa: E402
+from yolo.loss import LossSettings  # noqa: E402
+from yolo.ranks import Ranks  # noqa: E402
+
+PLAIN = [
+    *([-1, 1, "nn.Conv2d", [16, 3, 4, 1]], [-1, 1, "nn.SiLU", []]),
+    *([-1, 1, "nn.Conv2d", [24, 3, 1, 1]], [-1, 1, "nn.SiLU", []]),
+]
+NORMALISED = [[-1, 1, "Conv", [16, 6, 4, 2]], [-1, 2, "C3", [24]]]
+NETWORKS = {"plain": PLAIN, "normalised": NORMALISED}
+BATCH, SIDE, STEPS, ACCUMULATE = 4, 32, 20, 2
+SETTINGS = LossSettings(5.0, 10.0, 5.0, 1.0, 1.0, 4.0, 0.0, 0.0, (4.0,))
+
+
+def batch(step: int, part: slice) -> Batch:
+    """Some of the pictures of a step; the last one of every second step has no label."""
+    rng = np.random.default_rng(step)
+    images = rng.integers(0, 256, (BATCH, 3, SIDE, SIDE), dtype=np.uint8)
+    labels = []
+    for picture in range(BATCH):
+        n = 0 if picture == BATCH - 1 and step % 2 else int(rng.integers(1, 6))
+        columns = (rng.integers(0, 3, n), rng.uniform(0.1, 0.9, (n, 2)), rng.uniform(0.2, 0.7, (n, 2)))
+        labels.append(np.column_stack(columns).astype(np.float32))
+    return Batch(images[part], tuple(labels[part]), np.arange(BATCH)[part], (Path("x"),) * BATCH, None)
+
+
+def train(kind: str, optimizer: str, sync_bn: bool, team: Team | None) -> dict[str, np.ndarray]:
+    """Losses, norms and the state after some steps with warm rates, accumulation, clipping and EMA."""
+    network = network_with(NETWORKS[kind], kind)
+    step = TrainStep(
+        network, SETTINGS, optimizer=optimizer, weight_decay=5e-4, label_places=8, team=team, sync_bn=sync_bn, threads=1
+    )
+    part = slice(BATCH) if team is None else team.ranks.part(BATCH)
+    losses, norms = [], []
+    for number in range(STEPS):
+        losses.append(step.backward(batch(number, part)))
+        if (number + 1) % ACCUMULATE == 0 and number + 1 < STEPS:
+            rate = 2e-3 * (number + 1)
+            update = (number + 1) // ACCUMULATE
+            norms.append(step.update(Rates(rate, rate / 2, rate / 2, 0.8, 0.9, update)))
+    state = step.training_state()
+    ema = {f"ema/{name}": array for name, array in step.ema().items()}
+    return {"losses": np.array(losses), "norms": np.array(norms), **state, **ema}
+
+
+def main(folder: Path, kind: str, optimizer: str, sync: str) -> None:
+    ranks = Ranks.of()
+    team = None if ranks.alone else Team(ranks)
+    found = train(kind, optimizer, sync == "sync", team)
+    np.savez(folder / f"{ranks.rank}of{ranks.count}.npz", **found)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -1,1 +1,0 @@
-"""Data sets in other formats to pictures with YOLO labels."""
