@@ -63,6 +63,8 @@ def _finish(config: TrainConfig, trainer, run: Path) -> dict[str, Any]:
 
     parts = trainer.parts
     validation = _validate_best(config, parts, run)
+    for hook in trainer.hooks:
+        hook.after_run(trainer, validation)
     if not config.json:
         print(metrics_table(validation, parts.names, every_class=True))
     logger.info("%s", speed_line(validation))

@@ -30,6 +30,7 @@ PUBLISHED = {
     "obj_pw": (1.0, 1.0, 1.0, 0.67198, 1.0),
     "iou_t": (0.2, 0.2, 0.2, 0.2, 0.2),
     "anchor_t": (4.0, 4.0, 4.0, 3.3744, 3.44),
+    "anchors": (0, 0, 0, 3.412, 3.2),  # 0: not in the file
     "fl_gamma": (0, 0, 0, 0, 0),
     "hsv_h": (0.015, 0.015, 0.015, 0.01041, 0.0188),
     "hsv_s": (0.7, 0.7, 0.7, 0.54703, 0.704),
@@ -109,7 +110,7 @@ def test_the_presets_are_named_when_none_is_meant():
         ("lr0: '0.5'", {"lr0": 0.5}),
         ("degrees: 0", {}),
         ("# note\nbox: 0.1\r\ncls: 0\n", {"box": 0.1, "cls": 0.0}),
-        ("anchors: 3.412\nlr0: 0.1", {"lr0": 0.1}),
+        ("anchors: 3.412\nlr0: 0.1", {"anchors": 3.412, "lr0": 0.1}),
         ("\ufefflr0: 0.1", {"lr0": 0.1}),
     ],
 )
@@ -133,6 +134,8 @@ def test_values(tmp_path, text, changed):
         ("box: -0.1", "box is -0.1, out of range"),
         ("lr0: 0", "lr0 is 0.0, out of range"),
         ("anchor_t: 0", "anchor_t is 0.0, out of range"),
+        ("anchors: 101", "anchors is 101.0, out of range"),
+        ("anchors: [1]", "anchors is [1], not a number"),
         ("boxx: 0.1", "unknown hyperparameter 'boxx'; did you mean box?"),
         ("qqqq: 0.1", "unknown hyperparameter 'qqqq'"),
         ("1: 0.1", "unknown hyperparameter 1"),
@@ -189,7 +192,7 @@ SCALARS = st.one_of(
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2)
 )
-KEYS = st.sampled_from([*NAMES, "anchors"]) | st.text(max_size=5) | st.integers() | st.none()
+KEYS = st.sampled_from(NAMES) | st.text(max_size=5) | st.integers() | st.none()
 TEXTS = st.one_of(
     st.dictionaries(KEYS, VALUES, max_size=4).map(lambda values: yaml.safe_dump(values).encode()),
     st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")),
@@ -219,6 +222,12 @@ def test_saved_and_loaded(tmp_path):
     hyp = Hyperparameters(**{name: 0.1 + number / 7 for number, name in enumerate(NAMES)})
     save_hyperparameters(hyp, tmp_path / "hyp.yaml")
     assert load_hyperparameters(tmp_path / "hyp.yaml") == hyp
+
+
+def test_anchors_are_written_only_where_they_are_set(tmp_path):
+    for anchors, written in ((0.0, False), (3.2, True)):
+        save_hyperparameters(Hyperparameters(anchors=anchors), tmp_path / "hyp.yaml")
+        assert ("anchors" in (tmp_path / "hyp.yaml").read_text()) is written
 
 
 @given(st.floats(5e-324, 1e300))

@@ -129,7 +129,7 @@ def test_label_paths():
 @pytest.mark.parametrize("name", ["coco", "coco128.yaml", "shapes"])
 def test_presets_are_sound(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("yolo.data.dataset.fetch", lambda url, root, source: save_picture(root / "0.png"))
+    monkeypatch.setattr("yolo.data.dataset.fetch", lambda url, root, source, **_: save_picture(root / "0.png"))
     monkeypatch.setattr("yolo.data.dataset.make_shapes", lambda root, spec, source: save_picture(root / "0.png"))
     with pytest.raises(DataError, match=r"train.* does not exist"):
         load_dataset(name)

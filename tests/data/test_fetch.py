@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.samples import save_picture
 from yolo.data.dataset import load_dataset
-from yolo.errors import DataError
+from yolo.errors import DataError, DownloadError, YoloError
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -23,7 +23,7 @@ def server(tmp_path):
     folder.mkdir()
     handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         yield folder, f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
@@ -76,14 +76,14 @@ def attack_zip():
         (b"no zip", "broken"),
         (b"", "broken"),
         (attack_zip(), "unsafe path"),
-        (None, "not found"),
+        (None, "404"),
     ],
 )
 def test_bad_archives_leave_nothing_behind(server, source, tmp_path, content, reason):
     folder, url = server
     if content is not None:
         (folder / "set.zip").write_bytes(content)
-    with pytest.raises(DataError, match=reason):
+    with pytest.raises(YoloError, match=reason):
         load_dataset(source(f"{url}/set.zip"))
     datasets = tmp_path / "work" / "datasets"
     assert list(datasets.iterdir()) == []
@@ -102,7 +102,7 @@ def test_links_in_a_tar_are_left_out(server, source, tmp_path):
 
 
 def test_offline_and_incomplete_are_clear_lines(server, source, tmp_path):
-    with pytest.raises(DataError, match="cannot be fetched"):
+    with pytest.raises(DownloadError, match="cannot be fetched"):
         load_dataset(source("http://127.0.0.1:9/set.zip"))
     save_picture(tmp_path / "work" / "datasets" / "set" / "other" / "0.png")
     with pytest.raises(DataError, match="lacks parts"):

@@ -20,7 +20,9 @@ from yolo.engine.hooks import EpochReport, Hook
 from yolo.engine.schedule import Schedule
 from yolo.engine.trainer import DivergedError, Trainer
 
-MOMENTS = ("before_train", "before_epoch", "after_step", "after_epoch", "after_train")
+MOMENTS = (
+    *("before_train", "before_epoch", "after_step", "watch_validation", "after_epoch", "after_train", "broke_off"),
+)
 
 
 class Notes(Hook):
@@ -37,6 +39,8 @@ class Notes(Hook):
 
 class Step:
     """Gives losses from a list, and notes after how many batches each update came, and its rates."""
+
+    compile_seconds = 0.0
 
     def __init__(self, losses: list[float] | None = None) -> None:
         self.losses, self.seen, self.updates = losses, 0, []
@@ -57,12 +61,14 @@ def make(epochs, batches, *, fitness=(), hooks=(), validate=True, patience=0, ba
     schedule = Schedule(Hyperparameters(), epochs, batches, batch_size)
     step, validated, scores = step or Step(), [], iter(fitness)
 
-    def validation():
+    def validation(listeners):
+        assert listeners == []
         validated.append(trainer.progress.epoch)
         return SimpleNamespace(metrics=SimpleNamespace(fitness=next(scores, 0.5)))
 
     loader = SimpleNamespace(batches=lambda epoch: iter([batch] * batches))
-    parts = SimpleNamespace(loader=loader, step=step, validate_ema=validation)
+    validator = SimpleNamespace(forward=SimpleNamespace(compile_seconds=0.0))
+    parts = SimpleNamespace(loader=loader, step=step, validator=validator, validate_ema=validation)
     trainer = Trainer(parts, schedule, Path("run"), hooks, validate=validate, patience=patience)
     return trainer, validated
 
@@ -73,7 +79,7 @@ def test_hooks_are_called_in_order():
     trainer.train()
     moments = [
         "before_train",
-        *(["before_epoch", "after_step", "after_step", "after_epoch"] * 2),
+        *(["before_epoch", "after_step", "after_step", "watch_validation", "after_epoch"] * 2),
         "after_train",
     ]
     assert [call[:2] for call in shared] == [(name, moment) for moment in moments for name in "ab"]
@@ -165,6 +171,47 @@ def test_a_loss_that_is_no_number_ends_training_and_names_pictures(value):
     line = str(caught.value)
     assert line.startswith(f"the loss is {value} at epoch 2, step 3 (pictures: 0.png, 1.png, 2.png, 3.png, …); lower")
     assert len(step.updates) == 3 and len(notes.reports()) == 1
+    assert notes.calls[-1] == ("a", "broke_off", caught.value)
+
+
+def test_waiting_for_data_is_measured_around_the_loader(monkeypatch):
+    """Time passes only where this test lets it: 2 s for a batch, 3 s for a step."""
+    now = [0.0]
+    monkeypatch.setattr("yolo.engine.clock.time.perf_counter", lambda: now[0])
+    notes, step = Notes(), Step()
+    trainer, _ = make(2, 4, hooks=[notes], step=step)
+    source, backward = trainer.parts.loader.batches, step.backward
+
+    def batches(epoch):
+        for batch in source(epoch):
+            now[0] += 2
+            yield batch
+
+    def timed_backward(batch):
+        now[0] += 3
+        step.compile_seconds += 1.0 if step.seen < 2 else 0.0
+        return backward(batch)
+
+    trainer.parts.loader.batches, step.backward = batches, timed_backward
+    trainer.train()
+    first, second = (report.times for report in notes.reports())
+    assert (first.waiting, first.compiling, first.training, first.validating, first.pictures) == (8, 2, 10, 0, 4)
+    assert (second.waiting, second.compiling, second.training, second.pictures) == (8, 0, 12, 4)
+    assert [report.seconds for report in notes.reports()] == [20, 20]
+    assert trainer.clock.waiting_share() == pytest.approx(0.4)
+
+
+def test_hooks_may_watch_the_validation():
+    class Watch(Hook):
+        def watch_validation(self, trainer, epoch):
+            return (lambda batch, detections: None) if epoch else None
+
+    trainer, _ = make(2, 1, hooks=[Watch(), Hook()])
+    given = []
+    outcome = SimpleNamespace(metrics=SimpleNamespace(fitness=0.5))
+    trainer.parts.validate_ema = lambda listeners: given.append(len(listeners)) or outcome
+    trainer.train()
+    assert given == [0, 1]
 
 
 MEASURE = """
@@ -184,7 +231,7 @@ class Memory(Hook):
 
 options = json.loads(sys.argv[1])
 parts, schedule = build_parts(TrainConfig(**options))
-parts.validate_ema = lambda: None
+parts.validate_ema = lambda listeners: None
 Trainer(parts, schedule, Path("run"), [Memory()], validate=False, patience=0).train()
 print(json.dumps(Memory.pages))
 """

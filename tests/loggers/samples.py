@@ -7,16 +7,23 @@ from types import SimpleNamespace
 import numpy as np
 
 from yolo.data.batch import Batch
+from yolo.engine.clock import EpochClock, EpochTimes
 from yolo.engine.hooks import EpochReport
 from yolo.engine.trainer import Progress
 
 
 def trainer(epochs: int = 3, batches: int = 2):
     step = SimpleNamespace(compile_seconds=1.5)
-    validator = SimpleNamespace(forward=SimpleNamespace(compile_seconds=0.25))
+    validator = SimpleNamespace(forward=SimpleNamespace(compile_seconds=0.25), loader=[None] * 3)
     parts = SimpleNamespace(step=step, validator=validator, names=("cat", "dog"))
     schedule = SimpleNamespace(epochs=epochs, batches=batches)
-    return SimpleNamespace(parts=parts, schedule=schedule, progress=Progress())
+    return SimpleNamespace(
+        parts=parts,
+        schedule=schedule,
+        progress=Progress(),
+        compile_seconds=lambda: 1.75,
+        clock=EpochClock(lambda: 1.75),
+    )
 
 
 def validation(losses=(0.1, 0.2, 0.3)):
@@ -26,6 +33,7 @@ def validation(losses=(0.1, 0.2, 0.3)):
 
 def report(epoch: int, **instead) -> EpochReport:
     usual = dict(losses=(0.04, 0.03, 0.02), rates=(0.1, 0.01, 0.01), validation=validation(), best=False, seconds=12.34)
+    usual["times"] = EpochTimes(waiting=2.0, compiling=1.75, training=6.0, validating=2.5, pictures=40)
     return EpochReport(epoch, **{**usual, **instead})
 
 
@@ -41,7 +49,11 @@ def train(hooks, trainer, reports, batches: int = 2) -> None:
         for one in reports:
             hook.before_epoch(trainer, one.epoch)
             for number in range(batches):
+                next(trainer.clock.watch([batch()]))
                 hook.after_step(trainer, one.epoch * batches + number, batch(), np.full(3, 0.5 + number, np.float32))
+            watcher = hook.watch_validation(trainer, one.epoch)
+            for _ in range(3 if watcher else 0):
+                watcher(batch(), [])
             trainer.progress.epoch = one.epoch + 1
             hook.after_epoch(trainer, one)
         hook.after_train(trainer)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 
 import pytest
 
 from tests.loggers.samples import report, train, trainer
-from yolo.loggers.console import HEADER, Console
+from yolo.loggers.console import Console, duration, header
 
 
 class Terminal(io.StringIO):
@@ -35,24 +36,65 @@ def console(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_file_gets_a_line_an_epoch(console):
-    lines = console(io.StringIO(), [report(0, best=True), report(1, validation=None, seconds=0.96)]).splitlines()
+    lines = console(io.StringIO(), [report(0, best=True), report(2, validation=None, seconds=0.96)]).splitlines()
     assert lines[:2] == [
-        "epoch 1/3  box 0.0400  obj 0.0300  cls 0.0200  P 0.500  R 0.250  mAP50 0.750  mAP50-95 0.125  (12.3 s)  best",
-        "epoch 2/3  box 0.0400  obj 0.0300  cls 0.0200  (1.0 s)",
+        "epoch 1/3  box 0.0400  obj 0.0300  cls 0.0200  P 0.500  R 0.250  mAP50 0.750  mAP50-95 0.125"
+        "  (12.3 s, 5.0 img/s, data 25%, 21 s left)  best",
+        "epoch 3/3  box 0.0400  obj 0.0300  cls 0.0200  (1.0 s, 5.0 img/s, data 25%)",
     ]
     assert len(lines) == 3
-    assert lines[2].startswith("2 epochs in ") and lines[2].endswith(" s, of which 1.8 s compiling")
+    assert lines[2].startswith("3 epochs in ") and lines[2].endswith(" s, of which 1.8 s compiling")
 
 
-def test_a_terminal_gets_a_bar_too(console):
+def drawn(text: str) -> list[str]:
+    """Every state of every bar."""
+    return [part for part in text.replace("\n", "\r").split("\r") if "img/s" in part and not part.startswith("epoch")]
+
+
+def test_a_terminal_gets_a_bar_too(console, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "130")
     text = console(Terminal(), [report(0), report(1)])
-    assert text.count(HEADER) == 2
-    bars = [part for part in text.replace("\n", "\r").split("\r") if "%|" in part]
-    assert any("0%|" in bar for bar in bars)
-    finished = [bar for bar in bars if "100%|" in bar and " 2/2 " in bar]
-    assert [bar.split()[:6] for bar in finished] == [
-        ["1/3", "1.5", "1.5", "1.5", "4", "64:"],
-        ["2/3", "1.5", "1.5", "1.5", "4", "64:"],
-    ]
+    assert text.count(header(wide=True)) == 2
+    finished = [bar for bar in drawn(text) if "100%|" in bar and " 2/2 " in bar]
+    for epoch in ("1/3", "2/3"):
+        (bar, *_) = [bar for bar in finished if bar.split()[0] == epoch]
+        assert bar.split()[:6] == [epoch, "1.5", "1.5", "1.5", "4", "64"]
+        assert re.search(r"\[\d\d:\d\d<\d\d:\d\d, [\d.]+ img/s, data \d+%", bar), bar
+    assert any(bar.endswith(", val 2/3]") for bar in finished) and not finished[-1].rstrip().endswith("val 3/3]")
     plain = [line for line in text.replace("\r", "\n").splitlines() if line.startswith("epoch ")]
     assert [line.split()[1] for line in plain] == ["1/3", "2/3"]
+
+
+@pytest.mark.parametrize("columns", [80, 132])
+def test_nothing_is_wider_than_the_terminal(console, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = console(Terminal(), [report(0)])
+    assert header(columns > 100) in text
+    bars = drawn(text)
+    assert max(len(bar.rstrip()) for bar in bars) <= columns
+    assert all(bar.rstrip().endswith("]") for bar in bars)  # not cut off
+
+
+def test_messages_do_not_break_the_bar(console, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "130")
+    monkeypatch.setattr(Console, "watch_validation", lambda *_: logging.getLogger("yolo").info("compiled it"))
+    text = console(Terminal(), [report(0)])
+    line = next(part for part in re.split(r"[\r\n]", text) if "compiled it" in part)
+    assert line == "compiled it"
+
+
+def test_a_run_that_breaks_off_ends_its_bar(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    hook, running = Console(), trainer()
+    hook.before_epoch(running, 0)
+    hook.broke_off(running, KeyboardInterrupt())
+    assert stream.getvalue().endswith("\n")
+    hook.broke_off(running, KeyboardInterrupt())  # once is enough
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (99, "99 s"), (119, "2 min"), (5940, "99 min"), (11100, "3 h 05 min")]
+)
+def test_durations_are_as_exact_as_forecasts(seconds, text):
+    assert duration(seconds) == text

@@ -9,6 +9,7 @@ from yolo.config.options import option
 IMGSZ = ("--img", "--img-size")
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
+FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
 HALF = "bfloat16 inference, on a processor that has it"
 
 
@@ -26,6 +27,7 @@ class TrainConfig:
     rect: bool = option(False, "rectangular batches: pictures of similar aspect together, no mosaic")
     nosave: bool = option(False, "save only the final checkpoint")
     noval: bool = option(False, "validate only after the last epoch")
+    noautoanchor: bool = option(False, "leave the anchors as they are, however badly they fit the data")
     noplots: bool = option(False, "draw no pictures and curves")
     device: str = option("", "cpu, or a CUDA index such as 0; '' takes a GPU when there is one")
     single_cls: bool = option(False, "treat all classes as one")
@@ -113,4 +115,16 @@ class ExportConfig:
     imgsz: int = option(640, "picture size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
     half: bool = option(False, HALF)
     dump: bool = option(False, "print the program before and after each pass, and its plan, on stdout")
+    json: bool = option(False, "print one JSON object with the results on stdout")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertConfig:
+    """Turn a data set in another format into pictures with YOLO labels and a data set YAML."""
+
+    format: str = option("coco", "the format that the data is in", choices=FORMATS)
+    source: str = option("", "folder with the annotations and the pictures, anywhere below it")
+    output: str = option("", "new folder for the pictures (hard links where possible), labels and data.yaml")
+    names: tuple = option((), "class names in order (default: as the format or the data has them)", many=str)
+    segments: bool = option(False, "keep outlines as labels where the format has them (coco, objects365)")
     json: bool = option(False, "print one JSON object with the results on stdout")

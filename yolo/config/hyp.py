@@ -15,6 +15,7 @@ from yolo.files import write_text_atomic
 
 PRESETS = Path(__file__).parent / "hyps"
 POSITIVE = ("lr0", "anchor_t")
+MOST_ANCHORS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Hyperparameters:
     obj_pw: float = 1.0
     iou_t: float = 0.20
     anchor_t: float = 4.0
+    anchors: float = 0.0
+    """Anchors a level, rounded, to be fitted to the data instead of the model's own; 0: the model's own."""
     fl_gamma: float = 0.0
     hsv_h: float = 0.015
     hsv_s: float = 0.7
@@ -83,15 +86,18 @@ def load_hyperparameters(name_or_path: str | Path) -> Hyperparameters:
 
 def save_hyperparameters(hyp: Hyperparameters, path: str | Path) -> None:
     """Write ``hyp.yaml``."""
-    write_text_atomic(path, yaml.safe_dump(dataclasses.asdict(hyp), sort_keys=False))
+    write_text_atomic(path, yaml.safe_dump(recipe(hyp), sort_keys=False))
+
+
+def recipe(hyp: Hyperparameters) -> dict[str, float]:
+    """The values by name as a file holds them: ``anchors`` only where it says something."""
+    return {name: value for name, value in dataclasses.asdict(hyp).items() if name != "anchors" or value}
 
 
 def _checked(values: dict, path: Path) -> Hyperparameters:
     names = [field.name for field in dataclasses.fields(Hyperparameters)]
     checked = {}
     for key, value in values.items():
-        if key == "anchors":  # read by the anchor fitting, not a number of this recipe
-            continue
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1)
             raise ConfigError(
@@ -103,7 +109,13 @@ def _checked(values: dict, path: Path) -> Hyperparameters:
             number = float(value)  # YAML reads 1e-3 (no dot) as text
         except (ValueError, OverflowError):
             raise ConfigError(f"{key} is {value!r}, not a number", where=path) from None
-        if not math.isfinite(number) or number < 0 or (key in POSITIVE and number == 0):
+        if not _in_range(key, number):
             raise ConfigError(f"{key} is {number}, out of range", where=path)
         checked[key] = number
     return Hyperparameters(**checked)
+
+
+def _in_range(key: str, number: float) -> bool:
+    if not math.isfinite(number) or (key == "anchors" and number > MOST_ANCHORS):
+        return False
+    return number > 0 if key in POSITIVE else number >= 0

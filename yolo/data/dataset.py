@@ -30,7 +30,10 @@ class Dataset:
     """Class names; the position is the class."""
     splits: Mapping[str, tuple[Path, ...]]
     """Per split ("train", "val", "test") its folders, picture files, ``.txt`` lists and glob patterns."""
-    download: str | None = None
+    download: Any = None
+    """What ``yolo.data.archives.parse_archives`` reads: looked at only when the data is not there."""
+    convert: str | None = None
+    """The format of ``yolo.data.convert`` that the download is in; None: YOLO's own."""
     generator: Mapping[str, Any] | None = None
 
     @property
@@ -69,12 +72,19 @@ def load_dataset(path: str | Path) -> Dataset:
         root=root,
         names=names,
         splits={split: tuple(_resolve(root, entry) for entry in some) for split, some in entries.items()},
-        download=_optional_text(content, "download", source),
+        download=content.get("download"),
+        convert=_optional_text(content, "convert", source),
         generator=_generator(content, source),
     )
     if not is_present(dataset):
         _obtain(dataset)
     return dataset
+
+
+def preset_names(name: str) -> tuple[str, ...]:
+    """The class names of a data set file that comes with the package."""
+    source = PRESETS / f"{name}.yaml"
+    return _names(_read(source), source)
 
 
 def is_present(dataset: Dataset) -> bool:
@@ -199,8 +209,8 @@ def _obtain(dataset: Dataset) -> None:
     if dataset.generator is not None:
         spec = ShapesSpec.from_mapping(dataset.generator, dataset.source)
         make_shapes(dataset.root, spec, dataset.source)
-    elif dataset.download is not None:
-        fetch(dataset.download, dataset.root, dataset.source)
+    elif dataset.download:
+        fetch(dataset.download, dataset.root, dataset.source, kind=dataset.convert, names=dataset.names)
     else:
         raise DataError(
             f"the data is not there: {missing} does not exist",

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from yolo.engine.clock import EpochTimes
+
 if TYPE_CHECKING:
     from yolo.data.batch import Batch
     from yolo.engine.trainer import Trainer
-    from yolo.engine.validator import Validation
+    from yolo.engine.validator import BatchListener, Validation
 
 
 @dataclasses.dataclass(frozen=True)
 class EpochReport:
     """One epoch's outcome. losses: mean (box, obj, cls) in training; rates: learning rates of bias, weight, norm;
-    validation is None when the epoch was not validated; best says whether its fitness is the best so far."""
+    validation is None when the epoch was not validated; best says whether its fitness is the best so far; seconds:
+    all of it; times: where they went."""
 
     epoch: int
     losses: tuple[float, float, float]
@@ -24,6 +27,7 @@ class EpochReport:
     validation: Validation | None
     best: bool
     seconds: float
+    times: EpochTimes
 
 
 class Hook:
@@ -38,8 +42,17 @@ class Hook:
     def after_step(self, trainer: Trainer, step: int, batch: Batch, losses: np.ndarray) -> None:
         """A batch went forward and backward. losses: float32 [3], the epoch's mean so far."""
 
+    def watch_validation(self, trainer: Trainer, epoch: int) -> BatchListener | None:
+        """The epoch is about to be validated; what this gives is called with each batch and its detections."""
+
     def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
         """An epoch was trained and, unless told otherwise, validated."""
 
     def after_train(self, trainer: Trainer) -> None:
         """Training has ended, in good order."""
+
+    def after_run(self, trainer: Trainer, validation: Validation) -> None:
+        """The best checkpoint was measured and what it sees was drawn: all files of the run are there."""
+
+    def broke_off(self, trainer: Trainer, error: BaseException) -> None:
+        """Training ends early by ``error`` (or Ctrl-C), which is raised when all hooks have seen it."""

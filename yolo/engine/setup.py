@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from collections.abc import Sequence
 
 from yolo.command import stride_multiple
 from yolo.config.commands import TrainConfig
@@ -14,13 +15,14 @@ from yolo.data.index import Index, index_split
 from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
 from yolo.data.planner import label_bound
 from yolo.data.subset import take_fraction
+from yolo.engine.autoanchor import check_anchors, require_anchors
 from yolo.engine.schedule import Schedule
 from yolo.engine.step import LABEL_PLACES, TrainStep
-from yolo.engine.validator import Validation, Validator, validation_settings
+from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
 from yolo.errors import ConfigError
 from yolo.inference.forward import Forward, compile_network
 from yolo.loss import LossSettings
-from yolo.models.config import load_model_config, parse_model_config
+from yolo.models.config import ModelConfig, load_model_config, parse_model_config
 from yolo.models.network import Network, build_network
 from yolo.models.weights.load import load_weights
 from yolo.models.weights.transfer import load_state, transfer
@@ -50,10 +52,10 @@ class TrainParts:
         load_state(self.averaged, state)
         self.validator.forward.load(state)
 
-    def validate_ema(self) -> Validation:
-        """Measure the moving average of the weights."""
+    def validate_ema(self, listeners: Sequence[BatchListener] = ()) -> Validation:
+        """Measure the moving average of the weights; ``listeners`` see each batch with its detections."""
         self.load_ema(self.step.ema())
-        return self.validator.run()
+        return self.validator.run(listeners)
 
 
 def build_parts(config: TrainConfig, device: str = "cpu") -> tuple[TrainParts, Schedule]:
@@ -61,11 +63,16 @@ def build_parts(config: TrainConfig, device: str = "cpu") -> tuple[TrainParts, S
     hyp = load_hyperparameters(config.hyp)
     dataset = load_dataset(config.data)
     names = ("item",) if config.single_cls else dataset.names
-    network = make_network(config, len(names)).to(device)
+    anchors = 0 if config.noautoanchor else round(hyp.anchors)
+    network = make_network(config, len(names), anchors).to(device)
     imgsz = stride_multiple(config.imgsz, max(network.strides))
     train = take_fraction(index_split(dataset, "train", single_cls=config.single_cls), config.fraction)
     held_out = index_split(dataset, "val", single_cls=config.single_cls)
     _refuse_unlabelled(train, dataset)
+    if config.noautoanchor:
+        require_anchors(network)
+    else:
+        check_anchors(network, train, imgsz, hyp.anchor_t, config.seed)
     workers, stride = worker_count(config.workers), max(network.strides)
     loader = train_loader(
         train,
@@ -102,19 +109,27 @@ def build_parts(config: TrainConfig, device: str = "cpu") -> tuple[TrainParts, S
     return TrainParts(hyp, imgsz, names, dataset, network, averaged, step, loader, validator), schedule
 
 
-def make_network(config: TrainConfig, classes: int) -> Network:
-    """The network to train: from --cfg, with matching weights from --weights, or as the weights describe it."""
+def make_network(config: TrainConfig, classes: int, anchors: int = 0) -> Network:
+    """The network to train: from --cfg, with matching weights from --weights, or as the weights describe it.
+
+    ``anchors``: so many a level, still to be fitted, instead of those of the model and the weights; 0: theirs.
+    """
     if not config.weights:
         if not config.cfg:
             raise ConfigError("neither weights nor a model is given", where="--weights ''", mend="name one with --cfg")
-        return build_network(config.cfg, nc=classes, rng=config.seed)
+        return build_network(_with_anchors(load_model_config(config.cfg), anchors), nc=classes, rng=config.seed)
     checkpoint = load_weights(config.weights)
     model = load_model_config(config.cfg) if config.cfg else parse_model_config(checkpoint.config, name=config.weights)
-    network = build_network(model, nc=classes, rng=config.seed)
+    network = build_network(_with_anchors(model, anchors), nc=classes, rng=config.seed)
     # A model file's anchors are its author's choice; those of the weights come along only when there is none.
-    moved = transfer(network, checkpoint, exclude=("anchors",) if config.cfg else ())
+    moved = transfer(network, checkpoint, exclude=("anchors",) if config.cfg or anchors else ())
     logger.info("%s from %s", moved, config.weights)
     return network
+
+
+def _with_anchors(model: ModelConfig, count: int) -> ModelConfig:
+    """The model with so many anchors a level to be found; its own where ``count`` is 0."""
+    return parse_model_config(model.as_dict(anchors=count), name=model.name) if count else model
 
 
 def worker_count(asked: int) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from yolo.data.batch import Batch
+from yolo.engine.clock import EpochClock
 from yolo.engine.hooks import EpochReport, Hook
 from yolo.engine.schedule import Schedule
 from yolo.engine.setup import TrainParts
@@ -43,18 +44,33 @@ class Trainer:
         self.progress = Progress()
         self._validate, self._patience = validate, patience
         self._rates = (0.0, 0.0, 0.0)
+        self.clock = EpochClock(self.compile_seconds)
 
     def train(self) -> None:
         """Run all epochs, or fewer when results stop getting better."""
+        try:
+            self._train()
+        except BaseException as error:
+            self._call("broke_off", error)
+            raise
+
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling so far, for training and for validation."""
+        return self.parts.step.compile_seconds + self.parts.validator.forward.compile_seconds
+
+    def _train(self) -> None:
         self._call("before_train")
         for epoch in range(self.progress.epoch, self.schedule.epochs):
-            begin = time.perf_counter()
+            self.clock = EpochClock(self.compile_seconds)
             losses = self._train_epoch(epoch)
+            self.clock.lap("training")
             validation = self._validation(epoch)
+            self.clock.lap("validating")
             best = self._judge(epoch, validation)
-            seconds = time.perf_counter() - begin
+            seconds = time.perf_counter() - self.clock.begin
             self.progress.epoch = epoch + 1
-            self._call("after_epoch", EpochReport(epoch, losses, self._rates, validation, best, seconds))
+            outcome = (losses, self._rates, validation, best, seconds, self.clock.times())
+            self._call("after_epoch", EpochReport(epoch, *outcome))
             if self._patience and epoch - self.progress.best_epoch >= self._patience and self._validate:
                 break
         self._call("after_train")
@@ -62,7 +78,7 @@ class Trainer:
     def _train_epoch(self, epoch: int) -> tuple[float, float, float]:
         self._call("before_epoch", epoch)
         mean = np.zeros(3, np.float32)
-        for number, batch in enumerate(self.parts.loader.batches(epoch)):
+        for number, batch in enumerate(self.clock.watch(self.parts.loader.batches(epoch))):
             parts = self._train_step(batch)
             mean += (parts[1:] - mean) / (number + 1)
             self._call("after_step", self.progress.step - 1, batch, mean)
@@ -91,7 +107,8 @@ class Trainer:
     def _validation(self, epoch: int) -> Validation | None:
         if not self._validate and epoch + 1 < self.schedule.epochs:
             return None
-        return self.parts.validate_ema()
+        watchers = [hook.watch_validation(self, epoch) for hook in self.hooks]
+        return self.parts.validate_ema([watcher for watcher in watchers if watcher is not None])
 
     def _judge(self, epoch: int, validation: Validation | None) -> bool:
         """Note the epoch's fitness and say whether it is the best so far; a later equal one counts as better."""

@@ -2,63 +2,142 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from yolo.engine.hooks import EpochReport, Hook
 
 if TYPE_CHECKING:
     from yolo.data.batch import Batch
     from yolo.engine.trainer import Trainer
+    from yolo.engine.validator import BatchListener, Validation
 
 logger = logging.getLogger("yolo")
 
-HEADER = f"{'Epoch':>9}{'box_loss':>10}{'obj_loss':>10}{'cls_loss':>10}{'labels':>8}{'size':>6}"
+WIDE = 112
+"""Columns that everything needs; a narrower terminal gets no bar, labels and size."""
 
 
 class Console(Hook):
-    """Losses while an epoch runs, metrics when it ends; all on stderr."""
+    """Losses, speed and time left while an epoch runs, metrics when it ends; all on stderr."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
+        self._messages = contextlib.ExitStack()
         self._epoch = ""
         self._begin = time.perf_counter()
+        self._wide = True
 
     def before_epoch(self, trainer: Trainer, epoch: int) -> None:
         self._epoch = f"{epoch + 1}/{trainer.schedule.epochs}"
-        if sys.stderr.isatty():
-            logger.info(HEADER)
-            self._bar = tqdm(total=trainer.schedule.batches, file=sys.stderr, bar_format="{l_bar}{bar:10}{r_bar}")
+        if not sys.stderr.isatty():
+            return
+        columns = shutil.get_terminal_size().columns
+        self._wide = columns >= WIDE
+        logger.info(header(self._wide))
+        room = "|{bar:10}|" if self._wide else ""
+        form = "{desc} {percentage:3.0f}%" + room + " {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+        self._bar = tqdm(total=trainer.schedule.batches, file=sys.stderr, bar_format=form, ncols=columns)
+        self._messages.enter_context(logging_redirect_tqdm([logger]))
 
     def after_step(self, trainer: Trainer, step: int, batch: Batch, losses: np.ndarray) -> None:
         if self._bar is None:
             return
-        labels, size = sum(map(len, batch.labels)), max(batch.images.shape[2:])
-        text = "".join(f"{value:10.4g}" for value in losses)
-        self._bar.set_description_str(f"{self._epoch:>9}{text}{labels:>8}{size:>6}", refresh=False)
+        more = (sum(map(len, batch.labels)), max(batch.images.shape[2:])) if self._wide else ()
+        self._bar.set_description_str(row(self._epoch, losses, more), refresh=False)
+        clock = trainer.clock
+        speed = clock.pictures / max(time.perf_counter() - clock.begin, 1e-9)
+        self._bar.set_postfix_str(f"{speed:.1f} img/s, data {clock.waiting_share():.0%}", refresh=False)
         self._bar.update()
 
+    def watch_validation(self, trainer: Trainer, epoch: int) -> BatchListener | None:
+        bar, wide = self._bar, self._wide
+        if bar is None:
+            return None
+        trained, total, seen = bar.postfix, len(trainer.parts.validator.loader), 0
+
+        def show(batch: Batch, detections: list[np.ndarray]) -> None:
+            nonlocal seen
+            seen += 1
+            validated = f"{trained}, val {seen}/{total}" if wide else f"val {seen}/{total}"
+            bar.set_postfix_str(validated if seen < total else trained)
+
+        return show
+
     def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        self._close()
         losses = "  ".join(f"{name} {value:.4f}" for name, value in zip(("box", "obj", "cls"), report.losses))
         line = f"epoch {self._epoch}  {losses}"
         if report.validation is not None:
             metrics = report.validation.metrics
             line += f"  P {metrics.precision:.3f}  R {metrics.recall:.3f}"
             line += f"  mAP50 {metrics.map50:.3f}  mAP50-95 {metrics.map50_95:.3f}"
-        logger.info("%s  (%.1f s)%s", line, report.seconds, "  best" if report.best else "")
+        left = _left(report, trainer.schedule.epochs)
+        logger.info("%s  (%s%s)%s", line, ", ".join(_speed(report)), left, "  best" if report.best else "")
 
     def after_train(self, trainer: Trainer) -> None:
         logger.info(
             "%d epochs in %.1f s, of which %.1f s compiling",
             trainer.progress.epoch,
             time.perf_counter() - self._begin,
-            trainer.parts.step.compile_seconds + trainer.parts.validator.forward.compile_seconds,
+            trainer.compile_seconds(),
         )
+
+    def after_run(self, trainer: Trainer, validation: Validation) -> None:
+        self._close()
+
+    def broke_off(self, trainer: Trainer, error: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        """End the bar, so that what follows begins on a line of its own."""
+        self._messages.close()
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def header(wide: bool) -> str:
+    """The names over the columns of ``row``."""
+    if wide:
+        return f"{'Epoch':>9}{'box_loss':>10}{'obj_loss':>10}{'cls_loss':>10}{'labels':>8}{'size':>6}"
+    return f"{'Epoch':>7}{'box':>8}{'obj':>8}{'cls':>8}"
+
+
+def row(epoch: str, losses: np.ndarray, more: tuple[int, ...]) -> str:
+    """The numbers before the bar. more: labels in the batch and its size, or nothing where room is short."""
+    if more:
+        labels, size = more
+        return f"{epoch:>9}" + "".join(f"{value:10.4g}" for value in losses) + f"{labels:>8}{size:>6}"
+    return f"{epoch:>7}" + "".join(f"{value:8.3g}" for value in losses)
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``7 min``, ``3 h 05 min``: as exact as a forecast can be."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _speed(report: EpochReport) -> list[str]:
+    """How long the epoch took; pictures a second and the share of waiting while it trained."""
+    times, parts = report.times, [f"{report.seconds:.1f} s"]
+    busy = times.training + times.waiting
+    if times.pictures and busy > 0:
+        parts += [f"{times.pictures / busy:.1f} img/s", f"data {times.waiting / busy:.0%}"]
+    return parts
+
+
+def _left(report: EpochReport, epochs: int) -> str:
+    """A forecast: epochs to come will take what this one took, without its compiling."""
+    to_come = epochs - report.epoch - 1
+    return f", {duration(to_come * (report.seconds - report.times.compiling))} left" if to_come else ""

@@ -1,0 +1,203 @@
+"""``yolo.convert`` from every format: the labels, the splits, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.data import foreign
+from tests.parity import PARITY, needs_parity
+from tests.train_samples import Done, run
+from tests.web import serve
+from yolo.config import commands
+from yolo.convert import main
+from yolo.data.convert.outline import joined
+from yolo.data.convert.places import XVIEW_TYPES
+from yolo.data.convert.run import FORMATS
+from yolo.data.dataset import PRESETS, load_dataset, preset_names
+from yolo.data.index import index_split
+from yolo.data.listing import label_path
+
+PROGRAM = "yolo.convert"
+
+
+def convert(kind: str, source: Path, output: Path, *flags: str) -> Done:
+    return run(main, ["--format", kind, "--source", str(source), "--output", str(output), *flags], output)
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*.txt"))}
+
+
+@pytest.mark.covers("convert", "format", "source", "output", "json")
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+def test_every_format(tmp_path: Path, kind: str) -> None:
+    expected = foreign.MAKERS[kind](tmp_path / "in")
+    before = {path: path.read_bytes() for path in (tmp_path / "in").rglob("*") if path.is_file()}
+    done = convert(kind, tmp_path / "in", tmp_path / "out", "--json")
+    assert done.code == 0, done.err
+    found = {name: text for name, text in texts(tmp_path / "out").items() if "autosplit" not in name}
+    assert found == expected
+    result = json.loads(done.out)
+    dataset = load_dataset(result["data"])
+    indices = [index_split(dataset, split, use_cache=False) for split in dataset.splits]
+    assert sum(map(len, indices)) == sum(result["pictures"].values()) == sum("labels/" in name for name in expected)
+    assert sum(index.report.labels for index in indices) == result["labels"]
+    assert not any(index.report.problems or index.report.corrupt for index in indices)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "in").rglob("*") if path.is_file()}
+
+
+def test_the_formats_in_the_help_are_those_there_are() -> None:
+    assert sorted(commands.FORMATS) == sorted(FORMATS) == sorted(foreign.MAKERS)
+    assert len(XVIEW_TYPES) == len(preset_names("xView")) == 60 and list(XVIEW_TYPES) == sorted(set(XVIEW_TYPES))
+    assert len(preset_names("Objects365")) == 365
+
+
+@pytest.mark.covers("convert", "segments")
+def test_outlines_are_kept_on_request(tmp_path: Path) -> None:
+    foreign.coco(tmp_path / "in")
+    assert convert("coco", tmp_path / "in", tmp_path / "out", "--segments").code == 0
+    box, outline = (tmp_path / "out/labels/train2017/1.txt").read_text().splitlines()
+    assert box == "1 0.200000 0.200000 0.200000 0.200000"  # it has no outline
+    points = np.array(outline.split()[1:], float).reshape(-1, 2) * (100, 50)
+    near = [[10, 5], [30, 5], [30, 15], [60, 25], [80, 25], [80, 45], [60, 45], [60, 25], [30, 15]]
+    np.testing.assert_allclose(points, near, atol=1e-3)
+
+
+def test_joined_outlines_have_the_area_of_their_parts() -> None:
+    rng = np.random.default_rng(0)
+    squares = [np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * side + rng.uniform(0, 99, 2) for side in (3, 5, 7, 2)]
+    points = np.array(joined([square.ravel() for square in squares])).reshape(-1, 2)
+    x, y = points.T
+    assert abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2) == pytest.approx(9 + 25 + 49 + 4)
+    assert joined([]) == ()
+
+
+@pytest.mark.covers("convert", "names")
+def test_chosen_names(tmp_path: Path) -> None:
+    foreign.voc(tmp_path / "in")
+    done = convert("voc", tmp_path / "in", tmp_path / "out", "--names", "person", "dog")
+    assert done.code == 0 and "left out: 1 objects of other classes" in done.err
+    assert "left out: 1 objects marked as difficult" in done.err
+    assert load_dataset(tmp_path / "out/data.yaml").names == ("person", "dog")
+    assert texts(tmp_path / "out")["labels/train2007/000001.txt"].startswith("1 ")
+    foreign.coco(tmp_path / "coco")
+    line = convert("coco", tmp_path / "coco", tmp_path / "out2", "--names", "one").refusal(PROGRAM)
+    assert "has 2 categories, not 1" in line and not (tmp_path / "out2").exists()
+
+
+def test_files_of_an_annotation_service(tmp_path: Path) -> None:
+    foreign.coco(tmp_path / "in")
+    for split, name in (("train", "train2017"), ("valid", "val2017")):
+        shutil.move(tmp_path / f"in/images/{name}", tmp_path / split)
+        shutil.move(tmp_path / f"in/annotations/instances_{name}.json", tmp_path / split / "_annotations.coco.json")
+    shutil.rmtree(tmp_path / "in")
+    done = convert("coco", tmp_path, tmp_path / "out", "--json")
+    assert json.loads(done.out)["pictures"] == {"train": 2, "val": 1}
+    assert json.loads(done.out)["left_out"] == {"crowds": 1, "pictures are not there": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "content", "says"),
+    [
+        ("coco", "a.json", "{", "not valid JSON"),
+        ("coco", "a.json", "[]", "no COCO JSON"),
+        ("coco", "a.json", '{"images": [3], "annotations": [], "categories": []}', "an image without id"),
+        ("coco", "a.json", '{"images": [], "annotations": [{}], "categories": []}', "an annotation without image_id"),
+        ("coco", "a.json", '{"images": [], "annotations": [], "categories": [1]}', "a category without id"),
+        ("coco", "a.json", '{"images": [], "annotations": [], "categories": []}', "none of their pictures"),
+        ("voc", "a.xml", "<annotation>", "not a VOC annotation"),
+        ("voc", "a.xml", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "entities"),
+        ("voc", "a.xml", "<a><object><bndbox><xmin>x</xmin></bndbox></object></a>", "not a VOC annotation"),
+        ("visdrone", "a/annotations/a.txt", "1,2", "no folder with images"),
+        ("globalwheat", "a.csv", "x,y\n1,2\n", r"a\.csv:2: no column image_id"),
+        ("globalwheat", "a.csv", "image_name,BoxesString\na,1 2 3\n", "a box needs 4 values"),
+        ("globalwheat", "a.csv", "image_id,bbox\na,x\n", "bbox is no list"),
+        ("globalwheat", "a.csv", "image_id,bbox\na,[[]]\n", r"a\.csv:2: .* are not numbers"),
+        ("sku110k", "annotations_train.csv", "a.jpg,1\n", r"csv:1: needs 8 values"),
+        ("xview", "a.geojson", "{}", "no list of features"),
+        ("xview", "a.geojson", '{"features": [3, {"properties": {"bounds_imcoords": 3}}]}', "none of their pictures"),
+        ("argoverse", "a.json", '{"seq_dirs": 3, "images": [{}], "annotations": []}', "an image of no sequence"),
+        ("argoverse", "a.json", '{"seq_dirs": [], "images": 3, "annotations": []}', "no list of images"),
+    ],
+)
+def test_broken_files_are_one_line(tmp_path: Path, kind: str, file: str, content: str, says: str) -> None:
+    foreign.write(tmp_path / "in" / file, content)
+    assert re.search(says, convert(kind, tmp_path / "in", tmp_path / "out").refusal(PROGRAM))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+
+
+def test_places(tmp_path: Path) -> None:
+    assert "no such folder" in convert("voc", tmp_path / "absent", tmp_path / "out").refusal(PROGRAM)
+    assert "--output: no folder" in run(main, ["--source", str(tmp_path)], tmp_path).refusal(PROGRAM)
+    assert "--source: nothing" in run(main, ["--output", str(tmp_path / "x")], tmp_path).refusal(PROGRAM)
+    foreign.voc(tmp_path / "in")
+    (tmp_path / "out").mkdir()
+    foreign.write(tmp_path / "out/mine.txt", "x")
+    assert "is there" in convert("voc", tmp_path / "in", tmp_path / "out").refusal(PROGRAM)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("kind", ["visdrone", "voc", "sku110k"])
+def test_after_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A data set file that names the archive and its format."""
+    monkeypatch.chdir(tmp_path)
+    expected = foreign.MAKERS[kind](tmp_path / "in")
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        archive.add(tmp_path / "in", "wrapped")
+    first = next(name for name in expected if "train" in name and "labels" in name)
+    train = str(Path(first).parent).replace("labels", "images") if kind != "sku110k" else "train.txt"
+    names = "[object]" if kind == "sku110k" else "[cat, dog, person, car]"
+    with serve() as web:
+        web.files["/set.tar"] = (tmp_path / "set.tar").read_bytes()
+        lines = f"download: {web.address}/set.tar\nconvert: {{}}\npath: new\ntrain: {train}\nnames: {names}\n"
+        bad = foreign.write(tmp_path / "bad.yaml", lines.format("unheard"))
+        with pytest.raises(Exception, match="no format 'unheard'; there are argoverse, coco"):
+            load_dataset(bad)
+        dataset = load_dataset(foreign.write(tmp_path / "good.yaml", lines.format(kind)))
+        assert len(web.asked) == 1  # what had come was kept for the second attempt
+    assert texts(tmp_path / "datasets/new") == expected and index_split(dataset, "train").report.labels
+    assert sorted(path.name for path in (tmp_path / "datasets").iterdir()) == ["new"]
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_presets_name_archives_or_say_what_to_do(preset: Path, tmp_path: Path, monkeypatch) -> None:
+    from yolo.data import dataset as module
+    from yolo.data.archives import parse_archives
+
+    seen = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "fetch", lambda wanted, *_, **more: seen.append((wanted, more)))
+    monkeypatch.setattr(module, "make_shapes", lambda *_: seen.append((None, {})))
+    with pytest.raises(Exception, match="does not exist"):
+        load_dataset(preset.stem)
+    for wanted, more in seen:
+        assert wanted is None or parse_archives(wanted, tmp_path, preset)
+        assert more.get("kind") is None or more["kind"] in FORMATS
+    assert seen or "yolo.convert" in preset.read_text()
+
+
+@needs_parity
+@pytest.mark.parity
+def test_coco128_from_json_is_coco128_as_published(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    shutil.copytree(PARITY / "data/coco128/images", source / "images")
+    for file in (PARITY / "data/coco128_json").rglob("*.json"):
+        shutil.copy(file, source)
+    done = convert("coco", source, tmp_path / "out", "--json")
+    assert json.loads(done.out)["labels"] == 929 and json.loads(done.out)["left_out"] == {"crowds": 10}
+    for picture in (tmp_path / "out").rglob("*.jpg"):
+        published = PARITY / "data/coco128/labels/train2017" / f"{picture.stem}.txt"
+        ours, theirs = (
+            np.array(rows.read_text().split(), float).reshape(-1, 5) for rows in (label_path(picture), published)
+        )
+        assert len(ours) == len(theirs)
+        if len(ours):
+            order = [rows[np.lexsort(np.round(rows, 4).T[::-1])] for rows in (ours, theirs)]
+            np.testing.assert_allclose(*order, atol=2e-5)

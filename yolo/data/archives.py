@@ -1,0 +1,130 @@
+"""What a data set file's ``download`` names, and what is in the archives."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from yolo.download import is_url
+from yolo.errors import DataError
+
+_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_KEYS = {"url", "sha256", "into", "inside"}
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive on the web."""
+
+    url: str
+    sha256: str | None = None
+    into: str = ""
+    """The folder of the data set that it is unpacked into."""
+    inside: str | None = ""
+    """The folder of the archive that is meant; None: if all that it holds is one folder, that one."""
+
+    @property
+    def name(self) -> str:
+        """The file name in the URL."""
+        return PurePosixPath(urlsplit(self.url).path).name
+
+
+def parse_archives(given: Any, root: Path, source: Path) -> tuple[Archive, ...]:
+    """The archives that ``download`` in the file ``source`` names: a URL, or a list of URLs and of mappings with
+    ``url``, ``sha256``, ``into`` and ``inside``. Raises DataError for everything else: commands are never run."""
+    mend = f"put the data at {root} yourself"
+    entries = given if isinstance(given, list) else [{"url": given, "inside": None}]
+    archives = []
+    for entry in entries:
+        values = entry if isinstance(entry, dict) else {"url": entry}
+        texts = all(isinstance(value, str) for key, value in values.items() if key != "inside")
+        if (
+            not texts
+            or set(values) - _KEYS
+            or "url" not in values
+            or not isinstance(values.get("inside", ""), str | None)
+        ):
+            raise DataError("'download' is not a URL or a list of them", where=source, mend=mend)
+        archives.append(_checked(Archive(**{**values, "url": values["url"].strip()}), source, mend))
+    if not archives:
+        raise DataError("'download' names nothing", where=source, mend=mend)
+    return tuple(archives)
+
+
+def _checked(archive: Archive, source: Path, mend: str) -> Archive:
+    url = archive.url
+    if len(url.split()) != 1 or not is_url(url):
+        raise DataError("'download' is not a URL, and commands are never run", where=source, mend=mend)
+    try:
+        name = archive.name
+    except ValueError as error:
+        raise DataError(f"'download' is not a valid URL ({error})", where=source, mend=mend) from error
+    if not name.lower().endswith(_SUFFIXES):
+        raise DataError(f"'download' is no zip or tar archive: {url}", where=source, mend=mend)
+    if archive.sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", archive.sha256):
+        raise DataError("'sha256' is not 64 hex digits", where=source)
+    if ".." in PurePosixPath(archive.into).parts or PurePosixPath(archive.into).is_absolute() or "\0" in archive.into:
+        raise DataError("'into' is not a folder of the data set", where=source)
+    return archive
+
+
+def unpack(file: Path, folder: Path, inside: str | None = "") -> None:
+    """Write the archive's files below ``folder``; nothing else that an archive may hold is let out.
+
+    ``inside`` is as in Archive. Raises DataError: a broken archive, a path that leads elsewhere.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    base = folder.resolve()
+    above = PurePosixPath(inside or "")
+    try:
+        for name, stream in _members(file):
+            path = PurePosixPath(name)
+            if not path.is_relative_to(above):
+                continue
+            target = (folder / path.relative_to(above)).resolve()
+            if not target.is_relative_to(base):
+                raise DataError(f"unsafe path in the archive: {name!r}", where=file.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with stream, open(target, "wb") as output:
+                shutil.copyfileobj(stream, output, 1 << 20)
+    except (
+        zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, ValueError, RuntimeError, FileExistsError,
+        NotADirectoryError, IsADirectoryError,
+    ) as error:  # fmt: skip
+        raise DataError(f"the archive is broken ({error})", where=file.name) from error
+    if inside is None:
+        _unwrap(folder)
+
+
+def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Name and content of each ordinary file; links and devices are left out."""
+    if archive.suffix.lower() == ".zip":
+        with zipfile.ZipFile(archive) as opened:
+            for info in opened.infolist():
+                if not info.is_dir():
+                    yield info.filename, opened.open(info)
+        return
+    with tarfile.open(archive) as opened:
+        for member in opened:
+            stream = opened.extractfile(member) if member.isfile() else None
+            if stream is not None:
+                yield member.name.removeprefix("./"), stream
+
+
+def _unwrap(folder: Path) -> None:
+    """Where all that ``folder`` holds is one folder, move that one's content up."""
+    inside = [entry for entry in folder.iterdir() if entry.name != "__MACOSX"]
+    if len(inside) != 1 or not inside[0].is_dir() or inside[0].name in ("images", "labels"):
+        return
+    wrapper = inside[0].rename(folder / ".wrapper")
+    for entry in wrapper.iterdir():
+        entry.rename(folder / entry.name)
+    wrapper.rmdir()

@@ -1,0 +1,1 @@
+"""Data sets in other formats to pictures with YOLO labels."""

@@ -1,0 +1,148 @@
+"""Formats that are tables: VisDrone, Global Wheat and SKU-110K."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from yolo.data.convert.pictures import PictureFinder
+from yolo.data.convert.records import Conversion, Label, Labelled, box_of, count, need, split_of
+from yolo.errors import DataError
+
+_WHEAT_SPLITS = {"utokyo_1": "test", "utokyo_2": "test", "nau_1": "test", "uq_1": "test", "ethz_1": "val"}
+
+
+def visdrone(source: Path, names: Sequence[str], segments: bool = False) -> Conversion:
+    """Folders ``VisDrone2019-DET-*`` with ``images`` and ``annotations``; the folders stay as they are.
+
+    A line is ``left, top, width, height, score, category, truncation, occlusion``: objects with score 0 and categories
+    outside 1..10 are regions to be ignored and left out.
+    """
+    folders = sorted(path for path in source.rglob("annotations") if (path.parent / "images").is_dir())
+    need(folders, "no folder with images and annotations below it", source)
+    skipped: dict[str, int] = {}
+
+    def pictures() -> Iterator[Labelled]:
+        for folder in folders:
+            base = folder.parent
+            finder = PictureFinder(base / "images")
+            for path in sorted(folder.glob("*.txt")):
+                picture = finder.find(path.stem)
+                if picture is None:
+                    count(skipped, "pictures are not there")
+                    continue
+                labels = []
+                for line, row in _rows(path):
+                    values = _numbers(row[:6], path, line)
+                    need(len(values) == 6, "needs at least 6 values", f"{path}:{line}")
+                    if values[4] == 0 or not 1 <= values[5] <= len(names):
+                        count(skipped, "regions to be ignored")
+                    else:
+                        labels.append(Label(int(values[5]) - 1, box_of(*values[:4])))
+                place = PurePosixPath(base.name, "images", picture.name)
+                yield Labelled(picture, place, split_of(base.name), tuple(labels))
+
+    return Conversion(names, pictures(), skipped)
+
+
+def globalwheat(source: Path, names: Sequence[str], segments: bool = False) -> Conversion:
+    """CSV files with ``image_id, bbox`` (``[x, y, width, height]``, a line a box) or ``image_name, BoxesString``
+    (``x1 y1 x2 y2;…`` or ``no_box``); pictures go to ``images/<their folder or source>``."""
+    files = [path for path in sorted(source.rglob("*.csv"))]
+    boxes: dict[tuple[str, str], list] = defaultdict(list)
+    for path in files:
+        for line, row in _records(path):
+            name = row.get("image_id") or row.get("image_name")
+            need(name, "no column image_id or image_name", f"{path}:{line}")
+            domain = (row.get("source") or row.get("domain") or "").strip() or path.stem
+            boxes[name, domain] += _wheat_boxes(row, path, line)
+    need(boxes, "no CSV file with boxes below it", source)
+    skipped: dict[str, int] = {}
+    finder = PictureFinder(source)
+
+    def pictures() -> Iterator[Labelled]:
+        for (name, domain), some in boxes.items():
+            picture = finder.find(name)
+            if picture is None:
+                count(skipped, "pictures are not there")
+                continue
+            place = PurePosixPath("images", domain.replace("/", "_"), picture.name)
+            yield Labelled(picture, place, _WHEAT_SPLITS.get(domain, "train"), tuple(Label(0, box) for box in some))
+
+    return Conversion(names, pictures(), skipped)
+
+
+def _wheat_boxes(row: dict[str, str], path: Path, line: int) -> list[tuple[float, float, float, float]]:
+    if row.get("BoxesString") is not None:
+        text = row["BoxesString"].strip()
+        parts = [] if text in ("", "no_box") else text.split(";")
+        corners = [_numbers(part.split(), path, line) for part in parts if part.strip()]
+    else:
+        try:
+            values = json.loads(row.get("bbox") or "[]")
+        except ValueError:
+            values = None
+        need(isinstance(values, list), "bbox is no list", f"{path}:{line}")
+        corners = [_numbers(values, path, line)] if values else []
+        need(all(len(box) == 4 for box in corners), "a box needs 4 values", f"{path}:{line}")
+        corners = [box_of(*box) for box in corners]
+    need(all(len(box) == 4 for box in corners), "a box needs 4 values", f"{path}:{line}")
+    return [tuple(box) for box in corners]
+
+
+def sku110k(source: Path, names: Sequence[str], segments: bool = False) -> Conversion:
+    """``annotations_{train,val,test}.csv``: ``image, x1, y1, x2, y2, class, width, height``; lists name the splits."""
+    files = sorted(source.rglob("annotations_*.csv"))
+    need(files, "no annotations_train.csv below it", source)
+    skipped: dict[str, int] = {}
+    finder = PictureFinder(source)
+
+    def pictures() -> Iterator[Labelled]:
+        for path in files:
+            labels, sizes = defaultdict(list), {}
+            for line, row in _rows(path):
+                need(len(row) >= 8, "needs 8 values", f"{path}:{line}")
+                corners, size = _numbers(row[1:5], path, line), _numbers(row[6:8], path, line)
+                labels[row[0]].append(Label(0, tuple(corners)))
+                sizes[row[0]] = (int(size[1]), int(size[0]))
+            split = split_of(path.stem)
+            for name, some in labels.items():
+                picture = finder.find(name)
+                if picture is None:
+                    count(skipped, "pictures are not there")
+                    continue
+                place = PurePosixPath("images", picture.name)
+                yield Labelled(picture, place, split, tuple(some), sizes[name], f"{split}.txt")
+
+    return Conversion(names, pictures(), skipped)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace").replace("\0", "").splitlines()
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=path) from error
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and values of each line that is not empty."""
+    for line, text in enumerate(_lines(path), 1):
+        if text.strip():
+            yield line, [word.strip() for word in text.strip().rstrip(",").split(",")]
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        yield from enumerate(csv.DictReader(_lines(path)), 2)
+    except csv.Error as error:
+        raise DataError(f"not a CSV file ({error})", where=path) from error
+
+
+def _numbers(words: Sequence, path: Path, line: int) -> list[float]:
+    try:
+        return [float(word) for word in words]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{str(words)[:60]} are not numbers", where=f"{path}:{line}") from error

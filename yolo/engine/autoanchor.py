@@ -1,0 +1,66 @@
+"""Before training: do the network's anchors fit the data set's boxes, and are there better ones?"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from yolo.anchors import Recall, box_sizes, by_level, fit_anchors, recall
+from yolo.data.records import Index
+from yolo.errors import ConfigError
+from yolo.models.network import Network
+
+logger = logging.getLogger("yolo")
+
+ENOUGH = 0.98
+"""Best possible recall above which the anchors stay (YOLOv5)."""
+_STREAM = 2**32 - 2  # no picture has this number, so anchors share no stream with a sample
+
+
+def check_anchors(network: Network, index: Index, imgsz: int, anchor_t: float, seed: int) -> None:
+    """Put fitted anchors into ``network`` where its own reach too few boxes and the fitted ones reach more.
+
+    The same seed gives the same anchors. Whatever takes the network's anchors must be built afterwards. Raises
+    ConfigError where the network has no anchors of its own and none can be fitted.
+    """
+    sizes = box_sizes(index, imgsz, np.random.default_rng([seed, 0, _STREAM]))
+    own = recall(sizes, network.anchors, anchor_t) if has_anchors(network) else Recall(0.0, 0.0)
+    fits = f"anchors: {own.fits:.2f} of them fit a box, best possible recall {own.best:.4f}"
+    if own.best > ENOUGH:
+        logger.info("%s", fits)
+        return
+    logger.info("%s is not above %g: fitting others to %d boxes", fits, ENOUGH, len(sizes))
+    rng = np.random.default_rng([seed, 1, _STREAM])
+    try:
+        fitted = fit_anchors(box_sizes(index, imgsz), network.anchors.size // 2, anchor_t, rng)
+    except ValueError as error:
+        if not has_anchors(network):
+            raise ConfigError(f"no anchors: {error}", where=f"--imgsz {imgsz}", mend="train larger pictures") from None
+        logger.warning("anchors stay as they are: %s", error)
+        return
+    better = recall(sizes, fitted, anchor_t)
+    if better.best <= own.best:
+        logger.info("anchors stay as they are: with fitted ones the recall is %.4f", better.best)
+        return
+    network.set_anchors(by_level(fitted, network.strides))
+    logger.info("anchors: recall %.4f with %s", better.best, _shown(fitted))
+
+
+def has_anchors(network: Network) -> bool:
+    """Whether the anchors are sizes, and not the numbers that hold their places in a model without any."""
+    return bool((network.anchors > 0).all())
+
+
+def require_anchors(network: Network) -> None:
+    """Raise ConfigError for a network whose anchors were to be fitted, where that is switched off."""
+    if not has_anchors(network):
+        raise ConfigError(
+            "the model says how many anchors there are, but not which",
+            where="--noautoanchor",
+            mend="leave it out, so that they are fitted to the data",
+        )
+
+
+def _shown(anchors: np.ndarray) -> str:
+    return ", ".join(f"{width:.0f}x{height:.0f}" for width, height in anchors)
