@@ -128,3 +128,14 @@ class ConvertConfig:
     names: tuple = option((), "class names in order (default: as the format or the data has them)", many=str)
     segments: bool = option(False, "keep outlines as labels where the format has them (coco, objects365)")
     json: bool = option(False, "print one JSON object with the results on stdout")
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckConfig:
+    """Look a data set over: exit code 0 when clean, 1 when not, 2 when it cannot be trained on."""
+
+    data: str = option("coco128.yaml", "data set YAML")
+    imgsz: int = option(640, "picture size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
+    fix: str = option("", "new folder for a corrected copy (pictures are hard links where possible)")
+    workers: int = option(8, "threads that read files", low=1)
+    json: bool = option(False, "print one JSON object with the results on stdout")

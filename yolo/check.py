@@ -1,0 +1,76 @@
+"""``python -m yolo.check``: look a data set over, and write a corrected copy.
+
+The exit code is 0 when nothing is wrong (notes are no matter), 1 when training would leave something out or be misled,
+2 when it cannot be trained on or the options name nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from yolo.command import run_command
+from yolo.config.commands import CheckConfig
+from yolo.data.audit.findings import ERROR, NOTE, Finding, findings
+from yolo.data.audit.mend import write_mended
+from yolo.data.audit.scan import Seen, scan
+from yolo.data.audit.statistics import report, statistics
+from yolo.data.dataset import load_dataset
+from yolo.errors import DataError
+
+logger = logging.getLogger("yolo")
+
+
+def check(config: CheckConfig) -> dict[str, Any]:
+    """Check as ``config`` says; give the command's JSON object without its head."""
+    dataset = load_dataset(config.data)
+    splits: dict[str, list[Seen]] = {}
+    found: list[Finding] = []
+    for split in dataset.splits:
+        try:
+            splits[split] = scan(dataset, split, config.workers)
+        except DataError as error:
+            level = NOTE if split == "test" else ERROR
+            found.append(Finding("empty-split", level, split, str(dataset.source), str(error)))
+    for split in ("train", "val"):
+        if split not in dataset.splits:
+            found.append(Finding("empty-split", ERROR, split, str(dataset.source), "the file names no such split"))
+    found += findings(dataset, splits, config.imgsz)
+    figures = {split: statistics(dataset, pictures, config.imgsz) for split, pictures in splits.items()}
+    if not config.json:
+        print("\n".join(report(figures, found, config.imgsz)))
+    fixed = write_mended(dataset, splits, Path(config.fix)) if config.fix else None
+    if fixed is not None:
+        logger.info("a corrected copy: %s", fixed)
+    return {
+        "data": str(dataset.source),
+        "exit_code": exit_code(found),
+        "findings": [dataclasses.asdict(finding) for finding in found],
+        "statistics": figures,
+        "fixed": str(fixed) if fixed else None,
+    }
+
+
+def exit_code(found: list[Finding]) -> int:
+    """2 for what cannot be trained on, 1 for what is not clean, else 0."""
+    levels = {finding.level for finding in found}
+    return 2 if ERROR in levels else 1 if levels - {NOTE} else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; give its exit code."""
+    codes = []
+
+    def action(config: CheckConfig) -> dict[str, Any]:
+        result = check(config)
+        codes.append(result["exit_code"])
+        return result
+
+    return run_command("yolo.check", CheckConfig, action, argv) or codes[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""What is in a data set: every picture with its content's hash, its shape and its labels."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from yolo.data.dataset import Dataset
+from yolo.data.images import check_image
+from yolo.data.labels import LabelFile, parse_labels
+from yolo.data.listing import label_path, list_pictures
+from yolo.errors import DataError
+
+_EXIF_ORIENTATION = 274
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One picture of a split."""
+
+    path: Path
+    label_file: Path
+    missing: bool = False
+    broken: str = ""
+    """Why the picture cannot be used, '' when it can."""
+    digest: str = ""
+    """Of the file's bytes."""
+    shape: tuple[int, int] = (0, 0)
+    """Height and width, upright; zeros when broken."""
+    turned: bool = False
+    """Whether EXIF says that it is stored lying or upside down."""
+    content: bytes = b""
+    """Of the label file; empty where there is none."""
+    labels: LabelFile | None = None
+    """None where the label file cannot be read."""
+
+    @property
+    def usable(self) -> bool:
+        return not self.missing and not self.broken
+
+
+def scan(dataset: Dataset, split: str, workers: int) -> list[Seen]:
+    """Look at every picture of ``split``, in order. Raises DataError when it has none."""
+    pictures = list_pictures(dataset, split)
+    Image.init()  # Pillow finds its formats on first use, which is not a thing to do in many threads at once
+    pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="check")
+    try:
+        return list(pool.map(lambda path: _look(path, dataset.nc), pictures))
+    finally:  # also when interrupted: what has not begun is not begun
+        pool.shutdown(cancel_futures=True)
+
+
+def stray_labels(pictures: Sequence[Seen]) -> list[Path]:
+    """Label files beside those of ``pictures`` that belong to no picture (``classes.txt`` belongs to none)."""
+    known = {seen.label_file for seen in pictures}
+    found = []
+    for folder in sorted({file.parent for file in known}):
+        if folder.name in ("labels",) or "labels" in folder.parts:
+            names = sorted(os.listdir(folder)) if folder.is_dir() else []
+            found += [folder / name for name in names if name.endswith(".txt") and name != "classes.txt"]
+    return [file for file in found if file not in known]
+
+
+def _look(path: Path, classes: int) -> Seen:
+    file = label_path(path)
+    content, labels = b"", LabelFile()
+    try:
+        content = file.read_bytes()
+        labels = parse_labels(content, classes)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError):
+        labels = None
+    if not os.path.isfile(path):
+        return Seen(path, file, missing=True, content=content, labels=labels)
+    try:
+        shape = check_image(path)
+        picture = path.read_bytes()
+    except (DataError, OSError) as error:
+        reason = error.what if isinstance(error, DataError) else str(error.strerror)
+        return Seen(path, file, broken=reason, content=content, labels=labels)
+    digest = hashlib.blake2b(picture, digest_size=16).hexdigest()
+    return Seen(path, file, False, "", digest, shape, _is_turned(picture), content, labels)
+
+
+def _is_turned(content: bytes) -> bool:
+    if b"Exif" not in content[:65536] and b"eXIf" not in content:
+        return False
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            return picture.getexif().get(_EXIF_ORIENTATION, 1) not in (0, 1)
+    except Exception:  # a broken EXIF block says nothing
+        return False
