@@ -23,6 +23,10 @@ logger = logging.getLogger("yolo")
 
 def train(config: TrainConfig) -> dict[str, Any]:
     """Train as ``config`` says; give the command's JSON object without its head."""
+    if config.evolve:
+        from yolo.engine.evolve import evolve
+
+        return evolve(config)
     device = runtime.select_device(config.device)
     from yolo.engine.setup import build_parts
     from yolo.engine.trainer import Trainer

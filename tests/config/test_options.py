@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yolo.config.commands import DetectConfig, TrainConfig, ValConfig
-from yolo.config.options import build_parser, option, parse, to_yaml
+from yolo.config.options import build_parser, option, parse, to_argv, to_yaml
 from yolo.errors import ConfigError
 
 COMMANDS = [TrainConfig, ValConfig, DetectConfig]
@@ -52,6 +52,18 @@ def test_nothing_given_is_the_defaults():
 def test_an_option_that_may_be_given_alone(argv, maybe, count):
     config = read(*argv)
     assert (config.maybe, config.count) == (maybe, count)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Sample(),
+        Sample(4, 0.25, -7, "b", "x=y z", True, (5, 6, 7), (8,), "--odd", 3),
+        Sample(text="--size", maybe="some", count=300),
+    ],
+)
+def test_a_config_as_a_command_line(config):
+    assert parse(Sample, to_argv(config), "yolo.sample") == config
 
 
 def test_everything_given():

@@ -28,6 +28,8 @@ class TrainConfig:
     nosave: bool = option(False, "save only the final checkpoint")
     noval: bool = option(False, "validate only after the last epoch")
     noautoanchor: bool = option(False, "leave the anchors as they are, however badly they fit the data")
+    evolve: int = option(0, "search hyperparameters over so many trainings; 0: train once", bare=300, low=0)
+    parallel: int = option(1, "with --evolve: trainings side by side", low=1)
     noplots: bool = option(False, "draw no pictures and curves")
     device: str = option("", "cpu, or a CUDA index such as 0; '' takes a GPU when there is one")
     single_cls: bool = option(False, "treat all classes as one")

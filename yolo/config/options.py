@@ -90,6 +90,22 @@ def to_yaml(config: Any) -> str:
     return yaml.safe_dump(values, sort_keys=False)
 
 
+def to_argv(config: Any) -> list[str]:
+    """The command line that ``parse`` reads ``config`` from: what differs from the defaults."""
+    argv = []
+    for field in dataclasses.fields(config):
+        value, flag = getattr(config, field.name), flags_of(field)[0]
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            argv.append(flag)
+        elif isinstance(value, tuple):
+            argv += [flag, *map(str, value)]
+        else:
+            argv.append(f"{flag}={value}")
+    return argv
+
+
 class _Parser(argparse.ArgumentParser):
     def _get_option_tuples(self, option_string: str) -> list:
         """Abbreviations: two spellings of one option (--conf-thres, --conf_thres) are not ambiguous."""
