@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo import runtime
+from yolo.bucket import Bucket
 from yolo.command import new_run_folder, remove_if_empty, run_command
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
@@ -30,8 +31,11 @@ def train(config: TrainConfig) -> dict[str, Any]:
     device = runtime.select_device(config.device)
     from yolo.engine.setup import build_parts
     from yolo.engine.trainer import Trainer
+    from yolo.loggers.choice import chosen_services, with_dataset_of_wandb
     from yolo.models.summary import describe
 
+    services, bucket = chosen_services(config), Bucket(config.bucket) if config.bucket else None
+    config = with_dataset_of_wandb(config)
     parts, schedule = build_parts(config, device)  # all that can be refused is refused before a folder is made
     run = new_run_folder(config.project, config.name, config.exist_ok)
     try:
@@ -39,9 +43,8 @@ def train(config: TrainConfig) -> dict[str, Any]:
         save_hyperparameters(parts.hyp, run / "hyp.yaml")
         logger.info("%s", describe(parts.network, parts.imgsz))
         logger.info("%d pictures to train on, %d to validate; results go to %s", *_counts(parts), run)
-        trainer = Trainer(
-            parts, schedule, run, _hooks(config, run), validate=not config.noval, patience=config.patience
-        )
+        hooks = [*_hooks(config, run), *_connections(config, parts, run, services, bucket)]
+        trainer = Trainer(parts, schedule, run, hooks, validate=not config.noval, patience=config.patience)
         trainer.train()
     except BaseException:
         remove_if_empty(run)
@@ -61,20 +64,33 @@ def _hooks(config: TrainConfig, run: Path) -> list:
     return hooks if config.noplots else [*hooks, Pictures(run)]
 
 
+def _connections(config: TrainConfig, parts: TrainParts, run: Path, services: list, bucket: Bucket | None) -> list:
+    """Hooks that tell others of the run; last, so that they find what the rest has written."""
+    from yolo.loggers.choice import run_info
+    from yolo.loggers.tracking import Tracking
+    from yolo.loggers.upload import Upload
+
+    hooks: list = [] if bucket is None else [Upload(run, bucket)]
+    if not services:
+        return hooks
+    info, period = run_info(config, parts, run), config.save_period
+    return [Tracking(services, info, bbox_interval=config.bbox_interval, save_period=period), *hooks]
+
+
 def _finish(config: TrainConfig, trainer, run: Path) -> dict[str, Any]:
     """Measure the best checkpoint, draw what it sees, and say where everything is."""
     from yolo.engine.report import metrics_table, speed_line, validation_json
 
     parts = trainer.parts
     validation = _validate_best(config, parts, run)
-    for hook in trainer.hooks:
-        hook.after_run(trainer, validation)
     if not config.json:
         print(metrics_table(validation, parts.names, every_class=True))
     logger.info("%s", speed_line(validation))
     logger.info("weights: %s", run / "weights" / "best.safetensors")
     if not config.noplots:
         logger.info("pictures and curves: %s", run)
+    for hook in trainer.hooks:
+        hook.after_run(trainer, validation)
     return {
         "save_dir": str(run),
         "epochs": trainer.progress.epoch,

@@ -10,6 +10,7 @@ IMGSZ = ("--img", "--img-size")
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
+TRACKERS = ("wandb", "mlflow", "clearml", "comet")
 HALF = "bfloat16 inference, on a processor that has it"
 
 
@@ -47,6 +48,17 @@ class TrainConfig:
     compile: str = option("program", COMPILE, choices=("program", "off"))
     amp: bool = option(False, "bfloat16 products and feature maps in training, on a processor that has it")
     nbs: int = option(64, "nominal batch: gradients of smaller batches are added up to it", low=1)
+    bucket: str = option("", "copy the results to this fsspec URL (gs://…, s3://…, file://…) or Google bucket")
+    loggers: tuple = option((), "experiment trackers, beside CSV and TensorBoard", many=str, choices=TRACKERS)
+    online: bool = option(False, "trackers talk to their servers; without it they record on this machine")
+    entity: str = option("", "W&B: the team or user that the run belongs to")
+    upload_dataset: str = option(
+        "", "W&B: make the data set an artifact", choices=("all", "train", "val"), bare="all"
+    )
+    bbox_interval: int = option(
+        -1, "W&B: epochs between pictures with boxes; -1: a tenth of the run, 0: none", low=-1
+    )
+    artifact_alias: str = option("latest", "W&B: version of the data set's artifact, uploaded or used")
     json: bool = option(False, "print one JSON object with the results on stdout")
 
 

@@ -73,6 +73,7 @@ class Console(Hook):
         return show
 
     def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
+        told = self._bar is not None  # speed and waiting stand on the bar
         self._close()
         losses = "  ".join(f"{name} {value:.4f}" for name, value in zip(("box", "obj", "cls"), report.losses))
         line = f"epoch {self._epoch}  {losses}"
@@ -80,8 +81,8 @@ class Console(Hook):
             metrics = report.validation.metrics
             line += f"  P {metrics.precision:.3f}  R {metrics.recall:.3f}"
             line += f"  mAP50 {metrics.map50:.3f}  mAP50-95 {metrics.map50_95:.3f}"
-        left = _left(report, trainer.schedule.epochs)
-        logger.info("%s  (%s%s)%s", line, ", ".join(_speed(report)), left, "  best" if report.best else "")
+        parts = [f"{report.seconds:.1f} s", *([] if told else _speed(report)), *_left(report, trainer.schedule.epochs)]
+        logger.info("%s  (%s)%s", line, ", ".join(parts), "  best" if report.best else "")
 
     def after_train(self, trainer: Trainer) -> None:
         logger.info(
@@ -129,15 +130,15 @@ def duration(seconds: float) -> str:
 
 
 def _speed(report: EpochReport) -> list[str]:
-    """How long the epoch took; pictures a second and the share of waiting while it trained."""
-    times, parts = report.times, [f"{report.seconds:.1f} s"]
+    """Pictures a second and the share of waiting, both while the epoch trained."""
+    times = report.times
     busy = times.training + times.waiting
-    if times.pictures and busy > 0:
-        parts += [f"{times.pictures / busy:.1f} img/s", f"data {times.waiting / busy:.0%}"]
-    return parts
+    if not times.pictures or busy <= 0:
+        return []
+    return [f"{times.pictures / busy:.1f} img/s", f"data {times.waiting / busy:.0%}"]
 
 
-def _left(report: EpochReport, epochs: int) -> str:
+def _left(report: EpochReport, epochs: int) -> list[str]:
     """A forecast: epochs to come will take what this one took, without its compiling."""
     to_come = epochs - report.epoch - 1
-    return f", {duration(to_come * (report.seconds - report.times.compiling))} left" if to_come else ""
+    return [f"{duration(to_come * (report.seconds - report.times.compiling))} left"] if to_come else []

@@ -31,7 +31,7 @@ class BatchPictures:
         """detections: rows [n, 6] in pixels of the original pictures."""
         if self._drawn == DRAWN_BATCHES or not len(batch.images):  # another rank keeps its pictures to itself
             return
-        shown = [_in_batch_pixels(rows, box) for rows, box in zip(detections, batch.letterboxes)]
+        shown = [in_batch_pixels(rows, box) for rows, box in zip(detections, batch.letterboxes)]
         for kind, rows in (("labels", batch.labels), ("pred", shown)):
             picture = plot_batch(batch.images, rows, batch.paths, self._names)
             write_image(self._folder / f"val_batch{self._drawn}_{kind}.jpg", picture)
@@ -44,7 +44,7 @@ def draw_validation(validation: Validation, names: tuple[str, ...], folder: Path
     plot_confusion(validation.confusion, names, folder / "confusion_matrix.png")
 
 
-def _in_batch_pixels(rows: NDArray[np.float32], box) -> NDArray[np.float32]:
+def in_batch_pixels(rows: NDArray[np.float32], box) -> NDArray[np.float32]:
     """Boxes from the original picture back into the letterboxed one."""
     moved = rows.copy()
     moved[:, [0, 2]] = rows[:, [0, 2]] * box.ratio[1] + box.pad[0]
