@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def console(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def console(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture):
     """Runs a training of two epochs; gives what was written on stderr (a terminal, or not)."""
 
     def run(stream: io.StringIO, reports) -> str:
@@ -27,7 +27,7 @@ def console(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         logger, handler = logging.getLogger("yolo"), logging.StreamHandler(stream)
         monkeypatch.setattr(logger, "handlers", [handler])
         monkeypatch.setattr(logger, "propagate", False)
-        monkeypatch.setattr(logger, "level", logging.INFO)
+        caplog.set_level(logging.INFO, "yolo")
         train([Console()], trainer(), reports)
         assert capsys.readouterr().out == ""
         return stream.getvalue()

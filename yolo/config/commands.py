@@ -52,12 +52,8 @@ class TrainConfig:
     loggers: tuple = option((), "experiment trackers, beside CSV and TensorBoard", many=str, choices=TRACKERS)
     online: bool = option(False, "trackers talk to their servers; without it they record on this machine")
     entity: str = option("", "W&B: the team or user that the run belongs to")
-    upload_dataset: str = option(
-        "", "W&B: make the data set an artifact", choices=("all", "train", "val"), bare="all"
-    )
-    bbox_interval: int = option(
-        -1, "W&B: epochs between pictures with boxes; -1: a tenth of the run, 0: none", low=-1
-    )
+    upload_dataset: str = option("", "W&B: make the data set an artifact", choices=("all", "train", "val"), bare="all")
+    bbox_interval: int = option(-1, "W&B: epochs between pictures with boxes; -1: a tenth of the run, 0: none", low=-1)
     artifact_alias: str = option("latest", "W&B: version of the data set's artifact, uploaded or used")
     json: bool = option(False, "print one JSON object with the results on stdout")
 

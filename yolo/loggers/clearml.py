@@ -46,9 +46,7 @@ class ClearMl(Service):
 
     def pictures(self, files: Sequence[Path], epoch: int) -> None:
         for file in files:
-            self._task.get_logger().report_image(
-                title="plots", series=file.stem, iteration=epoch, local_path=str(file)
-            )
+            self._task.get_logger().report_image(title="plots", series=file.stem, iteration=epoch, local_path=str(file))
 
     def weights(self, file: Path, aliases: Sequence[str], epoch: int) -> None:
         self._task.upload_artifact(name=file.stem, artifact_object=str(file))

@@ -39,6 +39,7 @@ class Tracking(Hook):
         """bbox_interval: epochs between pictures with boxes, -1 for a tenth of the run, 0 for none."""
         self._services, self._info = list(services), info
         self._interval, self._period = bbox_interval, save_period
+        self._found: list[FoundObjects] = []
 
     def before_train(self, trainer: Trainer) -> None:
         """Open the run everywhere. Raises ConfigError when a tracker cannot."""
@@ -59,20 +60,18 @@ class Tracking(Hook):
         every = self._interval if self._interval >= 0 else max(trainer.schedule.epochs // 10, 1)
         if not every or (epoch + 1) % every:
             return None
-        shown: list[FoundObjects] = []
+        self._found = []
 
         def take(batch: Batch, detections: list[np.ndarray]) -> None:
-            room = SHOWN_PICTURES - len(shown)
-            if room <= 0:
-                return
-            fresh = [_found(batch, number, detections[number]) for number in range(min(len(batch), room))]
-            shown.extend(fresh)
-            if len(shown) == SHOWN_PICTURES or len(fresh) < len(batch):
-                self._tell(lambda service: service.found(shown, epoch))
+            for number in range(min(len(batch), SHOWN_PICTURES - len(self._found))):
+                self._found.append(_found(batch, number, detections[number]))
 
         return take
 
     def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
+        if self._found:
+            shown, self._found = self._found, []
+            self._tell(lambda service: service.found(shown, report.epoch))
         values = {name: value for name, value in epoch_values(report).items() if math.isfinite(value)}
         self._tell(lambda service: service.numbers(values, report.epoch))
         if self._period > 0 and (report.epoch + 1) % self._period == 0:
