@@ -105,6 +105,7 @@ def test_stdout_is_the_table(full: Done) -> None:
     assert "8 pictures to train on, 6 to validate" in full.err and "epoch 2/2" in full.err
 
 
+@pytest.mark.covers("train", "json")
 def test_stdout_is_one_json_object_when_asked(base: Done) -> None:
     assert base.code == 0 and base.out.count("\n") == 1
     found = json.loads(base.out)
@@ -118,6 +119,7 @@ def test_stdout_is_one_json_object_when_asked(base: Done) -> None:
     assert set(found["speed_ms"]) == {"preprocess", "inference", "nms"} and min(found["speed_ms"].values()) > 0
 
 
+@pytest.mark.covers("train", "noplots")
 def test_without_plots_there_are_no_pictures(base: Done) -> None:
     assert files(base.folder) == RECORDS
 
@@ -222,10 +224,11 @@ def test_patience_ends_a_run(shop: Workshop, flags: tuple[str, ...], monkeypatch
     assert files(done.folder) == RECORDS
 
 
+@pytest.mark.covers("train", "project", "name", "exist_ok")
 def test_folders_are_numbered_or_shared(shop: Workshop) -> None:
     again = [shop.train("exp", "--noplots", "--json", *flags, epochs="1") for flags in ((), (), ("--exist-ok",))]
-    folders = [Path(json.loads(done.out)["save_dir"]).name for done in again]
-    assert folders == ["exp", "exp2", "exp"]
+    folders = [Path(json.loads(done.out)["save_dir"]) for done in again]
+    assert folders == [shop.folder / "runs" / name for name in ("exp", "exp2", "exp")]
     assert len(read_results(again[0].folder / "results.csv")["epoch"]) == 1
 
 
