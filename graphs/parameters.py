@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import oneflow as flow
@@ -33,27 +33,33 @@ class ParameterVector:
     """The order of a network's tensors in vectors: parameters by optimizer group, then statistics of batch norms.
 
     Groups, in YOLOv5's order: biases (no decay), weights (decay), weights of normalisations (no decay).
-    ``parameters`` and ``statistics`` are lists of Slot; ``group_sizes`` counts elements a group.
+    Parameters of frozen layers come between the two: they have no gradient and do not move.
+    ``parameters``, ``frozen`` and ``statistics`` are lists of Slot, ``slots`` all of them; ``group_sizes`` counts
+    elements a group, ``parameter_size`` all that move.
     """
 
-    def __init__(self, network: flow.nn.Module) -> None:
+    def __init__(self, network: flow.nn.Module, frozen: Collection[int] = ()) -> None:
+        """``frozen``: numbers of layers; their parameters are told to want no gradient."""
         groups: dict[str, list[tuple[str, flow.Tensor]]] = {group: [] for group in GROUPS}
+        still, prefixes = [], tuple(f"model.{layer}." for layer in frozen)
         for prefix, module in network.named_modules():
             for name, tensor in module.named_parameters(recurse=False):
                 full = f"{prefix}.{name}" if prefix else name
-                groups[_group_of(module, name)].append((full, tensor))
+                tensor.requires_grad = not full.startswith(prefixes)
+                (groups[_group_of(module, name)] if tensor.requires_grad else still).append((full, tensor))
         named = [pair for group in GROUPS for pair in groups[group]]
         self.group_sizes = tuple(sum(math.prod(t.shape) for _, t in groups[group]) for group in GROUPS)
         statistics = [(n, b) for n, b in network.named_buffers() if n.endswith(("running_mean", "running_var"))]
-        slots = _slots(named + statistics)
-        self.parameters, self.statistics = slots[: len(named)], slots[len(named) :]
+        self.slots = _slots(named + still + statistics)
+        self.parameters, rest = self.slots[: len(named)], self.slots[len(named) :]
+        self.frozen, self.statistics = rest[: len(still)], rest[len(still) :]
         self.parameter_size = sum(self.group_sizes)
-        self.size = slots[-1].stop
+        self.size = self.slots[-1].stop
 
     @property
     def device(self) -> flow.device:
         """Where the network lives."""
-        return self.parameters[0].tensor.device
+        return self.slots[0].tensor.device
 
     def by_group(self, formula: Callable[..., flow.Tensor], *vectors: flow.Tensor) -> flow.Tensor:
         """Apply ``formula(*parts, group number)`` to each group's part of ``vectors`` and join the results."""
@@ -66,20 +72,20 @@ class ParameterVector:
 
     def gather(self) -> np.ndarray:
         """The current values of parameters and statistics, float32 [size]."""
-        return np.concatenate([slot.tensor.numpy().reshape(-1) for slot in self.parameters + self.statistics])
+        return np.concatenate([slot.tensor.numpy().reshape(-1) for slot in self.slots])
 
     def split(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """Cut a vector of ``size`` or ``parameter_size`` elements into arrays by name, each in its shape."""
         return {
             slot.name: vector[slot.start : slot.stop].reshape(tuple(slot.tensor.shape)).copy()
-            for slot in self.parameters + self.statistics
+            for slot in self.slots
             if slot.stop <= vector.size
         }
 
     def join(self, arrays: dict[str, np.ndarray], size: int) -> np.ndarray:
         """The inverse of ``split``. Raises KeyError when a tensor is missing, ValueError for a wrong shape."""
         vector = np.empty(size, np.float32)
-        for slot in self.parameters + self.statistics:
+        for slot in self.slots:
             if slot.stop <= size:
                 array = arrays[slot.name]
                 if array.shape != tuple(slot.tensor.shape):

@@ -23,7 +23,7 @@ class OptimizerState:
     """Vectors that live as long as a training run; the graphs hold them by reference.
 
     gradient, first, second: float32 [parameter_size] (accumulated gradient; momentum or first moment; second moment,
-    one element with SGD). ema: float32 [size], parameters then statistics.
+    one element with SGD). ema: float32 [size], in the vector's order.
     """
 
     gradient: flow.Tensor
@@ -32,10 +32,11 @@ class OptimizerState:
     ema: flow.Tensor
 
     @classmethod
-    def of(cls, vector: ParameterVector, optimizer: str) -> OptimizerState:
+    def of(cls, vector: ParameterVector, optimizer: str, *, room: int = 0) -> OptimizerState:
+        """``room``: more elements for the gradient, which nothing reads."""
         count, device = vector.parameter_size, vector.device
         return cls(
-            gradient=flow.zeros(count, device=device),
+            gradient=flow.zeros(count + room, device=device),
             first=flow.zeros(count, device=device),
             second=flow.zeros(1 if optimizer == "SGD" else count, device=device),
             ema=flow.tensor(vector.gather(), device=device),
@@ -85,7 +86,7 @@ class UpdateGraph(StaticGraph):
         norm = (state.gradient * state.gradient).sum().sqrt().reshape(1)
         gradient = state.gradient * (MAX_NORM / (norm + 1e-6)).clamp(None, 1.0)
         new = self._step(gradient, rates)
-        statistics = [slot.tensor.reshape(-1) for slot in vector.statistics]
+        statistics = [slot.tensor.reshape(-1) for slot in vector.frozen + vector.statistics]
         decay = rates[4:5]
         state.ema.copy_(state.ema * decay + flow.cat([new, *statistics]) * (1.0 - decay))
         for slot in vector.parameters:

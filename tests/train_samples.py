@@ -123,9 +123,13 @@ class Workshop:
 
     def train(self, name: str, *flags: str, **instead: str) -> Done:
         """Run the train command; ``instead``: options by their names with underscores."""
+        project = instead.get("project", self.options()["--project"])
+        return run(train.main, self.argv(name, *flags, **instead), Path(project) / name)
+
+    def argv(self, name: str, *flags: str, **instead: str) -> list[str]:
+        """The train command's words."""
         options = {**self.options(), "--name": name, **{f"--{k.replace('_', '-')}": v for k, v in instead.items()}}
-        argv = [*(word for pair in options.items() for word in pair), *flags]
-        return run(train.main, argv, Path(options["--project"]) / name)
+        return [*(word for pair in options.items() for word in pair), *flags]
 
 
 def run(main, argv: list[str], folder: Path) -> Done:

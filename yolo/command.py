@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from yolo.config.options import parse
-from yolo.errors import ConfigError, DataError, YoloError
+from yolo.errors import ConfigError, DataError, Interrupted, YoloError
 
 SCHEMA_VERSION = 1
 
@@ -23,7 +23,7 @@ def run_command(
 ) -> int:
     """Parse ``argv``, run ``action(config)``, print its result with ``--json``; give the exit code.
 
-    A YoloError or a failing disk is one line on stderr and 2; Ctrl-C is 130.
+    A YoloError or a failing disk is one line on stderr and 2; Ctrl-C is 130, SIGTERM in training 143.
     """
     log_to_stderr()
     try:
@@ -37,9 +37,9 @@ def run_command(
             raise
         print(f"{program}: {error.filename or 'disk'}: {error.strerror}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print(f"{program}: {stop if isinstance(stop, Interrupted) else 'interrupted'}", file=sys.stderr)
+        return stop.code if isinstance(stop, Interrupted) else 130
     if config.json:
         print(json.dumps({"schema_version": SCHEMA_VERSION, "command": program.rsplit(".", 1)[-1], **result}))
     return 0

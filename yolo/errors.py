@@ -16,6 +16,14 @@ class YoloError(Exception):
         super().__init__(" ".join((f"{line}; {mend}" if mend else line).split()))
 
 
+class Interrupted(KeyboardInterrupt):
+    """A command stopped on request and in good order; commands print ``str(error)`` and exit with 128 + signal."""
+
+    def __init__(self, what: str, *, signal: int = 2) -> None:
+        self.code = 128 + signal
+        super().__init__(what)
+
+
 class ConfigError(YoloError):
     """A wrong option, hyperparameter or configuration file."""
 

@@ -13,10 +13,15 @@ from yolo.command import new_run_folder, remove_if_empty, run_command
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
 from yolo.config.options import to_yaml
+from yolo.engine.interrupt import StopRequest
+from yolo.engine.resume import Resumed, find_run
+from yolo.engine.time_limit import TimeLimit
 from yolo.files import write_text_atomic
 
 if TYPE_CHECKING:
+    from yolo.engine.schedule import Schedule
     from yolo.engine.setup import TrainParts
+    from yolo.engine.trainer import Trainer
     from yolo.engine.validator import Validation
 
 logger = logging.getLogger("yolo")
@@ -28,40 +33,73 @@ def train(config: TrainConfig) -> dict[str, Any]:
         from yolo.engine.evolve import evolve
 
         return evolve(config)
+    resumed = find_run(config) if config.resume else None
+    config = config if resumed is None else resumed.config
     device = runtime.select_device(config.device)
     from yolo.engine.setup import build_parts
-    from yolo.engine.trainer import Trainer
     from yolo.loggers.choice import chosen_services, with_dataset_of_wandb
     from yolo.models.summary import describe
 
+    # All that can be refused is refused before a folder is made.
     services, bucket = chosen_services(config), Bucket(config.bucket) if config.bucket else None
     config = with_dataset_of_wandb(config)
-    parts, schedule = build_parts(config, device)  # all that can be refused is refused before a folder is made
-    run = new_run_folder(config.project, config.name, config.exist_ok)
+    parts, schedule = build_parts(config, device, resumed)
+    run = resumed.folder if resumed else new_run_folder(config.project, config.name, config.exist_ok)
     try:
-        write_text_atomic(run / "opt.yaml", to_yaml(config))
+        if resumed is None:
+            # An earlier run's in the same folder, which nobody may take for this one's.
+            (run / "weights/last.safetensors").unlink(missing_ok=True)
+            write_text_atomic(run / "opt.yaml", to_yaml(config))
         save_hyperparameters(parts.hyp, run / "hyp.yaml")
         logger.info("%s", describe(parts.network, parts.imgsz))
         logger.info("%d pictures to train on, %d to validate; results go to %s", *_counts(parts), run)
         hooks = [*_hooks(config, run), *_connections(config, parts, run, services, bucket)]
-        trainer = Trainer(parts, schedule, run, hooks, validate=not config.noval, patience=config.patience)
-        trainer.train()
+        trainer = _train(config, parts, schedule, run, hooks, resumed)
     except BaseException:
         remove_if_empty(run)
         raise
     return _finish(config, trainer, run)
 
 
+def _train(
+    config: TrainConfig, parts: TrainParts, schedule: Schedule, run: Path, hooks: list, resumed: Resumed | None
+) -> Trainer:
+    """Train to the end, from where a resumed run stands."""
+    from yolo.engine.hooks import load_states
+    from yolo.engine.trainer import Trainer
+
+    if resumed is not None:
+        load_states(hooks, resumed.hooks)
+    with StopRequest() as stop:
+        trainer = Trainer(
+            parts,
+            schedule,
+            run,
+            hooks,
+            validate=not config.noval,
+            patience=config.patience,
+            progress=resumed and resumed.progress,
+            limit=TimeLimit(config.time or None),
+            stop=stop,
+        )
+        if resumed is not None:
+            logger.info("%s", resumed.says(finished=trainer.finished))
+        trainer.train()
+    return trainer
+
+
 def _hooks(config: TrainConfig, run: Path) -> list:
     from yolo.engine.checkpoints import Checkpoints
+    from yolo.engine.close_mosaic import CloseMosaic
     from yolo.loggers.console import Console
     from yolo.loggers.pictures import Pictures
     from yolo.loggers.results_csv import ResultsCsv
     from yolo.loggers.tensorboard import TensorBoard
 
-    # Results are on disk before the checkpoint that says the epoch is done.
-    hooks = [Console(), ResultsCsv(run), TensorBoard(run), Checkpoints(run, config)]
-    return hooks if config.noplots else [*hooks, Pictures(run)]
+    hooks = [CloseMosaic(config.close_mosaic), Console(), ResultsCsv(run), TensorBoard(run)]
+    if not config.noplots:
+        hooks.append(Pictures(run))
+    return [*hooks, Checkpoints(run, config)]  # last: results are on disk before it says that the epoch is done
 
 
 def _connections(config: TrainConfig, parts: TrainParts, run: Path, services: list, bucket: Bucket | None) -> list:

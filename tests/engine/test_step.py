@@ -119,7 +119,7 @@ def test_states_have_the_networks_names_and_shapes(growing):
             assert {name: array.shape for name, array in state[kind].items()} == expected
         weights = {f"weights/{name}": shape for name, shape in expected.items()}
         size = growing["step"].vector.parameter_size
-        others = {"gradient": (size,), "first": (size,), "second": (1,)}
+        others = {"gradient": (size,), "first": (size,), "second": (1,), "places": (1,)}
         assert {name: array.shape for name, array in state["training"].items()} == weights | others
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -16,9 +17,14 @@ import yolo
 from tests.train_samples import Workshop
 from yolo.config.hyp import Hyperparameters
 from yolo.data.batch import Batch
+from yolo.engine.diverged import DivergedError
 from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.interrupt import StopRequest
+from yolo.engine.progress import Progress
 from yolo.engine.schedule import Schedule
-from yolo.engine.trainer import DivergedError, Trainer
+from yolo.engine.time_limit import TimeLimit
+from yolo.engine.trainer import Trainer
+from yolo.errors import Interrupted
 
 MOMENTS = (
     *("before_train", "before_epoch", "after_step", "watch_validation", "after_epoch", "after_train", "broke_off"),
@@ -42,8 +48,8 @@ class Step:
 
     compile_seconds = 0.0
 
-    def __init__(self, losses: list[float] | None = None) -> None:
-        self.losses, self.seen, self.updates = losses, 0, []
+    def __init__(self, losses: list[float] | None = None, norm: float = 1.0) -> None:
+        self.losses, self.norm, self.seen, self.updates = losses, norm, 0, []
 
     def backward(self, batch: Batch) -> np.ndarray:
         value = self.losses[self.seen] if self.losses else 1.0 + self.seen
@@ -52,24 +58,25 @@ class Step:
 
     def update(self, rates) -> float:
         self.updates.append((self.seen, rates))
-        return 1.0
+        return self.norm
 
 
-def make(epochs, batches, *, fitness=(), hooks=(), validate=True, patience=0, batch_size=16, step=None):
+def make(epochs, batches, *, fitness=(), hooks=(), validate=True, patience=0, batch_size=16, step=None, **more):
     """A trainer whose validations have the fitnesses given, and a list of the epochs in which it validated."""
     batch = Batch(np.zeros((1, 3, 8, 8), np.uint8), (), np.arange(1), tuple(Path(f"{k}.png") for k in range(6)))
     schedule = Schedule(Hyperparameters(), epochs, batches, batch_size)
     step, validated, scores = step or Step(), [], iter(fitness)
 
     def validation(listeners):
-        assert listeners == []
         validated.append(trainer.progress.epoch)
+        for listener in listeners:
+            listener(batch, [])
         return SimpleNamespace(metrics=SimpleNamespace(fitness=next(scores, 0.5)))
 
-    loader = SimpleNamespace(batches=lambda epoch: iter([batch] * batches))
+    loader = SimpleNamespace(batches=lambda epoch, start: iter([batch] * (batches - start)))
     validator = SimpleNamespace(forward=SimpleNamespace(compile_seconds=0.0))
     parts = SimpleNamespace(loader=loader, step=step, validator=validator, validate_ema=validation)
-    trainer = Trainer(parts, schedule, Path("run"), hooks, validate=validate, patience=patience)
+    trainer = Trainer(parts, schedule, Path("run"), hooks, validate=validate, patience=patience, **more)
     return trainer, validated
 
 
@@ -166,10 +173,14 @@ def test_it_goes_on_where_its_progress_stands():
 def test_a_loss_that_is_no_number_ends_training_and_names_pictures(value):
     notes, step = Notes(), Step([1.0, 1.0, 1.0, value])
     trainer, _ = make(2, 2, hooks=[notes], step=step)
+    trainer.saved = Path("run/weights/last.safetensors")
     with pytest.raises(DivergedError) as caught:
         trainer.train()
-    line = str(caught.value)
-    assert line.startswith(f"the loss is {value} at epoch 2, step 3 (pictures: 0.png, 1.png, 2.png, 3.png, …); lower")
+    assert str(caught.value) == (
+        f"the loss is {value} at epoch 2, batch 2 of 2 (pictures in .: 0.png, 1.png, 2.png, 3.png, 4.png, 5.png); the "
+        "last good checkpoint is run/weights/last.safetensors; lower lr0 in the hyperparameters, or look at these "
+        "pictures' labels"
+    )
     assert len(step.updates) == 3 and len(notes.reports()) == 1
     assert notes.calls[-1] == ("a", "broke_off", caught.value)
 
@@ -182,8 +193,8 @@ def test_waiting_for_data_is_measured_around_the_loader(monkeypatch):
     trainer, _ = make(2, 4, hooks=[notes], step=step)
     source, backward = trainer.parts.loader.batches, step.backward
 
-    def batches(epoch):
-        for batch in source(epoch):
+    def batches(epoch, start):
+        for batch in source(epoch, start):
             now[0] += 2
             yield batch
 
@@ -202,6 +213,8 @@ def test_waiting_for_data_is_measured_around_the_loader(monkeypatch):
 
 
 def test_hooks_may_watch_the_validation():
+    """Beside the trainer's own listener, which stops on request."""
+
     class Watch(Hook):
         def watch_validation(self, trainer, epoch):
             return (lambda batch, detections: None) if epoch else None
@@ -211,7 +224,91 @@ def test_hooks_may_watch_the_validation():
     outcome = SimpleNamespace(metrics=SimpleNamespace(fitness=0.5))
     trainer.parts.validate_ema = lambda listeners: given.append(len(listeners)) or outcome
     trainer.train()
-    assert given == [0, 1]
+    assert given == [1, 2]
+
+
+def test_a_gradient_that_is_no_number_ends_training():
+    notes = Notes()
+    with pytest.raises(DivergedError, match=r"norm is nan at epoch 1, batch 1 of 2 .*; no checkpoint was saved yet; "):
+        make(2, 2, hooks=[notes], step=Step(norm=float("nan")))[0].train()
+    assert not notes.reports()
+
+
+@pytest.mark.parametrize("batch_size", [4, 64])
+@pytest.mark.parametrize("moment", ["after_step", "after_epoch", "validation"])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(moment, batch_size):
+    """Stopped after every single step, epoch or validation."""
+    whole, parts = Notes(), Notes()
+    fitness = [0.3, 0.5, 0.4]
+    straight, usual = make(3, 5, hooks=[whole], fitness=fitness, batch_size=batch_size), Step()
+    straight[0].parts.step = usual
+    straight[0].train()
+    progress, step, stops = Progress(), Step(), 0
+    while True:
+        stop = StopRequest()
+        trainer, _ = make(
+            *(3, 5), hooks=[parts], fitness=fitness[progress.epoch :], batch_size=batch_size, step=step, stop=stop,
+            progress=Progress.from_json(json.loads(json.dumps(dataclasses.asdict(progress)))),
+        )  # fmt: skip
+        ask(stop, trainer, moment, but=progress)
+        try:
+            trainer.train()
+        except Interrupted as error:
+            progress, stops = trainer.progress, stops + 1
+            assert "go on with: python -m yolo.train --resume run" in str(error) and error.code == 143
+            assert parts.calls[-1] == ("a", "broke_off", error)
+        else:
+            break
+    assert stops == (15 if moment == "after_step" else 3)
+    assert step.updates == usual.updates
+    assert (expected := dataclasses.asdict(straight[0].progress)).keys() == dataclasses.asdict(trainer.progress).keys()
+    assert dataclasses.asdict(trainer.progress) == {**expected, "seconds": trainer.progress.seconds}
+    for ours, theirs in zip(parts.reports(), whole.reports()):
+        assert (ours.epoch, ours.losses, ours.rates, ours.best) == (
+            *(theirs.epoch, theirs.losses, theirs.rates, theirs.best),
+        )
+    assert len(parts.reports()) == 3
+
+
+def ask(stop, trainer, moment, *, but):
+    """Ask for a stop at the next such moment, except in a validation that was already stopped."""
+    if moment == "validation":
+        validate = trainer.parts.validate_ema
+
+        def validation(listeners):
+            if but.batch == 0 or trainer.progress.epoch != but.epoch:
+                stop.signal = 15
+            return validate(listeners)
+
+        trainer.parts.validate_ema = validation
+    else:
+        hook = Hook()
+        setattr(hook, moment, lambda *_: setattr(stop, "signal", 15))
+        trainer.hooks.append(hook)
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_a_time_limit_decides_how_many_epochs_there_are(validate, monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr("yolo.engine.trainer.time.perf_counter", lambda: float(next(clock)))
+    notes = Notes()
+    trainer, validated = make(100, 3, hooks=[notes], validate=validate, limit=TimeLimit(60 / 3600))
+    trainer.train()
+    done = len(notes.reports())
+    assert 2 < done < 20 and trainer.schedule.epochs == trainer.progress.epoch == trainer.progress.epochs == done
+    assert trainer.progress.seconds < 60 <= trainer.progress.seconds * (done + 1) / done
+    assert validated == (list(range(done)) if validate else [done - 1])
+    assert trainer.schedule.factor(trainer.progress.epoch) == pytest.approx(Hyperparameters().lrf)
+
+
+def test_an_epoch_that_takes_too_long_is_cut_short(monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr("yolo.engine.trainer.time.perf_counter", lambda: float(next(clock)))
+    notes = Notes()
+    trainer, validated = make(100, 1000, hooks=[notes], limit=TimeLimit(60 / 3600))
+    trainer.train()
+    assert 30 < trainer.progress.step < 61 and validated == [0]
+    assert len(notes.reports()) == 1 and notes.calls[-1][1] == "after_train"
 
 
 MEASURE = """

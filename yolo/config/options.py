@@ -49,7 +49,7 @@ def parse(config_class: type[Config], argv: Sequence[str], program: str) -> Conf
         _refuse_unknown(parser, unknown[0])
     config = config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in vars(values).items()})
     for field in dataclasses.fields(config_class):
-        _check_range(field, getattr(config, field.name))
+        check_range(field, getattr(config, field.name))
     return config
 
 
@@ -127,7 +127,8 @@ def _refuse_unknown(parser: argparse.ArgumentParser, given: str) -> None:
     )
 
 
-def _check_range(field: dataclasses.Field, value: Any) -> None:
+def check_range(field: dataclasses.Field, value: Any) -> None:
+    """Raise ConfigError for a value outside an option's bounds."""
     low, high = field.metadata["low"], field.metadata["high"]
     for number in value if isinstance(value, tuple) else (value,):
         if (low is not None and not number >= low) or (high is not None and not number <= high):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolo import __version__
 from yolo.config.commands import TrainConfig
-from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.hooks import EpochReport, Hook, states_of
+from yolo.errors import Interrupted
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.safetensors_io import save_checkpoint
 from yolo.models.weights.transfer import checkpoint_of
@@ -21,32 +23,39 @@ if TYPE_CHECKING:
 class Checkpoints(Hook):
     """Keeps ``weights/last.safetensors`` and ``weights/best.safetensors``, and every n-th epoch on request.
 
-    All hold the EMA as the model. ``last`` also holds what going on with training needs; ``best`` does not.
+    All hold the EMA as the model. ``last`` also holds what going on with training needs; the others do not. ``last`` is
+    written after them: what it says is done is on disk, and what was written since it is made again.
     """
 
     def __init__(self, run: Path, config: TrainConfig) -> None:
         self.last, self.best = run / "weights/last.safetensors", run / "weights/best.safetensors"
         self._config = config
 
+    def before_train(self, trainer: Trainer) -> None:
+        if trainer.progress.step:
+            trainer.saved = self.last
+
     def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
-        if self._config.nosave:
-            return
-        plain = self._save(trainer, best=report.best)
-        if self._config.save_period > 0 and (report.epoch + 1) % self._config.save_period == 0:
-            save_checkpoint(self.last.with_name(f"epoch{report.epoch}.safetensors"), plain)
+        period = self._config.save_period
+        kept = [self.last.with_name(f"epoch{report.epoch}.safetensors")]
+        if not self._config.nosave:
+            periodic = period > 0 and (report.epoch + 1) % period == 0
+            self._save(trainer, [self.best] * report.best + kept * periodic)
+
+    def broke_off(self, trainer: Trainer, error: BaseException) -> None:
+        if isinstance(error, Interrupted):
+            self._save(trainer, [])
 
     def after_train(self, trainer: Trainer) -> None:
         if self._config.nosave:
-            self._save(trainer, best=True)
+            self._save(trainer, [self.best])
 
-    def _save(self, trainer: Trainer, *, best: bool) -> Checkpoint:
-        """Write ``last``, and ``best`` where it is; give the latter's content."""
+    def _save(self, trainer: Trainer, others: Sequence[Path]) -> None:
+        """Write ``others``, without the state of training, and then ``last``."""
         checkpoint = self._checkpoint(trainer)
-        save_checkpoint(self.last, checkpoint)
-        plain = dataclasses.replace(checkpoint, training=None)
-        if best:
-            save_checkpoint(self.best, plain)
-        return plain
+        for path in others:
+            save_checkpoint(path, dataclasses.replace(checkpoint, training=None))
+        trainer.saved = save_checkpoint(self.last, checkpoint)
 
     def _checkpoint(self, trainer: Trainer) -> Checkpoint:
         parts, progress = trainer.parts, trainer.progress
@@ -57,6 +66,7 @@ class Checkpoints(Hook):
             "options": dataclasses.asdict(self._config),
             "hyp": dataclasses.asdict(parts.hyp),
             "progress": dataclasses.asdict(progress),
+            "hooks": states_of(trainer.hooks),
         }
         checkpoint = checkpoint_of(parts.network, parts.names, training=parts.step.training_state(), meta=meta)
         return dataclasses.replace(checkpoint, model=parts.step.ema())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,13 +32,25 @@ class EpochReport:
 
 
 class Hook:
-    """Override what you need; hooks run in the order in which they were given."""
+    """Override what you need; hooks run in the order in which they were given.
+
+    The hook that writes checkpoints comes last: what the others wrote in ``after_epoch`` is on disk when a checkpoint
+    says that the epoch is done. A run that was killed goes on from its newest checkpoint, so whatever appends to a
+    file drops in ``before_train`` what lies at or behind ``trainer.progress.epoch``; that epoch is made again.
+    """
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run must know of this hook, as JSON; kept in each checkpoint under the class's name."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` gave (never called with an empty one); comes before ``before_train``."""
 
     def before_train(self, trainer: Trainer) -> None:
-        """Everything is built; nothing has run."""
+        """Everything is built, in a resumed run loaded too; nothing has run."""
 
     def before_epoch(self, trainer: Trainer, epoch: int) -> None:
-        """An epoch starts."""
+        """An epoch starts, or goes on in its middle."""
 
     def after_step(self, trainer: Trainer, step: int, batch: Batch, losses: np.ndarray) -> None:
         """A batch went forward and backward. losses: float32 [3], the epoch's mean so far."""
@@ -55,4 +68,19 @@ class Hook:
         """The best checkpoint was measured and what it sees was drawn: all files of the run are there."""
 
     def broke_off(self, trainer: Trainer, error: BaseException) -> None:
-        """Training ends early by ``error`` (or Ctrl-C), which is raised when all hooks have seen it."""
+        """Training ends early by ``error``, which is raised when all hooks have seen it.
+
+        With ``yolo.errors.Interrupted`` it stops on request after a whole step, and can go on from there.
+        """
+
+
+def states_of(hooks: Iterable[Hook]) -> dict[str, dict[str, Any]]:
+    """The states that are not empty, by class name."""
+    return {type(hook).__name__: state for hook in hooks if (state := hook.state())}
+
+
+def load_states(hooks: Iterable[Hook], states: Mapping[str, dict[str, Any]]) -> None:
+    """Give each hook the state that one of its class had."""
+    for hook in hooks:
+        if state := states.get(type(hook).__name__):
+            hook.load_state(state)

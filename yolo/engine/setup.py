@@ -16,6 +16,9 @@ from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
 from yolo.data.planner import label_bound
 from yolo.data.subset import take_fraction
 from yolo.engine.autoanchor import check_anchors, require_anchors
+from yolo.engine.freeze import frozen_layers
+from yolo.engine.ranks import refuse_ranks
+from yolo.engine.resume import Resumed
 from yolo.engine.schedule import Schedule
 from yolo.engine.step import LABEL_PLACES, TrainStep
 from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
@@ -24,6 +27,7 @@ from yolo.inference.forward import Forward, compile_network
 from yolo.loss import LossSettings
 from yolo.models.config import ModelConfig, load_model_config, parse_model_config
 from yolo.models.network import Network, build_network
+from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.load import load_weights
 from yolo.models.weights.transfer import load_state, transfer
 
@@ -58,20 +62,30 @@ class TrainParts:
         return self.validator.run(listeners)
 
 
-def build_parts(config: TrainConfig, device: str = "cpu") -> tuple[TrainParts, Schedule]:
-    """Build everything that trains; raises YoloError subclasses for whatever the options name wrongly."""
-    hyp = load_hyperparameters(config.hyp)
+def build_parts(
+    config: TrainConfig, device: str = "cpu", resumed: Resumed | None = None
+) -> tuple[TrainParts, Schedule]:
+    """Build everything that trains; raises YoloError subclasses for whatever the options name wrongly.
+
+    A resumed run's network, recipe and state come from its checkpoint.
+    """
+    refuse_ranks(config)
+    checkpoint = None if resumed is None else resumed.checkpoint
+    hyp = (resumed and resumed.hyp) or load_hyperparameters(config.hyp)
     dataset = load_dataset(config.data)
     names = ("item",) if config.single_cls else dataset.names
     anchors = 0 if config.noautoanchor else round(hyp.anchors)
-    network = make_network(config, len(names), anchors).to(device)
+    network = (resumed_network(checkpoint, names) if checkpoint else make_network(config, len(names), anchors)).to(
+        device
+    )
+    frozen = frozen_layers(config.freeze, len(network.spec.layers))
     imgsz = stride_multiple(config.imgsz, max(network.strides))
     train = take_fraction(index_split(dataset, "train", single_cls=config.single_cls), config.fraction)
     held_out = index_split(dataset, "val", single_cls=config.single_cls)
     _refuse_unlabelled(train, dataset)
     if config.noautoanchor:
         require_anchors(network)
-    else:
+    elif checkpoint is None:
         check_anchors(network, train, imgsz, hyp.anchor_t, config.seed)
     workers, stride = worker_count(config.workers), max(network.strides)
     loader = train_loader(
@@ -103,7 +117,10 @@ def build_parts(config: TrainConfig, device: str = "cpu") -> tuple[TrainParts, S
         label_places=min(label_bound(train, hyp), 4 * LABEL_PLACES),
         compile=config.compile,
         amp=config.amp,
+        frozen=frozen,
     )
+    if checkpoint is not None:
+        step.load(checkpoint)
     averaged = build_network(network.config, nc=len(names), init=False).to(device)
     validator = _validator(averaged, settings, held_out, config, imgsz, workers, device)
     return TrainParts(hyp, imgsz, names, dataset, network, averaged, step, loader, validator), schedule
@@ -130,6 +147,20 @@ def make_network(config: TrainConfig, classes: int, anchors: int = 0) -> Network
 def _with_anchors(model: ModelConfig, count: int) -> ModelConfig:
     """The model with so many anchors a level to be found; its own where ``count`` is 0."""
     return parse_model_config(model.as_dict(anchors=count), name=model.name) if count else model
+
+
+def resumed_network(checkpoint: Checkpoint, names: tuple[str, ...]) -> Network:
+    """The network of a stopped run, anchors included; its weights are loaded with the step's state."""
+    if checkpoint.names != names:
+        raise ConfigError(
+            f"the data set's classes are {', '.join(names)[:200]}; the run was trained on "
+            f"{', '.join(checkpoint.names)[:200]}",
+            where="--resume",
+            mend="restore the data set, or start a new run",
+        )
+    network = build_network(parse_model_config(checkpoint.config, name="the checkpoint's configuration"), init=False)
+    load_state(network, checkpoint.model)
+    return network
 
 
 def worker_count(asked: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 import numpy as np
 import oneflow as flow
@@ -14,13 +15,16 @@ from graphs.train import CompiledTrainGraph, TrainGraph
 from graphs.update import CompiledUpdateGraph, OptimizerState, Rates, UpdateGraph
 from yolo.data.batch import Batch, pad_labels
 from yolo.engine.team import Team
-from yolo.errors import ConfigError
+from yolo.errors import ConfigError, WeightsError
 from yolo.loss import LossSettings
-from yolo.models.weights.transfer import state_to_numpy
+from yolo.models.weights.checkpoint import Checkpoint
+from yolo.models.weights.transfer import load_state, state_to_numpy
 from yolo.program.gradients import CompiledTraining
 from yolo.program.lower import UnsupportedLayerError
 
 LABEL_PLACES = 32
+WEIGHTS = "weights/"
+VECTORS = ("gradient", "first", "second")
 
 logger = logging.getLogger("yolo")
 
@@ -47,15 +51,16 @@ class TrainStep:
         label_places: int = LABEL_PLACES,
         compile: str = "program",
         amp: bool = False,
+        frozen: Collection[int] = (),
         team: Team | None = None,
         sync_bn: bool = False,
         threads: int = 0,
     ) -> None:
-        """``amp``: bfloat16 products, float32 weights and gradients. ``sync_bn``: batch norms over all of a team's
-        pictures. ``threads`` of 0 takes one for each core. Raises ConfigError where that cannot be."""
+        """``amp``: bfloat16 products, float32 weights and gradients. ``frozen``: layers whose parameters do not move.
+        ``sync_bn``: batch norms over all of a team's pictures. ``threads`` of 0 takes one for each core. Raises
+        ConfigError where that cannot be."""
         self.network, self.settings, self.team = network.train(), settings, team
-        self.vector = ParameterVector(network)
-        self.state = OptimizerState.of(self.vector, optimizer)
+        self.vector = ParameterVector(network, frozen)
         self._exchange = team.exchange() if team is not None and sync_bn else None
         self._threads = threads
         self._places = _rounded(label_places)
@@ -63,6 +68,9 @@ class TrainStep:
         self._compiled = None if compile == "off" else self._compile("bf16" if amp else "fp32")
         if amp and self._compiled is None:
             raise ConfigError("bfloat16 needs a compiled training step", where="--amp", mend="leave it out")
+        # A compiled step leaves the gradients of frozen parameters somewhere too.
+        room = sum(slot.size for slot in self.vector.frozen) if self._compiled else 0
+        self.state = OptimizerState.of(self.vector, optimizer, room=room)
         if self._compiled is None:
             self._update = UpdateGraph(network, self.vector, self.state, optimizer, weight_decay)
         else:
@@ -74,13 +82,12 @@ class TrainStep:
     def _compile(self, precision: str) -> CompiledTraining | None:
         if self.vector.device.type != "cpu":
             return None
-        network, slots = self.network, self.vector.parameters + self.vector.statistics
-        offsets = {slot.name: slot.start for slot in slots}
+        network, offsets = self.network, {slot.name: slot.start for slot in self.vector.slots}
         try:
             head = (network.anchors, network.strides, self.settings)
-            return CompiledTraining(
-                network.spec, offsets, *head, precision=precision, threads=self._threads, exchange=self._exchange
-            )
+            frozen = [slot.name for slot in self.vector.frozen]
+            options = {"threads": self._threads, "exchange": self._exchange, "frozen": frozen}
+            return CompiledTraining(network.spec, offsets, *head, precision=precision, **options)
         except ValueError as error:
             raise ConfigError(str(error), where="--amp", mend="leave it out") from error
         except UnsupportedLayerError as error:
@@ -151,18 +158,45 @@ class TrainStep:
 
     def ema(self) -> dict[str, np.ndarray]:
         """The network's state with the moving average of its parameters and statistics."""
-        return self.weights() | self.vector.split(local(self.state.ema).numpy())
+        weights = self.weights()
+        still = {slot.name: weights[slot.name] for slot in self.vector.frozen}  # an average would round them
+        return weights | self.vector.split(local(self.state.ema).numpy()) | still
 
     def training_state(self) -> dict[str, np.ndarray]:
-        """What a resumed run needs besides the EMA: ``weights/…``, ``gradient``, ``first`` and ``second``.
+        """What a resumed run needs besides the EMA: ``weights/…``, ``gradient``, ``first``, ``second``, ``places``.
 
         With a team it is the first rank's that counts.
         """
         self._settle()
-        state = {f"weights/{name}": array for name, array in self.weights().items()}
-        for name in ("gradient", "first", "second"):
-            state[name] = local(getattr(self.state, name)).numpy().copy()
-        return state
+        state = {f"{WEIGHTS}{name}": array for name, array in self.weights().items()}
+        for name in VECTORS:
+            state[name] = local(getattr(self.state, name)).numpy()[: self.vector.parameter_size].copy()
+        return {**state, "places": np.array([self._places])}
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Take back ``ema`` as the checkpoint's model and ``training_state``; raises WeightsError for another's."""
+        held = checkpoint.training or {}
+        weights = {name.removeprefix(WEIGHTS): array for name, array in held.items() if name.startswith(WEIGHTS)}
+        load_state(self.network, weights)
+        vectors = {name: held.get(name, np.empty(0)) for name in VECTORS}
+        room = self.state.gradient.shape[0] - self.vector.parameter_size
+        share = 1 if self.team is None or self.team.ranks.first else 0
+        vectors["gradient"] = np.pad(share * vectors["gradient"], (0, room))
+        vectors["ema"] = self.vector.join(checkpoint.model, self.vector.size)
+        for name, array in vectors.items():
+            self._fill(getattr(self.state, name), array, name)
+        if self._compiled is not None:
+            self._fill(self._values, self.vector.join(weights, self.vector.size), "weights")
+        self._places = int(held["places"][0]) if "places" in held else self._places
+        synchronise()
+
+    def _fill(self, tensor: flow.Tensor, array: np.ndarray, name: str) -> None:
+        if array.shape != tuple(tensor.shape):
+            raise WeightsError(f"{name} of {array.size} numbers, where training needs {tensor.shape[0]}")
+        if self.team is None:
+            tensor.copy_(flow.tensor(array.astype(np.float32), device=tensor.device))
+        else:
+            local(tensor).numpy()[:] = array
 
     def _settle(self) -> None:
         """Give the first rank all of the gradient, and every rank the mean of the ranks' statistics.

@@ -11,45 +11,65 @@ import numpy as np
 
 from yolo.data.batch import Batch
 from yolo.engine.clock import EpochClock
+from yolo.engine.diverged import check_loss, check_norm
 from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.interrupt import StopRequest
+from yolo.engine.progress import Progress
 from yolo.engine.schedule import Schedule
 from yolo.engine.setup import TrainParts
+from yolo.engine.time_limit import TimeLimit
 from yolo.engine.validator import Validation
-from yolo.errors import YoloError
-
-
-class DivergedError(YoloError):
-    """The loss is no longer a finite number."""
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where a run stands. step: batches seen; updates: optimizer steps taken; pending: batches not yet applied."""
-
-    epoch: int = 0
-    step: int = 0
-    updates: int = 0
-    pending: int = 0
-    best_epoch: int = -1
-    best_fitness: float = -1.0
+from yolo.errors import Interrupted
 
 
 class Trainer:
-    """Trains ``parts.network``; hooks write what a user reads."""
+    """Trains ``parts.network``; hooks write what a user reads.
+
+    It begins where ``progress`` stands, in the middle of an epoch too. ``saved`` is the newest checkpoint of this run.
+    """
 
     def __init__(
-        self, parts: TrainParts, schedule: Schedule, run: Path, hooks: Sequence[Hook], *, validate: bool, patience: int
+        self,
+        parts: TrainParts,
+        schedule: Schedule,
+        run: Path,
+        hooks: Sequence[Hook],
+        *,
+        validate: bool,
+        patience: int,
+        progress: Progress | None = None,
+        limit: TimeLimit | None = None,
+        stop: StopRequest | None = None,
     ) -> None:
         self.parts, self.schedule, self.run, self.hooks = parts, schedule, run, list(hooks)
-        self.progress = Progress()
+        self.progress = progress or Progress()
+        self.saved: Path | None = None
         self._validate, self._patience = validate, patience
-        self._rates = (0.0, 0.0, 0.0)
+        self._limit, self._stop = limit or TimeLimit(None), stop or StopRequest()
         self.clock = EpochClock(self.compile_seconds)
+        self._begin = time.perf_counter()
+        if self.progress.epochs:
+            self.schedule = dataclasses.replace(schedule, epochs=self.progress.epochs)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are trained, or results have not got better for too long."""
+        epoch, best = self.progress.epoch, self.progress.best_epoch
+        stale = bool(self._patience) and self._validate and epoch - 1 - best >= self._patience
+        return epoch >= self.schedule.epochs or stale
 
     def train(self) -> None:
-        """Run all epochs, or fewer when results stop getting better."""
+        """Run all epochs, or fewer when results stop getting better or the time is up.
+
+        Raises Interrupted when ``stop`` was asked for, DivergedError when a number is none.
+        """
+        self._begin = time.perf_counter() - self.progress.seconds
         try:
-            self._train()
+            self._call("before_train")
+            while not self.finished:
+                self._run_epoch(self.progress.epoch)
+                self._stop_if_asked()
+            self._call("after_train")
         except BaseException as error:
             self._call("broke_off", error)
             raise
@@ -58,57 +78,59 @@ class Trainer:
         """Seconds spent compiling so far, for training and for validation."""
         return self.parts.step.compile_seconds + self.parts.validator.forward.compile_seconds
 
-    def _train(self) -> None:
-        self._call("before_train")
-        for epoch in range(self.progress.epoch, self.schedule.epochs):
-            self.clock = EpochClock(self.compile_seconds)
-            losses = self._train_epoch(epoch)
-            self.clock.lap("training")
-            validation = self._validation(epoch)
-            self.clock.lap("validating")
-            best = self._judge(epoch, validation)
-            seconds = time.perf_counter() - self.clock.begin
-            self.progress.epoch = epoch + 1
-            outcome = (losses, self._rates, validation, best, seconds, self.clock.times())
-            self._call("after_epoch", EpochReport(epoch, *outcome))
-            if self._patience and epoch - self.progress.best_epoch >= self._patience and self._validate:
-                break
-        self._call("after_train")
-
-    def _train_epoch(self, epoch: int) -> tuple[float, float, float]:
+    def _run_epoch(self, epoch: int) -> None:
+        self.clock = EpochClock(self.compile_seconds)
         self._call("before_epoch", epoch)
-        mean = np.zeros(3, np.float32)
-        for number, batch in enumerate(self.clock.watch(self.parts.loader.batches(epoch))):
+        self._train_batches(epoch)
+        self.clock.lap("training")
+        if not self._validate:
+            self._plan_epochs(epoch + 1)  # whether this is the last, which is validated
+        validation = self._validation(epoch)
+        self.clock.lap("validating")
+        best = self._judge(epoch, validation)
+        outcome = (self.progress.losses, self.progress.rates, validation, best)
+        report = EpochReport(epoch, *outcome, time.perf_counter() - self.clock.begin, self.clock.times())
+        self.progress.end_epoch()
+        if self._validate:
+            self._plan_epochs(epoch + 1)
+        self._call("after_epoch", report)
+
+    def _train_batches(self, epoch: int) -> None:
+        """The epoch's batches from the one that is next; none after the time is up."""
+        progress = self.progress
+        for batch in self.clock.watch(self.parts.loader.batches(epoch, start=progress.batch)):
             parts = self._train_step(batch)
-            mean += (parts[1:] - mean) / (number + 1)
-            self._call("after_step", self.progress.step - 1, batch, mean)
-        return tuple(float(value) for value in mean)
+            mean = np.asarray(progress.losses, np.float32)
+            mean += (parts[1:] - mean) / (progress.batch + 1)
+            progress.losses = tuple(float(value) for value in mean)
+            progress.step += 1
+            progress.batch += 1
+            self._call("after_step", progress.step - 1, batch, mean)
+            self._stop_if_asked()
+            if self._limit.is_over(self._seconds()):
+                self.schedule = dataclasses.replace(self.schedule, epochs=epoch + 1)
+                break
 
     def _train_step(self, batch: Batch) -> np.ndarray:
         """Forward and backward on one batch; an update when enough batches have added up."""
         progress, step = self.progress, self.parts.step
         parts = step.backward(batch)
-        if not np.isfinite(parts).all():
-            names = ", ".join(str(path) for path in batch.paths[:4])
-            raise DivergedError(
-                f"the loss is {parts[0]} at epoch {progress.epoch + 1}, step {progress.step} (pictures: {names}, …)",
-                mend="lower lr0 in the hyperparameters, or look at these pictures' labels",
-            )
+        check_loss(parts, batch, self)
         progress.pending += 1
         if progress.pending >= self.schedule.accumulate(progress.step):
             progress.updates += 1
             progress.pending = 0
             rates = self.schedule.rates(progress.step, progress.updates)
-            self._rates = (rates.bias, rates.weight, rates.norm)
-            step.update(rates)
-        progress.step += 1
+            progress.rates = (rates.bias, rates.weight, rates.norm)
+            check_norm(step.update(rates), batch, self)
         return parts
 
     def _validation(self, epoch: int) -> Validation | None:
         if not self._validate and epoch + 1 < self.schedule.epochs:
             return None
         watchers = [hook.watch_validation(self, epoch) for hook in self.hooks]
-        return self.parts.validate_ema([watcher for watcher in watchers if watcher is not None])
+        listeners = [watcher for watcher in watchers if watcher is not None]
+        return self.parts.validate_ema([*listeners, lambda batch, detections: self._stop_if_asked()])
 
     def _judge(self, epoch: int, validation: Validation | None) -> bool:
         """Note the epoch's fitness and say whether it is the best so far; a later equal one counts as better."""
@@ -116,6 +138,29 @@ class Trainer:
             return False
         self.progress.best_fitness, self.progress.best_epoch = validation.metrics.fitness, epoch
         return True
+
+    def _plan_epochs(self, done: int) -> None:
+        """With a time limit: as many epochs as the time is enough for."""
+        seconds = self._seconds()
+        if self._limit.seconds is not None:
+            self.progress.epochs = self._limit.epochs(done, seconds, self.compile_seconds())
+            self.schedule = dataclasses.replace(self.schedule, epochs=self.progress.epochs)
+
+    def _seconds(self) -> float:
+        """Seconds trained so far, those before an interruption included."""
+        self.progress.seconds = time.perf_counter() - self._begin
+        return self.progress.seconds
+
+    def _stop_if_asked(self) -> None:
+        """Where training may stop on request: nothing is half done, and a checkpoint of now is exact."""
+        if self._stop.signal is None:
+            return
+        self._seconds()
+        progress, batches = self.progress, self.schedule.batches
+        where = f"epoch {progress.epoch + 1}, batch {progress.batch} of {batches}" if not self.finished else "the end"
+        raise Interrupted(
+            f"stopped at {where}; go on with: python -m yolo.train --resume {self.run}", signal=self._stop.signal
+        )
 
     def _call(self, moment: str, *arguments) -> None:
         for hook in self.hooks:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolo.engine.hooks import EpochReport, Hook
+from yolo.files import write_text_atomic
 
 if TYPE_CHECKING:
     from yolo.engine.trainer import Trainer
@@ -40,19 +42,23 @@ def epoch_values(report: EpochReport) -> dict[str, float]:
 
 
 class ResultsCsv(Hook):
-    """Writes a line when its epoch ends, so that a stopped run keeps what it had."""
+    """Writes a line when its epoch ends; a resumed run keeps the lines of the epochs that its checkpoint has."""
 
     def __init__(self, run: Path) -> None:
         self.path = run / "results.csv"
 
     def before_train(self, trainer: Trainer) -> None:
-        if trainer.progress.epoch == 0:
-            self.path.write_text(_line(COLUMNS), encoding="utf-8")
+        kept = [_line(COLUMNS)]
+        if trainer.progress.epoch:
+            kept += self.path.read_text(encoding="utf-8").splitlines(keepends=True)[1 : trainer.progress.epoch + 1]
+        write_text_atomic(self.path, "".join(kept))
 
     def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
         values = [str(report.epoch), *(f"{value:.5g}" for value in epoch_values(report).values())]
         with open(self.path, "a", encoding="utf-8") as stream:
             stream.write(_line(values))
+            stream.flush()
+            os.fsync(stream.fileno())  # the checkpoint that follows says that this line is there
 
 
 def _line(cells) -> str:

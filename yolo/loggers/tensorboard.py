@@ -22,11 +22,20 @@ class TensorBoard(Hook):
     def before_train(self, trainer: Trainer) -> None:
         from tensorboardX import SummaryWriter
 
-        self._writer = SummaryWriter(str(self._run))
+        progress = trainer.progress
+        # TensorBoard is told to forget what an earlier file says of the epochs that come now; a file's own name is of
+        # the second in which it was made, and a run may be stopped and resumed within it.
+        suffix = f".{progress.step:08}" if progress.step else ""
+        self._writer = SummaryWriter(str(self._run), purge_step=progress.epoch, filename_suffix=suffix)
 
     def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
         for name, value in epoch_values(report).items():
             self._writer.add_scalar(name, value, report.epoch)
+        self._writer.flush()
+
+    def broke_off(self, trainer: Trainer, error: BaseException) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
     def after_train(self, trainer: Trainer) -> None:
         self._writer.close()

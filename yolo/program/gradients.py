@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -33,11 +33,16 @@ class CompiledTraining:
         precision: str = "fp32",
         threads: int = 0,
         exchange: native.Exchange | None = None,
+        frozen: Collection[str] = (),
     ) -> None:
-        """Raises UnsupportedLayerError for a layer that has no training program."""
+        """``frozen``: names of parameters that do not learn.
+
+        Raises UnsupportedLayerError for a layer that has no training program.
+        """
         self._graph = lower(spec, {})
         self._offsets, self._threads, self._precision = dict(offsets), threads, precision
-        self._head, self._exchange = (anchors, tuple(strides), settings), exchange
+        self._frozen, self._exchange = frozenset(frozen), exchange
+        self._head = (anchors, tuple(strides), settings)
         side = 2 * max(strides)
         self.levels = len(strides)
         self._passes((1, spec.channels, side, side))  # what cannot be planned is refused here, not in a graph
@@ -55,11 +60,7 @@ class CompiledTraining:
         return native.MatchCount(detection_loss(heads, *self._head), shape[0], places)
 
     def _passes(self, shape: Shape):
+        options = {"threads": self._threads, "precision": self._precision}
         return build_training_program(
-            self._graph,
-            shape,
-            self._offsets,
-            threads=self._threads,
-            precision=self._precision,
-            exchange=self._exchange,
+            self._graph, shape, self._offsets, **options, exchange=self._exchange, frozen=self._frozen
         )

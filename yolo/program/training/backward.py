@@ -7,6 +7,7 @@ them, so that residual sums and concatenations have no steps here.
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 
 from yolo.models.activation import IDENTITY
 from yolo.program import ir
@@ -25,9 +26,9 @@ MOST_SOURCES = 8
 class Gradients:
     """What is known of the values' gradients so far."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, frozen: Collection[str]) -> None:
         self.plan = plan
-        self.wanted = plan.work.differentiable()
+        self.wanted = plan.work.differentiable(frozen)
         self._slices: dict[int, list[Slice]] = {}
 
     def give(self, value: int, *slices: Slice) -> None:
@@ -61,9 +62,9 @@ class Gradients:
         return total
 
 
-def record_backward(plan: Plan) -> None:
-    """Record the pass from the heads' gradients to the parameters'."""
-    gradients = Gradients(plan)
+def record_backward(plan: Plan, frozen: Collection[str] = ()) -> None:
+    """Record the pass from the heads' gradients to the parameters'; it ends where all that is left is ``frozen``."""
+    gradients = Gradients(plan, frozen)
     for number, value in enumerate(plan.work.outputs):
         given = gradients.new(value)
         plan.recorder.record("load_head_gradient", f"output {value}", given, number)
@@ -79,6 +80,8 @@ def _record(unit: Unit, plan: Plan, gradients: Gradients) -> None:
 
 @_record.register
 def _(unit: Convolutions, plan: Plan, gradients: Gradients) -> None:
+    if unit.outputs[0] not in gradients.wanted:
+        return
     # The stages behind several outputs have left their gradients where the outputs were, side by side.
     several = len(unit.outputs) > 1
     gradient = plan.target(unit) if several else gradients.whole(unit.outputs[0], unit.where)

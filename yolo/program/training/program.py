@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -72,6 +72,7 @@ def build_training_program(
     bytes_in: bool = True,
     norm: Norm = DEFAULT_NORM,
     exchange: native.Exchange | None = None,
+    frozen: Collection[str] = (),
 ) -> TrainingPasses:
     """Plan and build the passes of a graph as ``lower`` gives it.
 
@@ -79,7 +80,8 @@ def build_training_program(
     where each tensor starts in the vector of parameters and statistics; weights lie there as OneFlow orders them.
     ``threads`` of 0 takes one for each core. ``precision``: "fp32", or "bf16" for feature maps and products in
     bfloat16 with sums, statistics, weights and their gradients in float32. ``exchange``: batch norms take their
-    statistics over all ranks' batches, each of this shape.
+    statistics over all ranks' batches, each of this shape. ``frozen``: names of parameters that do not learn; their
+    gradients are worked out only where that is on the way to others.
 
     Raises UnsupportedLayerError for a node without a training program, ValueError for a size at which nothing is left,
     an unknown precision, or bf16 on a processor without it.
@@ -93,6 +95,6 @@ def build_training_program(
     recorder = Recorder(batch, ELEMENTS[precision], native.channel_block())
     plan = Plan(work, recorder, Placement(work, recorder), values, norm)
     record_forward(plan, bytes_in=bytes_in)
-    record_backward(plan)
+    record_backward(plan, frozen)
     heads = [(batch, work.channels[value], *work.sizes[value]) for value in work.outputs]
     return TrainingPasses(recorder.build(threads or native.default_threads(), exchange), heads)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from yolo.models.activation import IDENTITY, Activation
 from yolo.program import ir
@@ -73,14 +73,23 @@ class Work:
                 found[value].append(unit)
         return found
 
-    def differentiable(self) -> set[int]:
-        """Values on whose way from the pictures there are parameters."""
+    def differentiable(self, frozen: Collection[str] = ()) -> set[int]:
+        """Values on whose way from the pictures there are parameters that are not ``frozen``."""
         found: set[int] = set()
         for unit in self.units:
-            learns = isinstance(unit, Convolutions) or (isinstance(unit, Stage) and bool(unit.norm or unit.bias))
+            learns = any(name not in frozen for name in _parameters(unit))
             if learns or any(value in found for value in self.inputs(unit)):
                 found.update(self.made(unit))
         return found
+
+
+def _parameters(unit: Unit) -> list[str]:
+    """One parameter of each layer in a unit."""
+    if isinstance(unit, Convolutions):
+        return [f"{node.weights}.weight" for node in unit.nodes]
+    if isinstance(unit, Stage) and (unit.norm or unit.bias):
+        return [f"{unit.norm}.weight" if unit.norm else str(unit.bias)]
+    return []
 
 
 def group(graph: Graph, height: int, width: int, block: int) -> Work:

@@ -1,0 +1,50 @@
+"""A run whose numbers are no longer numbers stops at once, and says where and with which pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from yolo.data.batch import Batch
+from yolo.errors import YoloError
+
+if TYPE_CHECKING:
+    from yolo.engine.trainer import Trainer
+
+NAMED_PICTURES = 16
+
+
+class DivergedError(YoloError):
+    """The loss or the gradient is no longer a finite number."""
+
+
+def check_loss(parts: np.ndarray, batch: Batch, trainer: Trainer) -> None:
+    """Raise DivergedError unless ``parts`` (loss, box, obj, cls) are finite; no weight has moved by this batch yet."""
+    if not np.isfinite(parts).all():
+        raise _diverged(f"the loss is {parts[0]}", batch, trainer)
+
+
+def check_norm(norm: float, batch: Batch, trainer: Trainer) -> None:
+    """Raise DivergedError unless the gradient's norm is finite; the weights in memory are lost, those on disk not."""
+    if not np.isfinite(norm):
+        raise _diverged(f"the gradient's norm is {norm}", batch, trainer)
+
+
+def _diverged(what: str, batch: Batch, trainer: Trainer) -> DivergedError:
+    progress = trainer.progress
+    where = f"epoch {progress.epoch + 1}, batch {progress.batch + 1} of {trainer.schedule.batches}"
+    saved = f"the last good checkpoint is {trainer.saved}" if trainer.saved else "no checkpoint was saved yet"
+    return DivergedError(
+        f"{what} at {where} ({_pictures(batch)}); {saved}",
+        mend="lower lr0 in the hyperparameters, or look at these pictures' labels",
+    )
+
+
+def _pictures(batch: Batch) -> str:
+    """The batch's pictures: full paths, the folder once where it is the same for all."""
+    folders = {path.parent for path in batch.paths}
+    shown = [path.name if len(folders) == 1 else str(path) for path in batch.paths[:NAMED_PICTURES]]
+    more = ["…"] if len(batch.paths) > NAMED_PICTURES else []
+    place = f" in {folders.pop()}" if len(folders) == 1 else ""
+    return f"pictures{place}: {', '.join(shown + more)}"

@@ -1,0 +1,140 @@
+"""``--resume``: which run goes on, and from what."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yolo.config.commands import TrainConfig
+from yolo.config.hyp import Hyperparameters
+from yolo.config.saved import saved_options
+from yolo.engine.progress import Progress
+from yolo.errors import ConfigError, WeightsError
+from yolo.models.weights.checkpoint import Checkpoint
+from yolo.models.weights.load import load_weights
+
+logger = logging.getLogger("yolo")
+
+NEWEST = "newest"
+OF_THE_MACHINE = ("device", "workers")
+"""Options that change no result: what the command line says about them holds."""
+OF_THE_COMMAND = ("resume", "json", "project")
+
+
+@dataclasses.dataclass(frozen=True)
+class Resumed:
+    """A run that goes on. config: its own options; checkpoint: None when it was stopped before its first one."""
+
+    folder: Path
+    config: TrainConfig
+    checkpoint: Checkpoint | None
+    progress: Progress
+    hooks: Mapping[str, Any]
+    """The hooks' states by class name."""
+
+    @property
+    def hyp(self) -> Hyperparameters | None:
+        """The recipe as the run has it."""
+        return None if self.checkpoint is None else Hyperparameters(**self.checkpoint.meta["hyp"])
+
+    def says(self, *, finished: bool) -> str:
+        """A line for people: where the run goes on."""
+        at = self.progress
+        if finished:
+            best = self.folder / "weights/best.safetensors"
+            return f"{self.folder} has trained its {at.epoch} epochs; to train further start from its weights: {best}"
+        return f"{self.folder} goes on at epoch {at.epoch + 1}" + (f", batch {at.batch + 1}" if at.batch else "")
+
+
+def find_run(asked: TrainConfig) -> Resumed:
+    """The run that ``--resume`` means: the newest below ``runs`` and --project, or the one at a path.
+
+    Its own options hold; those of ``asked`` that say something else are named in a warning and left alone. Raises
+    ConfigError or WeightsError when there is no such run, or its files do not hold what going on needs.
+    """
+    folder = newest_run(asked) if asked.resume == NEWEST else _folder(Path(asked.resume))
+    last, options = folder / "weights/last.safetensors", folder / "opt.yaml"
+    if not last.is_file():
+        if not options.is_file():
+            mend = "name a run's folder or its weights/last.safetensors"
+            raise ConfigError("is no run that could go on: no weights/last.safetensors", where=folder, mend=mend)
+        config = saved_options(TrainConfig, _read_yaml(options), options)
+        return Resumed(folder, _merged(config, asked, folder), None, Progress(), {})
+    return _from_checkpoint(folder, last, asked)
+
+
+def _from_checkpoint(folder: Path, last: Path, asked: TrainConfig) -> Resumed:
+    checkpoint = load_weights(last)
+    if checkpoint.training is None:
+        raise WeightsError("holds no state of training", where=last, mend="start a new run from it with --weights")
+    meta = checkpoint.meta
+    try:
+        progress, hooks = Progress.from_json(meta["progress"]), dict(meta.get("hooks", {}))
+        Hyperparameters(**meta["hyp"])
+        config = saved_options(TrainConfig, meta["options"], last)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"its metadata is not that of a run ({error})", where=last) from None
+    default = TrainConfig.epochs
+    if progress.epoch >= (progress.epochs or config.epochs) and asked.epochs not in (default, config.epochs):
+        raise ConfigError(
+            f"{folder} has trained its {progress.epoch} epochs, and its learning rates went down with them",
+            where=f"--epochs {asked.epochs}",
+            mend=f"start a new run: --weights {folder / 'weights/last.safetensors'} --epochs N",
+        )
+    return Resumed(folder, _merged(config, asked, folder), checkpoint, progress, hooks)
+
+
+def newest_run(asked: TrainConfig) -> Path:
+    """The folder of the run that wrote its options or a checkpoint last; raises ConfigError where there is none."""
+    places = dict.fromkeys((Path("runs"), Path(asked.project)))
+    found = {options.parent for place in places for options in place.glob("**/opt.yaml")}
+    if not found:
+        where = " and ".join(str(place) for place in places)
+        raise ConfigError(f"no run in {where}", where="--resume", mend="name a run's folder: --resume FOLDER")
+    return max(sorted(found), key=_age)
+
+
+def _age(folder: Path) -> int:
+    files = (folder / "opt.yaml", folder / "weights/last.safetensors")
+    return max(file.stat().st_mtime_ns for file in files if file.is_file())
+
+
+def _folder(path: Path) -> Path:
+    """The run's folder that a path means: itself, or a checkpoint in it."""
+    if path.is_dir():
+        return path.parent if path.name == "weights" and not (path / "weights").is_dir() else path
+    if not path.exists():
+        raise ConfigError("no such run", where=f"--resume {path}", mend="name a run's folder, or none for the newest")
+    if path.name != "last.safetensors" or path.absolute().parent.name != "weights":
+        mend = "give RUN or RUN/weights/last.safetensors; to start a new run from these weights use --weights"
+        raise ConfigError("only a run's last.safetensors can be resumed", where=f"--resume {path}", mend=mend)
+    return path.parent.parent
+
+
+def _read_yaml(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        raise ConfigError(f"is not readable YAML ({error})", where=path) from error
+
+
+def _merged(config: TrainConfig, asked: TrainConfig, folder: Path) -> TrainConfig:
+    """The run's own options with what the command line may change; names the others that it tried to."""
+    changes: dict[str, Any] = {"json": asked.json}
+    ignored = []
+    for field in dataclasses.fields(TrainConfig):
+        given, own = getattr(asked, field.name), getattr(config, field.name)
+        if field.name in OF_THE_COMMAND or given in (field.default, own):
+            continue
+        if field.name in OF_THE_MACHINE:
+            changes[field.name] = given
+        else:
+            ignored.append(f"--{field.name.replace('_', '-')} {given} (it is {own})")
+    if ignored:
+        logger.warning("%s goes on with its own options; ignored: %s", folder, ", ".join(ignored))
+    return dataclasses.replace(config, **changes)
