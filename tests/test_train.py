@@ -71,6 +71,7 @@ def test_every_file_is_there_and_nothing_else(full: Done) -> None:
             assert min(image.convert("RGB").size) >= 64, name
 
 
+@pytest.mark.covers("train", "data", "hyp")
 def test_options_and_recipe_are_kept(full: Done, shop: Workshop) -> None:
     options = yaml.safe_load((full.folder / "opt.yaml").read_text())
     assert (options["data"], options["epochs"], options["nbs"]) == (str(shop.data), 2, 4)
@@ -78,6 +79,7 @@ def test_options_and_recipe_are_kept(full: Done, shop: Workshop) -> None:
     assert {name: recipe[name] for name in QUICK} == QUICK and recipe["momentum"] == 0.937
 
 
+@pytest.mark.covers("train", "epochs")
 def test_results_csv_has_a_line_an_epoch(full: Done) -> None:
     lines = (full.folder / "results.csv").read_text().splitlines()
     assert [name.strip() for name in lines[0].split(",")] == list(COLUMNS) and len(lines) == 3
@@ -133,6 +135,7 @@ def test_checkpoints(base: Done) -> None:
     assert last.meta["options"]["epochs"] == 2 and last.meta["hyp"]["lr0"] == QUICK["lr0"] and last.meta["imgsz"] == 64
 
 
+@pytest.mark.covers("train", "workers")
 def test_a_seed_gives_the_same_weights_whatever_the_workers(shop: Workshop, base: Done) -> None:
     for workers in ("1", "0", "2"):
         again = shop.train(f"workers{workers}", "--noplots", workers=workers)
@@ -141,6 +144,7 @@ def test_a_seed_gives_the_same_weights_whatever_the_workers(shop: Workshop, base
     assert same(last.training, load_weights(other).training)
 
 
+@pytest.mark.covers("train", "seed")
 def test_another_seed_gives_other_weights(shop: Workshop, base: Done) -> None:
     other = shop.train("seed1", "--noplots", seed="1")
     assert other.code == 0 and not same(weights(base), weights(other))
@@ -158,6 +162,7 @@ def test_losses_fall_and_objects_are_found(learnt: Done) -> None:
     assert found["metrics"]["map50"] == pytest.approx(table["metrics/mAP_0.5"][found["best_epoch"]], abs=1e-3)
 
 
+@pytest.mark.covers("train", "optimizer")
 @pytest.mark.parametrize("optimizer", ["Adam", "AdamW"])
 def test_other_optimizers(shop: Workshop, base: Done, optimizer: str) -> None:
     done = shop.train(optimizer, "--noplots", optimizer=optimizer)
@@ -167,6 +172,7 @@ def test_other_optimizers(shop: Workshop, base: Done, optimizer: str) -> None:
     assert not same(weights(base), weights(done))
 
 
+@pytest.mark.covers("train", "cos_lr", "noval")
 @pytest.mark.parametrize("flags", [(), ("--cos-lr",)])
 def test_the_learning_rate_falls_in_a_line_or_a_wave(shop: Workshop, flags: tuple[str, ...]) -> None:
     """Validated only at the end, which is what the other columns show."""
@@ -181,6 +187,7 @@ def test_the_learning_rate_falls_in_a_line_or_a_wave(shop: Workshop, flags: tupl
         assert np.isfinite(table[name]).tolist() == [False, False, True], name
 
 
+@pytest.mark.covers("train", "label_smoothing", "save_period")
 def test_label_smoothing_and_save_period(shop: Workshop, base: Done) -> None:
     done = shop.train("smooth", "--noplots", label_smoothing="0.4", save_period="2", epochs="3")
     ours, usual = (read_results(one.folder / "results.csv") for one in (done, base))
@@ -202,6 +209,7 @@ def test_rectangles_of_one_class(shop: Workshop) -> None:
     assert best.names == ("item",) and best.config["nc"] == 1
 
 
+@pytest.mark.covers("train", "nosave")
 def test_only_the_final_checkpoint(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     from yolo.engine import checkpoints
 
@@ -209,9 +217,10 @@ def test_only_the_final_checkpoint(shop: Workshop, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(checkpoints, "save_checkpoint", lambda path, what: saved.append(path.name) or save(path, what))
     done = shop.train("nosave", "--noplots", "--nosave")
     assert done.code == 0 and files(done.folder) == RECORDS
-    assert saved == ["last.safetensors", "best.safetensors"]
+    assert saved == ["best.safetensors", "last.safetensors"]
 
 
+@pytest.mark.covers("train", "patience")
 @pytest.mark.parametrize("flags", [(), ("--nosave",)])
 def test_patience_ends_a_run(shop: Workshop, flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     scores = itertools.count(1.0, -0.01)

@@ -13,6 +13,7 @@ import yaml
 from safetensors.numpy import save_file
 
 from tests.train_samples import ONE_LEVEL, QUICK, Workshop, write_yaml
+from yolo.engine.step import TrainStep
 from yolo.models.config import parse_model_config
 from yolo.models.network import build_network
 from yolo.models.weights import safetensors_io
@@ -155,6 +156,7 @@ def test_a_project_that_cannot_be_written(place: Workshop, monkeypatch: pytest.M
     assert line.startswith(str(project)) and line.endswith(": Permission denied")
 
 
+@pytest.mark.covers("train", "imgsz")
 def test_a_size_that_does_not_fit_the_stride_is_rounded(place: Workshop) -> None:
     done = place.train("run", "--noplots", imgsz="61", epochs="1")
     assert done.code == 0, done.err
@@ -169,7 +171,7 @@ def test_a_full_disk_leaves_the_checkpoint_of_the_epoch_before(
 
     def fill(tensors, path, metadata):
         calls.append(metadata)
-        if len(calls) <= 2:  # the first epoch's last and best
+        if len(calls) <= 2:  # the first epoch's best and last
             return save(tensors, path, metadata=metadata)
         Path(path).write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -177,7 +179,7 @@ def test_a_full_disk_leaves_the_checkpoint_of_the_epoch_before(
     monkeypatch.setattr(safetensors_io, "save_file", fill)
     done = place.train("run", "--noplots", epochs="3")
     line = done.refusal(PROGRAM)
-    assert line.startswith(f"{done.folder / 'weights/last.safetensors'}: could not be written: ")
+    assert line.startswith(f"{done.folder / 'weights/best.safetensors'}: could not be written: ")
     assert "No space left on device" in line and len(calls) == 3 and done.out == ""
     assert {path.name for path in (done.folder / "weights").iterdir()} == {"last.safetensors", "best.safetensors"}
     for name in ("last", "best"):
@@ -189,7 +191,24 @@ def test_a_loss_that_is_no_number(place: Workshop) -> None:
     done = place.train("run", "--noplots", hyp=str(hyp))
     line = done.refusal(PROGRAM)
     pictures = str(place.data.parent / "images/train")
-    assert (
-        line.startswith("the loss is ") and line.count(pictures) == 4 and "; lower lr0 in the hyperparameters" in line
-    )
+    assert line.startswith("the loss is ") and " at epoch 1, batch 1 of 2 (pictures in " in line
+    assert line.count(pictures) == 1 and line.count(".png") == 4
+    assert "; no checkpoint was saved yet; lower lr0 in the hyperparameters" in line
     assert not list(done.folder.glob("weights/*"))
+
+
+def test_the_last_good_checkpoint_is_named(place: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gradient that is no number in the second epoch: what was saved after the first stays, and goes on."""
+    update, count = TrainStep.update, iter(range(100))
+
+    def broken(self: TrainStep, rates) -> float:
+        norm = update(self, rates)
+        return float("nan") if next(count) == 3 else norm
+
+    monkeypatch.setattr(TrainStep, "update", broken)
+    done = place.train("run", "--noplots")
+    last = done.folder / "weights/last.safetensors"
+    line = done.refusal(PROGRAM)
+    assert line.startswith("the gradient's norm is nan at epoch 2, batch 2 of 2 (pictures in ")
+    assert f"; the last good checkpoint is {last}; " in line
+    assert load_weights(last).meta["progress"]["epoch"] == 1

@@ -1,0 +1,10 @@
+"""``python train.py`` is ``python -m yolo.train``: train a detector."""
+
+from __future__ import annotations
+
+import sys
+
+from yolo.train import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,10 @@
+"""``python val.py`` is ``python -m yolo.val``: measure a detector."""
+
+from __future__ import annotations
+
+import sys
+
+from yolo.val import main
+
+if __name__ == "__main__":
+    sys.exit(main())
