@@ -95,10 +95,10 @@ def test_hours_instead_of_epochs(shop: Workshop, monkeypatch: pytest.MonkeyPatch
     """By a clock that goes a second further whenever somebody looks at it: the rates fall in the time that there is."""
     clock = itertools.count()
     monkeypatch.setattr("yolo.engine.trainer.time", SimpleNamespace(perf_counter=lambda: float(next(clock))))
-    done = shop.train(f"time{len(flags)}", "--noplots", *flags, epochs="1", time="0.02")
+    done = shop.train(f"time{len(flags)}", "--noplots", *flags, epochs="1", batch_size="8", time="0.006")
     found, table = progress(done), read_results(done.folder / "results.csv")
-    assert 3 <= found["epoch"] == found["epochs"] == len(table["epoch"]) <= 24 and found["seconds"] <= 72
-    assert 72 - found["seconds"] < 2 * found["seconds"] / found["epoch"]
+    assert 3 <= found["epoch"] == found["epochs"] == len(table["epoch"]) <= 8 and found["seconds"] <= 21.6
+    assert 21.6 - found["seconds"] < 2 * found["seconds"] / found["epoch"]
     last, warmth = found["epoch"] - 1, (found["step"] - 1) / 100
     share = 1 - last / (last + 1)
     # The last epoch is that of a run of so many epochs, if its length was known before it began.
@@ -130,11 +130,13 @@ def initial(shop: Workshop) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.covers("train", "freeze")
-@pytest.mark.parametrize(("freeze", "layers"), [(("2",), {0, 1}), (("1", "2"), {1, 2}), (("0",), set())])
-def test_frozen_layers(shop: Workshop, freeze: tuple[str, ...], layers: set[int]) -> None:
+@pytest.mark.parametrize(
+    ("freeze", "layers", "modes"), [(("2",), {0, 1}, ("program",)), (("1", "2"), {1, 2}, ("program", "off"))]
+)
+def test_frozen_layers(shop: Workshop, freeze: tuple[str, ...], layers: set[int], modes: tuple[str, ...]) -> None:
     """They keep every bit in spite of decay and momentum; their statistics go on, as in YOLOv5; compiled and plain."""
     begin, found = initial(shop), []
-    for compile in ("program", "off"):
+    for compile in modes:
         name = f"freeze{'_'.join(freeze)}{compile}"
         optimizer = "AdamW" if len(freeze) > 1 else "SGD"
         done = shop.train(name, "--noplots", "--freeze", *freeze, compile=compile, optimizer=optimizer, epochs="3")
@@ -157,7 +159,7 @@ def test_frozen_layers(shop: Workshop, freeze: tuple[str, ...], layers: set[int]
             )
         )
         found.append(trained)
-    assert farthest(*found) < 1e-3
+    assert farthest(found[0], found[-1]) < 1e-3
 
 
 def test_what_cannot_be_frozen(shop: Workshop) -> None:

@@ -91,12 +91,13 @@ def _train(
 def _hooks(config: TrainConfig, run: Path) -> list:
     from yolo.engine.checkpoints import Checkpoints
     from yolo.engine.close_mosaic import CloseMosaic
+    from yolo.engine.same_data import SameData
     from yolo.loggers.console import Console
     from yolo.loggers.pictures import Pictures
     from yolo.loggers.results_csv import ResultsCsv
     from yolo.loggers.tensorboard import TensorBoard
 
-    hooks = [CloseMosaic(config.close_mosaic), Console(), ResultsCsv(run), TensorBoard(run)]
+    hooks = [SameData(), CloseMosaic(config.close_mosaic), Console(), ResultsCsv(run), TensorBoard(run)]
     if not config.noplots:
         hooks.append(Pictures(run))
     return [*hooks, Checkpoints(run, config)]  # last: results are on disk before it says that the epoch is done
