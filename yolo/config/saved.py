@@ -37,7 +37,7 @@ def _value(field: dataclasses.Field, value: Any, where: object) -> Any:
     kind = type(field.default)
     if type(value) is kind and not many:
         choices = field.metadata["choices"]
-        if choices is None or value in choices:
+        if choices is None or value in (*choices, field.default, field.metadata["bare"]):
             return value
     if kind is float and type(value) is int:
         return float(value)
