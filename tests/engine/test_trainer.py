@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -14,70 +13,10 @@ import numpy as np
 import pytest
 
 import yolo
+from tests.engine.noted import Notes, Step, make
 from tests.train_samples import Workshop
-from yolo.config.hyp import Hyperparameters
-from yolo.data.batch import Batch
 from yolo.engine.diverged import DivergedError
-from yolo.engine.hooks import EpochReport, Hook
-from yolo.engine.interrupt import StopRequest
-from yolo.engine.progress import Progress
-from yolo.engine.schedule import Schedule
-from yolo.engine.time_limit import TimeLimit
-from yolo.engine.trainer import Trainer
-from yolo.errors import Interrupted
-
-MOMENTS = (
-    *("before_train", "before_epoch", "after_step", "watch_validation", "after_epoch", "after_train", "broke_off"),
-)
-
-
-class Notes(Hook):
-    """Writes down every moment with its arguments, into a list that several may share."""
-
-    def __init__(self, name: str = "a", shared: list | None = None) -> None:
-        self.calls: list[tuple] = [] if shared is None else shared
-        for moment in MOMENTS:
-            setattr(self, moment, lambda trainer, *rest, m=moment: self.calls.append((name, m, *rest)))
-
-    def reports(self) -> list[EpochReport]:
-        return [call[2] for call in self.calls if call[1] == "after_epoch"]
-
-
-class Step:
-    """Gives losses from a list, and notes after how many batches each update came, and its rates."""
-
-    compile_seconds = 0.0
-
-    def __init__(self, losses: list[float] | None = None, norm: float = 1.0) -> None:
-        self.losses, self.norm, self.seen, self.updates = losses, norm, 0, []
-
-    def backward(self, batch: Batch) -> np.ndarray:
-        value = self.losses[self.seen] if self.losses else 1.0 + self.seen
-        self.seen += 1
-        return np.array([6 * value, value, 2 * value, 3 * value], np.float32)
-
-    def update(self, rates) -> float:
-        self.updates.append((self.seen, rates))
-        return self.norm
-
-
-def make(epochs, batches, *, fitness=(), hooks=(), validate=True, patience=0, batch_size=16, step=None, **more):
-    """A trainer whose validations have the fitnesses given, and a list of the epochs in which it validated."""
-    batch = Batch(np.zeros((1, 3, 8, 8), np.uint8), (), np.arange(1), tuple(Path(f"{k}.png") for k in range(6)))
-    schedule = Schedule(Hyperparameters(), epochs, batches, batch_size)
-    step, validated, scores = step or Step(), [], iter(fitness)
-
-    def validation(listeners):
-        validated.append(trainer.progress.epoch)
-        for listener in listeners:
-            listener(batch, [])
-        return SimpleNamespace(metrics=SimpleNamespace(fitness=next(scores, 0.5)))
-
-    loader = SimpleNamespace(batches=lambda epoch, start: iter([batch] * (batches - start)))
-    validator = SimpleNamespace(forward=SimpleNamespace(compile_seconds=0.0))
-    parts = SimpleNamespace(loader=loader, step=step, validator=validator, validate_ema=validation)
-    trainer = Trainer(parts, schedule, Path("run"), hooks, validate=validate, patience=patience, **more)
-    return trainer, validated
+from yolo.engine.hooks import Hook
 
 
 def test_hooks_are_called_in_order():
@@ -232,83 +171,6 @@ def test_a_gradient_that_is_no_number_ends_training():
     with pytest.raises(DivergedError, match=r"norm is nan at epoch 1, batch 1 of 2 .*; no checkpoint was saved yet; "):
         make(2, 2, hooks=[notes], step=Step(norm=float("nan")))[0].train()
     assert not notes.reports()
-
-
-@pytest.mark.parametrize("batch_size", [4, 64])
-@pytest.mark.parametrize("moment", ["after_step", "after_epoch", "validation"])
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(moment, batch_size):
-    """Stopped after every single step, epoch or validation."""
-    whole, parts = Notes(), Notes()
-    fitness = [0.3, 0.5, 0.4]
-    straight, usual = make(3, 5, hooks=[whole], fitness=fitness, batch_size=batch_size), Step()
-    straight[0].parts.step = usual
-    straight[0].train()
-    progress, step, stops = Progress(), Step(), 0
-    while True:
-        stop = StopRequest()
-        trainer, _ = make(
-            *(3, 5), hooks=[parts], fitness=fitness[progress.epoch :], batch_size=batch_size, step=step, stop=stop,
-            progress=Progress.from_json(json.loads(json.dumps(dataclasses.asdict(progress)))),
-        )  # fmt: skip
-        ask(stop, trainer, moment, but=progress)
-        try:
-            trainer.train()
-        except Interrupted as error:
-            progress, stops = trainer.progress, stops + 1
-            assert "go on with: python -m yolo.train --resume run" in str(error) and error.code == 143
-            assert parts.calls[-1] == ("a", "broke_off", error)
-        else:
-            break
-    assert stops == (15 if moment == "after_step" else 3)
-    assert step.updates == usual.updates
-    assert (expected := dataclasses.asdict(straight[0].progress)).keys() == dataclasses.asdict(trainer.progress).keys()
-    assert dataclasses.asdict(trainer.progress) == {**expected, "seconds": trainer.progress.seconds}
-    for ours, theirs in zip(parts.reports(), whole.reports()):
-        assert (ours.epoch, ours.losses, ours.rates, ours.best) == (
-            *(theirs.epoch, theirs.losses, theirs.rates, theirs.best),
-        )
-    assert len(parts.reports()) == 3
-
-
-def ask(stop, trainer, moment, *, but):
-    """Ask for a stop at the next such moment, except in a validation that was already stopped."""
-    if moment == "validation":
-        validate = trainer.parts.validate_ema
-
-        def validation(listeners):
-            if but.batch == 0 or trainer.progress.epoch != but.epoch:
-                stop.signal = 15
-            return validate(listeners)
-
-        trainer.parts.validate_ema = validation
-    else:
-        hook = Hook()
-        setattr(hook, moment, lambda *_: setattr(stop, "signal", 15))
-        trainer.hooks.append(hook)
-
-
-@pytest.mark.parametrize("validate", [True, False])
-def test_a_time_limit_decides_how_many_epochs_there_are(validate, monkeypatch):
-    clock = iter(range(10**6))
-    monkeypatch.setattr("yolo.engine.trainer.time.perf_counter", lambda: float(next(clock)))
-    notes = Notes()
-    trainer, validated = make(100, 3, hooks=[notes], validate=validate, limit=TimeLimit(60 / 3600))
-    trainer.train()
-    done = len(notes.reports())
-    assert 2 < done < 20 and trainer.schedule.epochs == trainer.progress.epoch == trainer.progress.epochs == done
-    assert trainer.progress.seconds < 60 <= trainer.progress.seconds * (done + 1) / done
-    assert validated == (list(range(done)) if validate else [done - 1])
-    assert trainer.schedule.factor(trainer.progress.epoch) == pytest.approx(Hyperparameters().lrf)
-
-
-def test_an_epoch_that_takes_too_long_is_cut_short(monkeypatch):
-    clock = iter(range(10**6))
-    monkeypatch.setattr("yolo.engine.trainer.time.perf_counter", lambda: float(next(clock)))
-    notes = Notes()
-    trainer, validated = make(100, 1000, hooks=[notes], limit=TimeLimit(60 / 3600))
-    trainer.train()
-    assert 0 < trainer.progress.step < 61 and trainer.progress.seconds >= 60 and validated == [0]
-    assert len(notes.reports()) == 1 and notes.calls[-1][1] == "after_train"
 
 
 MEASURE = """

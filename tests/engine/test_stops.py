@@ -1,0 +1,105 @@
+"""Training that stops on request goes on as if it had not; training that has so many hours ends with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from tests.engine.noted import Notes, Step, make
+from yolo.config.hyp import Hyperparameters
+from yolo.engine.hooks import Hook
+from yolo.engine.interrupt import StopRequest
+from yolo.engine.progress import Progress
+from yolo.engine.time_limit import TimeLimit
+from yolo.errors import Interrupted
+
+
+@pytest.mark.parametrize("batch_size", [4, 64])
+@pytest.mark.parametrize("moment", ["after_step", "after_epoch", "validation"])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(moment, batch_size):
+    """Stopped after every single step, epoch or validation."""
+    whole, parts = Notes(), Notes()
+    fitness = [0.3, 0.5, 0.4]
+    straight, usual = make(3, 5, hooks=[whole], fitness=fitness, batch_size=batch_size), Step()
+    straight[0].parts.step = usual
+    straight[0].train()
+    progress, step, stops = Progress(), Step(), 0
+    while True:
+        stop = StopRequest()
+        trainer, _ = make(
+            *(3, 5), hooks=[parts], fitness=fitness[progress.epoch :], batch_size=batch_size, step=step, stop=stop,
+            progress=Progress.from_json(json.loads(json.dumps(dataclasses.asdict(progress)))),
+        )  # fmt: skip
+        ask(stop, trainer, moment, but=progress)
+        try:
+            trainer.train()
+        except Interrupted as error:
+            progress, stops = trainer.progress, stops + 1
+            assert "go on with: python -m yolo.train --resume run" in str(error) and error.code == 143
+            assert parts.calls[-1] == ("a", "broke_off", error)
+        else:
+            break
+    assert stops == (15 if moment == "after_step" else 3)
+    assert step.updates == usual.updates
+    assert (expected := dataclasses.asdict(straight[0].progress)).keys() == dataclasses.asdict(trainer.progress).keys()
+    assert dataclasses.asdict(trainer.progress) == {**expected, "seconds": trainer.progress.seconds}
+    for ours, theirs in zip(parts.reports(), whole.reports()):
+        assert (ours.epoch, ours.losses, ours.rates, ours.best) == (
+            *(theirs.epoch, theirs.losses, theirs.rates, theirs.best),
+        )
+    assert len(parts.reports()) == 3
+
+
+def ask(stop, trainer, moment, *, but):
+    """Ask for a stop at the next such moment, except in a validation that was already stopped."""
+    if moment == "validation":
+        validate = trainer.parts.validate_ema
+
+        def validation(listeners):
+            if but.batch == 0 or trainer.progress.epoch != but.epoch:
+                stop.signal = 15
+            return validate(listeners)
+
+        trainer.parts.validate_ema = validation
+    else:
+        hook = Hook()
+        setattr(hook, moment, lambda *_: setattr(stop, "signal", 15))
+        trainer.hooks.append(hook)
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_a_time_limit_decides_how_many_epochs_there_are(validate, monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr("yolo.engine.trainer.time.perf_counter", lambda: float(next(clock)))
+    notes = Notes()
+    trainer, validated = make(100, 3, hooks=[notes], validate=validate, limit=TimeLimit(60 / 3600))
+    trainer.train()
+    done = len(notes.reports())
+    assert 2 < done < 20 and trainer.schedule.epochs == trainer.progress.epoch == trainer.progress.epochs == done
+    assert trainer.progress.seconds < 60 <= trainer.progress.seconds * (done + 1) / done
+    assert validated == (list(range(done)) if validate else [done - 1])
+    assert trainer.schedule.factor(trainer.progress.epoch) == pytest.approx(Hyperparameters().lrf)
+
+
+def test_an_epoch_that_takes_too_long_is_cut_short(monkeypatch):
+    clock = iter(range(10**6))
+    monkeypatch.setattr("yolo.engine.trainer.time.perf_counter", lambda: float(next(clock)))
+    notes = Notes()
+    trainer, validated = make(100, 1000, hooks=[notes], limit=TimeLimit(60 / 3600))
+    trainer.train()
+    assert 0 < trainer.progress.step < 61 and trainer.progress.seconds >= 60 and validated == [0]
+    assert len(notes.reports()) == 1 and notes.calls[-1][1] == "after_train"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"epoch": "1"}, {"epoch": None}, {"losses": [1.0, 2.0]}, {"losses": 1.0}, {"losses": ["a", "b", "c"]},
+        {"pending": True}, {"more": 1}, {"best_fitness": float("nan"), "epoch": []},
+    ],
+)  # fmt: skip
+def test_a_progress_that_is_none(values):
+    with pytest.raises((TypeError, ValueError)):
+        Progress.from_json(values)
