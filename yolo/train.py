@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from yolo.command import new_run_folder, remove_if_empty, run_command
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
 from yolo.config.options import to_yaml
+from yolo.engine.autobatch import with_batch_size
 from yolo.engine.interrupt import StopRequest
 from yolo.engine.resume import Resumed, find_run
 from yolo.engine.time_limit import TimeLimit
@@ -29,12 +31,10 @@ logger = logging.getLogger("yolo")
 
 def train(config: TrainConfig) -> dict[str, Any]:
     """Train as ``config`` says; give the command's JSON object without its head."""
+    resumed = find_run(config) if config.resume and not config.evolve else None
+    config = with_batch_size(config if resumed is None else resumed.config)
     if config.evolve:
-        from yolo.engine.evolve import evolve
-
-        return evolve(config)
-    resumed = find_run(config) if config.resume else None
-    config = config if resumed is None else resumed.config
+        return _search(config if resumed is None else dataclasses.replace(config, resume=str(resumed.folder)))
     device = runtime.select_device(config.device)
     from yolo.engine.setup import build_parts
     from yolo.loggers.choice import chosen_services, with_dataset_of_wandb
@@ -59,6 +59,13 @@ def train(config: TrainConfig) -> dict[str, Any]:
         remove_if_empty(run)
         raise
     return _finish(config, trainer, run)
+
+
+def _search(config: TrainConfig) -> dict[str, Any]:
+    """Search hyperparameters; a bucket gets what is new after each generation."""
+    from yolo.engine.evolve import evolve
+
+    return evolve(config, listeners=[Bucket(config.bucket).upload] if config.bucket else [])
 
 
 def _train(

@@ -1,0 +1,142 @@
+"""``--batch-size -1``: the batch that fills a share of the memory, from what small ones take."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from yolo.config.commands import TrainConfig
+from yolo.config.options import to_argv
+from yolo.engine.child import start_child, stop_child
+from yolo.engine.memory import free_gpu_memory
+from yolo.errors import ConfigError, YoloError
+from yolo.memory import free_memory
+
+logger = logging.getLogger("yolo")
+
+SHARE = 0.8
+"""Of the free memory that a training may take (YOLOv5)."""
+SIZES = (1, 2, 4)
+"""Batches that are measured."""
+MOST = 1024
+GB = 1e9
+_FLOAT_BYTES = 4
+_WHERE = "--batch-size -1"
+_MEND = "lower --imgsz, or take a smaller model"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What a training with batches of ``size`` took: bytes at its peak, seconds a step; pictures: in its data set."""
+
+    size: int
+    memory: int
+    seconds: float
+    pictures: int
+    device: str = "cpu"
+
+
+Measure = Callable[[TrainConfig], "Measured | None"]
+
+
+def with_batch_size(
+    config: TrainConfig, measure: Measure | None = None, free: Callable[[str], int] | None = None
+) -> TrainConfig:
+    """``config`` with the batch size that is to be used.
+
+    Raises ConfigError for one that is none, and where not even one picture a step fits into memory.
+    """
+    if config.batch_size > 0:
+        return config
+    if config.batch_size != -1:
+        raise ConfigError(f"is {config.batch_size}", where="--batch-size", mend="give at least 1, or -1 for autobatch")
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ConfigError("one process cannot measure for several", where=_WHERE, mend="name a size")
+    logger.info("autobatch: measuring what batches of %s take", ", ".join(map(str, SIZES)))
+    measured = _measure_all(config, measure or measure_in_child, free or free_on)
+    room = (free or free_on)(measured[0].device) / config.parallel
+    slope, base = memory_line(measured, config.imgsz)
+    fits = int((SHARE * room - base) // slope)
+    if fits < 1:
+        raise ConfigError(
+            f"not even one picture a step fits: it takes {(base + slope) / GB:.2f} GB, "
+            f"and {SHARE:.0%} of the free memory are {SHARE * room / GB:.2f} GB",
+            where=_WHERE,
+            mend=_MEND,
+        )
+    chosen = min(fits, measured[0].pictures, MOST)
+    logger.info("%s", _table(measured, chosen, base + slope * chosen))
+    most = (
+        ""
+        if chosen == fits
+        else f"; {fits} would fit, but " + (f"there are {chosen} pictures" if chosen < MOST else "that is the most")
+    )
+    logger.info(
+        "autobatch: --batch-size %d takes %.0f%% of the %.2f GB of free memory%s",
+        *(chosen, 100 * (base + slope * chosen) / room, room / GB, most),
+    )
+    return dataclasses.replace(config, batch_size=chosen)
+
+
+def memory_line(measured: Sequence[Measured], imgsz: int) -> tuple[float, float]:
+    """Bytes a picture, and bytes without any: the line through what was measured, not flatter than a float picture."""
+    least = 3.0 * imgsz * imgsz * _FLOAT_BYTES
+    sizes, memory = (np.array([getattr(one, name) for one in measured], float) for name in ("size", "memory"))
+    slope = max(least, float(np.polyfit(sizes, memory, 1)[0])) if len(measured) > 1 else float(memory[0])
+    return slope, max(0.0, float((memory - slope * sizes).max()))
+
+
+def measure_in_child(config: TrainConfig) -> Measured | None:
+    """Train a step in a process of its own; None where it is killed, as the system does when memory is short."""
+    with tempfile.TemporaryFile() as log:
+        arguments = to_argv(config)
+        process = start_child("yolo.engine.memory_probe", arguments, stdout=subprocess.PIPE, stderr=log)
+        try:
+            answer = process.communicate()[0]
+        finally:
+            stop_child(process)
+        if process.returncode:
+            log.seek(0)
+            last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
+            if process.returncode < 0 or "MemoryError" in "".join(last):
+                return None
+            raise YoloError(f"the measurement failed: {' '.join(last)}", where=_WHERE, mend="name a size")
+    found = json.loads(answer)
+    if "refused" in found:
+        raise YoloError(found["refused"])
+    return Measured(config.batch_size, found["memory"], found["seconds"], found["pictures"], found["device"])
+
+
+def free_on(device: str) -> int:
+    """Bytes of memory free for a training on "cpu" or "cuda:…"."""
+    return free_memory() if device == "cpu" else free_gpu_memory(int(device.rpartition(":")[2]))
+
+
+def _measure_all(config: TrainConfig, measure: Measure, free: Callable[[str], int]) -> list[Measured]:
+    """The sizes as far as they fit."""
+    measured: list[Measured] = []
+    for size in SIZES:
+        if len(measured) > 1:
+            slope, base = memory_line(measured, config.imgsz)
+            if base + slope * size > SHARE * free(measured[0].device):
+                break
+        found = measure(dataclasses.replace(config, batch_size=size, evolve=0, parallel=1))
+        if found is None:
+            break
+        measured.append(found)
+    if not measured:
+        raise ConfigError("not even one picture a step fits into memory", where=_WHERE, mend=_MEND)
+    return measured
+
+
+def _table(measured: Sequence[Measured], chosen: int, memory: float) -> str:
+    rows = [f"{'batch':>8}{'memory':>12}{'a step':>12}"]
+    rows += [f"{one.size:>8}{one.memory / GB:>9.2f} GB{one.seconds:>10.2f} s" for one in measured]
+    return "\n".join([*rows, f"{chosen:>8}{memory / GB:>9.2f} GB   expected"])

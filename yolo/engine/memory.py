@@ -1,0 +1,22 @@
+"""What a training holds in memory: of this process, and on a GPU."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+
+def peak_memory(status: Path = Path("/proc/self/status")) -> int:
+    """The most bytes of memory that this process has held at once (resident, what it shares included)."""
+    lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) << 10
+
+
+def free_gpu_memory(index: int) -> int:
+    """Bytes of a GPU's memory that no process holds, as the driver's nvidia-smi says. Raises OSError without it."""
+    command = ["nvidia-smi", f"--id={index}", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        return int(answer.split()[0]) << 20
+    except (subprocess.SubprocessError, ValueError, IndexError) as error:
+        raise OSError(f"nvidia-smi does not tell the memory of GPU {index}: {error}") from error

@@ -1,0 +1,67 @@
+"""``python -m yolo.engine.memory_probe OPTIONS OF yolo.train``: what a training with these options holds in memory.
+
+It trains one step, validates one batch and gathers a checkpoint, as a training would. Prints one JSON object: memory
+(bytes), seconds (of the step), pictures (in the training set), device; or refused: why there is no such training.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from yolo import runtime
+from yolo.config.commands import TrainConfig
+from yolo.config.options import parse
+from yolo.data.batch import Batch
+from yolo.data.loader import ValLoader
+from yolo.engine.memory import free_gpu_memory, peak_memory
+from yolo.errors import YoloError
+
+
+class _FirstBatch:
+    """A validation loader that ends after its first batch."""
+
+    def __init__(self, loader: ValLoader) -> None:
+        self._loader, self.index = loader, loader.index
+
+    def batches(self) -> Iterator[Batch]:
+        yield next(iter(self._loader.batches()))
+
+
+def probe(config: TrainConfig) -> dict[str, Any]:
+    """Build, train a step, validate a batch; give what is printed."""
+    device = runtime.select_device(config.device)
+    gpu = int(device.rpartition(":")[2]) if device.startswith("cuda") else None
+    free = None if gpu is None else free_gpu_memory(gpu)
+    from yolo.engine.setup import build_parts
+
+    parts, schedule = build_parts(config, device)
+    batches = parts.loader.batches(0)  # stays open, so that the batches made ahead are there too
+    batch = next(batches)
+    begin = time.perf_counter()
+    parts.step.backward(batch)
+    parts.step.update(schedule.rates(0, 1))
+    seconds = time.perf_counter() - begin
+    checkpoint = parts.step.training_state(), parts.step.ema()
+    parts.validator.loader = _FirstBatch(parts.validator.loader)
+    parts.validate_ema()
+    memory = peak_memory() if gpu is None else free - free_gpu_memory(gpu)
+    del checkpoint, batches
+    return {"memory": memory, "seconds": seconds, "pictures": len(parts.loader.index), "device": device}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; give its exit code."""
+    try:
+        found = probe(parse(TrainConfig, sys.argv[1:] if argv is None else argv, "yolo.train"))
+    except YoloError as error:
+        found = {"refused": str(error)}
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
