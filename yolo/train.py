@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo import runtime
-from yolo.bucket import Bucket
+from yolo.bucket import Bucket, BucketError
 from yolo.command import new_run_folder, remove_if_empty, run_command
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
@@ -62,10 +62,19 @@ def train(config: TrainConfig) -> dict[str, Any]:
 
 
 def _search(config: TrainConfig) -> dict[str, Any]:
-    """Search hyperparameters; a bucket gets what is new after each generation."""
+    """Search hyperparameters; a bucket gets the record after each generation."""
     from yolo.engine.evolve import evolve
 
-    return evolve(config, listeners=[Bucket(config.bucket).upload] if config.bucket else [])
+    bucket = Bucket(config.bucket) if config.bucket else None
+
+    def upload(folder: Path) -> None:
+        try:
+            for name in ("evolve.csv", "hyp_evolve.yaml"):
+                bucket.upload(folder / name, f"{folder.name}/{name}")
+        except BucketError as error:  # the search goes on, and so does its record here
+            logger.warning("%s", error)
+
+    return evolve(config, listeners=[upload] if bucket else [])
 
 
 def _train(

@@ -227,11 +227,30 @@ def test_a_stopped_child_is_gone() -> None:
     stop_child(child)
 
 
+@pytest.fixture
+def shop_bucket(tmp_path: Path) -> Path:
+    pytest.importorskip("fsspec")
+    return tmp_path / "bucket"
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workshop, Done]:
     shop = Workshop.make(tmp_path_factory.mktemp("evolve"))
     write_yaml(shop.hyp, {**QUICK, "obj": 4.0, "cls": 4.0, "translate": 0.1})
     return shop, shop.train("search", "--json", "--evolve", "2", "--parallel", "2", epochs="1")
+
+
+def test_going_on_by_name_or_with_the_newest(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        evolve(config(tmp_path, evolve=2, name=name), launch)
+    os.utime(tmp_path / "one/evolve.csv", (0, 0))
+    found = evolve(config(tmp_path, evolve=4, resume="newest"), launch)
+    assert (found["generations"], found["save_dir"]) == (4, str(tmp_path / "two"))
+    assert yaml.safe_load((tmp_path / "two/opt.yaml").read_text())["evolve"] == 4
+    assert evolve(config(tmp_path, evolve=3, resume=str(tmp_path / "one")), launch)["save_dir"] == str(tmp_path / "one")
+    for resume, where in (("newest", tmp_path / "none"), (str(tmp_path / "none"), tmp_path)):
+        with pytest.raises(ConfigError, match=r"--resume.*: (no search in|is no search's folder)"):
+            evolve(config(where, evolve=3, resume=resume), launch)
 
 
 @pytest.mark.covers("train", "evolve", "parallel")
@@ -247,6 +266,24 @@ def test_the_command(searched: tuple[Workshop, Done]) -> None:
     start = recipe(load_hyperparameters(shop.hyp))
     assert sorted(found.values(number) == start for number in (0, 1)) == [False, True]
     assert "generation 1 (2 of 2): fitness " in done.err
+
+
+def test_resume_goes_on_with_a_search(searched: tuple[Workshop, Done]) -> None:
+    """With its own options; here there is nothing left to do."""
+    _, done = searched
+    again = run(train.main, ["--resume", str(done.folder), "--json"], done.folder)
+    assert again.code == 0, again.err
+    assert json.loads(again.out) == json.loads(done.out) and "2 generations are there already" in again.err
+
+
+def test_a_bucket_gets_the_record(shop_bucket: Path, searched: tuple[Workshop, Done]) -> None:
+    shop, done = searched
+    options = ["--resume", str(done.folder), "--evolve", "3", "--bucket", f"file://{shop_bucket}"]
+    values = {**shop.options(), "--epochs": "1"}
+    again = run(train.main, [*(word for pair in values.items() for word in pair), *options], done.folder)
+    assert again.code == 0, again.err
+    for name in ("evolve.csv", "hyp_evolve.yaml"):
+        assert (shop_bucket / "search" / name).read_bytes() == (done.folder / name).read_bytes()
 
 
 def test_a_mistake_is_one_line_as_in_a_training(searched: tuple[Workshop, Done]) -> None:

@@ -20,8 +20,9 @@ from yolo.config.commands import TrainConfig
 from yolo.config.hyp import load_hyperparameters, recipe
 from yolo.config.options import to_yaml
 from yolo.engine.evolution_table import METRICS, EvolutionTable
-from yolo.engine.generation import Generation, GenerationError, TrainingProcess
+from yolo.engine.generation import GENERATIONS, Generation, GenerationError, TrainingProcess
 from yolo.engine.mutation import choose_parent, mutate, within_ranges
+from yolo.engine.resume import NEWEST
 from yolo.errors import ConfigError
 from yolo.files import write_text_atomic
 
@@ -101,6 +102,7 @@ class Search:
     def run(self) -> None:
         """Train until there are enough generations; raises GenerationError when trainings cannot succeed."""
         wanted, begun = self._config.evolve, len(self._table)
+        write_text_atomic(self._folder / "opt.yaml", to_yaml(dataclasses.replace(self._config, resume="")))
         if begun:
             logger.info("%d generations are there already, in %s", begun, self._folder)
         while len(self._table) < wanted:
@@ -115,15 +117,15 @@ class Search:
         for running in self._running.values():
             running.training.stop()
         left = len(self._running)
-        shutil.rmtree(self._folder / "generations", ignore_errors=True)
+        shutil.rmtree(self._folder / GENERATIONS, ignore_errors=True)
         if not len(self._table):
+            (self._folder / "opt.yaml").unlink(missing_ok=True)
             return
         from yolo.plots.evolution import plot_evolution
 
         plot_evolution(self._table, self._folder / "evolve.png")
         if left:
-            where = f"--project {self._folder.parent} --name {self._folder.name} --exist-ok"
-            logger.info("%d generations are kept; the same command with %s goes on", len(self._table), where)
+            logger.info("%d generations are kept; to go on: --resume %s", len(self._table), self._folder)
 
     def _begin(self, slot: int) -> None:
         number, self._next = self._next, self._next + 1
@@ -162,8 +164,6 @@ class Search:
         return _NO_RESULT
 
     def _note(self, running: _Running, metrics: tuple[float, ...]) -> None:
-        if not len(self._table):
-            write_text_atomic(self._folder / "opt.yaml", to_yaml(self._config))
         if metrics is not _NO_RESULT:
             self._failures = 0
         self._table.append(metrics, running.values)
@@ -187,14 +187,26 @@ def _launcher(config: TrainConfig, folder: Path) -> Launch:
     def launch(number: int, slot: int, values: Mapping[str, float]) -> Generation:
         mine = cores[slot % count :: count] if count > 1 else None
         options = dataclasses.replace(config, device=devices[slot % len(devices)].strip())
-        return TrainingProcess(options, folder / "generations" / str(number), values, mine)
+        return TrainingProcess(options, folder / GENERATIONS / str(number), values, mine)
 
     return launch
 
 
 def _folder(config: TrainConfig) -> Path:
+    """Where the search goes: a new folder, or that of the search that --resume means."""
     project = PROJECT if config.project == TrainConfig.project else config.project
-    return new_run_folder(project, config.name, config.exist_ok)
+    if not config.resume:
+        return new_run_folder(project, config.name, config.exist_ok)
+    mend = "name a search's folder: --evolve N --resume FOLDER"
+    if config.resume == NEWEST:
+        tables = sorted(Path(project).glob("*/evolve.csv"), key=lambda table: table.stat().st_mtime_ns)
+        if not tables:
+            raise ConfigError(f"no search in {project}", where="--resume", mend=mend)
+        return tables[-1].parent
+    folder = Path(config.resume)
+    if not (folder / "opt.yaml").is_file():
+        raise ConfigError("is no search's folder", where=f"--resume {folder}", mend=mend)
+    return folder
 
 
 @contextlib.contextmanager

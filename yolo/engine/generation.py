@@ -15,6 +15,8 @@ from yolo.engine.child import start_child, stop_child
 from yolo.engine.evolution_table import METRICS
 from yolo.errors import YoloError
 
+GENERATIONS = "generations"
+"""Folder in a search's own, of the trainings that are under way."""
 REFUSED = 2
 
 
@@ -66,7 +68,8 @@ class TrainingProcess:
     def _options(self, config: TrainConfig) -> TrainConfig:
         place = {"project": str(self.folder), "name": "run", "exist_ok": True, "hyp": str(self.folder / "hyp.yaml")}
         once = {"evolve": 0, "parallel": 1, "noval": True, "nosave": True, "noplots": True, "save_period": -1}
-        return dataclasses.replace(config, json=False, **place, **once)
+        quiet = {"json": False, "resume": "", "bucket": "", "loggers": (), "upload_dataset": ""}
+        return dataclasses.replace(config, **place, **once, **quiet)
 
     def _failure(self, code: int) -> GenerationError:
         lines = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()

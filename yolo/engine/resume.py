@@ -13,6 +13,7 @@ import yaml
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters
 from yolo.config.saved import saved_options
+from yolo.engine.generation import GENERATIONS
 from yolo.engine.progress import Progress
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.weights.checkpoint import Checkpoint
@@ -93,6 +94,9 @@ def newest_run(asked: TrainConfig) -> Path:
     """The folder of the run that wrote its options or a checkpoint last; raises ConfigError where there is none."""
     places = dict.fromkeys((Path("runs"), Path(asked.project)))
     found = {options.parent for place in places for options in place.glob("**/opt.yaml")}
+    found = {
+        folder for folder in found if GENERATIONS not in folder.parts
+    }  # a search goes on, not one of its trainings
     if not found:
         where = " and ".join(str(place) for place in places)
         raise ConfigError(f"no run in {where}", where="--resume", mend="name a run's folder: --resume FOLDER")
