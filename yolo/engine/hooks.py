@@ -35,8 +35,9 @@ class Hook:
     """Override what you need; hooks run in the order in which they were given.
 
     The hook that writes checkpoints comes behind all that write results into the run's folder: what they wrote in
-    ``after_epoch`` is on disk when a checkpoint says that the epoch is done. A run that was killed goes on from its newest checkpoint, so whatever appends to a
-    file drops in ``before_train`` what lies at or behind ``trainer.progress.epoch``; that epoch is made again.
+    ``after_epoch`` is on disk when a checkpoint says that the epoch is done. A run that was killed goes on from its
+    newest checkpoint, so whatever appends to a file drops in ``before_train`` what lies at or behind
+    ``trainer.progress.epoch``; that epoch is made again.
     """
 
     def state(self) -> dict[str, Any]:
