@@ -14,6 +14,7 @@ import yaml
 
 from tests.train_samples import Done, Workshop
 from yolo.config.commands import TrainConfig
+from yolo.config.options import parse
 from yolo.engine import autobatch
 from yolo.engine.autobatch import Measured, measure_in_child, memory_line, with_batch_size
 from yolo.engine.memory import free_gpu_memory, peak_memory
@@ -42,9 +43,9 @@ def chosen(config: TrainConfig, measure, free: int) -> int:
 def test_a_size_that_is_given_is_kept() -> None:
     given = TrainConfig(batch_size=3)
     assert with_batch_size(given, lambda config: pytest.fail("measured")) is given
-    for size in (0, -2):
-        with pytest.raises(ConfigError, match=f"--batch-size: is {size}; give at least 1, or -1 for autobatch"):
-            with_batch_size(TrainConfig(batch_size=size))
+    for size in ("0", "-2"):
+        with pytest.raises(ConfigError, match=f"--batch-size: is {size}; give at least 1, or -1 to have it chosen"):
+            parse(TrainConfig, ["--batch-size", size], "yolo.train")
 
 
 @pytest.mark.parametrize(("free", "expected"), [(2000, 40), (10_000, 296), (1000, 8)])

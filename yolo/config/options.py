@@ -25,14 +25,17 @@ def option(
     high: float | None = None,
     many: type | None = None,
     bare: Any = None,
+    auto: Any = None,
 ) -> Any:
     """Declare one option: its default, help text, other names, and the values it takes.
 
     ``many`` is the element type of an option that takes several values (default: a tuple). ``bare`` is the value of
-    an option that may be given without one (``--cache``, ``--resume``).
+    an option that may be given without one (``--cache``, ``--resume``). ``auto`` is a value beyond ``low`` that leaves
+    the choice to the command.
     """
     metadata = {
         "text": text, "aliases": aliases, "choices": choices, "low": low, "high": high, "many": many, "bare": bare,
+        "auto": auto,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -129,10 +132,13 @@ def _refuse_unknown(parser: argparse.ArgumentParser, given: str) -> None:
 
 def check_range(field: dataclasses.Field, value: Any) -> None:
     """Raise ConfigError for a value outside an option's bounds."""
-    low, high = field.metadata["low"], field.metadata["high"]
+    low, high, auto = (field.metadata[name] for name in ("low", "high", "auto"))
     for number in value if isinstance(value, tuple) else (value,):
+        if auto is not None and number == auto:
+            continue
         if (low is not None and not number >= low) or (high is not None and not number <= high):
             bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+            bounds += "" if auto is None else f", or {auto} to have it chosen"
             raise ConfigError(f"is {number}", where=f"--{field.name.replace('_', '-')}", mend=f"give {bounds}")
 
 

@@ -49,14 +49,9 @@ Measure = Callable[[TrainConfig], "Measured | None"]
 def with_batch_size(
     config: TrainConfig, measure: Measure | None = None, free: Callable[[str], int] | None = None
 ) -> TrainConfig:
-    """``config`` with the batch size that is to be used.
-
-    Raises ConfigError for one that is none, and where not even one picture a step fits into memory.
-    """
+    """``config`` with the batch size that is to be used. Raises ConfigError where not even one picture a step fits."""
     if config.batch_size > 0:
         return config
-    if config.batch_size != -1:
-        raise ConfigError(f"is {config.batch_size}", where="--batch-size", mend="give at least 1, or -1 for autobatch")
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise ConfigError("one process cannot measure for several", where=_WHERE, mend="name a size")
     logger.info("autobatch: measuring what batches of %s take", ", ".join(map(str, SIZES)))
