@@ -102,6 +102,16 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.slow
+def test_plain_modules_go_on_exactly_too(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = start(shop, "plain", epochs="3", compile="off", freeze="1")
+    with monkeypatch.context() as patched:
+        interrupt(patched, 3)
+        done = start(shop, "plain_stopped", epochs="3", compile="off", freeze="1")
+    assert (usual.code, done.code, resume(done.folder).code) == (0, 130, 0)
+    assert differences(done.folder, usual.folder) == []
+
+
 def test_a_second_ctrl_c_ends_it_at_once(shop: Workshop, whole: Done, monkeypatch: pytest.MonkeyPatch) -> None:
     def sending(self: TrainStep, batch) -> np.ndarray:
         os.kill(os.getpid(), signal.SIGINT)
