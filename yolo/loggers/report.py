@@ -1,0 +1,134 @@
+"""``report.html``: the run as one page, written now and then while it trains and when it ends, however it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import logging
+import platform
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yolo import __version__, runtime
+from yolo.config.commands import TrainConfig
+from yolo.config.hyp import Hyperparameters
+from yolo.engine.hooks import EpochReport, Hook
+from yolo.files import write_text_atomic
+from yolo.loggers.results_csv import epoch_values
+from yolo.report.content import EpochRow, Layer, RunContent
+from yolo.report.page import page, read_epochs
+from yolo.report.pictures import pictures_of
+
+if TYPE_CHECKING:
+    from yolo.engine.trainer import Trainer
+    from yolo.engine.validator import Validation
+
+logger = logging.getLogger("yolo")
+
+PAUSE = 20.0
+"""Seconds between two reports of a running training, so that they cost next to nothing."""
+PACKAGES = ("oneflow", "numpy", "opencv-python-headless", "onednn-cpu-gomp")
+
+
+class Report(Hook):
+    """Writes ``report.html``. A resumed run keeps the epochs that its report already shows."""
+
+    def __init__(self, run: Path, config: TrainConfig, device: str) -> None:
+        self.file, self._run, self._config, self._device = run / "report.html", run, config, device
+        self._rows: list[EpochRow] = []
+        self._best: Validation | None = None
+        self._begin = datetime.datetime.now()
+        self._written = 0.0
+        self._summary, self._layers = "", ()
+
+    def before_train(self, trainer: Trainer) -> None:
+        from yolo.models.summary import describe
+
+        network = trainer.parts.network
+        self._summary = describe(network, trainer.parts.imgsz)
+        self._layers = tuple(_layer(spec, module) for spec, module in zip(network.spec.layers, network.model))
+        done = trainer.progress.epoch
+        self._rows = [row for row in read_epochs(self.file) if row.epoch < done] if done else []
+
+    def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
+        self._rows.append(EpochRow(report.epoch, epoch_values(report), dataclasses.asdict(report.times)))
+        if report.best:
+            self._best = report.validation
+        if time.perf_counter() - self._written > PAUSE:
+            self._write(trainer, "training", f"Epoch {report.epoch + 1} of {trainer.schedule.epochs} is done.")
+
+    def after_run(self, trainer: Trainer, validation: Validation) -> None:
+        self._best = validation
+        done, asked = trainer.progress.epoch, trainer.schedule.epochs
+        early = f", {asked - done} fewer than asked for: results no longer got better" if done < asked else ""
+        self._write(trainer, "finished", f"{done} epochs{early}.")
+        logger.info("report: %s", self.file)
+
+    def broke_off(self, trainer: Trainer, error: BaseException) -> None:
+        if self._rows:
+            reason = "by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"({error})"
+            self._write(trainer, "broke off", f"Training broke off {reason} after {trainer.progress.epoch} epochs.")
+
+    def _write(self, trainer: Trainer, state: str, note: str) -> None:
+        when = f"{self._begin:%Y-%m-%d %H:%M}"
+        content = RunContent(
+            name=self._run.name,
+            state=state,
+            note=f"{note} Started {when}, data {Path(self._config.data).stem}, {self._device}.",
+            epochs=trainer.schedule.epochs,
+            rows=self._rows,
+            best_epoch=trainer.progress.best_epoch,
+            names=trainer.parts.names,
+            metrics=self._best.metrics if self._best else None,
+            confusion=self._best.confusion if self._best else None,
+            speed_ms=self._best.speed_ms if self._best else {},
+            command=command_of(self._config),
+            settings={
+                "Options": _against(self._config, TrainConfig()),
+                "Hyperparameters": _against(trainer.parts.hyp, Hyperparameters()),
+            },
+            facts=_facts(self._device),
+            summary=self._summary,
+            layers=self._layers,
+            pictures=pictures_of(self._run),
+        )
+        write_text_atomic(self.file, page(content))
+        self._written = time.perf_counter()
+
+
+def command_of(config: TrainConfig) -> str:
+    """The shortest command that means ``config``."""
+    words = ["python", "-m", "yolo.train"]
+    for name, value, own in _against(config, TrainConfig()):
+        if not own:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if not isinstance(value, bool):
+            words += [str(one) for one in (value if isinstance(value, tuple) else (value,))]
+    return shlex.join(words)
+
+
+def _against(values: Any, usual: Any) -> list[tuple[str, Any, bool]]:
+    """Name, value, and whether it differs from the default, of each field."""
+    fields = [field.name for field in dataclasses.fields(values)]
+    return [(name, getattr(values, name), getattr(values, name) != getattr(usual, name)) for name in fields]
+
+
+def _layer(spec: Any, module: Any) -> Layer:
+    sources = ", ".join("picture" if source < 0 else str(source) for source in spec.sources)
+    kind = spec.module + (f" × {spec.repeats}" if spec.repeats > 1 else "")
+    return Layer(spec.index, sources, kind, spec.out_channels, sum(p.numel() for p in module.parameters()))
+
+
+def _facts(device: str) -> list[tuple[str, str]]:
+    facts = [("Machine", runtime.machine()), ("Device", device), ("System", platform.platform())]
+    facts += [("Python", platform.python_version()), ("yolo", __version__)]
+    for package in PACKAGES:
+        try:
+            facts.append((package, importlib.metadata.version(package)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return facts

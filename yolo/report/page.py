@@ -1,0 +1,131 @@
+"""The whole page."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from yolo import __version__
+from yolo.report.content import EpochRow, Layer, RunContent
+from yolo.report.pictures import described, embedded
+from yolo.report.sections import class_table, confusion_table, curves, detection_curves, headline, time_shares
+
+STYLE = Path(__file__).with_name("page.css")
+REFRESH = 30  # seconds, while training goes on
+_ISLAND = '<script type="application/json" id="epochs">'
+
+
+def page(content: RunContent) -> str:
+    """The HTML of a run's report; whatever comes from outside is escaped, and nothing is loaded from anywhere."""
+    sections = [("curves", "Training", curves(content))]
+    if content.metrics is not None:
+        sections.append(("classes", "Classes", class_table(content.metrics, content.names)))
+        sections.append(("pr", "Precision and recall", detection_curves(content.metrics, content.names)))
+    if content.confusion is not None:
+        sections.append(("confusion", "Confusion", confusion_table(content.confusion, content.names)))
+    if content.pictures:
+        sections.append(("pictures", "Pictures", _pictures(content.pictures)))
+    sections += [
+        ("time", "Time", time_shares(content.rows) + _speed(content.speed_ms)),
+        ("options", "Options", _settings(content)),
+        ("model", "Model", _model(content)),
+        ("machine", "Machine", _facts(content.facts)),
+    ]
+    links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections)
+    body = "".join(f'<section id="{key}"><h2>{title}</h2>{text}</section>' for key, title, text in sections)
+    refresh = f'<meta http-equiv="refresh" content="{REFRESH}">' if content.state == "training" else ""
+    name = escape(content.name)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{refresh}'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{name} · training report</title>'
+        f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body>"
+        f'<header><div><h1>{name}<span class="state" data-s="{content.state}">{content.state}</span></h1>'
+        f"<p>{escape(content.note)}</p>{headline(content)}</div></header>"
+        f'<nav aria-label="Sections"><div>{links}</div></nav><main>{body}'
+        f"<footer>Written by yolo {__version__}. This file needs no network.</footer></main>"
+        f"{_ISLAND}{_epochs_as_json(content.rows)}</script></body></html>\n"
+    )
+
+
+def read_epochs(file: Path) -> list[EpochRow]:
+    """The epochs that an earlier report of the run holds; none where there is no such report."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        held = json.loads(text[text.rindex(_ISLAND) + len(_ISLAND) :].partition("</script>")[0])
+        return [
+            EpochRow(int(row["epoch"]), {k: math.nan if v is None else float(v) for k, v in row["values"].items()}, row["times"])
+            for row in held
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _epochs_as_json(rows: Sequence[EpochRow]) -> str:
+    held = [
+        {
+            "epoch": row.epoch,
+            "values": {name: value if math.isfinite(value) else None for name, value in row.values.items()},
+            "times": dict(row.times),
+        }
+        for row in rows
+    ]
+    return json.dumps(held).replace("<", "\\u003c")
+
+
+def _pictures(files: Sequence[Path]) -> str:
+    figures = [
+        f'<figure><label><input type="checkbox" aria-label="Enlarge: {escape(described(file))}">'
+        f'<img loading="lazy" decoding="async" alt="{escape(described(file))}" src="{embedded(file)}"></label>'
+        f"<figcaption>{escape(described(file))}</figcaption></figure>"
+        for file in files
+    ]
+    return f'<div class="pictures">{"".join(figures)}</div>'
+
+
+def _speed(speed_ms: Mapping[str, float]) -> str:
+    if not speed_ms:
+        return ""
+    parts = ", ".join(f"{value:.1f} ms {escape(name)}" for name, value in speed_ms.items())
+    return f'<p class="hint">In validation a picture took {parts}.</p>'
+
+
+def _settings(content: RunContent) -> str:
+    parts = [f"<pre>{escape(content.command)}</pre>", '<p class="hint">Bold: chosen for this run; the rest are defaults.</p>']
+    for group, rows in content.settings.items():
+        items = "".join(
+            f"<div{' class=own' if own else ''}><dt>{escape(name)}</dt><dd>{escape(_shown(value))}</dd></div>"
+            for name, value, own in rows
+        )
+        parts.append(f'<h3>{escape(group)}</h3><dl class="settings">{items}</dl>')
+    return "".join(parts)
+
+
+def _model(content: RunContent) -> str:
+    return f"<p>{escape(content.summary)}</p><details><summary>All layers</summary>{_layers(content.layers)}</details>"
+
+
+def _layers(layers: Sequence[Layer]) -> str:
+    lines = "".join(
+        f"<tr><td>{one.index}</td><td>{escape(one.source)}</td><td>{escape(one.module)}</td>"
+        f"<td>{one.channels}</td><td>{one.parameters:,}</td></tr>"
+        for one in layers
+    )
+    head = "".join(f'<th scope="col">{title}</th>' for title in ("Layer", "From", "Module", "Channels", "Parameters"))
+    return f'<div class="scroll"><table class="plain"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    lines = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in facts)
+    return f'<table class="plain facts"><tbody>{lines}</tbody></table>'
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return " ".join(map(str, value)) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value == "" else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,52 @@
+"""A run's pictures inside the page: which, what they show, and small enough to be sent by mail."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+
+import cv2
+
+from yolo.data.images import read_image
+
+LONGEST_SIDE = 1280
+QUALITY = 82
+_KINDS = (
+    (r"labels\.jpg", "The labels: how many, their shapes, where they lie and how big they are"),
+    (r"labels_correlogram\.jpg", "The labels' places and sizes, each against each"),
+    (r"train_batch(\d+)\.jpg", "Training batch {} with its labels, as augmented"),
+    (r"val_batch(\d+)_labels\.jpg", "Validation batch {}: labels"),
+    (r"val_batch(\d+)_pred\.jpg", "Validation batch {}: what the best checkpoint found"),
+)
+
+
+def pictures_of(run: Path) -> list[Path]:
+    """The pictures that a report shows, in its order; a batch's labels stand before what was found."""
+    found = []
+    for rank, (pattern, _) in enumerate(_KINDS):
+        for file in run.iterdir():
+            match = re.fullmatch(pattern, file.name)
+            if match:
+                number = int(match[1]) if match.groups() else 0
+                found.append(((min(rank, 3), number, rank), file))
+    return [file for _, file in sorted(found)]
+
+
+def described(file: Path) -> str:
+    """What the picture shows, in a sentence."""
+    for pattern, text in _KINDS:
+        match = re.fullmatch(pattern, file.name)
+        if match:
+            return text.format(*match.groups())
+    return file.name
+
+
+def embedded(file: Path) -> str:
+    """The picture as a ``data:`` URL, its longer side at most 1280 pixels."""
+    picture = read_image(file)
+    scale = LONGEST_SIDE / max(picture.shape[:2])
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
