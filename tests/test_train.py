@@ -21,7 +21,7 @@ from yolo.models.weights.load import load_weights
 from yolo.plots.results import read_results
 
 PICTURES = {
-    *("labels.jpg", "train_batch0.jpg", "train_batch1.jpg", "train_batch2.jpg"),
+    *("labels.jpg", "labels_correlogram.jpg", "train_batch0.jpg", "train_batch1.jpg", "train_batch2.jpg"),
     *("val_batch0_labels.jpg", "val_batch0_pred.jpg", "confusion_matrix.png", "results.png"),
     *("PR_curve.png", "F1_curve.png", "P_curve.png", "R_curve.png"),
 }
@@ -65,7 +65,7 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 
 def test_every_file_is_there_and_nothing_else(full: Done) -> None:
     assert full.code == 0, full.err
-    assert files(full.folder) == PICTURES | RECORDS
+    assert files(full.folder) == PICTURES | RECORDS | {"report.html"}
     for name in PICTURES:
         with Image.open(full.folder / name) as image:
             assert min(image.convert("RGB").size) >= 64, name

@@ -53,7 +53,7 @@ def train(config: TrainConfig) -> dict[str, Any]:
         save_hyperparameters(parts.hyp, run / "hyp.yaml")
         logger.info("%s", describe(parts.network, parts.imgsz))
         logger.info("%d pictures to train on, %d to validate; results go to %s", *_counts(parts), run)
-        hooks = [*_hooks(config, run), *_connections(config, parts, run, services, bucket)]
+        hooks = [*_hooks(config, run, device), *_connections(config, parts, run, services, bucket)]
         trainer = _train(config, parts, schedule, run, hooks, resumed)
     except BaseException:
         remove_if_empty(run)
@@ -104,18 +104,19 @@ def _train(
     return trainer
 
 
-def _hooks(config: TrainConfig, run: Path) -> list:
+def _hooks(config: TrainConfig, run: Path, device: str) -> list:
     from yolo.engine.checkpoints import Checkpoints
     from yolo.engine.close_mosaic import CloseMosaic
     from yolo.engine.same_data import SameData
     from yolo.loggers.console import Console
     from yolo.loggers.pictures import Pictures
+    from yolo.loggers.report import Report
     from yolo.loggers.results_csv import ResultsCsv
     from yolo.loggers.tensorboard import TensorBoard
 
     hooks = [SameData(), CloseMosaic(config.close_mosaic), Console(), ResultsCsv(run), TensorBoard(run)]
     if not config.noplots:
-        hooks.append(Pictures(run))
+        hooks += [Pictures(run), Report(run, config, device)]
     return [*hooks, Checkpoints(run, config)]  # last: results are on disk before it says that the epoch is done
 
 

@@ -13,6 +13,7 @@ from yolo.errors import DataError
 from yolo.metrics import MetricAccumulator
 from yolo.metrics.confusion import ConfusionMatrix
 from yolo.plots import plot_confusion, plot_curves, plot_labels, plot_results
+from yolo.plots.correlogram import plot_correlogram
 from yolo.plots.results import PANELS, read_results, smoothed
 
 CURVES = ["PR_curve.png", "F1_curve.png", "P_curve.png", "R_curve.png"]
@@ -88,6 +89,12 @@ def test_labels(tmp_path, classes, count):
     labels = np.concatenate((rng.integers(0, classes, (count, 1)), rng.random((count, 4))), 1)
     names = (ODD_NAMES * 63)[:classes]
     assert decoded(plot_labels(labels, names, tmp_path / "labels.jpg")).shape == (1320, 1440, 3)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3000])
+def test_correlogram(tmp_path, count):
+    labels = np.random.default_rng(0).random((count, 5))
+    assert decoded(plot_correlogram(labels, tmp_path / "labels_correlogram.jpg")).shape == (1200, 1200, 3)
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 30])

@@ -10,6 +10,7 @@ import numpy as np
 from yolo.data.images import write_image
 from yolo.engine.hooks import Hook
 from yolo.plots.batch import plot_batch
+from yolo.plots.correlogram import plot_correlogram
 from yolo.plots.labels import plot_labels
 from yolo.plots.results import plot_results
 
@@ -21,7 +22,7 @@ DRAWN_BATCHES = 3
 
 
 class Pictures(Hook):
-    """Writes ``labels.jpg``, ``train_batch0.jpg`` to ``train_batch2.jpg``, and ``results.png`` at the end."""
+    """Writes ``labels.jpg``, ``labels_correlogram.jpg``, the first training batches, and ``results.png`` at the end."""
 
     def __init__(self, run: Path) -> None:
         self._run = run
@@ -29,6 +30,7 @@ class Pictures(Hook):
     def before_train(self, trainer: Trainer) -> None:
         labels = np.concatenate(trainer.parts.loader.index.labels)
         plot_labels(labels, trainer.parts.names, self._run / "labels.jpg")
+        plot_correlogram(labels, self._run / "labels_correlogram.jpg")
 
     def after_step(self, trainer: Trainer, step: int, batch: Batch, losses: np.ndarray) -> None:
         if step < DRAWN_BATCHES:

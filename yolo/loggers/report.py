@@ -16,11 +16,14 @@ from yolo import __version__, runtime
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters
 from yolo.engine.hooks import EpochReport, Hook
+from yolo.errors import Interrupted
 from yolo.files import write_text_atomic
 from yolo.loggers.results_csv import epoch_values
+from yolo.plots.results import read_results
 from yolo.report.content import EpochRow, Layer, RunContent
 from yolo.report.page import page, read_epochs
 from yolo.report.pictures import pictures_of
+from yolo.report.sections import MATRIX_CLASSES
 
 if TYPE_CHECKING:
     from yolo.engine.trainer import Trainer
@@ -34,7 +37,8 @@ PACKAGES = ("oneflow", "numpy", "opencv-python-headless", "onednn-cpu-gomp")
 
 
 class Report(Hook):
-    """Writes ``report.html``. A resumed run keeps the epochs that its report already shows."""
+    """Writes ``report.html``. A resumed run shows all its epochs: values come from ``results.csv``, times from the
+    earlier report, which may lack the last ones."""
 
     def __init__(self, run: Path, config: TrainConfig, device: str) -> None:
         self.file, self._run, self._config, self._device = run / "report.html", run, config, device
@@ -51,7 +55,7 @@ class Report(Hook):
         self._summary = describe(network, trainer.parts.imgsz)
         self._layers = tuple(_layer(spec, module) for spec, module in zip(network.spec.layers, network.model))
         done = trainer.progress.epoch
-        self._rows = [row for row in read_epochs(self.file) if row.epoch < done] if done else []
+        self._rows = earlier_epochs(self._run, done) if done else []
 
     def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
         self._rows.append(EpochRow(report.epoch, epoch_values(report), dataclasses.asdict(report.times)))
@@ -68,9 +72,13 @@ class Report(Hook):
         logger.info("report: %s", self.file)
 
     def broke_off(self, trainer: Trainer, error: BaseException) -> None:
-        if self._rows:
-            reason = "by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"({error})"
-            self._write(trainer, "broke off", f"Training broke off {reason} after {trainer.progress.epoch} epochs.")
+        if not self._rows:
+            return
+        if isinstance(error, Interrupted):
+            self._write(trainer, "stopped", f"{error}.")
+        else:
+            reason = f"{type(error).__name__}: {error}".rstrip(": ")
+            self._write(trainer, "broke off", f"Training broke off after epoch {trainer.progress.epoch} ({reason}).")
 
     def _write(self, trainer: Trainer, state: str, note: str) -> None:
         when = f"{self._begin:%Y-%m-%d %H:%M}"
@@ -93,10 +101,22 @@ class Report(Hook):
             facts=_facts(self._device),
             summary=self._summary,
             layers=self._layers,
-            pictures=pictures_of(self._run),
+            pictures=pictures_of(self._run, matrix=len(trainer.parts.names) > MATRIX_CLASSES),
         )
         write_text_atomic(self.file, page(content))
         self._written = time.perf_counter()
+
+
+def earlier_epochs(run: Path, done: int) -> list[EpochRow]:
+    """The first ``done`` epochs of the run in ``run``."""
+    table = read_results(run / "results.csv")
+    times = {row.epoch: row.times for row in read_epochs(run / "report.html")}
+    return [
+        EpochRow(
+            int(epoch), {name: float(table[name][at]) for name in table if name != "epoch"}, times.get(int(epoch), {})
+        )
+        for at, epoch in enumerate(table["epoch"][:done])
+    ]
 
 
 def command_of(config: TrainConfig) -> str:

@@ -17,6 +17,7 @@ from yolo.plots.fonts import shorten
 
 OVERLAID_BOXES = 1000
 NAMED_CLASSES = 100
+NUMBERED_CLASSES = 20
 
 
 def plot_labels(labels: ArrayLike, names: Sequence[str], path: str | Path) -> Path:
@@ -41,7 +42,9 @@ def _class_histogram(axes: Axes, labels: NDArray[np.float32], names: Sequence[st
     axes.set_title(f"Labels a class ({len(labels)} in all)", color=GREY, fontsize=11)
     count = max(len(names), int(labels[:, 0].max(initial=0)) + 1)
     heights = np.bincount(labels[:, 0].astype(int), minlength=count)
-    axes.bar(range(count), heights, width=0.8, color=[unit_colour(c) for c in range(count)])
+    bars = axes.bar(range(count), heights, width=0.8, color=[unit_colour(c) for c in range(count)])
+    if count <= NUMBERED_CLASSES:
+        axes.bar_label(bars, color=GREY, fontsize=8, padding=1)
     spare = max(5 - count, 0) / 2  # so that a single class is no wall
     axes.set_xlim(-0.6 - spare, count - 0.4 + spare)
     axes.set_ylim(bottom=0, top=None if len(labels) else 1)

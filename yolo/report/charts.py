@@ -10,7 +10,8 @@ from html import escape
 import numpy as np
 from numpy.typing import ArrayLike
 
-WIDTH, HEIGHT = 360, 220
+SMALL, LARGE = (280, 180), (560, 300)
+"""Width and height in units of the text's pixels: a chart is drawn at about this size."""
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 34
 MOST_DOTS = 80  # with more points than this a line has no dots to point at
 
@@ -35,32 +36,33 @@ class Axis:
     whole: bool = False
 
 
-def line_chart(title: str, lines: Sequence[Line], x: Axis, y: Axis, *, mark: float | None = None) -> str:
+def line_chart(title: str, lines: Sequence[Line], x: Axis, y: Axis, *, mark: float | None = None, size=SMALL) -> str:
     """A ``<figure>`` with its title, legend and chart. mark: a place on the x axis that gets a dashed line."""
+    width, height = size
     shown = [_finite(line) for line in lines]
     (x_low, x_high), (y_low, y_high) = _limits(x, [s[0] for s in shown]), _limits(y, [s[1] for s in shown])
 
     def place(horizontal: float, vertical: float) -> tuple[float, float]:
-        across = (horizontal - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
-        up = (vertical - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
-        return LEFT + across, HEIGHT - BOTTOM - up
+        across = (horizontal - x_low) / (x_high - x_low) * (width - LEFT - RIGHT)
+        up = (vertical - y_low) / (y_high - y_low) * (height - TOP - BOTTOM)
+        return LEFT + across, height - BOTTOM - up
 
-    parts = [*_horizontal_grid(y, y_low, y_high, place), *_ticks_below(x, x_low, x_high, place)]
+    parts = [*_horizontal_grid(y, y_low, y_high, place, width), *_ticks_below(x, x_low, x_high, place, height)]
     if mark is not None:
         at = place(mark, y_low)[0]
-        parts.append(f'<line class="mark" x1="{at:.1f}" y1="{TOP}" x2="{at:.1f}" y2="{HEIGHT - BOTTOM}"/>')
+        parts.append(f'<line class="mark" x1="{at:.1f}" y1="{TOP}" x2="{at:.1f}" y2="{height - BOTTOM}"/>')
     for line, (horizontal, vertical) in zip(lines, shown):
         parts += _drawn(line, horizontal, vertical, place)
     if not any(len(values) for values, _ in shown):
-        parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">no values</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 4}" text-anchor="middle">{escape(x.name)}</text>')
+        parts.append(f'<text x="{width / 2}" y="{height / 2}" text-anchor="middle">no values</text>')
+    middle = (LEFT + width - RIGHT) / 2
+    parts.append(f'<text x="{middle:.0f}" y="{height - 4}" text-anchor="middle">{escape(x.name)}</text>')
     summary = escape(_summary(title, lines, shown, x))
-    svg = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{summary}">{"".join(parts)}</svg>'
+    svg = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{summary}">{"".join(parts)}</svg>'
     return f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{svg}{_legend(lines)}</figure>'
 
 
-def round_steps(low: float, high: float, count: int = 4, *, whole: bool = False) -> list[float]:
+def round_steps(low: float, high: float, count: int = 5, *, whole: bool = False) -> list[float]:
     """Round numbers between ``low`` and ``high``, about ``count``, at steps of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / max(count, 1)
     power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
@@ -94,19 +96,19 @@ def _limits(axis: Axis, values: list[np.ndarray]) -> tuple[float, float]:
     return low - (margin if axis.low is None else 0), high + (margin if axis.high is None else 0)
 
 
-def _horizontal_grid(axis: Axis, low: float, high: float, place) -> list[str]:
+def _horizontal_grid(axis: Axis, low: float, high: float, place, width: int) -> list[str]:
     parts = []
     for value in round_steps(low, high, whole=axis.whole):
-        height = place(0, value)[1]
-        parts.append(f'<line class="grid" x1="{LEFT}" y1="{height:.1f}" x2="{WIDTH - RIGHT}" y2="{height:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{height + 4:.1f}" text-anchor="end">{number(value)}</text>')
+        at = place(0, value)[1]
+        parts.append(f'<line class="grid" x1="{LEFT}" y1="{at:.1f}" x2="{width - RIGHT}" y2="{at:.1f}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{number(value)}</text>')
     return parts
 
 
-def _ticks_below(axis: Axis, low: float, high: float, place) -> list[str]:
+def _ticks_below(axis: Axis, low: float, high: float, place, height: int) -> list[str]:
     return [
-        f'<text x="{place(value, 0)[0]:.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{number(value)}</text>'
-        for value in round_steps(low, high, 5, whole=axis.whole)
+        f'<text x="{place(value, 0)[0]:.1f}" y="{height - BOTTOM + 14}" text-anchor="middle">{number(value)}</text>'
+        for value in round_steps(low, high, 4, whole=axis.whole)
     ]
 
 
@@ -124,7 +126,7 @@ def _drawn(line: Line, x: np.ndarray, y: np.ndarray, place) -> list[str]:
 
 def _legend(lines: Sequence[Line]) -> str:
     named = [line for line in lines if line.name]
-    if len(named) < 2:
+    if len(lines) < 2:
         return ""
     items = []
     for line in named:

@@ -57,7 +57,11 @@ def read_epochs(file: Path) -> list[EpochRow]:
         text = file.read_text(encoding="utf-8")
         held = json.loads(text[text.rindex(_ISLAND) + len(_ISLAND) :].partition("</script>")[0])
         return [
-            EpochRow(int(row["epoch"]), {k: math.nan if v is None else float(v) for k, v in row["values"].items()}, row["times"])
+            EpochRow(
+                int(row["epoch"]),
+                {k: math.nan if v is None else float(v) for k, v in row["values"].items()},
+                row["times"],
+            )
             for row in held
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -79,7 +83,7 @@ def _epochs_as_json(rows: Sequence[EpochRow]) -> str:
 def _pictures(files: Sequence[Path]) -> str:
     figures = [
         f'<figure><label><input type="checkbox" aria-label="Enlarge: {escape(described(file))}">'
-        f'<img loading="lazy" decoding="async" alt="{escape(described(file))}" src="{embedded(file)}"></label>'
+        f'<img alt="{escape(described(file))}" src="{embedded(file)}"></label>'
         f"<figcaption>{escape(described(file))}</figcaption></figure>"
         for file in files
     ]
@@ -94,7 +98,10 @@ def _speed(speed_ms: Mapping[str, float]) -> str:
 
 
 def _settings(content: RunContent) -> str:
-    parts = [f"<pre>{escape(content.command)}</pre>", '<p class="hint">Bold: chosen for this run; the rest are defaults.</p>']
+    parts = [
+        f"<pre>{escape(content.command)}</pre>",
+        '<p class="hint">Bold: chosen for this run; the rest are defaults.</p>',
+    ]
     for group, rows in content.settings.items():
         items = "".join(
             f"<div{' class=own' if own else ''}><dt>{escape(name)}</dt><dd>{escape(_shown(value))}</dd></div>"
@@ -115,7 +122,9 @@ def _layers(layers: Sequence[Layer]) -> str:
         for one in layers
     )
     head = "".join(f'<th scope="col">{title}</th>' for title in ("Layer", "From", "Module", "Channels", "Parameters"))
-    return f'<div class="scroll"><table class="plain"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+    return (
+        f'<div class="scroll"><table class="plain"><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+    )
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:

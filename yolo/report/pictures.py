@@ -13,6 +13,7 @@ from yolo.data.images import read_image
 LONGEST_SIDE = 1280
 QUALITY = 82
 _KINDS = (
+    (r"confusion_matrix\.png", "Confusion matrix: what it was below, what was predicted at the left"),
     (r"labels\.jpg", "The labels: how many, their shapes, where they lie and how big they are"),
     (r"labels_correlogram\.jpg", "The labels' places and sizes, each against each"),
     (r"train_batch(\d+)\.jpg", "Training batch {} with its labels, as augmented"),
@@ -21,10 +22,13 @@ _KINDS = (
 )
 
 
-def pictures_of(run: Path) -> list[Path]:
-    """The pictures that a report shows, in its order; a batch's labels stand before what was found."""
-    found = []
-    for rank, (pattern, _) in enumerate(_KINDS):
+def pictures_of(run: Path, *, matrix: bool = False) -> list[Path]:
+    """The pictures that a report shows, in its order; a batch's labels stand before what was found.
+
+    matrix: the confusion matrix too, where it has too many classes for a table.
+    """
+    found = [((-1, 0, 0), file) for file in run.glob("confusion_matrix.png") if matrix]
+    for rank, (pattern, _) in enumerate(_KINDS[1:]):
         for file in run.iterdir():
             match = re.fullmatch(pattern, file.name)
             if match:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -11,7 +11,7 @@ from yolo.metrics import DetectionMetrics
 from yolo.metrics.average_precision import smooth
 from yolo.metrics.confusion import ConfusionMatrix
 from yolo.plots.colours import class_colour
-from yolo.report.charts import Axis, Line, line_chart
+from yolo.report.charts import LARGE, Axis, Line, line_chart
 from yolo.report.content import EpochRow, RunContent
 
 NAMED_CLASSES = 20  # more lines than this nobody can tell apart: they are one grey bundle
@@ -58,6 +58,7 @@ def curves(content: RunContent) -> str:
         chart("Precision and recall", share, ("P", "metrics/precision", "a"), ("R", "metrics/recall", "b")),
         chart("Learning rate", share, ("weights", "x/lr1", "a"), ("biases", "x/lr0", "b")),
         line_chart("Images a second", [Line("", epochs, [_speed(row) for row in rows])], axis, share, mark=mark),
+        line_chart("Waiting for data, %", [Line("", epochs, [_waiting(row) for row in rows])], axis, share, mark=mark),
     ]
     note = f'<p class="hint">The dashed line is the best epoch, {mark}.</p>' if mark is not None else ""
     return f'<div class="charts">{"".join(parts)}</div>{note}'
@@ -88,8 +89,9 @@ def class_table(metrics: DetectionMetrics, names: Sequence[str]) -> str:
         cells = "".join(f'<td class="bar" style="--v:{100 * score:.1f}%">{score:.3f}</td>' for score in scores)
         lines.append(f'<tr><th scope="row">{escape(str(name))}</th><td>{int(labels)}</td>{cells}</tr>')
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Class", "Labels", "P", "R", "mAP50", "mAP50-95"))
-    caption = "Precision and recall at the confidence of the best F1, and average precision, by class"
-    table = f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    caption = "P and R at the confidence of the best F1"
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    table = f'<table class="classes"><caption>{caption}</caption>{body}</table>'
     return f'<div class="scroll" tabindex="0" role="region" aria-label="Table of classes">{table}</div>'
 
 
@@ -143,19 +145,27 @@ def _speed(row: EpochRow) -> float:
     return row.times.get("pictures", 0) / busy if busy > 0 else float("nan")
 
 
+def _waiting(row: EpochRow) -> float:
+    """Per cent of the training time."""
+    busy = row.times.get("training", 0.0) + row.times.get("waiting", 0.0)
+    return 100 * row.times.get("waiting", 0.0) / busy if busy > 0 else float("nan")
+
+
 def _class_chart(
     title: str, axis: Axis, metrics: DetectionMetrics, lines, names: Sequence[str], mean: str, values=None
 ) -> str:
     at = np.linspace(0, len(metrics.px) - 1, CURVE_POINTS).round().astype(int)
-    x, drawn = metrics.px[at], []
-    colour: Callable[[int], str] = lambda c: "#{:02x}{:02x}{:02x}".format(*class_colour(c))  # noqa: E731
+    x, drawn, count = metrics.px[at], [], len(metrics.classes)
     for row, category in enumerate(metrics.classes.tolist()):
-        few = len(metrics.classes) <= NAMED_CLASSES
-        name = names[category] + ("" if values is None else f" {values[row]:.3f}") if few else ""
-        drawn.append(Line(name, x, lines[row][at], colour(category) if few else "thin"))
+        if count > NAMED_CLASSES:
+            name, style = f"each of {count} classes" if row == 0 else "", "thin"
+        else:
+            name = names[category] + ("" if values is None else f" {values[row]:.3f}")
+            style = "#{:02x}{:02x}{:02x}".format(*class_colour(category))
+        drawn.append(Line(name, x, lines[row][at], style))
     if len(lines):
         drawn.append(Line(mean, x, lines.mean(0)[at], "mean"))
-    return line_chart(title, drawn, axis, Axis("", 0, 1))
+    return line_chart(title, drawn, axis, Axis("", 0, 1), size=LARGE)
 
 
 def _cell(fraction: float, count: int) -> str:
