@@ -1,5 +1,7 @@
-"""OneFlow is brought up once, quietly, before any test module imports it; no test is decided by its time."""
+"""OneFlow is brought up once, quietly, before any test module imports it; no test is decided by its time or
+reaches for the web."""
 
+import pytest
 from hypothesis import settings
 
 from yolo import runtime
@@ -10,3 +12,9 @@ settings.load_profile("untimed")
 
 def pytest_configure(config):
     runtime.start()
+
+
+@pytest.fixture(autouse=True)
+def no_published_weights(monkeypatch):
+    """The published weights are at an address where nobody answers."""
+    monkeypatch.setattr("yolo.models.weights.hub.RELEASES", "http://127.0.0.1:9")

@@ -12,6 +12,7 @@ import yaml
 
 from yolo.errors import ConfigError
 from yolo.files import write_text_atomic
+from yolo.yaml_text import brief, read_yaml
 
 PRESETS = Path(__file__).parent / "hyps"
 POSITIVE = ("lr0", "anchor_t")
@@ -76,8 +77,8 @@ def load_hyperparameters(name_or_path: str | Path) -> Hyperparameters:
         known = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
         raise ConfigError("no such hyperparameter file", where=name_or_path, mend=f"presets are {known}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError, OSError) as error:
+        values = read_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, OSError) as error:
         raise ConfigError(f"is not readable YAML ({error})", where=path) from error
     if not isinstance(values, dict):
         raise ConfigError("holds no `name: value` lines", where=path)
@@ -99,16 +100,16 @@ def _checked(values: dict, path: Path) -> Hyperparameters:
     checked = {}
     for key, value in values.items():
         if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
+            near = difflib.get_close_matches(brief(key).strip("'"), names, n=1)
             raise ConfigError(
-                f"unknown hyperparameter {key!r}", where=path, mend=f"did you mean {near[0]}?" if near else None
+                f"unknown hyperparameter {brief(key)}", where=path, mend=f"did you mean {near[0]}?" if near else None
             )
         if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ConfigError(f"{key} is {value!r}, not a number", where=path)
+            raise ConfigError(f"{key} is {brief(value)}, not a number", where=path)
         try:
             number = float(value)  # YAML reads 1e-3 (no dot) as text
         except (ValueError, OverflowError):
-            raise ConfigError(f"{key} is {value!r}, not a number", where=path) from None
+            raise ConfigError(f"{key} is {brief(value)}, not a number", where=path) from None
         if not _in_range(key, number):
             raise ConfigError(f"{key} is {number}, out of range", where=path)
         checked[key] = number

@@ -12,6 +12,7 @@ import yaml
 from yolo.data.fetch import fetch
 from yolo.data.shapes import ShapesSpec, make_shapes
 from yolo.errors import DataError
+from yolo.yaml_text import brief, read_yaml
 
 PRESETS = Path(__file__).resolve().parent.parent / "config" / "datasets"
 """Folder of the data set files that come with the package."""
@@ -66,12 +67,12 @@ def load_dataset(path: str | Path) -> Dataset:
     if not entries:
         raise DataError("no split in the file", where=source, mend="add 'train:' and 'val:'")
     base = _optional_text(content, "path", source) or ""
-    root = _root(base, entries, source)
+    root, splits = _places(base, entries, source)
     dataset = Dataset(
         source=source,
         root=root,
         names=names,
-        splits={split: tuple(_resolve(root, entry) for entry in some) for split, some in entries.items()},
+        splits=splits,
         download=content.get("download"),
         convert=_optional_text(content, "convert", source),
         generator=_generator(content, source),
@@ -79,6 +80,16 @@ def load_dataset(path: str | Path) -> Dataset:
     if not is_present(dataset):
         _obtain(dataset)
     return dataset
+
+
+def _places(base: str, entries: dict[str, tuple[str, ...]], source: Path) -> tuple[Path, dict[str, tuple[Path, ...]]]:
+    """The root, and per split its paths."""
+    try:
+        root = _root(base, entries, source)
+        splits = {split: tuple(_resolve(root, entry) for entry in some) for split, some in entries.items()}
+        return root, splits
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise DataError(f"a path in it cannot be looked at ({error.strerror})", where=source) from error
 
 
 def preset_names(name: str) -> tuple[str, ...]:
@@ -112,7 +123,7 @@ def _find(path: str | Path) -> Path:
 
 def _read(source: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(source.read_text(encoding="utf-8-sig"))
+        content = read_yaml(source.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=source) from error
     except yaml.MarkedYAMLError as error:
@@ -143,16 +154,17 @@ def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
     if not isinstance(given, list) or not given:
         raise DataError("'names' is missing or empty", where=source, mend="list the class names there")
     for name in given:
-        if isinstance(name, bool) or not isinstance(name, (str, int, float)):
-            raise DataError(f"class name {name!r} is not text", where=source, mend="put it in quotes")
+        huge = isinstance(name, int) and abs(name) > 10**18
+        if isinstance(name, bool) or not isinstance(name, (str, int, float)) or huge:
+            raise DataError(f"class name {brief(name)} is not text", where=source, mend="put it in quotes")
     names = tuple(str(name) for name in given)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise DataError(f"class name '{twice}' occurs twice in 'names'", where=source)
+        raise DataError(f"class name {brief(twice)} occurs twice in 'names'", where=source)
     nc = content.get("nc", len(names))
     if not isinstance(nc, int) or isinstance(nc, bool) or nc != len(names):
         raise DataError(
-            f"'nc' is {nc!r} but there are {len(names)} names", where=source, mend="remove 'nc' or make them agree"
+            f"'nc' is {brief(nc)} but there are {len(names)} names", where=source, mend="remove 'nc' or make them agree"
         )
     return names
 

@@ -12,6 +12,7 @@ import yaml
 
 from yolo.errors import ModelError
 from yolo.models.activation import Activation, parse_activation
+from yolo.yaml_text import read_yaml
 
 PRESETS: Final = Path(__file__).resolve().parents[1] / "config" / "models"
 MAX_CLASSES: Final = 10_000
@@ -72,11 +73,11 @@ def load_model_config(name_or_path: str | Path) -> ModelConfig:
         if path.stat().st_size > _MAX_BYTES:
             raise ModelError("too large for a model YAML", where=path, mend=_REFERENCE)
         text = path.read_text(encoding="utf-8")
-        mapping = yaml.safe_load(text)
+        mapping = read_yaml(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ModelError(f"not YAML: {error.problem}", where=f"{path}:{line}", mend=_REFERENCE) from None
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ModelError(f"cannot be read: {str(error)[:200]}", where=path, mend=_REFERENCE) from None
     return parse_model_config(mapping, name=str(path), source=text)
 
