@@ -64,7 +64,7 @@ def test_from_the_first_epoch_to_the_end(tmp_path, running, outcome, monkeypatch
 @pytest.mark.parametrize(
     ("error", "state", "note"),
     [
-        (Interrupted("stopped at epoch 2; go on with: --resume"), "stopped", "stopped at epoch 2; go on with"),
+        (Interrupted("stopped at epoch 2; go on with: --resume"), "stopped", "Stopped at epoch 2; go on with"),
         (ValueError("the loss is nan"), "broke off", "after epoch 1 (ValueError: the loss is nan)"),
         (KeyboardInterrupt(), "broke off", "after epoch 1 (KeyboardInterrupt)"),
     ],

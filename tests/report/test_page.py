@@ -89,7 +89,14 @@ def test_nothing_is_loaded_from_anywhere(folder):
 def test_it_says_what_there_is_to_say(folder):
     text = page(content(folder))
     words = ("exp", "finished", "Box loss", "mAP50-95", "class 1", "Confusion matrix", "waiting for data")
-    for word in (*words, content(folder).command, "a processor", "YOLOv5n summary", "1,760", "3.2 ms inference"):
+    for word in (
+        *words,
+        "<span>--epochs</span> <span>3</span>",
+        "a processor",
+        "YOLOv5n summary",
+        "1,760",
+        "3.2 ms inference",
+    ):
         assert word in text, word
     assert "2 of 3" in text  # the best epoch
     assert text.count("10.0 %") == 1 and "<td>21.0 s</td><td>70.0 %</td>" in text  # waiting, training

@@ -75,7 +75,8 @@ class Report(Hook):
         if not self._rows:
             return
         if isinstance(error, Interrupted):
-            self._write(trainer, "stopped", f"{error}.")
+            line = str(error)
+            self._write(trainer, "stopped", f"{line[:1].upper()}{line[1:]}.")
         else:
             reason = f"{type(error).__name__}: {error}".rstrip(": ")
             self._write(trainer, "broke off", f"Training broke off after epoch {trainer.progress.epoch} ({reason}).")

@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from yolo.metrics.average_precision import DetectionMetrics, smooth
-from yolo.plots.figures import ACCENT, GREY, name_of, new_figure, quiet, save_figure, say_empty, unit_colour
+from yolo.plots.figures import GREY, name_of, new_figure, quiet, save_figure, say_empty, unit_colour
 from yolo.plots.fonts import shorten
 
 # More classes than this are drawn as one grey bundle: nobody can tell so many colours apart.
 NAMED_CLASSES = 20
+INK = "#202124"  # of the mean; no class has it
 
 
 def plot_curves(metrics: DetectionMetrics, names: Sequence[str], folder: str | Path) -> list[Path]:
@@ -73,7 +74,7 @@ def _lines(
     values: NDArray[np.float64] | None,
 ) -> None:
     px = metrics.px
-    axes.plot(px, curves.mean(0), color=ACCENT, linewidth=3, label=mean, zorder=3)
+    axes.plot(px, curves.mean(0), color=INK, linewidth=3, label=mean, zorder=3)
     if len(curves) > NAMED_CLASSES:
         label = f"each of {len(curves)} classes"
         for curve in curves:

@@ -108,7 +108,7 @@ def _horizontal_grid(axis: Axis, low: float, high: float, place, width: int) -> 
 def _ticks_below(axis: Axis, low: float, high: float, place, height: int) -> list[str]:
     return [
         f'<text x="{place(value, 0)[0]:.1f}" y="{height - BOTTOM + 14}" text-anchor="middle">{number(value)}</text>'
-        for value in round_steps(low, high, 4, whole=axis.whole)
+        for value in round_steps(low, high, 4 if axis.whole else 5, whole=axis.whole)
     ]
 
 

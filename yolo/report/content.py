@@ -35,8 +35,8 @@ class Layer:
 class RunContent:
     """Everything that the page shows.
 
-    state: ``training``, ``finished`` or ``broke off``; note: a sentence on it. settings: group -> rows of name,
-    value, and whether it is what the user chose rather than the default. facts: of the machine and versions.
+    state: ``training``, ``finished``, ``stopped`` or ``broke off``; note: a sentence on it. settings: group -> rows of
+    name, value, and whether it is what the user chose rather than the default. facts: of the machine and versions.
     metrics and confusion: of the best epoch so far, None before there is one.
     """
 

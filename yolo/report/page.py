@@ -98,8 +98,10 @@ def _speed(speed_ms: Mapping[str, float]) -> str:
 
 
 def _settings(content: RunContent) -> str:
+    # Lines are broken between words, never at the hyphens of an option.
+    command = " ".join(f"<span>{escape(word)}</span>" for word in content.command.split(" "))
     parts = [
-        f"<pre>{escape(content.command)}</pre>",
+        f"<pre>{command}</pre>",
         '<p class="hint">Bold: chosen for this run; the rest are defaults.</p>',
     ]
     for group, rows in content.settings.items():
