@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +66,20 @@ def test_the_next_run_goes_on(web: Web, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".f.part", ".f.part.json"]
     assert fetch(web, tmp_path / "f", sha256=SUM) == CONTENT and web.asked[-1][1] == "bytes=1000000-"
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_killed_process_is_gone_on_from(web: Web, tmp_path: Path) -> None:
+    web.stall = 2_500_000
+    command = "import sys; from yolo.download import download; download(*sys.argv[1:])"
+    process = subprocess.Popen([sys.executable, "-c", command, f"{web.address}/file.pt", str(tmp_path / "f")])
+    part = tmp_path / ".f.part"
+    while not part.exists() or part.stat().st_size < 2_000_000:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    size = part.stat().st_size
+    assert fetch(web, tmp_path / "f") == CONTENT and web.asked[1:] == [("/file.pt", f"bytes={size}-")]
 
 
 @pytest.mark.parametrize("change", ["tag", "ranges", "url", "notes", "longer"])

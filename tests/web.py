@@ -18,6 +18,8 @@ class Web:
     redirects: dict[str, str] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)
     """For each coming answer, after how many bytes of the body the connection is closed."""
+    stall: int | None = None
+    """The next answer stops after so many bytes, without end."""
     failures: list[int] = field(default_factory=list)
     """Status codes that are answered first."""
     tag: str = '"one"'
@@ -87,5 +89,11 @@ def _answer(request: http.server.BaseHTTPRequestHandler, web: Web) -> None:
     if web.tag:
         request.send_header("ETag", web.tag)
     request.end_headers()
+    if web.stall is not None:
+        end, web.stall = begin + web.stall, None
+        request.wfile.write(content[begin:end])
+        request.wfile.flush()
+        request.rfile.read()  # until the other side is gone
+        return
     end = begin + web.cuts.pop(0) if web.cuts else len(content)
     request.wfile.write(content[begin:end])

@@ -53,7 +53,8 @@ def _fetch_all(archives: Sequence[Archive], root: Path, source: Path, kind: str 
 
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` against other processes that would fetch something into it."""
+    """Hold ``folder`` against other processes that would fetch into it; a new one goes when it stays empty."""
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -61,6 +62,9 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _holds_something(folder: Path) -> bool:
