@@ -58,7 +58,11 @@ def test_from_the_first_epoch_to_the_end(tmp_path, running, outcome, monkeypatch
     running.progress.best_epoch = 1
     hook.after_run(running, outcome)
     assert 'data-s="finished"' in text(tmp_path) and "3 epochs." in text(tmp_path) and "2 of 3" in text(tmp_path)
-    assert "a summary" in text(tmp_path) and "--epochs 3" in text(tmp_path) and "Confusion matrix" in text(tmp_path)
+    assert (
+        "a summary" in text(tmp_path)
+        and "<span>--epochs</span> <span>3</span>" in text(tmp_path)
+        and "Confusion matrix" in text(tmp_path)
+    )
 
 
 @pytest.mark.parametrize(
