@@ -54,3 +54,19 @@ class GraphPool(Generic[Graph]):
         self._graphs.clear()
         gc.collect()
         GetDefaultSession().Reset()
+
+
+class EagerRuns(Generic[Graph]):
+    """What ``GraphPool`` does, without graphs: the operators run one by one as they are called.
+
+    For a process that is one of several ranks and does something of its own: to OneFlow a graph belongs to all ranks.
+    ``make`` gives a graph of compiled operators only.
+    """
+
+    compile_seconds = 0.0
+
+    def __init__(self, make: Callable[[], Graph]) -> None:
+        self._graph = make()
+
+    def __call__(self, *inputs: flow.Tensor):
+        return self._graph.build(*inputs)

@@ -51,9 +51,9 @@ class RankedUpdateGraph(StaticGraph):
     ) -> None:
         super().__init__()
         ranks = len(values.placement.ranks)
-        statistics = vector.size - vector.parameter_size
-        self._contribution = native.Contribution(vector.parameter_size, vector.size, ranks)
-        self._step = native.UpdateStep(optimizer, vector.group_sizes, statistics, weight_decay, ranks)
+        rest, frozen = vector.size - vector.parameter_size, sum(slot.size for slot in vector.frozen)
+        self._contribution = native.Contribution(vector.parameter_size, frozen, vector.size, ranks)
+        self._step = native.UpdateStep(optimizer, vector.group_sizes, rest, weight_decay, ranks, frozen)
         self._size = vector.size
         self._mutable = [values, state.gradient, state.first, state.second, state.ema]
 

@@ -16,6 +16,7 @@ from yolo.data.batch import Batch  # noqa: E402
 from yolo.engine.schedule import Rates  # noqa: E402
 from yolo.engine.step import TrainStep  # noqa: E402
 from yolo.engine.team import Team  # noqa: E402
+from yolo.links import linked  # noqa: E402
 from yolo.loss import LossSettings  # noqa: E402
 from yolo.ranks import Ranks  # noqa: E402
 
@@ -62,8 +63,8 @@ def train(kind: str, optimizer: str, sync_bn: bool, team: Team | None) -> dict[s
 
 def main(folder: Path, kind: str, optimizer: str, sync: str) -> None:
     ranks = Ranks.of()
-    team = None if ranks.alone else Team(ranks)
-    found = train(kind, optimizer, sync == "sync", team)
+    with linked(ranks) as links:
+        found = train(kind, optimizer, sync == "sync", links and Team(links))
     np.savez(folder / f"{ranks.rank}of{ranks.count}.npz", **found)
 
 

@@ -159,14 +159,22 @@ class ValLoader(_Loader):
             self._order = np.arange(len(self.index))
             self._sizes = [(planner.imgsz, planner.imgsz)] * len(self)
 
-        self._numbers = np.array_split(np.arange(len(self._sizes)), ranks.count)[ranks.rank]
+        self._ranks = ranks
 
     def batches(self, epoch: int = 0) -> Iterator[Batch]:
         """All of this rank's batches, the same in every epoch."""
-        return self._run(
-            _Job(epoch, self._order[number * self.batch_size : (number + 1) * self.batch_size], self._sizes[number])
-            for number in self._numbers
-        )
+        return self._run(self._jobs(epoch, self._ranks.rank))
+
+    def described(self, rank: int) -> Iterator[Batch]:
+        """Another rank's batches without their pictures: images uint8 [0, 3, H, W]."""
+        for job in self._jobs(0, rank):
+            plans = [self.planner.plan(job.epoch, int(i), job.size) for i in job.indices]
+            yield self._batch(job, np.empty((0, 3, *job.size), np.uint8), plans)
+
+    def _jobs(self, epoch: int, rank: int) -> Iterator[_Job]:
+        for number in np.array_split(np.arange(len(self._sizes)), self._ranks.count)[rank]:
+            indices = self._order[number * self.batch_size : (number + 1) * self.batch_size]
+            yield _Job(epoch, indices, self._sizes[number])
 
 
 def train_loader(

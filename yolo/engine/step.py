@@ -61,7 +61,7 @@ class TrainStep:
         ConfigError where that cannot be."""
         self.network, self.settings, self.team = network.train(), settings, team
         self.vector = ParameterVector(network, frozen)
-        self._exchange = team.exchange() if team is not None and sync_bn else None
+        self._exchange = team.links.exchange if team is not None and sync_bn else None
         self._threads = threads
         self._places = _rounded(label_places)
         self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
@@ -206,7 +206,7 @@ class TrainStep:
         if self.team is None:
             return
         synchronise()
-        first, size = self.team.ranks.first, self.vector.parameter_size
+        first, size = self.team.ranks.first, self.vector.size - sum(slot.size for slot in self.vector.statistics)
         gradient, values = local(self.state.gradient).numpy(), local(self._values).numpy()
         total = self.team.total(self.state.gradient)
         gradient[:] = total if first else 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,10 +11,9 @@ from yolo import ops
 from yolo.data.batch import Batch
 from yolo.data.loader import ValLoader
 from yolo.engine.team import Team
+from yolo.engine.val_part import Validation, ValPart, detections_of, joined
 from yolo.inference.forward import Detections, Forward
 from yolo.loss import combine_terms
-from yolo.metrics import DetectionMetrics, MetricAccumulator
-from yolo.metrics.confusion import ConfusionMatrix
 from yolo.program.detection import NmsSettings
 
 
@@ -24,47 +22,8 @@ def validation_settings(conf: float = 0.001, iou: float = 0.6, max_det: int = 30
     return NmsSettings(conf, iou, max_det, agnostic=single_cls, multi_label=True)
 
 
-@dataclasses.dataclass(frozen=True)
-class Validation:
-    """What a validation found. losses: (box, obj, cls), None without a loss; speed_ms: milliseconds a picture."""
-
-    metrics: DetectionMetrics
-    confusion: ConfusionMatrix
-    losses: tuple[float, float, float] | None
-    speed_ms: dict[str, float]
-    pictures: int
-
-
 # Called for every batch with it and its detections: rows [n, 6] in pixels of the original pictures.
 BatchListener = Callable[[Batch, list[np.ndarray]], None]
-
-
-@dataclasses.dataclass
-class _Part:
-    """What one rank found on its batches. seen: batches without their pictures, and detections, for another rank."""
-
-    accumulator: MetricAccumulator
-    confusion: ConfusionMatrix
-    seconds: dict[str, float]
-    losses: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)
-    pictures: int = 0
-    seen: list[tuple[Batch, list[np.ndarray]]] = dataclasses.field(default_factory=list)
-
-    def result(self) -> Validation:
-        speed = {name: 1000 * value / max(self.pictures, 1) for name, value in self.seconds.items()}
-        mean = tuple(float(value) for value in np.mean(self.losses, axis=0)) if self.losses else None
-        return Validation(self.accumulator.compute(), self.confusion, mean, speed, self.pictures)
-
-
-def _joined(parts: Sequence[_Part]) -> _Part:
-    """The parts of consecutive batches as one: exactly what one rank would have found."""
-    whole = _Part(MetricAccumulator.merge([part.accumulator for part in parts]), parts[0].confusion, parts[0].seconds)
-    for part in parts[1:]:
-        whole.confusion.merge(part.confusion)
-        whole.seconds = {name: value + part.seconds[name] for name, value in whole.seconds.items()}
-    whole.losses = [loss for part in parts for loss in part.losses]
-    whole.pictures = sum(part.pictures for part in parts)
-    return whole
 
 
 class Validator:
@@ -96,42 +55,45 @@ class Validator:
         part = self._part(listeners)
         if self.team is None:
             return part.result()
-        parts = self.team.tell(part)
-        if self.team.ranks.first:
-            for batch, detections in (pair for other in parts[1:] for pair in other.seen):
-                for listener in listeners:
-                    listener(batch, detections)
-        return _joined(parts).result()
+        parts = self.team.links.tell(part.arrays())
+        if self.team.ranks.first and listeners:
+            self._tell_of_others(parts, listeners)
+        return joined(parts).result()
 
-    def _part(self, listeners: Sequence[BatchListener]) -> _Part:
+    def _part(self, listeners: Sequence[BatchListener]) -> ValPart:
         """This rank's batches."""
-        seconds = dict.fromkeys(("preprocess", "inference", "nms"), 0.0)
-        part = _Part(MetricAccumulator(self.classes), ConfusionMatrix(self.classes), seconds)
-        compiled, heard = self.forward.compile_seconds, self.team is None or self.team.ranks.first
+        part, compiled = ValPart(self.classes), self.forward.compile_seconds
+        heard = self.team is None or self.team.ranks.first
         clock = time.perf_counter()
         for batch in self.loader.batches():
-            clock = _lap(seconds, "preprocess", clock)
+            clock = _lap(part.seconds, "preprocess", clock)
             suppressing = self.forward.nms_seconds
             found, loss = self._forward(batch)
             suppressing = self.forward.nms_seconds - suppressing
-            clock = _lap(seconds, "inference", clock)
-            seconds["inference"] -= suppressing
-            seconds["nms"] += suppressing
+            clock = _lap(part.seconds, "inference", clock)
+            part.seconds["inference"] -= suppressing
+            part.seconds["nms"] += suppressing
             detections = self._detections(found, batch)
-            clock = _lap(seconds, "nms", clock)
+            clock = _lap(part.seconds, "nms", clock)
             for rows, labels, box in zip(detections, batch.labels, batch.letterboxes):
                 truth = _original_labels(labels, box)
                 part.accumulator.update(rows, truth)
                 part.confusion.update(rows, truth)
             for listener in listeners if heard else ():
                 listener(batch, detections)
-            if listeners and not heard:
-                part.seen.append((dataclasses.replace(batch, images=batch.images[:0]), detections))
+            part.detections += detections if listeners and not heard else []
             part.losses += [loss] if loss is not None else []
-            part.pictures += len(batch.images)
             clock = time.perf_counter()
-        seconds["inference"] -= self.forward.compile_seconds - compiled
+        part.seconds["inference"] -= self.forward.compile_seconds - compiled
         return part
+
+    def _tell_of_others(self, parts: Sequence[Mapping[str, np.ndarray]], listeners: Sequence[BatchListener]) -> None:
+        for rank, part in enumerate(parts[1:], 1):
+            rows = detections_of(part)
+            for batch in self.loader.described(rank):
+                detections = [next(rows) for _ in batch.indices]
+                for listener in listeners:
+                    listener(batch, detections)
 
     def _forward(self, batch: Batch) -> tuple[Detections, tuple | None]:
         if self.forward.loss is None:

@@ -9,7 +9,7 @@ import numpy as np
 import oneflow as flow
 
 from graphs.detect import CompiledDetectGraph, DetectGraph
-from graphs.pool import GraphPool
+from graphs.pool import EagerRuns, GraphPool
 from graphs.validate import CompiledValGraph, ValGraph
 from yolo.data.batch import pad_labels
 from yolo.errors import ConfigError
@@ -59,13 +59,19 @@ class Forward:
         device: str = "cpu",
         compiled: CompiledNetwork | None = None,
         loss: LossSettings | None = None,
+        *,
+        alone: bool = True,
     ) -> None:
-        """``compiled``: the same network's programs, to be run instead of its modules; ``loss``: for ``validate``."""
+        """``compiled``: the same network's programs, to be run instead of its modules; ``loss``: for ``validate``.
+
+        Not ``alone``, as one of several ranks, it runs its operators without graphs; ``compiled`` is then needed.
+        """
         self.network, self.device, self.loss = network.to(device).eval(), device, loss
         self.compiled = compiled
         self._watch = native.Stopwatch()
-        self._detect = GraphPool(lambda: self._detect_graph(settings))
-        self._validate = GraphPool(lambda: self._validate_graph(settings))
+        pool = GraphPool if alone else EagerRuns
+        self._detect = pool(lambda: self._detect_graph(settings))
+        self._validate = pool(lambda: self._validate_graph(settings))
 
     @property
     def compile_seconds(self) -> float:

@@ -24,14 +24,15 @@ void bind_step(py::module_& module) {
         .def(py::init<std::shared_ptr<training::TrainingProgram>, DetectionLoss, int64_t, int64_t>(),
              py::arg("program"), py::arg("loss"), py::arg("places"), py::arg("ranks") = 1);
     py::class_<Contribution, Runnable>(module, "Contribution")
-        .def(py::init<int64_t, int64_t, int64_t>(), py::arg("parameters"), py::arg("size"), py::arg("ranks"));
+        .def(py::init<int64_t, int64_t, int64_t, int64_t>(), py::arg("parameters"), py::arg("frozen"), py::arg("size"),
+             py::arg("ranks"));
     py::class_<UpdateStep, Runnable>(module, "UpdateStep")
         .def(py::init([](const std::string& name, std::array<int64_t, 3> groups, int64_t statistics, float decay,
-                         int64_t ranks) {
-                 return UpdateStep(optimizer(name), {groups[0], groups[1], groups[2], statistics}, decay, ranks);
+                         int64_t ranks, int64_t frozen) {
+                 return UpdateStep(optimizer(name), {groups[0], groups[1], groups[2], statistics}, decay, ranks, frozen);
              }),
              py::arg("optimizer"), py::arg("group_sizes"), py::arg("statistics"), py::arg("weight_decay"),
-             py::arg("ranks") = 1);
+             py::arg("ranks") = 1, py::arg("frozen") = 0);
 }
 
 }  // namespace yolo::program

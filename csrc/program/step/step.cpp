@@ -57,7 +57,8 @@ void Contribution::run(const void* const* inputs, void* const* outputs) {
     const auto* values = static_cast<const float*>(inputs[1]);
     auto* sum = static_cast<float*>(outputs[0]);
     std::copy_n(gradient, parameters_, sum);
-    for (int64_t i = parameters_; i < size_; ++i) sum[i] = values[i] / static_cast<float>(ranks_);
+    std::fill_n(sum + parameters_, frozen_, 0.0f);
+    for (int64_t i = parameters_ + frozen_; i < size_; ++i) sum[i] = values[i] / static_cast<float>(ranks_);
 }
 
 void UpdateStep::run(const void* const* inputs, void* const* outputs) {
@@ -69,7 +70,8 @@ void UpdateStep::run(const void* const* inputs, void* const* outputs) {
         const auto* sum = static_cast<const float*>(inputs[1]);
         const int64_t parameters = sizes_.bias + sizes_.weight + sizes_.norm;
         std::copy_n(sum, parameters, buffers.gradient);
-        std::copy_n(sum + parameters, sizes_.statistics, buffers.values + parameters);
+        const int64_t first = parameters + frozen_;
+        std::copy_n(sum + first, sizes_.statistics - frozen_, buffers.values + first);
     }
     const ops::UpdateRates rates{r[0], r[1], r[2], r[3], r[4], r[5], r[6]};
     *static_cast<float*>(outputs[0]) =

@@ -35,14 +35,16 @@ private:
 };
 
 // What a rank gives to the sum over ranks before an update. inputs: gradient float32 [parameters], values float32 [size];
-// outputs: float32 [size], the gradient, then the statistics divided by the ranks, so that their mean comes out.
+// outputs: float32 [size], the gradient, zeros where frozen parameters lie, and the statistics divided by the ranks, so
+// that their mean comes out.
 class Contribution : public Runnable {
 public:
-    Contribution(int64_t parameters, int64_t size, int64_t ranks) : parameters_(parameters), size_(size), ranks_(ranks) {}
+    Contribution(int64_t parameters, int64_t frozen, int64_t size, int64_t ranks)
+        : parameters_(parameters), frozen_(frozen), size_(size), ranks_(ranks) {}
     void run(const void* const* inputs, void* const* outputs) override;
 
 private:
-    int64_t parameters_, size_, ranks_;
+    int64_t parameters_, frozen_, size_, ranks_;
 };
 
 // Clipping, optimizer and moving average. inputs: rates float32 [7] (bias, weight, norm, momentum, EMA decay and Adam's
@@ -50,15 +52,16 @@ private:
 // outputs: float32 [1], the gradient's norm before clipping.
 class UpdateStep : public Runnable {
 public:
-    UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, int64_t ranks)
-        : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), ranks_(ranks) {}
+    // frozen: the first of sizes.statistics that are none, but parameters which nothing moves.
+    UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, int64_t ranks, int64_t frozen)
+        : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), ranks_(ranks), frozen_(frozen) {}
     void run(const void* const* inputs, void* const* outputs) override;
 
 private:
     ops::Optimizer optimizer_;
     ops::UpdateSizes sizes_;
     float weight_decay_;
-    int64_t ranks_;
+    int64_t ranks_, frozen_;
 };
 
 }  // namespace yolo::program

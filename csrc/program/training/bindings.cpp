@@ -164,7 +164,7 @@ void bind_training(py::module_& module) {
     bind_specs(program);
     bind_planes(program);
     program
-        .def(py::init<int64_t, int64_t, int, bool, std::shared_ptr<Exchange>>(), py::arg("arena"), py::arg("batch"),
+        .def(py::init<int64_t, int64_t, int, bool, std::shared_ptr<net::Exchange>>(), py::arg("arena"), py::arg("batch"),
              py::arg("threads"), py::arg("bf16"), py::arg("exchange"))
         .def("load_images", &Program::load_images)
         .def("store_head", &Program::store_head)

@@ -22,7 +22,7 @@ int at_least_one(int threads) {
 }  // namespace
 
 TrainingProgram::TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16,
-                                 std::shared_ptr<Exchange> exchange)
+                                 std::shared_ptr<net::Exchange> exchange)
     : arena_(static_cast<size_t>(arena)),
       scratch_(static_cast<size_t>(at_least_one(threads) * kMostPixels * loops().lanes) * sizeof(float)),
       place_{batch, threads, arena_.data(), std::make_shared<std::vector<float*>>()},

@@ -26,7 +26,7 @@ class TrainingProgram {
 public:
     // Raises std::invalid_argument for bfloat16 on a processor whose oneDNN has no instructions for it.
     // `exchange` joins the batch norms of all ranks; null for none.
-    TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16, std::shared_ptr<Exchange> exchange);
+    TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16, std::shared_ptr<net::Exchange> exchange);
 
     void load_images(const Slice& target, bool bytes);
     // Gives a number by which its gradient names it.
@@ -73,7 +73,7 @@ private:
     Buffer arena_;
     Buffer scratch_;
     Place place_;
-    std::shared_ptr<Exchange> exchange_;
+    std::shared_ptr<net::Exchange> exchange_;
     Workspace workspace_;
     std::vector<float*> pieces_;
     int64_t plane_ = 0;

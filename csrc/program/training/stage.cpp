@@ -22,7 +22,7 @@ bool keeps_zero(Curve curve) {
 }  // namespace
 
 Stage::Stage(StageSpec spec, int64_t batch, int threads, std::byte* arena, std::vector<float*> scratch,
-             std::shared_ptr<Exchange> exchange)
+             std::shared_ptr<net::Exchange> exchange)
     : spec_(std::move(spec)),
       batch_(batch),
       lanes_(loops().lanes),

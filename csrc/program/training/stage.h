@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "program/exchange.h"
+#include "net/exchange.h"
 #include "program/training/loops/loops.h"
 #include "program/training/slice.h"
 #include "program/training/step.h"
@@ -43,7 +43,7 @@ public:
     // `scratch`: for each thread kMostPixels * lanes floats. `exchange`: for a batch norm of all ranks' batches, each as
     // large as this one's; null for the own batch alone.
     Stage(StageSpec spec, int64_t batch, int threads, std::byte* arena, std::vector<float*> scratch,
-          std::shared_ptr<Exchange> exchange);
+          std::shared_ptr<net::Exchange> exchange);
 
     Step forward();
     // The target's gradient is the sum of `gradients`, written to `sum` where given; the source's goes to
@@ -80,7 +80,7 @@ private:
     std::byte* arena_;
     Format format_;
     std::vector<float*> scratch_;
-    std::shared_ptr<Exchange> exchange_;
+    std::shared_ptr<net::Exchange> exchange_;
     std::vector<float> centre_, scale_, shift_, inverse_, along_, level_;
     std::vector<double> partial_, sums_, products_, joined_;  // a thread's sums and products lie together in `partial_`
 };

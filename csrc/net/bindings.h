@@ -1,0 +1,10 @@
+// What this folder adds to the module yolo._program.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace yolo::net {
+
+void bind_net(pybind11::module_& module);
+
+}  // namespace yolo::net

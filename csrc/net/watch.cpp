@@ -1,0 +1,153 @@
+#include "net/watch.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+namespace yolo::net {
+namespace {
+
+constexpr char kBeat = 'b', kEnd = 'e', kLeave = 'l', kStop = 's';
+constexpr size_t kLongestText = 1 << 16;
+constexpr int kTick = 200;  // milliseconds
+constexpr auto kBetweenBeats = std::chrono::seconds(1);
+
+std::string seconds(double number) {
+    return std::to_string(static_cast<int>(number)) + " s";
+}
+
+}  // namespace
+
+Watch::Watch(int rank, std::vector<Socket> peers, std::vector<std::string> people, double patience)
+    : rank_(rank),
+      peers_(std::move(peers)),
+      people_(std::move(people)),
+      patience_(patience),
+      heard_(peers_.size(), Clock::now()),
+      left_(peers_.size(), false) {
+    for (const Socket& peer : peers_) peer.limit(5.0);  // a rank that takes nothing in must not hold up the thread
+    thread_ = std::thread([this] { loop(); });
+}
+
+Watch::~Watch() {
+    done_ = true;
+    thread_.join();
+}
+
+void Watch::advise(const std::string& advice) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    advice_ = advice;
+}
+
+void Watch::leave() {
+    for (size_t peer = 0; peer < peers_.size(); ++peer) send(peer, kLeave, "");
+    done_ = true;
+}
+
+// Rank 0 passes it on; another rank asks it to.
+void Watch::end(const std::string& reason) {
+    done_ = true;  // the thread has nothing to add
+    if (rank_ == 0) stop_all(0, ": " + reason, "");
+    send(0, kEnd, reason);
+    stop(name(rank_) + ": " + reason);
+}
+
+bool Watch::send(size_t peer, char kind, const std::string& text) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto size = static_cast<uint32_t>(text.size());
+    std::string message(1, kind);
+    message.append(reinterpret_cast<const char*>(&size), sizeof size).append(text);
+    return peers_[peer].write(message.data(), message.size());
+}
+
+std::string Watch::name(int rank) const {
+    return "rank " + std::to_string(rank) + " (" + people_[static_cast<size_t>(rank)] + ")";
+}
+
+void Watch::loop() {
+    auto next = Clock::now();
+    while (!done_) {
+        if (Clock::now() >= next) {
+            beat();
+            next = Clock::now() + kBetweenBeats;
+        }
+        std::vector<pollfd> waiting;
+        std::vector<size_t> numbers;
+        for (size_t peer = 0; peer < peers_.size(); ++peer) {
+            if (left_[peer]) continue;
+            waiting.push_back({peers_[peer].get(), POLLIN, 0});
+            numbers.push_back(peer);
+        }
+        poll(waiting.data(), waiting.size(), kTick);
+        for (size_t i = 0; i < waiting.size() && !done_; ++i) {
+            const size_t peer = numbers[i];
+            if (waiting[i].revents != 0) {
+                if (!hear(peer) && !done_) stop_all(number(peer), " is gone: its connection closed", "");
+            } else if (Clock::now() - heard_[peer] > std::chrono::duration<double>(patience_)) {
+                stop_all(number(peer), " has said nothing for " + seconds(patience_) + ": stopped, or cut off",
+                         people_[static_cast<size_t>(number(peer))]);
+            }
+        }
+    }
+}
+
+void Watch::beat() {
+    for (size_t peer = 0; peer < peers_.size(); ++peer) {
+        if (!left_[peer]) send(peer, kBeat, "");  // a failure is noticed when nothing is heard
+    }
+}
+
+// One message of a peer; false when it is lost.
+bool Watch::hear(size_t peer) {
+    char kind = 0;
+    uint32_t size = 0;
+    const Socket& from = peers_[peer];
+    if (!from.read(&kind, 1) || !from.read(&size, sizeof size) || size > kLongestText) return false;
+    std::string text(size, '\0');
+    if (!from.read(text.data(), size)) return false;
+    heard_[peer] = Clock::now();
+    if (kind == kLeave) left_[peer] = true;
+    if (kind == kEnd) stop_all(number(peer), ": " + text, "");
+    if (kind == kStop) {
+        const size_t line = text.find('\n');
+        kill_stopped(text.substr(0, line));
+        stop(text.substr(line + 1));
+    }
+    return true;
+}
+
+// Rank 0 knows all ranks and tells them; another one only knows of rank 0.
+void Watch::stop_all(int culprit, const std::string& what, const std::string& silent) {
+    const std::string line = name(culprit) + what;
+    if (rank_ == 0) {
+        for (size_t peer = 0; peer < peers_.size(); ++peer) {
+            if (!left_[peer] && number(peer) != culprit) send(peer, kStop, silent + "\n" + line);
+        }
+    }
+    kill_stopped(silent);
+    stop(line);
+}
+
+// Where the lost process is one of this machine it may be stopped: it would stay for ever.
+void Watch::kill_stopped(const std::string& person) const {
+    const std::string& own = people_[static_cast<size_t>(rank_)];
+    const size_t space = person.rfind(' ');
+    if (space == std::string::npos || person.substr(0, space) != own.substr(0, own.rfind(' '))) return;
+    const int process = std::atoi(person.c_str() + space + 1);
+    if (process > 1 && process != getpid()) ::kill(process, SIGKILL);
+}
+
+void Watch::stop(const std::string& line) {
+    while (ending_.test_and_set()) std::this_thread::sleep_for(std::chrono::seconds(1));  // the other thread does it
+    std::fprintf(stderr, "yolo: %s; rank %d ends, as all ranks do.%s%s\n", line.c_str(), rank_,
+                 advice_.empty() ? "" : " ", advice_.c_str());
+    std::fflush(stderr);
+    _exit(1);
+}
+
+}  // namespace yolo::net

@@ -1,0 +1,57 @@
+// Notices a rank that is gone or silent, and ends the run on all ranks instead of leaving them to wait for it.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "net/socket.h"
+
+namespace yolo::net {
+
+// A thread that needs neither Python nor OneFlow: ranks tell rank 0 every second that they live, and it tells them. When
+// a rank is lost (its connection closed, or nothing heard for `patience` seconds) or ends with an error, rank 0 says to
+// all which one and why; every rank prints that on stderr, with `advice`, and its process ends at once with code 1. A
+// stopped process of the same machine is killed, so that none stays behind.
+class Watch {
+public:
+    // sockets as in Exchange. people: of every rank its host and process, as "host pid".
+    Watch(int rank, std::vector<Socket> peers, std::vector<std::string> people, double patience);
+    // Without `leave` before, the other ranks take it for a loss.
+    ~Watch();
+
+    // What to do about it, for people: how to resume.
+    void advise(const std::string& advice);
+    // Tell all ranks that this one ends because of an error, and end this process.
+    [[noreturn]] void end(const std::string& reason);
+    // The work is done: this rank may go without the others ending.
+    void leave();
+
+private:
+    void loop();
+    bool hear(size_t peer);
+    void beat();
+    // what: of the culprit, for people; silent: the culprit's entry in people where it may be stopped, else nothing.
+    [[noreturn]] void stop_all(int culprit, const std::string& what, const std::string& silent);
+    [[noreturn]] void stop(const std::string& line);
+    bool send(size_t peer, char kind, const std::string& text);
+    std::string name(int rank) const;
+    int number(size_t peer) const { return rank_ == 0 ? static_cast<int>(peer) + 1 : 0; }
+    void kill_stopped(const std::string& person) const;
+
+    int rank_;
+    std::vector<Socket> peers_;
+    std::vector<std::string> people_;
+    double patience_;
+    std::vector<Clock::time_point> heard_;
+    std::vector<bool> left_;
+    std::string advice_;
+    std::mutex mutex_;  // of what is sent, and the advice
+    std::atomic<bool> done_{false};
+    std::atomic_flag ending_ = ATOMIC_FLAG_INIT;
+    std::thread thread_;
+};
+
+}  // namespace yolo::net

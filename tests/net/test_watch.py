@@ -1,0 +1,120 @@
+"""A rank that is lost, stopped or at its end with an error ends all ranks, soon, by name."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.launched import ROOT
+from tests.net.meetings import free_port
+
+SCRIPT = """
+import os, socket, sys, time
+from yolo._program import Meeting
+rank, port, patience, deed = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+meeting = Meeting("127.0.0.1", port, rank, 3, 20.0)
+people = [text.decode() for text in meeting.exchange().tell(f"{socket.gethostname()} {os.getpid()}".encode())]
+watch = meeting.watch(people, patience)
+watch.advise("go on with: --resume")
+print("ready", flush=True)
+sys.stdin.readline()
+if deed == "end":
+    watch.end("disk full")
+if deed == "leave":
+    watch.leave()
+    time.sleep(0.5)
+    sys.exit(0)
+if deed == "die":
+    os._exit(9)
+time.sleep(60)
+"""
+
+
+class Run:
+    """Three ranks, of which one does something and the others wait."""
+
+    def __init__(self, culprit: int, deed: str, patience: float = 20.0, others: str = "wait") -> None:
+        port = free_port()
+        deeds = [deed if rank == culprit else others for rank in range(3)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.ranks = [
+            subprocess.Popen(
+                [sys.executable, "-c", SCRIPT, str(rank), str(port), str(patience), deed],
+                **pipes,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            for rank, deed in enumerate(deeds)
+        ]
+        for rank in self.ranks:
+            assert rank.stdout.readline() == "ready\n", rank.stderr.read()
+
+    def go(self, *ranks: int) -> None:
+        for rank in ranks:
+            self.ranks[rank].stdin.write("\n")
+            self.ranks[rank].stdin.flush()
+
+    def wait(self, seconds: float = 20.0) -> list[tuple[int, str]]:
+        """Exit code and stderr of each rank."""
+        found = []
+        for rank in self.ranks:
+            try:
+                _, text = rank.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                rank.kill()
+                raise
+            found.append((rank.returncode, text))
+        return found
+
+
+@pytest.mark.parametrize("culprit", [0, 1, 2])
+@pytest.mark.parametrize("deed, why", [("die", "is gone: its connection closed"), ("end", ": disk full")])
+def test_a_rank_that_ends_ends_all(culprit: int, deed: str, why: str) -> None:
+    run = Run(culprit, deed)
+    begin = time.monotonic()
+    run.go(culprit)
+    found = run.wait()
+    assert time.monotonic() - begin < 10
+    for rank, (code, text) in enumerate(found):
+        if rank == culprit and deed == "die":
+            assert (code, text) == (9, "")
+            continue
+        assert code == 1
+        line = rf"yolo: rank {culprit} \(\S+ \d+\)\s?{re.escape(why)}; rank {rank} ends, as all ranks do\."
+        assert re.fullmatch(line + r" go on with: --resume\n", text), text
+
+
+@pytest.mark.parametrize("culprit", [0, 2])
+def test_a_stopped_rank_ends_all_and_does_not_stay_behind(culprit: int) -> None:
+    run = Run(culprit, "wait", patience=3.0)
+    run.ranks[culprit].send_signal(signal.SIGSTOP)
+    found = run.wait()
+    code, _ = found.pop(culprit)
+    assert code == -signal.SIGKILL
+    assert [code for code, _ in found] == [1, 1] and all(f"rank {culprit} (" in text for _, text in found)
+    assert any("has said nothing for 3 s" in text for _, text in found)  # another may see that it was killed for that
+
+
+def test_ranks_that_leave_end_nobody() -> None:
+    run = Run(1, "leave", others="leave")
+    run.go(1)
+    time.sleep(1)
+    assert [rank.poll() for rank in run.ranks] == [None, 0, None]
+    run.go(2)
+    time.sleep(1)
+    run.go(0)
+    assert run.wait() == [(0, "")] * 3
+
+
+def test_a_busy_rank_is_not_taken_for_a_silent_one() -> None:
+    run = Run(1, "leave", patience=4.0, others="leave")
+    time.sleep(6)
+    assert [rank.poll() for rank in run.ranks] == [None] * 3
+    run.go(0, 1, 2)
+    assert run.wait() == [(0, "")] * 3

@@ -1,0 +1,122 @@
+"""A rank's connections to the others, besides OneFlow's: they meet before OneFlow starts, and end together."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from yolo.errors import ConfigError, RuntimeSetupError
+from yolo.program._native import native
+from yolo.ranks import Ranks
+
+MEETING_SECONDS = 60.0
+PATIENCE_SECONDS = 30.0
+"""How long nothing may be heard of a rank before all end."""
+
+_PARENT_DEATH_SIGNAL = 1
+
+
+class Links:
+    """Every method is called by all ranks, in the same order; those that are not say so."""
+
+    def __init__(self, ranks: Ranks, meeting: native.Meeting) -> None:
+        self.ranks, self.exchange = ranks, meeting.exchange()
+        own = f"{socket.gethostname()} {os.getpid()}"
+        people = [text.decode() for text in self.exchange.tell(own.encode())]
+        self._watch = meeting.watch(people, PATIENCE_SECONDS)
+        hosts = [person.rpartition(" ")[0] for person in people]
+        self.neighbours = hosts.count(hosts[ranks.rank])
+        """Ranks on this machine."""
+
+    def tell(self, arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """Everybody's arrays, in the order of ranks."""
+        own = io.BytesIO()
+        np.savez(own, **arrays)
+        return [dict(np.load(io.BytesIO(data), allow_pickle=False)) for data in self.exchange.tell(own.getvalue())]
+
+    def agree(self, facts: Mapping[str, str]) -> None:
+        """Raise ConfigError on all ranks when one of the facts differs from the first rank's.
+
+        A fact called ``error`` is a rank's reason not to start: it is raised, once for all that have the same.
+        """
+        everybody = [json.loads(text) for text in self.exchange.tell(json.dumps(dict(facts)).encode())]
+        for rank, theirs in enumerate(everybody):
+            if error := theirs.get("error"):
+                alone = any(other.get("error") != error for other in everybody)
+                raise ConfigError(f"rank {rank}: {error}" if alone else error)
+        for rank, theirs in enumerate(everybody):
+            for name, value in everybody[0].items():
+                if theirs.get(name) != value:
+                    raise ConfigError(
+                        f"rank {rank} has another {name} than rank 0: {theirs.get(name)}, not {value}",
+                        mend="give all ranks the same code, data and options",
+                    )
+
+    def advise(self, text: str) -> None:
+        """What every rank tells people when all end early: how to go on. For one rank alone."""
+        self._watch.advise(text)
+
+    def end(self, reason: str) -> None:
+        """End this process, and with it those of all ranks, saying why. For one rank alone."""
+        self._watch.end(reason)
+
+    def leave(self) -> None:
+        """This rank's work is done; the others may still be busy. For one rank alone."""
+        self._watch.leave()
+
+
+@contextlib.contextmanager
+def linked(ranks: Ranks) -> Iterator[Links | None]:
+    """The links of a process that is one of several, None of one that is alone.
+
+    An error that leaves the block ends all ranks. Raises RuntimeSetupError where the ranks do not find each other.
+    """
+    if ranks.alone:
+        yield None
+        return
+    die_with_launcher()
+    links = meet(ranks)
+    try:
+        yield links
+    except ConfigError:
+        raise  # all ranks have it
+    except BaseException as error:
+        links.end(f"{type(error).__name__}: {error}")
+    links.leave()
+
+
+def meet(ranks: Ranks) -> Links:
+    """Find the other ranks at the port behind the launcher's; raises RuntimeSetupError, saying what to type."""
+    host, port = os.environ.get("MASTER_ADDR", "127.0.0.1"), int(os.environ.get("MASTER_PORT", "29500"))
+    try:
+        if ranks.first:
+            _refuse_taken(port)
+        return Links(ranks, native.Meeting(host, port + 1, ranks.rank, ranks.count, MEETING_SECONDS))
+    except (RuntimeError, OSError) as error:
+        mend = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
+        if "in use" in str(error):
+            mend = f"give another one: python -m oneflow.distributed.launch --master_port {port + 1000} …"
+        raise RuntimeSetupError(str(error), where="ranks", mend=mend) from error
+
+
+def _refuse_taken(port: int) -> None:
+    """OneFlow ends the process when its port is taken, with many lines: look before."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            raise OSError(f"port {port}: {error.strerror}") from error
+
+
+def die_with_launcher() -> None:
+    """Let the kernel end this process when the one that started it is gone: no rank outlives its launcher."""
+    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
