@@ -19,6 +19,7 @@ from yolo.loggers.results_csv import COLUMNS
 from yolo.metrics import DetectionMetrics
 from yolo.models.weights.load import load_weights
 from yolo.plots.results import read_results
+from yolo.report.page import read_epochs
 
 PICTURES = {
     *("labels.jpg", "labels_correlogram.jpg", "train_batch0.jpg", "train_batch1.jpg", "train_batch2.jpg"),
@@ -105,6 +106,15 @@ def test_stdout_is_the_table(full: Done) -> None:
     assert lines[0] == ["class", "images", "labels", "P", "R", "mAP50", "mAP50-95"]
     assert [line[:3] for line in lines[1:]] == [["all", "6", "12"], ["red", "6", "6"], ["blue", "6", "6"]]
     assert "8 pictures to train on, 6 to validate" in full.err and "epoch 2/2" in full.err
+
+
+def test_the_report_shows_the_run(full: Done) -> None:
+    text = (full.folder / "report.html").read_text()
+    for word in ('data-s="finished"', "2 epochs.", "<span>--epochs</span>", ">red</th>", "Confusion matrix", "Detect"):
+        assert word in text, word
+    assert text.count("data:image/jpeg;base64,") == sum(name.endswith(".jpg") for name in PICTURES)
+    assert [row.epoch for row in read_epochs(full.folder / "report.html")] == [0, 1]
+    assert all(row.times["pictures"] == 8 for row in read_epochs(full.folder / "report.html"))
 
 
 @pytest.mark.covers("train", "json")

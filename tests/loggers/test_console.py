@@ -75,6 +75,16 @@ def test_nothing_is_wider_than_the_terminal(console, monkeypatch, columns):
     assert all(bar.rstrip().endswith("]") for bar in bars)  # not cut off
 
 
+def test_an_epoch_that_goes_on_in_its_middle(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream := Terminal())
+    running = trainer(batches=10)
+    running.progress.batch = 4
+    hook = Console()
+    hook.before_epoch(running, 0)
+    hook.broke_off(running, KeyboardInterrupt())
+    assert " 40%" in stream.getvalue() and " 4/10 [" in stream.getvalue()
+
+
 def test_messages_do_not_break_the_bar(console, monkeypatch):
     monkeypatch.setenv("COLUMNS", "130")
     monkeypatch.setattr(Console, "watch_validation", lambda *_: logging.getLogger("yolo").info("compiled it"))

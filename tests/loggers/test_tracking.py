@@ -90,7 +90,7 @@ def test_a_resumed_run_is_the_same_run(folder):
     tracking(folder, first).before_train(trainer())
     assert json.loads((folder / IDENTITIES).read_text()) == {"notes": "abc"}
     resumed = trainer()
-    resumed.progress.epoch = 1
+    resumed.progress.step = 1  # in the middle of its first epoch
     tracking(folder, again).before_train(resumed)
     tracking(folder, anew).before_train(trainer())
     assert [notes.heard for notes in (first, again, anew)] == [[("start", None)], [("start", "abc")], [("start", None)]]

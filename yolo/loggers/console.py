@@ -45,13 +45,8 @@ class Console(Hook):
         logger.info(header(self._wide))
         room = "|{bar:10}|" if self._wide else ""
         form = "{desc} {percentage:3.0f}%" + room + " {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-        self._bar = tqdm(
-            initial=trainer.progress.batch,
-            total=trainer.schedule.batches,
-            file=sys.stderr,
-            bar_format=form,
-            ncols=columns,
-        )
+        bounds = {"total": trainer.schedule.batches, "initial": trainer.progress.batch}
+        self._bar = tqdm(**bounds, file=sys.stderr, bar_format=form, ncols=columns)
         self._messages.enter_context(logging_redirect_tqdm([logger]))
 
     def after_step(self, trainer: Trainer, step: int, batch: Batch, losses: np.ndarray) -> None:

@@ -44,7 +44,8 @@ class Tracking(Hook):
     def before_train(self, trainer: Trainer) -> None:
         """Open the run everywhere. Raises ConfigError when a tracker cannot."""
         file = self._info.folder / IDENTITIES
-        known = json.loads(file.read_text()) if trainer.progress.epoch and file.is_file() else {}
+        resumed = trainer.progress.step > 0 and file.is_file()
+        known = json.loads(file.read_text()) if resumed else {}
         for service in self._services:
             try:
                 with _results_kept_apart():
