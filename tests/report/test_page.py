@@ -170,6 +170,12 @@ def test_pictures_in_their_order(folder):
     assert described(Path("val_batch2_pred.jpg")) == "Validation batch 2: what the best checkpoint found"
 
 
+def test_labels_and_what_was_found_are_a_pair(folder):
+    first, second = page(content(folder)).split('<div class="pictures')[1:]
+    assert first.startswith('">') and "Training batch 1" in first and "Validation" not in first
+    assert second.startswith(' pairs">') and second.index("batch 0: labels") < second.index("what the best checkpoint")
+
+
 def test_large_pictures_are_made_smaller(tmp_path):
     import base64
 

@@ -81,13 +81,20 @@ def _epochs_as_json(rows: Sequence[EpochRow]) -> str:
 
 
 def _pictures(files: Sequence[Path]) -> str:
-    figures = [
-        f'<figure><label><input type="checkbox" aria-label="Enlarge: {escape(described(file))}">'
-        f'<img alt="{escape(described(file))}" src="{embedded(file)}"></label>'
-        f"<figcaption>{escape(described(file))}</figcaption></figure>"
-        for file in files
-    ]
-    return f'<div class="pictures">{"".join(figures)}</div>'
+    """Labels of a validation batch and what was found in it stand side by side where there is room."""
+    pairs = [file for file in files if file.name.startswith("val_")]
+    grids = ((" pairs", pairs), ("", [file for file in files if file not in pairs]))
+    return "".join(
+        f'<div class="pictures{kind}">{"".join(map(_figure, some))}</div>' for kind, some in reversed(grids) if some
+    )
+
+
+def _figure(file: Path) -> str:
+    text = escape(described(file))
+    return (
+        f'<figure><label><input type="checkbox" aria-label="Enlarge: {text}"><img alt="{text}" src="{embedded(file)}">'
+        f"</label><figcaption>{text}</figcaption></figure>"
+    )
 
 
 def _speed(speed_ms: Mapping[str, float]) -> str:
