@@ -14,6 +14,15 @@ import pytest
 from yolo import runtime
 from yolo.errors import RuntimeSetupError
 
+INTERRUPTED = """
+import signal
+from yolo import runtime
+runtime.start()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
 START = """
 import sys
 from yolo import runtime
@@ -48,6 +57,13 @@ def test_it_starts_without_a_word_and_without_a_library_path():
         [sys.executable, "-c", START], capture_output=True, text=True, env=environment, timeout=120, cwd=root
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_ctrl_c_stays_pythons():
+    """OneFlow's library takes the signal for itself and ends the process."""
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, cwd=root)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n")
 
 
 def test_another_version_is_refused(not_started, monkeypatch):

@@ -9,7 +9,9 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import signal
 import sys
+import threading
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +44,7 @@ def start() -> ModuleType:
             import oneflow
     except ImportError as error:
         raise RuntimeSetupError(f"OneFlow {ONEFLOW_VERSION} does not load: {error}", mend="type: make setup") from error
+    _take_interrupt_back()
     _load_operator()
     return oneflow
 
@@ -91,6 +94,13 @@ def _check_version() -> None:
             f"OneFlow {version} is installed; this project needs {ONEFLOW_VERSION} exactly",
             mend=f"type: pip install oneflow=={ONEFLOW_VERSION}",
         )
+
+
+def _take_interrupt_back() -> None:
+    """Give Ctrl-C back to Python: OneFlow's library puts a handler of its own there, which ends the process at once."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)
 
 
 def _graph_queue() -> str:
