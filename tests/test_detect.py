@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +19,14 @@ import yaml
 from PIL import Image
 
 import yolo
+from tests.bfloat16 import HAS_BF16
+from tests.inference.mjpeg import Camera
 from tests.inference.samples import NAMES, make_picture, make_video, make_weights, noise
 from yolo import detect
 from yolo.data.images import read_image
+from yolo.inference.live import Patience
 from yolo.inference.video import VideoReader
+from yolo.models.weights.safetensors_io import read_safetensors, save_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +57,7 @@ def files(folder: str = "runs") -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
+@pytest.mark.covers("detect", "project", "name", "weights", "source", "imgsz", "device")
 def test_a_picture(run) -> None:
     code, out, err = run("--source", "in/a.png")
     assert (code, out) == (0, "")
@@ -63,6 +71,7 @@ def test_a_picture(run) -> None:
     assert files() == ["detect/exp/a.png", "detect/exp2/a.png"]
 
 
+@pytest.mark.covers("detect", "json")
 def test_json_has_every_detection(run) -> None:
     make_video(Path("in/b.mp4"), frames=2)
     code, out, _ = run("--source", "in", "--json")
@@ -85,6 +94,7 @@ def test_json_has_every_detection(run) -> None:
         assert 0 <= x1 <= x2 <= 64 and 0 <= y1 <= y2 <= 48
 
 
+@pytest.mark.covers("detect", "save_txt", "save_conf", "save_crop", "nosave")
 def test_labels_and_crops(run) -> None:
     code, _, err = run("--source", "in", "--save-txt", "--save-conf", "--save-crop", "--nosave")
     assert code == 0 and "labels: runs/detect/exp/labels (1)" in err
@@ -102,6 +112,7 @@ def test_what_writes_nothing_makes_no_folder(run) -> None:
     assert code == 0 and json.loads(out)["save_dir"] is None and not Path("runs").exists()
 
 
+@pytest.mark.covers("detect", "vid_stride")
 def test_a_video_and_its_stride(run) -> None:
     make_video(Path("in/clip.avi"), frames=5, fps=10)
     code, out, err = run("--source", "in/clip.avi", "--vid-stride", "2", "--save-txt", "--json")
@@ -120,6 +131,7 @@ def test_a_glob_with_names_that_clash(run) -> None:
     assert files("runs/detect/exp") == ["a.png", "a_2.png", "a_3.png", "猫 é.png"]
 
 
+@pytest.mark.covers("detect", "conf_thres", "iou_thres", "max_det", "classes", "agnostic_nms")
 def test_settings_of_nms(run) -> None:
     def detections(*argv: str) -> list[dict]:
         code, out, _ = run("--source", "in/a.png", "--nosave", "--json", *argv)
@@ -134,6 +146,7 @@ def test_settings_of_nms(run) -> None:
     assert len(detections("--max-det", "1000", "--iou-thres", "0", "--agnostic-nms")) < apart < everything
 
 
+@pytest.mark.covers("detect", "line_thickness", "hide_labels", "hide_conf")
 def test_looks(run) -> None:
     make_picture(Path("in/a.png"), (480, 640))
 
@@ -151,6 +164,7 @@ def test_looks(run) -> None:
         assert all((one != other).any() for other in pictures[:index])
 
 
+@pytest.mark.covers("detect", "data")
 def test_names_from_a_data_set_file(run) -> None:
     content = {"path": str(Path.cwd()), "train": "in", "val": "in", "names": ["dog", "bird"]}
     Path("own.yaml").write_text(yaml.safe_dump(content))
@@ -161,6 +175,7 @@ def test_names_from_a_data_set_file(run) -> None:
     assert code == 2 and "1 class names, but the weights have 2 classes" in err
 
 
+@pytest.mark.covers("detect", "exist_ok")
 def test_the_run_folder(run) -> None:
     for _ in range(2):
         assert run("--source", "in", "--project", "out", "--name", "mine", "--exist-ok")[0] == 0
@@ -199,13 +214,192 @@ def test_pictures_of_all_kinds_together(run) -> None:
     assert read_image("runs/detect/exp/line.png").shape == (1, 64, 3)
 
 
+@pytest.mark.covers("detect", "augment")
+def test_augmentation(run) -> None:
+    plain, thrice = (
+        json.loads(run("--source", "in", "--nosave", "--json", "--max-det", "99", *flags)[1])["images"][0]["detections"]
+        for flags in ((), ("--augment",))
+    )
+    assert len(thrice) > 5 and thrice != plain
+    assert all(0 <= x <= 64 for one in thrice for x in one["xyxy"][::2])
+
+
+@pytest.mark.covers("detect", "weights")
+def test_an_ensemble(run, weights: Path, tmp_path: Path) -> None:
+    def detections(*files: Path, argv: tuple[str, ...] = ()) -> list[dict]:
+        base = ("--source", "in", "--nosave", "--json", "--max-det", "99")
+        return json.loads(run(*base, *argv, "--weights", *map(str, files))[1])["images"][0]["detections"]
+
+    other = make_weights(tmp_path / "other.safetensors", seed=1)
+    assert detections(weights, weights) == detections(weights)  # a box and its like: one is suppressed
+    apart = ("--iou-thres", "1", "--max-det", "9999")
+    both, one, two = (
+        detections(weights, other, argv=apart),
+        detections(weights, argv=apart),
+        detections(other, argv=apart),
+    )
+    assert len(one) > 99 and len(two) > 99
+    assert sorted(both, key=str) == sorted(one + two, key=str)
+    foreign = make_weights(tmp_path / "three.safetensors", names=("a", "b", "c"))
+    code, out, err = run("--source", "in", "--weights", str(weights), str(foreign))
+    assert (code, out) == (2, "") and f"{foreign}: knows 3 classes, {weights} knows 2" in err
+
+
+@pytest.mark.covers("detect", "save_csv")
+def test_a_table(run) -> None:
+    make_video(Path("in/b.mp4"), frames=2)
+    assert run("--source", "in", "--save-csv", "--nosave")[0] == 0
+    assert files() == ["detect/exp/predictions.csv"]
+    lines = Path("runs/detect/exp/predictions.csv").read_text().splitlines()
+    assert lines[0] == "Image Name,Prediction,Confidence" and len([line for line in lines if "a.png," in line]) == 5
+    assert lines[-1].startswith("b.mp4,") and {line.split(",")[1] for line in lines[1:]} <= set(NAMES)
+
+
+@pytest.mark.covers("detect", "visualize")
+def test_feature_maps(run) -> None:
+    assert run("--source", "in", "--visualize", "--nosave")[0] == 0
+    names = files("runs/detect/exp")
+    assert len(names) == 2 * 8 and names[0] == "a/stage0_Conv_features.npy"
+    assert read_image("runs/detect/exp/a/stage2_C3_features.png").ndim == 3
+    assert np.load("runs/detect/exp/a/stage0_Conv_features.npy").shape == (8, 24, 32)
+
+
+@pytest.mark.covers("detect", "view_img")
+def test_windows(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, _, err = run("--source", "in", "--view-img")
+    assert code == 0 and "--view-img: this OpenCV has no windows, nothing is shown" in err
+    shown = []
+    monkeypatch.setattr("yolo.inference.viewer.has_windows", lambda: True)
+    for name in ("namedWindow", "resizeWindow", "waitKey", "destroyAllWindows"):
+        monkeypatch.setattr(f"cv2.{name}", lambda *_, name=name: shown.append(name))
+    monkeypatch.setattr("cv2.imshow", lambda *given: shown.append(given))
+    code, _, err = run("--source", "in", "--view-img", "--name", "shown")
+    assert code == 0 and "--view-img" not in err
+    (name, picture) = shown[2]
+    assert (shown[0], shown[3:]) == ("namedWindow", ["waitKey", "destroyAllWindows"]) and name == "in/a.png"
+    np.testing.assert_array_equal(picture[..., ::-1], read_image("runs/detect/shown/a.png"))
+
+
+@pytest.mark.covers("detect", "update")
+def test_weights_without_their_training(run, weights: Path) -> None:
+    checkpoint = read_safetensors(weights)
+    state = {"momentum": np.ones(20_000, np.float32)}
+    save_checkpoint("last.safetensors", dataclasses.replace(checkpoint, training=state))
+    before = Path("last.safetensors").stat().st_size
+    argv = ["--source", "in", "--nosave", "--json", "--weights", "last.safetensors", "--update"]
+    code, out, err = run(*argv)
+    assert code == 0 and err.startswith("last.safetensors: ") and f"was {before / 1e6:.1f} MB" in err
+    assert Path("last.safetensors").stat().st_size < before - 70_000
+    stripped = read_safetensors("last.safetensors")
+    assert stripped.training is None and stripped.names == checkpoint.names
+    assert all(np.array_equal(values, checkpoint.model[name]) for name, values in stripped.model.items())
+    code, again, err = run(*argv)
+    assert code == 0 and err.startswith("last.safetensors has no training state")
+    assert json.loads(again)["images"] == json.loads(out)["images"]
+
+
+@pytest.mark.covers("detect", "compile")
+def test_without_compiling(run) -> None:
+    plain, compiled = (
+        json.loads(run("--source", "in", "--nosave", "--json", "--compile", mode)[1])["images"][0]["detections"]
+        for mode in ("off", "program")
+    )
+    assert len(plain) == len(compiled) == 5
+    for ours, theirs in zip(compiled, plain):
+        assert ours["class"] == theirs["class"] and ours["conf"] == pytest.approx(theirs["conf"], abs=1e-4)
+    code, _, err = run("--source", "in", "--compile", "off", "--half")
+    assert code == 2 and "bf16 needs a compiled program" in err
+
+
+@pytest.mark.covers("detect", "half")
+def test_half(run) -> None:
+    code, out, err = run("--source", "in", "--nosave", "--json", "--half")
+    if not HAS_BF16:
+        assert (code, out) == (2, "") and err.count("\n") == 1 and "bf" in err
+        return
+    found = json.loads(out)["images"][0]["detections"]
+    exact = json.loads(run("--source", "in", "--nosave", "--json")[1])["images"][0]["detections"]
+    assert len(found) == 5 and found != exact
+    assert found[0]["conf"] == pytest.approx(exact[0]["conf"], abs=0.05)
+
+
+def test_a_list_as_the_source(run) -> None:
+    make_picture(Path("other/b.png"), seed=1)
+    Path("list.txt").write_text("other\nin/*.png\n")
+    code, out, err = run("--source", "list.txt", "--json")
+    assert code == 0 and "image 2/2 in/a.png: " in err
+    assert [image["path"] for image in json.loads(out)["images"]] == ["other/b.png", "in/a.png"]
+
+
+def test_a_stream_that_breaks_off_and_ends(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo.inference.live.PATIENCE", Patience(0.02, 0.05, 0.2))
+    with Camera(frames=6, connections=2) as camera:
+        code, out, err = run("--source", camera.url, "--json", "--save-txt")
+    assert code == 0 and "stream 1/1 (12) http_127.0.0.1_" in err and "secret" not in out + err
+    images = json.loads(out)["images"]
+    name = images[0]["path"]
+    assert images[-1]["frame"] == 12 and {image["path"] for image in images} == {name}
+    written = [number for number, _ in VideoReader(f"runs/detect/exp/{name}.mp4")]
+    assert len(written) == len(images) and Path(f"runs/detect/exp/labels/{name}_12.txt").is_file()
+
+
+def test_several_streams(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo.inference.live.PATIENCE", Patience(0.02, 0.05, 0.2))
+    with Camera(frames=4) as first, Camera(frames=8) as second:
+        Path("all.streams").write_text(f"{first.url}\n\n{second.url}\n")
+        code, _, err = run("--source", "all.streams")
+    assert code == 0 and "stream 1/2 (4) " in err and "stream 2/2 (8) " in err
+    assert len(files("runs/detect/exp")) == 2
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
+    """Ctrl-C when so many frames were looked at."""
+    line, seen = detect._line, []
+
+    def noticed(*given: object) -> str:
+        seen.append(1)
+        if len(seen) == frames:
+            signal.raise_signal(signal.SIGINT)
+        return line(*given)
+
+    monkeypatch.setattr(detect, "_line", noticed)
+
+
+def test_ctrl_c_is_how_a_stream_ends(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_after(monkeypatch, 3)
+    with Camera(frames=100_000) as camera:
+        code, out, err = run("--source", camera.url, "--json")
+    assert code == 0 and "results: runs/detect/exp" in err and "Traceback" not in err
+    images = json.loads(out)["images"]
+    assert 2 <= len(images) <= 3
+    assert len(list(VideoReader(f"runs/detect/exp/{images[0]['path']}.mp4"))) == 3
+    assert not [
+        thread.name for thread in threading.enumerate() if thread.name.startswith(("stream", "ahead", "behind"))
+    ]
+
+
+def test_ctrl_c_in_a_video_keeps_its_frames(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_after(monkeypatch, 3)
+    make_video(Path("in/clip.avi"), frames=50)
+    code, out, err = run("--source", "in/clip.avi", "--json")
+    assert (code, out) == (130, "") and err.splitlines()[-1] == "yolo.detect: interrupted"
+    assert files() == ["detect/exp/clip.mp4"]
+    assert len(list(VideoReader("runs/detect/exp/clip.mp4"))) == 3
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("ahead", "behind"))]
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         ([], "--source: nothing to work on"),
         (["--source", "absent"], "absent: does not exist"),
         (["--source", "empty"], "empty: no picture and no video in the folder"),
-        (["--source", "notes.txt"], "notes.txt: neither a picture nor a video"),
+        (["--source", "notes.txt"], "notes.txt: the list is empty"),
+        (["--source", "own.text"], "own.text: neither a picture nor a video"),
+        (["--source", "screen 1 2"], "--source: cannot be understood: 'screen 1 2'"),
+        (["--source", "63"], "--source: there is no camera 63"),
+        (["--source", "http://127.0.0.1:9/live"], "http://127.0.0.1:9/live: cannot be connected to"),
+        (["--source", "in", "--update", "--weights", "absent.safetensors"], "no weights 'absent.safetensors'"),
         (["--source", "bad.jpg"], "bad.jpg: the picture cannot be decoded"),
         (["--source", "bad.mp4"], "bad.mp4: the video cannot be opened"),
         (["--source", "in", "--weights", "absent.pt"], "no weights 'absent.pt'"),
@@ -223,6 +417,7 @@ def test_pictures_of_all_kinds_together(run) -> None:
 def test_what_is_wrong_is_one_line_and_leaves_nothing(run, argv: list[str], message: str) -> None:
     Path("empty").mkdir()
     Path("notes.txt").touch()
+    Path("own.text").touch()
     for name in ("bad.jpg", "bad.mp4"):
         Path(name).write_bytes(b"\0" * 1000)
     code, out, err = run(*argv)
@@ -239,7 +434,8 @@ def test_a_full_disk_is_one_line(run, options: list[str], monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "fsync", full)
     code, out, err = run("--source", "in", *options)
     assert (code, out) == (2, "")
-    assert err.count("\n") == 1 and "No space left on device" in err
+    lines = err.splitlines()  # the picture was looked at, its result could not be written
+    assert len(lines) == 2 and lines[0].startswith("image 1/1 ") and "No space left on device" in lines[1]
     assert files() == []
 
 

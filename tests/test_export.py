@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import yolo
+from tests.bfloat16 import HAS_BF16
 from tests.program.networks import two_levels
 from tests.train_samples import run
 from yolo import Detector, detect, export
@@ -37,6 +38,7 @@ def weights(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.covers("export", "weights", "imgsz", "json", "include")
 def test_the_file_and_the_json(weights: Path) -> None:
     done = run(export.main, ["--weights", str(weights), "--imgsz", "64", "--json"], weights.parent)
     assert done.code == 0, done.err
@@ -81,6 +83,7 @@ def test_it_runs_where_oneflow_is_not(weights: Path) -> None:
     assert done.stdout.endswith("('red', 'blue')\n")
 
 
+@pytest.mark.covers("export", "dump")
 def test_the_dump_shows_every_pass_and_the_plan(weights: Path) -> None:
     done = run(export.main, ["--weights", str(weights), "--imgsz", "64", "--dump"], weights.parent)
     titles = [line.split(":")[0].removeprefix("== ") for line in done.out.splitlines() if line.startswith("==")]
@@ -97,3 +100,16 @@ def test_what_cannot_be_exported(tmp_path: Path, weights: Path) -> None:
     run(export.main, ["--weights", str(weights)], tmp_path)
     with pytest.raises(ConfigError, match="runs on the CPU"):
         Detector(weights.with_suffix(".program"), device="0")
+
+
+@pytest.mark.covers("export", "half")
+def test_half(weights: Path) -> None:
+    done = run(export.main, ["--weights", str(weights), "--imgsz", "64", "--half", "--json"], weights.parent)
+    if not HAS_BF16:
+        assert "bf" in done.refusal(PROGRAM) and not list(weights.parent.glob("*.program"))
+        return
+    assert json.loads(done.out)["precision"] == "bf16"
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    ours, exact = Detector(weights.with_suffix(".program"), conf=0.0005), Detector(weights, conf=0.0005, imgsz=64)
+    assert ours(picture).confidences[0] == pytest.approx(exact(picture).confidences[0], rel=0.05)
+    assert not np.array_equal(ours(picture).confidences, exact(picture).confidences)

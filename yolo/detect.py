@@ -1,23 +1,32 @@
-"""``python -m yolo.detect``: find objects in pictures and videos."""
+"""``python -m yolo.detect``: find objects in pictures, videos and streams."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yolo.command import new_run_folder, remove_if_empty, require_source, run_command
 from yolo.config.commands import DetectConfig
 from yolo.data.dataset import load_dataset
+from yolo.data.images import limit_opencv_threads
 from yolo.errors import ConfigError
 from yolo.inference.detector import Detector
+from yolo.inference.open_sources import LiveSources, ScreenSources, Sources, open_sources
+from yolo.inference.pipeline import worker_count
 from yolo.inference.results import Result
-from yolo.inference.sources import Frame, Sources, open_sources
+from yolo.inference.sources import Frame
+from yolo.inference.strip import strip_weights
+from yolo.inference.viewer import Viewer
 from yolo.inference.writer import Outputs, ResultWriter, refuse_own_results
+
+if TYPE_CHECKING:
+    from yolo.inference.features import FeatureMaps
 
 logger = logging.getLogger("yolo")
 
@@ -25,24 +34,30 @@ logger = logging.getLogger("yolo")
 def detect(config: DetectConfig) -> dict[str, Any]:
     """Detect as ``config`` says; give the command's JSON object without its head."""
     # All that can be refused is refused before a folder is made; the source first, as it is quickly looked at.
-    sources = open_sources(require_source(config.source, "--source"), config.vid_stride)
-    if config.exist_ok:
-        refuse_own_results(sources.files, Path(config.project) / config.name)
-    detector = make_detector(config)
-    outputs = make_outputs(config)
-    if not outputs.any:
-        return _look(detector, sources, None, config.json)
-    run = new_run_folder(config.project, config.name, config.exist_ok)
-    try:
-        with ResultWriter(run, outputs) as writer:
-            found = _look(detector, sources, writer, config.json)
-    except BaseException:
-        remove_if_empty(run)
-        raise
-    logger.info("results: %s", run)
+    limit_opencv_threads()  # reading and writing have threads of their own
+    with contextlib.closing(open_sources(require_source(config.source, "--source"), config.vid_stride)) as sources:
+        if config.exist_ok:
+            refuse_own_results(sources.files, Path(config.project) / config.name)
+        if config.update:
+            config = dataclasses.replace(config, weights=tuple(str(strip_weights(path)) for path in config.weights))
+        detector = make_detector(config)
+        outputs = make_outputs(config)
+        run = _Run(config, detector, sources)
+        if not outputs.any and not config.visualize:
+            run.through(None)
+            return run.summary(None)
+        folder = new_run_folder(config.project, config.name, config.exist_ok)
+        try:
+            with ResultWriter(folder, outputs, worker_count()) as writer:
+                run.through(writer)
+        except BaseException:
+            remove_if_empty(folder)
+            raise
+    found = run.summary(folder)
+    logger.info("results: %s", folder)
     if outputs.text:
-        logger.info("labels: %s (%d)", run / "labels", writer.labels)
-    return {**found, "save_dir": str(run)}
+        logger.info("labels: %s (%d)", folder / "labels", writer.labels)
+    return found
 
 
 def make_detector(config: DetectConfig) -> Detector:
@@ -61,6 +76,7 @@ def make_detector(config: DetectConfig) -> Detector:
         names=load_dataset(config.data).names if config.data else None,
         half=config.half,
         compile=config.compile,
+        augment=config.augment,
     )
 
 
@@ -71,36 +87,81 @@ def make_outputs(config: DetectConfig) -> Outputs:
         text=config.save_txt,
         confidence=config.save_conf,
         crops=config.save_crop,
+        table=config.save_csv,
         line_width=config.line_thickness,
         hide_labels=config.hide_labels,
         hide_conf=config.hide_conf,
     )
 
 
-def _look(detector: Detector, sources: Sources, writer: ResultWriter | None, wanted: bool) -> dict[str, Any]:
-    """Go through all frames; ``wanted`` says whether their detections are returned (a long video has many)."""
-    images, sizes, total, frames = [], set(), Counter(), 0
-    for frame in sources:
-        result = dataclasses.replace(detector(frame.picture), path=frame.path, frame=frame.number)
+class _Run:
+    """One way through all frames."""
+
+    def __init__(
+        self, config: DetectConfig, detector: Detector, sources: Sources | LiveSources | ScreenSources
+    ) -> None:
+        self._config, self._detector, self._sources = config, detector, sources
+        self._looks = make_outputs(config)
+        self._viewer = Viewer() if config.view_img else None
+        self._images: list[dict[str, Any]] = []
+        self._sizes: set[tuple[int, int]] = set()
+        self._total: Counter[str] = Counter()
+        self._frames = 0
+
+    def through(self, writer: ResultWriter | None) -> None:
+        """Look at all frames. Ctrl-C is how streams end."""
+        features = _features(self._detector, writer.folder) if self._config.visualize else None
+        found = self._detector.stream(self._sources.tasks(), live=self._sources.live)
+        try:
+            for frame, result in found:
+                self._note(frame, result, writer, features)
+        except KeyboardInterrupt:
+            if not self._sources.live:
+                raise
+        finally:
+            found.close()
+            if self._viewer is not None:
+                self._viewer.close()
+
+    def summary(self, folder: Path | None) -> dict[str, Any]:
+        """Say how fast it was; give the JSON object."""
+        speed = {name: milliseconds / max(self._frames, 1) for name, milliseconds in self._total.items()}
+        logger.info("%s", _speed_line(speed, self._frames, self._sizes))
+        speed = {name: round(milliseconds, 2) for name, milliseconds in speed.items()}
+        return {"save_dir": None if folder is None else str(folder), "images": self._images, "speed_ms": speed}
+
+    def _note(self, frame: Frame, result: Result, writer: ResultWriter | None, features: FeatureMaps | None) -> None:
         if writer is not None:
             writer.write(result, frame)
-        logger.info("%s", _line(result, frame, len(sources.files)))
-        total.update(result.speed_ms)
-        sizes.add(result.input_size)
-        frames += 1
-        if wanted:
-            images.append(result.to_dict())
-    speed = {name: milliseconds / frames for name, milliseconds in total.items()}
-    logger.info("%s", _speed_line(speed, frames, sizes))
-    return {"save_dir": None, "images": images, "speed_ms": {name: round(ms, 2) for name, ms in speed.items()}}
+        if features is not None:
+            features.write(frame.path.stem, self._detector.network_input(frame.picture))
+        if self._viewer is not None:
+            self._viewer.show(str(frame.path), self._looks.drawn(result))
+        logger.info("%s", _line(result, frame, self._sources.count))
+        self._total.update(result.speed_ms)
+        self._sizes.add(result.input_size)
+        self._frames += 1
+        if self._config.json:  # a long video has many
+            self._images.append(result.to_dict())
 
 
-def _line(result: Result, frame: Frame, files: int) -> str:
+def _features(detector: Detector, folder: Path) -> FeatureMaps:
+    network = getattr(detector.models[0], "network", None)
+    if network is None:
+        raise ConfigError("a compiled detector has no layers to show", where="--visualize", mend="name its weights")
+    from yolo.inference.features import FeatureMaps
+
+    return FeatureMaps(folder, network)
+
+
+def _line(result: Result, frame: Frame, count: int) -> str:
     height, width = result.input_size
     kind, place = "image", ""
-    if frame.number is not None:
+    if frame.live:
+        kind, place = "stream", f" ({frame.number})"
+    elif frame.number is not None:
         kind, place = "video", f" ({frame.number}/{frame.count or '?'})"
-    where = f"{kind} {frame.position}/{files}{place} {frame.path}"
+    where = f"{kind} {frame.position}/{count}{place} {frame.path}"
     return f"{where}: {height}x{width} {result.summary()}, {result.speed_ms['inference']:.1f}ms"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,66 +18,130 @@ if TYPE_CHECKING:
     from yolo.data.dataset import Dataset
     from yolo.data.records import Index
     from yolo.engine.validator import Validation, Validator
-    from yolo.models.network import Network
+    from yolo.inference.models import Model
 
 logger = logging.getLogger("yolo")
+
+# YOLOv5's thresholds for timing: few detections, as in use.
+SPEED_CONF, SPEED_IOU = 0.25, 0.45
 
 
 def validate(config: ValConfig) -> dict[str, Any]:
     """Measure as ``config`` says; give the command's JSON object without its head."""
-    device = runtime.select_device(config.device)
+    runtime.select_device(config.device)
     from yolo.data.dataset import load_dataset
-    from yolo.data.index import index_split
-    from yolo.engine.report import metrics_table, speed_line, validation_json
 
     dataset = load_dataset(config.data)
-    network = _network(config, dataset)
-    index = index_split(dataset, config.task, single_cls=config.single_cls)
-    validator = _validator(config, network, index, device)
+    if config.task == "speed":
+        return _speed(config, dataset)
+    if config.task == "study":
+        return _study(config, dataset)
+    return _measure(config, dataset)
+
+
+def _measure(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
+    """One validation of all weights together, with all that is written about it."""
+    from yolo.engine.report import validation_json
+
+    models = _models(config, config.weights, dataset)
+    index = _index(config, dataset)
+    validator = _validator(config, models, index, config.imgsz)
     run = new_run_folder(config.project, config.name, config.exist_ok)
     try:
         validation, extra = _run(config, validator, dataset, run)
     except BaseException:
         remove_if_empty(run)
         raise
-    if not config.json:
-        print(metrics_table(validation, index.names, every_class=config.verbose or len(index.names) <= 20))
-    logger.info("%s; results are in %s", speed_line(validation), run)
+    _tell(config, validation, index, f"results are in {run}")
     return {"save_dir": str(run), **validation_json(validation, index.names), **extra}
 
 
-def _network(config: ValConfig, dataset: Dataset) -> Network:
-    """The network of the weights, which must know as many classes as the data set."""
-    from yolo.models.weights.load import load_weights
-    from yolo.models.weights.transfer import network_from_checkpoint
+def _speed(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
+    """The time of each weights file on square pictures; nothing is written."""
+    from yolo.engine.report import validation_json
 
-    network = network_from_checkpoint(load_weights(config.weights))
-    if network.nc != dataset.nc and not config.single_cls:
-        raise ConfigError(
-            f"the weights know {network.nc} classes, {dataset.source} has {dataset.nc}",
-            where=config.weights,
-            mend="name the data set that these weights were trained on",
-        )
-    return network
+    config = dataclasses.replace(config, conf_thres=SPEED_CONF, iou_thres=SPEED_IOU)
+    index, found = _index(config, dataset), []
+    for weights in config.weights:
+        models = _models(config, (weights,), dataset)
+        validation = _validator(config, models, index, config.imgsz, rect=False).run()
+        _tell(config, validation, index, weights)
+        found.append({"weights": weights, **validation_json(validation, index.names)})
+    return {"save_dir": None, "speed": found}
 
 
-def _validator(config: ValConfig, network: Network, index: Index, device: str) -> Validator:
+def _study(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
+    """Speed and accuracy of each weights file over the sizes: a text file each, and a picture of all."""
+    from yolo.engine.study import Study
+
+    index = _index(config, dataset)
+    run = new_run_folder(config.project, config.name, config.exist_ok)
+    try:
+        study = Study(run, dataset.source.stem, index.names)
+        for weights in config.weights:
+            models = _models(config, (weights,), dataset)
+            forward = _forward(config, models)
+            for imgsz in config.study_sizes:
+                validation = _validator(config, models, index, imgsz, forward=forward).run()
+                _tell(config, validation, index, f"{weights} at {imgsz}")
+                study.add(weights, imgsz, validation)
+        return study.finish()
+    except BaseException:
+        remove_if_empty(run)
+        raise
+
+
+def _index(config: ValConfig, dataset: Dataset) -> Index:
+    from yolo.data.index import index_split
+
+    split = config.task if config.task in ("train", "val", "test") else "val"
+    return index_split(dataset, split, single_cls=config.single_cls)
+
+
+def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset) -> list[Model]:
+    """What the weights hold; they must know as many classes as the data set."""
+    from yolo.inference.models import load_models
+
+    models = load_models(weights, device=config.device, half=config.half, compile=config.compile)
+    for model in models:
+        if len(model.names) != dataset.nc and not config.single_cls:
+            raise ConfigError(
+                f"the weights know {len(model.names)} classes, {dataset.source} has {dataset.nc}",
+                where=model.where,
+                mend="name the data set that these weights were trained on",
+            )
+    return models
+
+
+def _forward(config: ValConfig, models: Sequence[Model]) -> Any:
+    from yolo.engine.validator import validation_settings
+    from yolo.inference.joint_forward import JointForward
+    from yolo.inference.models import join_models
+
+    nms = validation_settings(config.conf_thres, config.iou_thres, config.max_det, single_cls=config.single_cls)
+    if config.save_hybrid:  # labels come in where the suppression is
+        return JointForward([model.heads() for model in models], nms, augment=config.augment)
+    return join_models(models, nms, augment=config.augment)
+
+
+def _validator(
+    config: ValConfig, models: Sequence[Model], index: Index, imgsz: int, *, rect: bool = True, forward: Any = None
+) -> Validator:
     from yolo.data.loader import val_loader
     from yolo.engine.setup import worker_count
-    from yolo.engine.validator import Validator, validation_settings
-    from yolo.inference.forward import Forward, compile_network
+    from yolo.engine.validator import Validator
 
-    stride = max(network.strides)
+    stride = max(max(model.strides) for model in models)
     loader = val_loader(
         index,
-        imgsz=stride_multiple(config.imgsz, stride),
+        imgsz=stride_multiple(imgsz, stride),
         batch_size=config.batch_size,
         workers=worker_count(config.workers),
+        rect=rect,
         stride=stride,
     )
-    nms = validation_settings(config.conf_thres, config.iou_thres, config.max_det, single_cls=config.single_cls)
-    compiled = compile_network(network, device, mode=config.compile, precision="bf16" if config.half else "fp32")
-    return Validator(Forward(network, nms, device, compiled), loader, len(index.names), single_cls=config.single_cls)
+    forward = forward or _forward(config, models)
+    return Validator(forward, loader, len(index.names), single_cls=config.single_cls, hybrid=config.save_hybrid)
 
 
 def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -> tuple[Validation, dict[str, Any]]:
@@ -87,7 +153,7 @@ def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -
     listeners = []
     if not config.noplots:
         listeners.append(BatchPictures(run, index.names))
-    if config.save_txt:
+    if config.save_txt or config.save_hybrid:
         listeners.append(LabelFiles(run, confidence=config.save_conf))
     coco = CocoJson(dataset, index) if config.save_json else None
     if coco is not None:
@@ -97,7 +163,16 @@ def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -
         draw_validation(validation, index.names, run)
     if coco is None:
         return validation, {}
-    return validation, {"coco": coco.finish(run / f"{Path(config.weights).stem}_predictions.json")}
+    return validation, {"coco": coco.finish(run / f"{Path(config.weights[0]).stem}_predictions.json")}
+
+
+def _tell(config: ValConfig, validation: Validation, index: Index, what: str) -> None:
+    """The table on stdout, without --json, and the speed for people."""
+    from yolo.engine.report import metrics_table, speed_line
+
+    if not config.json:
+        print(metrics_table(validation, index.names, every_class=config.verbose or len(index.names) <= 20))
+    logger.info("%s; %s", speed_line(validation), what)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -50,8 +50,14 @@ def test_batch(command, flag):
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", ["--weight", "--weights", "--wei"])
 def test_weights(command, flag):
-    assert parse(command, [flag, "a.pt"], "x").weights == "a.pt"
-    assert parse(command, [flag, ""], "x").weights == ""
+    assert parse(command, [flag, "a.pt"], "x").weights in ("a.pt", ("a.pt",))
+    assert parse(command, [flag, ""], "x").weights in ("", ("",))
+
+
+@pytest.mark.parametrize("command", [ValConfig, DetectConfig])
+def test_several_weights(command):
+    assert parse(command, ["--weights", "a.pt", "b.pt"], "x").weights == ("a.pt", "b.pt")
+    assert parse(command, [], "x").weights == ("yolov5s.pt",)
 
 
 @pytest.mark.parametrize("command", [ValConfig, DetectConfig])
@@ -127,7 +133,7 @@ def test_every_option_has_help_and_its_default_is_in_range(command, capsys):
 def test_opt_yaml_round_trip(command):
     config = parse(command, ["--weights", "ä: b.pt", "--name", "yes", "--exist-ok"], "x")
     values = yaml.safe_load(to_yaml(config))
-    assert values["weights"] == "ä: b.pt" and values["name"] == "yes" and values["exist_ok"] is True
+    assert values["weights"] in ("ä: b.pt", ["ä: b.pt"]) and values["name"] == "yes" and values["exist_ok"] is True
     assert command(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}) == config
 
 

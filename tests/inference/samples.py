@@ -7,7 +7,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import oneflow as flow
 
 from tests.models.small import small_mapping
 from yolo.data.images import write_image
@@ -21,14 +20,13 @@ SIZE = (48, 64)
 """Most pictures have this size, so that one graph serves them."""
 
 
-def make_weights(path: Path) -> Path:
+def make_weights(path: Path, seed: int = 0, names: tuple[str, ...] = NAMES) -> Path:
     """Weights of a network that was not trained and sees objects everywhere."""
-    flow.manual_seed(0)
-    network = build_network(parse_model_config(small_mapping(), name="small.yaml"))
-    checkpoint = checkpoint_of(network, NAMES)
+    network = build_network(parse_model_config(small_mapping(nc=len(names)), name="small.yaml"), rng=seed)
+    checkpoint = checkpoint_of(network, names)
     for name in [name for name in checkpoint.model if name.endswith(("m.0.bias", "m.1.bias"))]:
-        bias = checkpoint.model[name].reshape(2, 7)  # anchors; x, y, w, h, objectness, classes
-        bias[:, 4:] = [[1, 0, 0.01], [2, 0.01, 0]]
+        bias = checkpoint.model[name].reshape(2, 5 + len(names))  # anchors; x, y, w, h, objectness, classes
+        bias[:, 4:7] = [[1, 0, 0.01], [2, 0.01, 0]]
     for name in [name for name in checkpoint.model if name.endswith(("m.0.weight", "m.1.weight"))]:
         checkpoint.model[name] *= 20
     return save_checkpoint(path, checkpoint)

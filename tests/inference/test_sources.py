@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -12,8 +15,10 @@ import pytest
 from PIL import Image
 
 from tests.inference.samples import make_picture, make_video, noise
-from yolo.errors import DataError
-from yolo.inference.sources import find_files, open_sources, read_picture
+from yolo.errors import DataError, DownloadError
+from yolo.inference.open_sources import open_sources
+from yolo.inference.picture_file import read_picture
+from yolo.inference.source_files import find_files
 
 
 def names(source: object) -> list[str]:
@@ -42,7 +47,7 @@ def test_a_name_with_brackets_is_itself(tmp_path: Path) -> None:
         ("absent.jpg", "does not exist"),
         ("empty", "no picture and no video in the folder"),
         ("empty/*.jpg", "no picture and no video matches"),
-        ("notes.txt", "neither a picture nor a video"),
+        ("notes.text", "neither a picture nor a video"),
         ("pipe.jpg", "no ordinary file"),
         ("x" * 5000 + ".jpg", "does not exist"),
         ("a\0b*.jpg", "does not exist"),
@@ -50,16 +55,64 @@ def test_a_name_with_brackets_is_itself(tmp_path: Path) -> None:
 )
 def test_unusable_sources_are_refused(tmp_path: Path, source: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "notes.txt").touch()
+    (tmp_path / "notes.text").touch()
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(DataError, match=message):
         open_sources(f"{tmp_path}/{source}")
 
 
-@pytest.mark.parametrize("source", ["0", "rtsp://camera/1", "https://example.com/a.jpg"])
-def test_streams_are_refused_by_name(source: str) -> None:
-    with pytest.raises(DataError, match="streams are not supported"):
-        open_sources(source)
+def test_a_list_of_files_folders_and_patterns(tmp_path: Path) -> None:
+    for name in ("in/b.jpg", "in/a.png", "z.mp4", "c d.jpg", "y.bmp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "list.txt").write_text(f"z.mp4\n\n  c d.jpg \nin\n{tmp_path}/*.bmp\nc d.jpg\n")
+    assert names(tmp_path / "list.txt") == ["c d.jpg", "a.png", "b.jpg", "y.bmp", "z.mp4"]
+
+
+def test_a_list_is_relative_to_the_working_folder_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("here", "lists"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").touch()
+    (tmp_path / "lists/list.txt").write_text("a.png\n")
+    monkeypatch.chdir(tmp_path / "here")
+    assert find_files(tmp_path / "lists/list.txt") == (Path("a.png"),)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"list\.txt: the list is empty"),
+        (b"a.png\nabsent.jpg\n", r"list\.txt:2: absent\.jpg: does not exist"),
+        (b"list.txt\n", r"list\.txt:1: list\.txt is a list itself"),
+        (b"rtsp://camera/1\n", r"list\.txt:1: rtsp://camera/1: does not exist"),
+        (b"\xff\xfe\x00", "the list cannot be read"),
+    ],
+)
+def test_lists_that_are_wrong(tmp_path: Path, content: bytes, message: str) -> None:
+    make_picture(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        open_sources(tmp_path / "list.txt")
+
+
+def test_a_file_elsewhere_is_fetched_for_the_run(tmp_path: Path) -> None:
+    make_picture(tmp_path / "a b.png")
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        sources = open_sources(f"http://127.0.0.1:{server.server_port}/a%20b.png?size=1")
+        (frame,) = sources
+        assert frame.path.name == "a b.png" and frame.path.is_file()
+        sources.close()
+        assert not frame.path.exists()
+        with pytest.raises(DownloadError, match="404"):
+            open_sources(f"http://127.0.0.1:{server.server_port}/absent.jpg")
+        server.shutdown()
+    np.testing.assert_array_equal(frame.picture, noise())
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_frames_say_where_they_are_from(tmp_path: Path) -> None:

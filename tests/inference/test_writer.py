@@ -13,6 +13,7 @@ from yolo.data.images import read_image
 from yolo.errors import ConfigError, DataError
 from yolo.inference.results import Result
 from yolo.inference.sources import Frame
+from yolo.inference.video import VideoReader
 from yolo.inference.writer import Outputs, ResultWriter, cut_out, refuse_own_results
 from yolo.inference.writer_names import UniqueNames, class_folders
 
@@ -24,10 +25,10 @@ def result(rows: np.ndarray = ROWS, **fields: object) -> Result:
     return Result(noise(), rows, NAMES, **fields)
 
 
-def write(folder: Path, paths: list[str], outputs: Outputs, rows: np.ndarray = ROWS) -> list[str]:
+def write(folder: Path, paths: list[str], outputs: Outputs, rows: np.ndarray = ROWS, workers: int = 0) -> list[str]:
     """Write a Result for each path (``clip.mp4:3`` is a frame); give the files there are."""
-    folder.mkdir(exist_ok=True)
-    with ResultWriter(folder, outputs) as writer:
+    folder.mkdir(parents=True, exist_ok=True)
+    with ResultWriter(folder, outputs, workers) as writer:
         for path in paths:
             name, _, number = path.partition(":")
             number = int(number) if number else None
@@ -142,11 +143,63 @@ def test_a_label_file_of_an_earlier_run_does_not_outlive_its_objects(tmp_path: P
     assert write(tmp_path, ["a.jpg"], outputs, ROWS[:0]) == ["labels/b.txt"]
 
 
-def test_a_failure_leaves_no_half_video(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), ResultWriter(tmp_path, Outputs()) as writer:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_failure_leaves_no_half_video(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(ZeroDivisionError), ResultWriter(tmp_path, Outputs(), workers) as writer:
         writer.write(result(frame=1), Frame(noise(), Path("a.mp4"), 1, 1, fps=5.0))
-        raise KeyboardInterrupt
+        raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_keeps_what_a_video_has(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(KeyboardInterrupt), ResultWriter(tmp_path, Outputs(table=True), workers) as writer:
+        for number in (1, 2, 3):
+            writer.write(result(frame=number), Frame(noise(), Path("a.avi"), 1, number, fps=5.0))
+        raise KeyboardInterrupt
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "predictions.csv"]
+    assert [number for number, _ in VideoReader(tmp_path / "a.mp4")] == [1, 2, 3]
+
+
+def test_threads_write_the_same_files(tmp_path: Path) -> None:
+    paths = ["a.png", "b.jpg", "c.avi:1", "c.avi:2", "c.avi:3", "d.mp4:1", "a.bmp"]
+    outputs = Outputs(text=True, crops=True, table=True)
+    assert write(tmp_path / "at once", paths, outputs) == write(tmp_path / "behind", paths, outputs, workers=3)
+    for path in (tmp_path / "at once").rglob("*.*"):
+        assert (tmp_path / "behind" / path.relative_to(tmp_path / "at once")).read_bytes() == path.read_bytes(), path
+
+
+def test_an_error_of_a_thread_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("full")
+
+    monkeypatch.setattr("yolo.inference.writer.write_image", full)
+    with pytest.raises(OSError, match="full"), ResultWriter(tmp_path, Outputs(), 2) as writer:
+        writer.write(result(), Frame(noise(), Path("a.png"), 1))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_frames_of_streams_are_mixed(tmp_path: Path) -> None:
+    with ResultWriter(tmp_path, Outputs(text=True), 1) as writer:
+        for number in range(1, 7):
+            name = Path(f"cam.{number % 2}")
+            writer.write(result(frame=number), Frame(noise(), name, 1, number, fps=5.0, live=True))
+    assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["cam.0.mp4", "cam.1.mp4"]
+    for name in ("cam.0", "cam.1"):
+        assert len(list(VideoReader(tmp_path / f"{name}.mp4"))) == 3
+    assert (tmp_path / "labels/cam.1_5.txt").is_file()
+
+
+def test_the_table(tmp_path: Path) -> None:
+    outputs = Outputs(pictures=False, table=True)
+    assert write(tmp_path, ["in/bus.png", "in/empty, too.png"], outputs) == ["predictions.csv"]
+    assert (tmp_path / "predictions.csv").read_text().splitlines()[:4] == [
+        "Image Name,Prediction,Confidence",
+        "bus.png,cat,0.25",
+        "bus.png,traffic light/red,0.50",
+        "bus.png,cat,0.90",
+    ]
+    assert '"empty, too.png",cat,0.90' in (tmp_path / "predictions.csv").read_text()
 
 
 def test_crops_are_a_little_larger_than_their_boxes() -> None:

@@ -78,9 +78,9 @@ def zoo_network(name: str) -> Network:
     return stirred(build_network(load_model_config(name)), 0)
 
 
-def two_levels() -> Network:
+def two_levels(seed: int = 0) -> Network:
     """A small network with two levels and residuals."""
-    return stirred(build_network(parse_model_config(small_mapping(), name="small")), 0)
+    return stirred(build_network(parse_model_config(small_mapping(), name="small"), rng=seed), seed)
 
 
 def stirred(network: Network, seed: int) -> Network:

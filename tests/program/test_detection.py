@@ -8,11 +8,13 @@ import numpy as np
 import oneflow as flow
 import pytest
 
-from tests.program.networks import channels_first
+from tests.program.networks import channels_first, two_levels
 from yolo import ops
 from yolo.models.decode import decode
+from yolo.models.weights.transfer import state_to_numpy
 from yolo.program._native import native
-from yolo.program.detection import NmsSettings, detection_head
+from yolo.program.compiled import CompiledNetwork
+from yolo.program.detection import NmsSettings, detection_head, levels_of
 
 STRIDES = (8, 16)
 ANCHORS = np.array([[[10, 13], [16, 30], [33, 23]], [[30, 61], [62, 45], [59, 119]]], np.float32)
@@ -73,3 +75,21 @@ def test_heads_of_another_size_are_refused_and_time_is_added_up() -> None:
         head([planes[0], planes[0]])
     with pytest.raises(ValueError, match="one raw head a level"):
         head(planes[:1])
+
+
+def test_known_boxes_need_their_places() -> None:
+    planes = [np.full((1, 24, 8, 8), -9, np.float32), np.full((1, 24, 4, 4), -9, np.float32)]
+    levels = levels_of([plane.shape for plane in planes], ANCHORS, STRIDES)
+    boxes = np.array([[[1, 20, 30, 10, 8], [7, 1, 1, 1, 1], [0, 5, 5, 4, 4]]], np.float32)
+    settings = NmsSettings(max_det=5).native(3)
+    head = native.DetectionHead(levels, 3, 1, settings, native.Stopwatch(), 3)
+    rows, counts = head(planes, (boxes, np.array([2], np.int32)))  # of the two the second has a class that is none
+    assert counts.tolist() == [1] and rows[0, 0].tolist() == [15, 26, 25, 34, 1, 1]
+    for known in (None, (boxes[:, :2], np.array([2], np.int32)), (boxes, np.array([2, 2], np.int32))):
+        with pytest.raises(ValueError, match="known boxes"):
+            head(planes, known)
+    with pytest.raises(ValueError, match="known boxes go with places"):
+        native.DetectionHead(levels, 3, 1, settings, native.Stopwatch())(planes, (boxes, np.array([2], np.int32)))
+    other = CompiledNetwork.of(two_levels().spec, state_to_numpy(two_levels())).program((1, 3, 64, 64))
+    with pytest.raises(ValueError, match="another network's"):
+        native.DetectorProgram(other, head)

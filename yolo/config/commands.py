@@ -11,6 +11,7 @@ COMPILE = "program: the network compiled ahead of time; off: plain OneFlow opera
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
 TRACKERS = ("wandb", "mlflow", "clearml", "comet")
+AUGMENT = "look at each picture three times, scaled and mirrored"
 HALF = "bfloat16 inference, on a processor that has it"
 
 
@@ -69,18 +70,31 @@ class ValConfig:
     """Measure a detector on a data set."""
 
     data: str = option("coco128.yaml", "data set YAML")
-    weights: str = option("yolov5s.pt", f"weights to measure: {WEIGHTS}")
+    weights: tuple = option(
+        ("yolov5s.pt",),
+        f"weights to measure: {WEIGHTS}; or a compiled detector, .program; several are an ensemble",
+        many=str,
+    )
     batch_size: int = option(32, "pictures a batch", aliases=("--batch",), low=1)
     imgsz: int = option(640, "picture size in pixels", aliases=IMGSZ, low=1)
     conf_thres: float = option(0.001, "keep detections above this confidence", low=0, high=1)
     iou_thres: float = option(0.6, "IoU threshold of NMS", low=0, high=1)
     max_det: int = option(300, "most detections a picture", low=1)
-    task: str = option("val", "which part of the data set", choices=("train", "val", "test"))
+    task: str = option(
+        "val",
+        "which part of the data set; speed: time at conf 0.25 and IoU 0.45; study: speed and accuracy over many sizes",
+        choices=("train", "val", "test", "speed", "study"),
+    )
+    study_sizes: tuple = option(
+        tuple(range(256, 1536 + 128, 128)), "picture sizes of the study, in pixels", many=int, low=1
+    )
     device: str = option("", "cpu, or a CUDA index such as 0")
     workers: int = option(8, "threads that prepare pictures (at most one a core is used)", low=0)
     single_cls: bool = option(False, "treat all classes as one")
+    augment: bool = option(False, AUGMENT)
     verbose: bool = option(False, "print a line for every class")
     save_txt: bool = option(False, "write detections as label files")
+    save_hybrid: bool = option(False, "write labels and detections together as label files; labels count as found")
     save_conf: bool = option(False, "add the confidence to label files")
     half: bool = option(False, HALF)
     compile: str = option("program", COMPILE, choices=("program", "off"))
@@ -96,26 +110,35 @@ class ValConfig:
 class DetectConfig:
     """Find objects in pictures and videos."""
 
-    weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; or a compiled detector, .program")
-    source: str = option("", "picture, video, folder or glob")
+    weights: tuple = option(
+        ("yolov5s.pt",), f"weights: {WEIGHTS}; or a compiled detector, .program; several are an ensemble", many=str
+    )
+    source: str = option(
+        "", "picture, video, folder, glob, .txt list of these; camera number, stream URL, .streams list; screen"
+    )
     data: str = option("", "data set YAML for class names (default: the names in the weights)")
     imgsz: tuple = option((640,), "picture size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
     conf_thres: float = option(0.25, "keep detections above this confidence", low=0, high=1)
     iou_thres: float = option(0.45, "IoU threshold of NMS", low=0, high=1)
     max_det: int = option(1000, "most detections a picture", low=1)
     device: str = option("", "cpu, or a CUDA index such as 0")
+    view_img: bool = option(False, "show the results in windows")
     save_txt: bool = option(False, "write detections as label files")
+    save_csv: bool = option(False, "write all detections into predictions.csv")
     save_conf: bool = option(False, "add the confidence to label files")
     save_crop: bool = option(False, "write each detected object as a picture")
     nosave: bool = option(False, "write no annotated pictures and videos")
     classes: tuple = option((), "keep these class numbers only", many=int, low=0)
     agnostic_nms: bool = option(False, "suppress overlaps between classes too")
+    augment: bool = option(False, AUGMENT)
+    visualize: bool = option(False, "write every layer's feature maps as pictures and arrays")
+    update: bool = option(False, "take the training state out of the weights files first")
     line_thickness: int = option(3, "width of drawn lines in pixels", low=1)
     hide_labels: bool = option(False, "draw no class names")
     hide_conf: bool = option(False, "draw no confidences")
     half: bool = option(False, HALF)
     compile: str = option("program", COMPILE, choices=("program", "off"))
-    vid_stride: int = option(1, "take every n-th frame of a video", low=1)
+    vid_stride: int = option(1, "take every n-th frame of a video or stream", low=1)
     project: str = option("runs/detect", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")
     exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")

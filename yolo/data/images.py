@@ -42,17 +42,26 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     Grey pictures get three equal channels, alpha is dropped, 16 bits become 8. Raises DataError when the
     file cannot be read or decoded.
     """
+    return decode_image(read_bytes(path), path)
+
+
+def read_bytes(path: str | Path) -> NDArray[np.uint8]:
+    """The file's bytes, ``[n]``; raises DataError when it cannot be read."""
     try:
-        content = np.fromfile(path, np.uint8)
+        return np.fromfile(path, np.uint8)
     except OSError as error:
         raise DataError(f"the picture cannot be read ({error.strerror or error})", where=path) from error
+
+
+def decode_image(content: NDArray[np.uint8], where: object) -> NDArray[np.uint8]:
+    """The picture in a file's bytes ``[n]``, as ``read_image`` gives it; ``where`` names it in the DataError."""
     # imread cannot open every path on every system; a buffer is the same to it everywhere.
     try:
         rgb = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
     except cv2.error:
         rgb = None
     if rgb is None:
-        raise DataError("the picture cannot be decoded", where=path, mend="replace or remove the file")
+        raise DataError("the picture cannot be decoded", where=where, mend="replace or remove the file")
     return rgb
 
 

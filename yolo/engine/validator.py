@@ -40,11 +40,15 @@ class Validator:
         classes: int,
         *,
         single_cls: bool = False,
+        hybrid: bool = False,
         team: Team | None = None,
     ) -> None:
-        """``forward`` has ``validation_settings``, and a loss where losses are wanted."""
+        """``forward`` has ``validation_settings``, and a loss where losses are wanted.
+
+        With ``hybrid`` (and a ``JointForward``) the labels take part in the suppression and come out as detections.
+        """
         self.forward, self.loader, self.classes, self.single_cls = forward, loader, classes, single_cls
-        self.team = team
+        self._hybrid, self.team = hybrid, team
         self._places = max((len(rows) for rows in loader.index.labels), default=1)
 
     def run(self, listeners: Sequence[BatchListener] = ()) -> Validation:
@@ -96,6 +100,8 @@ class Validator:
                     listener(batch, detections)
 
     def _forward(self, batch: Batch) -> tuple[Detections, tuple | None]:
+        if self._hybrid:
+            return self.forward.detect(batch.images, batch.labels), None
         if self.forward.loss is None:
             return self.forward.detect(batch.images), None
         found, terms = self.forward.validate(batch.images, batch.labels, self._places)

@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo import ops, runtime
-from yolo.command import stride_multiple
-from yolo.data.letterbox import Letterbox, Size, fit, letterbox
-from yolo.errors import ConfigError, DataError
-from yolo.inference.program_forward import ProgramForward
+from yolo import ops
+from yolo.data.letterbox import Letterbox, Size, fit
+from yolo.errors import DataError
+from yolo.inference.models import Weights, join_models, load_models
+from yolo.inference.picture_file import read_picture
+from yolo.inference.pipeline import Ahead, worker_count
+from yolo.inference.prepare import planes_into
 from yolo.inference.results import Result
-from yolo.inference.sources import read_picture
+from yolo.inference.settings import check_classes, check_range, class_names, rounded_size, size_pair
+from yolo.inference.sources import Frame, Task
 from yolo.program.detection import NmsSettings
-from yolo.program.file import is_program, load_program
 
 Picture = str | Path | NDArray[np.uint8]
 
-# A picture of 640 x 640 gives 9 MB of predictions, so long lists are taken in parts.
-_LARGEST_BATCH = 16
+# Pictures that share a run of the network: one large one, or many small ones.
+_PIXELS_A_RUN, _LARGEST_BATCH = 640 * 640, 16
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Ready:
+    """A picture made ready for the network."""
+
+    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
+    """uint8 ``[3, H, W]``, letterboxed."""
+    box: Letterbox
+    seconds: float
+    """That letterboxing took."""
+    path: Path | None = None
 
 
 class Detector:
     """Finds objects in pictures: ``Detector("best.safetensors")("street.jpg").boxes``.
 
     ``weights`` is a `.safetensors` or `.pt` file, or a compiled detector (`.program`: ``python -m yolo.export``), which
-    runs without OneFlow. ``imgsz`` (pixels; one number, or height and width; default: 640, or what the compiled
-    detector was made for) is rounded up to the network's stride; ``conf`` and ``iou`` are the thresholds of NMS,
-    ``classes`` the class numbers to keep (default: all), ``agnostic`` suppresses overlaps between classes too;
-    ``names`` replaces the names in the weights.
-    ``half`` computes in bfloat16; ``compile`` "off" runs plain OneFlow operators instead of the compiled program.
+    runs without OneFlow; a list or tuple of them is an ensemble. ``imgsz`` (pixels; one number, or height and width;
+    default: 640, or what the compiled detector was made for) is rounded up to the network's stride; ``conf`` and
+    ``iou`` are the thresholds of NMS, ``classes`` the class numbers to keep (default: all), ``agnostic`` suppresses
+    overlaps between classes too; ``names`` replaces the names in the weights.
+    ``half`` computes in bfloat16; ``compile`` "off" runs plain OneFlow operators instead of the compiled program;
+    ``augment`` looks at each picture three times, scaled and mirrored.
     Threads may share a detector; their calls go one after the other.
 
     Raises WeightsError, ConfigError (an option out of range) or RuntimeSetupError.
@@ -42,7 +60,7 @@ class Detector:
 
     def __init__(
         self,
-        weights: str | Path,
+        weights: Weights | Sequence[Weights],
         *,
         device: str = "",
         imgsz: int | Sequence[int] | None = None,
@@ -54,105 +72,122 @@ class Detector:
         names: Sequence[str] | None = None,
         half: bool = False,
         compile: str = "program",
+        augment: bool = False,
     ) -> None:
-        size = None if imgsz is None else _pair(imgsz)
-        _check_range("conf", conf, 0, 1)
-        _check_range("iou", iou, 0, 1)
-        _check_range("max_det", max_det, 1)
+        size = None if imgsz is None else size_pair(imgsz)
+        check_range("conf", conf, 0, 1)
+        check_range("iou", iou, 0, 1)
+        check_range("max_det", max_det, 1)
         self.conf, self.iou, self.max_det, self.agnostic = conf, iou, max_det, agnostic
         self.classes = tuple(sorted(set(classes)))
-        if is_program(weights):
-            _refuse_for_program(device=device, half=half, compile=compile)
-            self._use_program(weights, size, names)
-        else:
-            self._use_weights(weights, size, names, device, half, compile)
+        files = tuple(weights) if isinstance(weights, (list, tuple)) else (weights,)
+        self.models = tuple(load_models(files, device=device, half=half, compile=compile))
+        """What the weights hold."""
+        self.names = class_names(names, self.models[0].names)
+        check_classes(self.classes, self.names)
+        self.stride = max(max(model.strides) for model in self.models)
+        self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or 640,) * 2, self.stride)
+        settings = NmsSettings(conf, iou, max_det, self.classes, agnostic)
+        self._forward = join_models(self.models, settings, augment=augment)
         self._lock = threading.Lock()
-
-    def _use_program(self, path: str | Path, size: Size | None, names: Sequence[str] | None) -> None:
-        program = load_program(path)
-        settings = self._settle(program.names, program.strides, size or (program.imgsz,) * 2, names)
-        self._forward = ProgramForward(program, settings, where=path)
-
-    def _use_weights(
-        self, path: str | Path, size: Size | None, names: Sequence[str] | None, device: str, half: bool, compile: str
-    ) -> None:
-        place = runtime.select_device(device)
-        from yolo.inference.forward import Forward, compile_network
-        from yolo.models.weights.load import load_weights
-        from yolo.models.weights.transfer import network_from_checkpoint
-
-        checkpoint = load_weights(path)
-        settings = self._settle(checkpoint.names, checkpoint.strides, size or (640, 640), names)
-        network = network_from_checkpoint(checkpoint)
-        compiled = compile_network(network, place, mode=compile, precision="bf16" if half else "fp32")
-        self._forward = Forward(network, settings, place, compiled)
-
-    def _settle(
-        self, own: tuple[str, ...], strides: Sequence[int], size: Size, names: Sequence[str] | None
-    ) -> NmsSettings:
-        """What the weights decide: names, stride and the rounded size."""
-        self.names = _names(names, own)
-        _check_classes(self.classes, self.names)
-        self.stride = max(strides)
-        self.imgsz: Size = _rounded(size, self.stride)
-        return NmsSettings(self.conf, self.iou, self.max_det, self.classes, self.agnostic)
 
     def __call__(self, pictures: Picture | Sequence[Picture]) -> Result | list[Result]:
         """The Result of one picture, or the list of Results of a list or tuple of them, in its order.
 
-        A picture is a path or an RGB uint8 array ``[H, W, 3]``. Pictures of one letterboxed shape go through the
-        network together; each new shape is compiled once. Raises DataError for a picture that cannot be used.
+        A picture is a path or an RGB uint8 array ``[H, W, 3]``. Small pictures of one letterboxed shape go through the
+        network together; each new shape is compiled once. Threads read the next pictures meanwhile. Raises DataError
+        for a picture that cannot be used.
         """
-        if isinstance(pictures, (list, tuple)):
-            return self._results(pictures)
-        return self._results([pictures])[0]
+        if not isinstance(pictures, (list, tuple)):
+            return self._infer([self._ready(pictures)])[0]
+        workers = worker_count() if len(pictures) > 1 else 1
+        with Ahead([functools.partial(self._ready, picture) for picture in pictures], workers, 2 * workers) as ahead:
+            return self._grouped(ahead)
 
-    def _results(self, pictures: Sequence[Picture]) -> list[Result]:
-        loaded = [(_load(picture), _path(picture)) for picture in pictures]
-        groups: dict[Size, list[int]] = {}
-        for index, (picture, _) in enumerate(loaded):
-            size = fit(picture.shape[:2], self.imgsz, auto=True, stride=self.stride).size
-            groups.setdefault(size, []).append(index)
+    def stream(self, tasks: Iterable[Task], *, live: bool = False) -> Iterator[tuple[Frame, Result]]:
+        """The frames that ``tasks`` give, in their order, each with its Result.
+
+        Threads read and letterbox the next frames while the network runs. ``live`` frames are each asked for when the
+        network is free, so that none is old when it is looked at.
+        """
+        ready = (functools.partial(self._ready_frame, task) for task in tasks)
+        if live:
+            yield from self._looked_at(task() for task in ready)
+            return
+        workers = worker_count()
+        with Ahead(ready, workers, 2 * workers) as ahead:
+            yield from self._looked_at(ahead)
+
+    def network_input(self, picture: Picture) -> NDArray[np.uint8]:
+        """What the network sees of a picture: uint8 ``[3, H, W]``, letterboxed."""
+        return self._ready(picture).image
+
+    def _looked_at(self, frames: Iterable[tuple[Frame, _Ready] | None]) -> Iterator[tuple[Frame, Result]]:
+        for found in frames:
+            if found is not None:
+                frame, ready = found
+                (result,) = self._infer([ready])
+                yield frame, dataclasses.replace(result, path=frame.path, frame=frame.number)
+
+    def _ready_frame(self, task: Callable[[], Frame | None]) -> tuple[Frame, _Ready] | None:
+        frame = task()
+        return None if frame is None else (frame, self._ready(frame.picture))
+
+    def _ready(self, picture: Picture) -> _Ready:
+        """Read, checked and letterboxed; needs no lock."""
+        loaded, begin = _load(picture), time.perf_counter()
+        box = fit(loaded.shape[:2], self.imgsz, auto=True, stride=self.stride)
+        image = np.empty((3, *box.size), np.uint8)
+        planes_into(image, loaded, box)
+        path = None if isinstance(picture, np.ndarray) else Path(picture)
+        return _Ready(loaded, image, box, time.perf_counter() - begin, path)
+
+    def _grouped(self, pictures: Iterable[_Ready]) -> list[Result]:
+        """Look at pictures as soon as there are enough of one letterboxed shape for a run."""
         results: dict[int, Result] = {}
-        for members in groups.values():
-            for start in range(0, len(members), _LARGEST_BATCH):
-                part = members[start : start + _LARGEST_BATCH]
-                results.update(zip(part, self._batch([loaded[index] for index in part])))
-        return [results[index] for index in range(len(loaded))]
+        groups: dict[Size, list[tuple[int, _Ready]]] = {}
+        count = 0
+        for count, ready in enumerate(pictures, 1):
+            group = groups.setdefault(ready.box.size, [])
+            group.append((count - 1, ready))
+            height, width = ready.box.size
+            if len(group) >= min(_LARGEST_BATCH, _PIXELS_A_RUN // (height * width)):
+                results.update(self._numbered(groups.pop(ready.box.size)))
+        for group in groups.values():
+            results.update(self._numbered(group))
+        return [results[index] for index in range(count)]
 
-    def _batch(self, pictures: list[tuple[NDArray[np.uint8], Path | None]]) -> list[Result]:
+    def _numbered(self, group: list[tuple[int, _Ready]]) -> Iterable[tuple[int, Result]]:
+        return zip((index for index, _ in group), self._infer([ready for _, ready in group]))
+
+    def _infer(self, pictures: Sequence[_Ready]) -> list[Result]:
         """Pictures of one letterboxed shape, together."""
-        begin = time.perf_counter()
-        images, boxes = self._prepare([picture for picture, _ in pictures])
-        prepared = time.perf_counter()
+        images = pictures[0].image[None] if len(pictures) == 1 else np.stack([ready.image for ready in pictures])
         with self._lock:
-            waited, compiled = time.perf_counter(), self._forward.compile_seconds
+            begin, compiled = time.perf_counter(), self._forward.compile_seconds
             suppressing = self._forward.nms_seconds
             found = self._forward.detect(images)
             suppressing = self._forward.nms_seconds - suppressing
             compiling = self._forward.compile_seconds - compiled
         inferred = time.perf_counter()
-        detections = self._detections(found, boxes)
-        inference = inferred - waited - compiling - suppressing
-        seconds = (prepared - begin, inference, suppressing + time.perf_counter() - inferred)
-        speed = {name: 1000 * s / len(images) for name, s in zip(("preprocess", "inference", "nms"), seconds)}
+        detections = [_original(rows[:count], ready.box) for rows, count, ready in zip(*found, pictures)]
+        seconds = {
+            "preprocess": sum(ready.seconds for ready in pictures),
+            "inference": inferred - begin - compiling - suppressing,
+            "nms": suppressing + time.perf_counter() - inferred,
+        }
+        speed = {name: 1000 * value / len(pictures) for name, value in seconds.items()}
         return [
-            Result(picture, rows, self.names, path, input_size=box.size, speed_ms=speed)
-            for (picture, path), rows, box in zip(pictures, detections, boxes)
+            Result(ready.picture, rows, self.names, ready.path, input_size=ready.box.size, speed_ms=speed)
+            for ready, rows in zip(pictures, detections)
         ]
 
-    def _prepare(self, pictures: list[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], list[Letterbox]]:
-        fitted = [letterbox(picture, self.imgsz, auto=True, stride=self.stride) for picture in pictures]
-        images = np.stack([image for image, _ in fitted]).transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(images), [box for _, box in fitted]
 
-    def _detections(
-        self, found: tuple[NDArray[np.float32], NDArray[np.int32]], boxes: list[Letterbox]
-    ) -> list[NDArray[np.float32]]:
-        kept = [picture[:count].copy() for picture, count in zip(*found)]
-        for rows, box in zip(kept, boxes):
-            rows[:, :4] = ops.scale_boxes(rows[:, :4], box)
-        return kept
+def _original(rows: NDArray[np.float32], box: Letterbox) -> NDArray[np.float32]:
+    """Detection rows in pixels of the original picture."""
+    rows = rows.copy()
+    rows[:, :4] = ops.scale_boxes(rows[:, :4], box)
+    return rows
 
 
 def _load(picture: Picture) -> NDArray[np.uint8]:
@@ -166,53 +201,3 @@ def _load(picture: Picture) -> NDArray[np.uint8]:
             mend="give RGB as uint8 [H, W, 3], 0 to 255",
         )
     return np.ascontiguousarray(picture)
-
-
-def _path(picture: Picture) -> Path | None:
-    return None if isinstance(picture, np.ndarray) else Path(picture)
-
-
-def _pair(imgsz: int | Sequence[int]) -> Size:
-    values = (imgsz, imgsz) if isinstance(imgsz, (int, np.integer)) else tuple(imgsz)
-    values = values * 2 if len(values) == 1 else values
-    if len(values) != 2:
-        raise ConfigError(f"{len(values)} numbers", where="imgsz", mend="give one, or height and width")
-    for value in values:
-        _check_range("imgsz", value, 1)
-    return int(values[0]), int(values[1])
-
-
-def _rounded(size: Size, stride: int) -> Size:
-    height = stride_multiple(size[0], stride)
-    return height, height if size[1] == size[0] else stride_multiple(size[1], stride)
-
-
-def _refuse_for_program(*, device: str, half: bool, compile: str) -> None:
-    """A compiled detector's file has decided all of these."""
-    if device.strip().lower() not in ("", "cpu"):
-        raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", mend="use --device cpu")
-    if half or compile != "program":
-        raise ConfigError(
-            "a compiled detector has its precision", where="weights", mend="leave --half and --compile out"
-        )
-
-
-def _check_range(name: str, value: float, low: float, high: float | None = None) -> None:
-    if not value >= low or (high is not None and not value <= high):
-        bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise ConfigError(f"is {value}", where=name, mend=f"give {bounds}")
-
-
-def _names(given: Sequence[str] | None, own: tuple[str, ...]) -> tuple[str, ...]:
-    if given is None:
-        return own
-    if len(given) != len(own):
-        raise ConfigError(f"{len(given)} class names, but the weights have {len(own)} classes", where="names")
-    return tuple(map(str, given))
-
-
-def _check_classes(classes: tuple[int, ...], names: tuple[str, ...]) -> None:
-    foreign = [number for number in classes if not 0 <= number < len(names)]
-    if foreign:
-        what = f"the weights have no class {foreign[0]}"
-        raise ConfigError(what, where="classes", mend=f"give numbers from 0 to {len(names) - 1}")

@@ -41,12 +41,16 @@ def compile_network(network: Network, device: str = "cpu", *, mode: str = "progr
             raise ConfigError(f"{precision} needs a compiled program", where="--compile", mend="leave it at program")
         return None
     try:
-        return CompiledNetwork.of(network.spec, state_to_numpy(network), precision=precision)
+        compiled = CompiledNetwork.of(network.spec, state_to_numpy(network), precision=precision)
     except UnsupportedLayerError as error:
         if precision != "fp32":
             raise ConfigError(str(error), mend=f"leave {precision} out") from error
         logger.info("%s; so does the whole network", error)
         return None
+    if precision == "bf16" and not any(word in native.instruction_set() for word in ("bf16", "fp16", "amx")):
+        what = f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
+        raise ConfigError(what, where="--half", mend="leave it out")
+    return compiled
 
 
 class Forward:

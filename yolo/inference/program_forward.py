@@ -16,6 +16,8 @@ from yolo.program.file import ProgramFile
 class ProgramForward:
     """What ``yolo.inference.forward.Forward`` does for detection, on a ``ProgramFile``."""
 
+    loss = None
+
     def __init__(self, program: ProgramFile, settings: NmsSettings, *, where: object) -> None:
         """Raises WeightsError where the file does not fit this machine; ``where`` names it."""
         self._program, self._settings, self._where = program, settings, where

@@ -18,7 +18,8 @@ from yolo.errors import DataError
 SUFFIXES = frozenset({".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".wmv"})
 """File name endings (lower case) that count as videos."""
 
-_USUAL_FPS = 30.0
+USUAL_FPS = 30.0
+"""Of videos and streams that do not say."""
 # A container's own count is an estimate; a video that ends this much earlier was cut off.
 _CUT_OFF = 0.9
 
@@ -32,7 +33,7 @@ class VideoReader:
 
     def __init__(self, path: str | Path, stride: int = 1) -> None:
         self.path, self._stride = Path(path), stride
-        with _quiet():
+        with quiet():
             try:
                 # An absolute path is never taken for a URL, nor FFmpeg's for a pattern of numbered pictures.
                 self._capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
@@ -45,7 +46,7 @@ class VideoReader:
         self.count = int(announced) if 0 < announced < 2**31 else None
         """How many frames the file says it has; None when it does not say."""
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if math.isfinite(fps) and 0 < fps <= 1000 else _USUAL_FPS
+        self.fps = fps if math.isfinite(fps) and 0 < fps <= 1000 else USUAL_FPS
         self.read = 0
         """Frames gone through so far."""
 
@@ -81,7 +82,7 @@ class VideoWriter:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".video.", suffix=".mp4")
         os.close(handle)
         self._temporary = Path(name)
-        with _quiet():
+        with quiet():
             codec = cv2.VideoWriter_fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(os.path.abspath(name), cv2.CAP_FFMPEG, codec, fps, size[::-1])
         if not self._writer.isOpened():
@@ -97,7 +98,7 @@ class VideoWriter:
 
     def finish(self) -> Path:
         """Close the file and put it in place. Raises DataError when it did not get whole onto the disk."""
-        with _quiet():
+        with quiet():
             self._writer.release()
             # The encoder keeps quiet about a full disk; what it left is then shorter or cannot be opened.
             check = cv2.VideoCapture(os.path.abspath(self._temporary), cv2.CAP_FFMPEG)
@@ -119,7 +120,7 @@ class VideoWriter:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep OpenCV and its FFmpeg from writing to stderr: an error is raised, not printed twice."""
     # Read by OpenCV once, before its first video.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

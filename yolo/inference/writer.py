@@ -1,8 +1,9 @@
-"""What a detection run leaves on disk: annotated pictures and videos, label files, cut-out objects."""
+"""What a detection run leaves on disk: annotated pictures and videos, label files, cut-out objects, a table."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from yolo.data.images import write_image
 from yolo.errors import ConfigError
 from yolo.files import write_text_atomic
+from yolo.inference.pipeline import Behind
 from yolo.inference.results import Result
 from yolo.inference.sources import Frame
+from yolo.inference.table import DetectionTable
 from yolo.inference.video import VideoWriter
 from yolo.inference.writer_names import UniqueNames, class_folders
 
@@ -24,12 +27,17 @@ _CROP_GAIN, _CROP_PAD = 1.02, 10
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """What to write. pictures: annotated pictures and videos; text: label files; crops: one picture an object."""
+    """What to write.
+
+    pictures: annotated pictures and videos; text: label files; crops: one picture an object; table: all detections in
+    predictions.csv.
+    """
 
     pictures: bool = True
     text: bool = False
     confidence: bool = False
     crops: bool = False
+    table: bool = False
     line_width: int | None = None
     hide_labels: bool = False
     hide_conf: bool = False
@@ -37,91 +45,132 @@ class Outputs:
     @property
     def any(self) -> bool:
         """Whether anything is written at all."""
-        return self.pictures or self.text or self.crops
+        return self.pictures or self.text or self.crops or self.table
+
+    def drawn(self, result: Result) -> NDArray[np.uint8]:
+        """A copy of the result's picture with its detections, in this look."""
+        return result.annotated(line_width=self.line_width, hide_labels=self.hide_labels, hide_conf=self.hide_conf)
+
+
+@dataclasses.dataclass
+class _Place:
+    """Where a source's results go."""
+
+    target: Path
+    """Of the annotated picture or video."""
+    stem: str
+    video: VideoWriter | None = None
 
 
 class ResultWriter:
-    """Writes Results into ``folder``; a context manager, at whose end the last video is put in place.
+    """Writes Results into ``folder``; a context manager, at whose end all files are in place.
 
-    Every file appears whole or not at all, and no file of a run replaces another one of it. Raises DataError or
-    OSError when something cannot be written.
+    Every file appears whole or not at all, and no file of a run replaces another one of it. ``workers`` threads draw,
+    encode and write; with 0 that is done at once. When it ends by Ctrl-C videos keep the frames that they have, when
+    it ends by an error they are removed. Raises DataError or OSError when something cannot be written, which may be
+    somewhat later than the call that it is about.
     """
 
-    def __init__(self, folder: Path, outputs: Outputs) -> None:
+    def __init__(self, folder: Path, outputs: Outputs, workers: int = 0) -> None:
         self.folder, self.outputs = folder, outputs
         self.labels = 0
         """Label files written."""
-        self._file: Path | None = None
-        self._stem, self._stems = "", set[str]()
-        self._video: VideoWriter | None = None
+        self._behind = Behind(workers)
+        self._places: dict[Path, _Place] = {}
+        self._videos: list[_Place] = []
+        self._stems = set[str]()
         self._pictures, self._texts = UniqueNames(), UniqueNames()
         self._crops: dict[str, UniqueNames] = {}
         self._classes: tuple[str, ...] = ()
+        self._table = DetectionTable()
 
     def __enter__(self) -> ResultWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        video, self._video = self._video, None
-        if video is not None:
-            video.abort() if kind else video.finish()
+        try:
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                for path in list(self._places):
+                    self._end(path)
+                self._behind.finish()
+                if self.outputs.table:
+                    self._table.write(self.folder / "predictions.csv")
+        finally:
+            self._behind.close()
+            for place in self._videos:
+                if place.video is not None:
+                    place.video.abort()
 
     def write(self, result: Result, frame: Frame) -> None:
-        """Write everything about ``frame``; the frames of a file come one after the other."""
-        if frame.path != self._file:
-            self._begin(frame)
+        """Write everything about ``frame``; the frames of a file come one after the other, those of streams mixed."""
+        if frame.path not in self._places:
+            if not frame.live:
+                for path in list(self._places):
+                    self._end(path)
+            self._places[frame.path] = self._begin(frame)
+        place = self._places[frame.path]
         if self.outputs.text:
-            self._write_text(result)
+            self._write_text(result, place.stem)
         if self.outputs.crops:
-            self._write_crops(result)
+            self._write_crops(result, place.stem)
+        if self.outputs.table:
+            self._table.add(result)
         if self.outputs.pictures:
-            self._write_picture(result)
+            self._behind.do(functools.partial(self._draw, result, place), in_order=place.video is not None)
 
-    def _begin(self, frame: Frame) -> None:
-        """Close the previous video and find names for a new file."""
-        video, self._video = self._video, None
-        if video is not None:
-            video.finish()
-        self._file = frame.path
+    def _begin(self, frame: Frame) -> _Place:
+        """Find names for a new file, and begin its video."""
         suffix = frame.path.suffix
         if frame.number is not None:
             suffix = ".mp4"
         elif suffix.lower() not in _WRITABLE:
             suffix = ".jpg"
-        name = self._pictures.take(frame.path.stem, suffix)
-        self._target = self.folder / name
+        name = self._pictures.take(frame.path.name if frame.live else frame.path.stem, suffix)
         # bus.jpg and bus.png keep their names; the labels of the second are in bus.png.txt.
         stem = name[: len(name) - len(suffix)]
-        self._stem = name if stem in self._stems else stem
-        self._stems.add(self._stem)
+        place = _Place(self.folder / name, name if stem in self._stems else stem)
+        self._stems.add(place.stem)
         if frame.number is not None and self.outputs.pictures:
-            self._video = VideoWriter(self._target, frame.fps, frame.picture.shape[:2])
+            place.video = VideoWriter(place.target, frame.fps, frame.picture.shape[:2])
+            self._videos = [other for other in self._videos if other.video is not None] + [place]
+        return place
 
-    def _write_picture(self, result: Result) -> None:
-        look = self.outputs
-        drawn = result.annotated(line_width=look.line_width, hide_labels=look.hide_labels, hide_conf=look.hide_conf)
-        if self._video is not None:
-            self._video.add(drawn)
+    def _end(self, path: Path) -> None:
+        """The file has no more frames: its video is put in place behind its last one."""
+        place = self._places[path]
+        if place.video is not None:
+            self._behind.do(functools.partial(self._finish, place), in_order=True)
+        del self._places[path]
+
+    def _finish(self, place: _Place) -> None:
+        video, place.video = place.video, None
+        video.finish()
+
+    def _draw(self, result: Result, place: _Place) -> None:
+        drawn = self.outputs.drawn(result)
+        if place.video is not None:
+            place.video.add(drawn)
         else:
-            write_image(self._target, drawn)
+            write_image(place.target, drawn)
 
-    def _write_text(self, result: Result) -> None:
-        stem = self._stem if result.frame is None else f"{self._stem}_{result.frame}"
+    def _write_text(self, result: Result, stem: str) -> None:
+        stem = stem if result.frame is None else f"{stem}_{result.frame}"
         path = self.folder / "labels" / self._texts.take(stem, ".txt")
         if len(result):
-            write_text_atomic(path, result.label_lines(confidence=self.outputs.confidence))
+            lines = result.label_lines(confidence=self.outputs.confidence)
+            self._behind.do(functools.partial(write_text_atomic, path, lines))
             self.labels += 1
         else:
             path.unlink(missing_ok=True)  # of an earlier run into the same folder
 
-    def _write_crops(self, result: Result) -> None:
+    def _write_crops(self, result: Result, stem: str) -> None:
         self._classes = self._classes or class_folders(result.names)
         for box, number in zip(result.boxes[::-1], result.classes[::-1]):
             crop = cut_out(result.picture, box)
             if crop.size:
                 folder = self._classes[number]
-                name = self._crops.setdefault(folder, UniqueNames("")).take(self._stem, ".jpg")
-                write_image(self.folder / "crops" / folder / name, crop)
+                name = self._crops.setdefault(folder, UniqueNames("")).take(stem, ".jpg")
+                self._behind.do(functools.partial(write_image, self.folder / "crops" / folder / name, crop))
 
 
 def cut_out(picture: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:

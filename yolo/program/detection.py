@@ -58,10 +58,22 @@ def detection_head(
     return native.DetectionHead(levels, classes, heads[0][0], settings.native(classes), watch or native.Stopwatch())
 
 
-def levels_of(heads: Sequence[Shape], anchors: np.ndarray, strides: Sequence[int]) -> list[native.Level]:
-    """The levels' grids, strides and anchors, as the compiled operators take them."""
+def levels_of(
+    heads: Sequence[Shape], anchors: np.ndarray, strides: Sequence[int], scale: float = 1.0, mirror: float = 0.0
+) -> list[native.Level]:
+    """The levels' grids, strides and anchors, as the compiled operators take them.
+
+    Of a network that saw the picture ``scale`` times as large and, where ``mirror`` is its unscaled width, mirrored.
+    """
     return [
-        native.Level(height=shape[2], width=shape[3], stride=float(stride), anchors=level.reshape(-1).tolist())
+        native.Level(
+            height=shape[2],
+            width=shape[3],
+            stride=float(stride),
+            anchors=level.reshape(-1).tolist(),
+            scale=scale,
+            mirror=float(mirror),
+        )
         for shape, level, stride in zip(heads, anchors, strides)
     ]
 

@@ -3,6 +3,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "program/detection/detector.h"
 #include "program/detection/head.h"
 #include "program/detection/loss.h"
@@ -14,7 +17,20 @@ namespace py = pybind11;
 
 using Floats = py::array_t<float, py::array::c_style>;
 
-py::tuple call(DetectionHead& head, const std::vector<Floats>& heads) {
+// Boxes that are known: float32 [batch, places, 5] and int32 [batch].
+using Known = std::pair<Floats, py::array_t<int32_t, py::array::c_style>>;
+
+void add_known(const DetectionHead& head, const std::optional<Known>& known, std::vector<const void*>& inputs) {
+    if (known.has_value() != (head.places() > 0)) throw py::value_error("known boxes go with places for them");
+    if (!known) return;
+    if (known->first.size() != head.batch() * head.places() * 5 || known->second.size() != head.batch()) {
+        throw py::value_error("the known boxes have another size");
+    }
+    inputs.push_back(known->first.data());
+    inputs.push_back(known->second.data());
+}
+
+py::tuple call(DetectionHead& head, const std::vector<Floats>& heads, const std::optional<Known>& known) {
     if (heads.size() != head.levels().size()) throw py::value_error("one raw head a level is needed");
     std::vector<const void*> inputs;
     for (size_t i = 0; i < heads.size(); ++i) {
@@ -23,6 +39,7 @@ py::tuple call(DetectionHead& head, const std::vector<Floats>& heads) {
         if (heads[i].size() != head.batch() * values) throw py::value_error("a raw head has another size");
         inputs.push_back(heads[i].data());
     }
+    add_known(head, known, inputs);
     py::array_t<float> detections({head.batch(), head.max_det(), int64_t{6}});
     py::array_t<int32_t> counts(head.batch());
     void* outputs[] = {detections.mutable_data(), counts.mutable_data()};
@@ -57,10 +74,12 @@ void bind_detection(py::module_& module) {
         .def(py::init<>())
         .def_property_readonly("milliseconds", &Stopwatch::milliseconds);
     py::class_<Level>(module, "Level")
-        .def(py::init([](int64_t height, int64_t width, float stride, std::vector<float> anchors) {
-                 return Level{height, width, stride, std::move(anchors)};
+        .def(py::init([](int64_t height, int64_t width, float stride, std::vector<float> anchors, float scale,
+                         float mirror) {
+                 return Level{height, width, stride, std::move(anchors), scale, mirror};
              }),
-             py::arg("height"), py::arg("width"), py::arg("stride"), py::arg("anchors"));
+             py::arg("height"), py::arg("width"), py::arg("stride"), py::arg("anchors"), py::arg("scale") = 1.0f,
+             py::arg("mirror") = 0.0f);
     py::class_<NmsSettings>(module, "NmsSettings")
         .def(py::init([](float conf, double iou, int64_t max_det, int64_t max_candidates, bool agnostic,
                          bool multi_label, std::vector<uint8_t> wanted) {
@@ -69,9 +88,10 @@ void bind_detection(py::module_& module) {
              py::kw_only(), py::arg("conf"), py::arg("iou"), py::arg("max_det"), py::arg("max_candidates"),
              py::arg("agnostic"), py::arg("multi_label"), py::arg("wanted"));
     py::class_<DetectionHead, Runnable>(module, "DetectionHead")
-        .def(py::init<std::vector<Level>, int64_t, int64_t, NmsSettings, std::shared_ptr<Stopwatch>>(),
-             py::arg("levels"), py::arg("classes"), py::arg("batch"), py::arg("settings"), py::arg("watch"))
-        .def("__call__", &call);
+        .def(py::init<std::vector<Level>, int64_t, int64_t, NmsSettings, std::shared_ptr<Stopwatch>, int64_t>(),
+             py::arg("levels"), py::arg("classes"), py::arg("batch"), py::arg("settings"), py::arg("watch"),
+             py::arg("places") = 0)
+        .def("__call__", &call, py::arg("heads"), py::arg("known") = py::none());
     py::class_<DetectorProgram, Runnable>(module, "DetectorProgram")
         .def(py::init<InferenceProgram&, DetectionHead&>(), py::arg("network"), py::arg("head"),
              py::keep_alive<1, 2>(), py::keep_alive<1, 3>())

@@ -6,7 +6,7 @@ namespace yolo::program {
 
 DetectorProgram::DetectorProgram(InferenceProgram& network, DetectionHead& head) : network_(network), head_(head) {
     const std::vector<View>& views = network.output_views();
-    bool fits = views.size() == head.levels().size() && network.batch() == head.batch();
+    bool fits = views.size() == head.levels().size() && network.batch() == head.batch() && head.places() == 0;
     for (size_t i = 0; fits && i < views.size(); ++i) {
         const Level& level = head.levels()[i];
         const auto channels = static_cast<int64_t>(level.anchors.size() / 2) * head.columns();

@@ -1,5 +1,6 @@
 #include "program/detection/head.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -32,12 +33,13 @@ float raw_threshold(float conf) {
 }  // namespace
 
 DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
-                             std::shared_ptr<Stopwatch> watch)
+                             std::shared_ptr<Stopwatch> watch, int64_t places)
     : levels_(std::move(levels)),
       classes_(classes),
       batch_(batch),
       settings_(std::move(settings)),
-      watch_(std::move(watch)) {}
+      watch_(std::move(watch)),
+      places_(places) {}
 
 // Append the decoded rows of a level whose objectness may pass.
 void DetectionHead::candidates(const float* head, const Level& level, std::vector<float>& rows) const {
@@ -57,16 +59,39 @@ void DetectionHead::candidates(const float* head, const Level& level, std::vecto
             row[1] = row[1] * (2.0f * level.stride) + (y - 0.5f) * level.stride;
             row[2] = row[2] * row[2] * (4.0f * level.anchors[2 * anchor]);
             row[3] = row[3] * row[3] * (4.0f * level.anchors[2 * anchor + 1]);
+            if (level.scale != 1.0f) {
+                for (int64_t c = 0; c < 4; ++c) row[c] /= level.scale;
+            }
+            if (level.mirror > 0.0f) row[0] = level.mirror - row[0];
         }
     }
 }
 
-void DetectionHead::picture(const float* const* heads, int64_t number, float* detections, int32_t* count) const {
+// Append boxes that are known, as rows that are sure of everything.
+void DetectionHead::known(const float* boxes, int32_t count, std::vector<float>& rows) const {
+    for (int64_t i = 0; i < std::min<int64_t>(count, places_); ++i) {
+        const float* box = boxes + 5 * i;
+        const auto category = static_cast<int64_t>(box[0]);
+        if (category < 0 || category >= classes_) continue;
+        const size_t first = rows.size();
+        rows.resize(first + static_cast<size_t>(5 + classes_), 0.0f);
+        std::copy(box + 1, box + 5, rows.begin() + static_cast<int64_t>(first));
+        rows[first + 4] = rows[first + 5 + static_cast<size_t>(category)] = 1.0f;
+    }
+}
+
+void DetectionHead::picture(const void* const* inputs, int64_t number, float* detections, int32_t* count) const {
     std::vector<float> rows;
     for (size_t i = 0; i < levels_.size(); ++i) {
         const Level& level = levels_[i];
         const auto anchors = static_cast<int64_t>(level.anchors.size() / 2);
-        candidates(heads[i] + number * anchors * (5 + classes_) * level.height * level.width, level, rows);
+        const int64_t values = anchors * (5 + classes_) * level.height * level.width;
+        candidates(static_cast<const float*>(inputs[i]) + number * values, level, rows);
+    }
+    if (places_ > 0) {
+        const auto* boxes = static_cast<const float*>(inputs[levels_.size()]);
+        const auto* counts = static_cast<const int32_t*>(inputs[levels_.size() + 1]);
+        known(boxes + number * places_ * 5, counts[number], rows);
     }
     const auto found = static_cast<int64_t>(rows.size()) / (5 + classes_);
     ops::nms(rows.data(), 1, found, classes_, settings_.options(), detections, count);
@@ -76,11 +101,9 @@ void DetectionHead::run(const void* const* inputs, void* const* outputs) {
     const auto begin = Clock::now();
     auto* detections = static_cast<float*>(outputs[0]);
     auto* counts = static_cast<int32_t*>(outputs[1]);
-    std::vector<const float*> heads(levels_.size());
-    for (size_t i = 0; i < heads.size(); ++i) heads[i] = static_cast<const float*>(inputs[i]);
     ops::parallel_for(batch_, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {
-            picture(heads.data(), i, detections + i * settings_.max_det * 6, counts + i);
+            picture(inputs, i, detections + i * settings_.max_det * 6, counts + i);
         }
     });
     watch_->add(milliseconds_since(begin));

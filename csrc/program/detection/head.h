@@ -16,6 +16,10 @@ struct Level {
     int64_t height, width;
     float stride;                // pixels a cell
     std::vector<float> anchors;  // width and height of each, pixels
+    // Of the picture that this level has seen, where it was not the one whose pixels are wanted: how much larger it
+    // was, and, where it was mirrored, the wanted picture's width.
+    float scale = 1.0f;
+    float mirror = 0.0f;
 };
 
 // What detections are kept. `wanted` has one flag a class, or is empty for all.
@@ -47,29 +51,34 @@ private:
     std::atomic<double> total_{0.0};
 };
 
-// inputs: one raw head a level, float32 [batch, anchors * (5 + classes), h, w];
+// inputs: one raw head a level, float32 [batch, anchors * (5 + classes), h, w], of one network or several; with `places`
+// then also float32 [batch, places, 5] (class; x, y, w, h in pixels) and their counts, int32 [batch]: boxes that are
+// known, which take part in the suppression as sure of their class;
 // outputs: float32 [batch, max_det, 6] (x1, y1, x2, y2, confidence, class; pixels of the network's input; best first,
 // zeros after the last), int32 [batch] counts.
 // Decoding (YOLOv5): t = sigmoid(raw); xy = (2t - 0.5 + cell) * stride; wh = (2t)^2 * anchor.
 class DetectionHead : public Runnable {
 public:
     DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
-                  std::shared_ptr<Stopwatch> watch);
+                  std::shared_ptr<Stopwatch> watch, int64_t places = 0);
     void run(const void* const* inputs, void* const* outputs) override;
     int64_t batch() const { return batch_; }
+    int64_t places() const { return places_; }
     int64_t max_det() const { return settings_.max_det; }
     const std::vector<Level>& levels() const { return levels_; }
     int64_t columns() const { return 5 + classes_; }
 
 private:
     void candidates(const float* head, const Level& level, std::vector<float>& rows) const;
-    void picture(const float* const* heads, int64_t number, float* detections, int32_t* count) const;
+    void known(const float* boxes, int32_t count, std::vector<float>& rows) const;
+    void picture(const void* const* inputs, int64_t number, float* detections, int32_t* count) const;
 
     std::vector<Level> levels_;
     int64_t classes_;
     int64_t batch_;
     NmsSettings settings_;
     std::shared_ptr<Stopwatch> watch_;
+    int64_t places_;
 };
 
 // The same for decoded predictions: inputs[0] float32 [batch, rows, 5 + classes].

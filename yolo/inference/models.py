@@ -1,0 +1,130 @@
+"""Weights files made ready to run: a network, or a compiled detector; one of them, or an ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from yolo import runtime
+from yolo.errors import ConfigError
+from yolo.inference.heads import CompiledHeads, Heads
+from yolo.inference.joint_forward import JointForward
+from yolo.inference.program_forward import ProgramForward
+from yolo.program.detection import NmsSettings
+from yolo.program.file import is_program, load_program
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Weights = str | Path
+
+
+class Detecting(Protocol):
+    """Gives detections of pictures: ``Forward``, ``ProgramForward`` or ``JointForward``."""
+
+    compile_seconds: float
+    nms_seconds: float
+
+    def detect(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class Model(Protocol):
+    """What a weights file holds."""
+
+    where: Weights
+    names: tuple[str, ...]
+    strides: tuple[int, ...]
+    imgsz: int | None
+    """The picture size that it was made for, where it says so."""
+
+    def forward(self, settings: NmsSettings) -> Detecting:
+        """It alone, with decoding and suppression as its last operator."""
+
+    def heads(self) -> Heads:
+        """Its raw heads."""
+
+
+class WeightsModel:
+    """A network of a `.pt` or `.safetensors` file."""
+
+    imgsz = None
+
+    def __init__(self, where: Weights, *, device: str = "", half: bool = False, compile: str = "program") -> None:
+        self._device = runtime.select_device(device)
+        from yolo.inference.forward import compile_network
+        from yolo.models.weights.load import load_weights
+        from yolo.models.weights.transfer import network_from_checkpoint
+
+        checkpoint = load_weights(where)
+        self.where, self.names, self.strides = where, checkpoint.names, checkpoint.strides
+        self.network = network_from_checkpoint(checkpoint)
+        precision = "bf16" if half else "fp32"
+        self._compiled = compile_network(self.network, self._device, mode=compile, precision=precision)
+
+    def forward(self, settings: NmsSettings) -> Detecting:
+        from yolo.inference.forward import Forward
+
+        return Forward(self.network, settings, self._device, self._compiled)
+
+    def heads(self) -> Heads:
+        if self._compiled is not None:
+            return CompiledHeads(self._compiled, self.network.anchors, self.strides)
+        from yolo.inference.plain_heads import PlainHeads
+
+        return PlainHeads(self.network, self._device)
+
+
+class ProgramModel:
+    """A compiled detector's file."""
+
+    def __init__(self, where: Weights, *, device: str = "", half: bool = False, compile: str = "program") -> None:
+        _refuse_for_program(device=device, half=half, compile=compile)
+        self._program = load_program(where)
+        self.where, self.imgsz = where, self._program.imgsz
+        self.names, self.strides = self._program.names, self._program.strides
+
+    def forward(self, settings: NmsSettings) -> Detecting:
+        return ProgramForward(self._program, settings, where=self.where)
+
+    def heads(self) -> Heads:
+        from yolo.program.compiled import CompiledNetwork
+
+        program = self._program
+        compiled = CompiledNetwork(program.graph, precision=program.precision)
+        return CompiledHeads(compiled, program.anchors, program.strides)
+
+
+def load_models(weights: Sequence[Weights], **options: object) -> list[Model]:
+    """All of ``weights``; ``options``: device, half, compile.
+
+    Raises WeightsError, RuntimeSetupError, and ConfigError for models that do not know the same classes.
+    """
+    if not weights:
+        raise ConfigError("no weights are named", where="weights")
+    models = [(ProgramModel if is_program(path) else WeightsModel)(path, **options) for path in weights]
+    for model in models[1:]:
+        if len(model.names) != len(models[0].names):
+            raise ConfigError(
+                f"knows {len(model.names)} classes, {models[0].where} knows {len(models[0].names)}",
+                where=model.where,
+                mend="an ensemble needs weights for the same classes",
+            )
+    return models
+
+
+def join_models(models: Sequence[Model], settings: NmsSettings, *, augment: bool = False) -> Detecting:
+    """One model alone, or several and augmentation with one suppression behind them."""
+    if len(models) == 1 and not augment:
+        return models[0].forward(settings)
+    return JointForward([model.heads() for model in models], settings, augment=augment)
+
+
+def _refuse_for_program(*, device: str, half: bool, compile: str) -> None:
+    """A compiled detector's file has decided all of these."""
+    if device.strip().lower() not in ("", "cpu"):
+        raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", mend="use --device cpu")
+    if half or compile != "program":
+        raise ConfigError(
+            "a compiled detector has its precision", where="weights", mend="leave --half and --compile out"
+        )

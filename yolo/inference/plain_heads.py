@@ -1,0 +1,30 @@
+"""A network's raw heads by plain OneFlow modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import oneflow as flow
+
+from graphs.heads import HeadsGraph
+from graphs.pool import GraphPool
+from yolo.models.network import Network
+
+
+class PlainHeads:
+    """``Heads`` of a network that is not compiled, in one graph a shape of input."""
+
+    def __init__(self, network: Network, device: str = "cpu") -> None:
+        network = network.to(device).eval()
+        self._device, self._pool = device, GraphPool(lambda: HeadsGraph(network))
+        self.anchors, self.strides = network.anchors, tuple(network.strides)
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling so far."""
+        return self._pool.compile_seconds
+
+    def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
+        """uint8 ``[B, C, H, W]`` -> float32 ``[B, na * (5 + nc), h, w]`` a level."""
+        return [head.numpy() for head in self._pool(flow.tensor(images, device=self._device))]
