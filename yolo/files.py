@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_atomic(path: str | Path, write: Callable[[Path], object]) -> Path:
+def write_atomic(path: str | Path, write: Callable[[Path], object], *, durable: bool = True) -> Path:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place.
 
     Write, fsync, rename: when anything fails (a full disk included) an earlier file at ``path`` survives
-    unchanged and the temporary one is removed. Raises whatever ``write`` raises.
+    unchanged and the temporary one is removed. Without ``durable`` nothing is waited for: the file is whole for every
+    process, but may be lost in a power cut. Raises whatever ``write`` raises.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,14 +22,16 @@ def write_atomic(path: str | Path, write: Callable[[Path], object]) -> Path:
     temporary = Path(name)
     try:
         write(temporary)
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
+        if durable:
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    if durable:
+        _sync_directory(path.parent)
     return path
 
 

@@ -46,6 +46,10 @@ class LossSettings:
             balance=BALANCE.get(levels, BALANCE_OTHER)[:levels],
         )
 
+    def times(self, factor: float) -> LossSettings:
+        """The settings of a loss that is ``factor`` times as large."""
+        return dataclasses.replace(self, box=self.box * factor, obj=self.obj * factor, cls=self.cls * factor)
+
 
 def loss_terms(
     heads: list[flow.Tensor],

@@ -107,6 +107,7 @@ def _train(
 def _hooks(config: TrainConfig, run: Path, device: str) -> list:
     from yolo.engine.checkpoints import Checkpoints
     from yolo.engine.close_mosaic import CloseMosaic
+    from yolo.engine.image_weights import ImageWeights
     from yolo.engine.same_data import SameData
     from yolo.loggers.console import Console
     from yolo.loggers.pictures import Pictures
@@ -114,7 +115,8 @@ def _hooks(config: TrainConfig, run: Path, device: str) -> list:
     from yolo.loggers.results_csv import ResultsCsv
     from yolo.loggers.tensorboard import TensorBoard
 
-    hooks = [SameData(), CloseMosaic(config.close_mosaic), Console(), ResultsCsv(run), TensorBoard(run)]
+    weights = [ImageWeights()] if config.image_weights else []
+    hooks = [SameData(), CloseMosaic(config.close_mosaic), *weights, Console(), ResultsCsv(run), TensorBoard(run)]
     if not config.noplots:
         hooks += [Pictures(run), Report(run, config, device)]
     return [*hooks, Checkpoints(run, config)]  # last: results are on disk before it says that the epoch is done

@@ -4,13 +4,14 @@ import itertools
 import threading
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 
 from tests.data.samples import LOW, hyperparameters, make_index
 from yolo.data.batch import Batch
 from yolo.data.loader import train_loader, val_loader
-from yolo.errors import DataError
+from yolo.errors import ConfigError, DataError
 from yolo.ranks import Ranks
 
 HYP = hyperparameters(**{**LOW, "mixup": 0.3, "copy_paste": 0.3})
@@ -129,7 +130,7 @@ def test_only_a_few_batches_are_made_ahead(index, monkeypatch):
     made = []
     loader = train(index, workers=1, batch_size=1)
     sample = loader._sample
-    monkeypatch.setattr(loader, "_sample", lambda job, k, images: (made.append(k), sample(job, k, images))[1])
+    monkeypatch.setattr(loader, "_sample", lambda job, cell, images: (made.append(cell), sample(job, cell, images))[1])
     batches = loader.batches(0)
     next(batches)
     batches.close()
@@ -163,9 +164,9 @@ def test_impossible_settings_are_refused(index):
 
 
 @pytest.mark.parametrize("count", [2, 4])
-@pytest.mark.parametrize("rect", [False, True])
-def test_ranks_together_train_on_the_batches_of_one(index, count, rect):
-    parts = [train(index, rect=rect, ranks=Ranks(rank, count)).batches(3) for rank in range(count)]
+@pytest.mark.parametrize("options", [{}, {"rect": True}, {"multi_scale": True}, {"quad": True, "batch_size": 16}])
+def test_ranks_together_train_on_the_batches_of_one(index, count, options):
+    parts = [train(index, **options, ranks=Ranks(rank, count)).batches(3) for rank in range(count)]
     joined = [
         Batch(
             images=np.concatenate([part.images for part in batch]),
@@ -176,7 +177,7 @@ def test_ranks_together_train_on_the_batches_of_one(index, count, rect):
         )
         for batch in zip(*parts)
     ]
-    alone = [dataclasses.replace(batch, letterboxes=None) for batch in train(index, rect=rect).batches(3)]
+    alone = [dataclasses.replace(batch, letterboxes=None) for batch in train(index, **options).batches(3)]
     assert_equal(joined, alone)
 
 
@@ -192,3 +193,52 @@ def test_ranks_in_order_validate_the_batches_of_one(index, count, rect):
         return list(val_loader(index, imgsz=64, batch_size=4, workers=0, rect=rect, ranks=ranks).batches())
 
     assert_equal([batch for rank in range(count) for batch in batches(Ranks(rank, count))], batches(Ranks()))
+
+
+def as_layout(index, **options):
+    """Batches of a loader, and the plain batches that the same samples make."""
+    return list(train(index, **options).batches(1)), list(train(index).batches(1))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_multi_scale_resizes_finished_pictures(index, workers):
+    scaled, plain = as_layout(index, multi_scale=True, workers=workers)
+    assert {batch.images.shape[2:] for batch in scaled} <= {(32, 32), (64, 64), (96, 96)}
+    assert len({batch.images.shape for batch in scaled}) > 1
+    for one, two in zip(scaled, plain):
+        height, width = one.images.shape[2:]
+        for picture, other in zip(one.images, two.images):
+            resized = cv2.resize(other.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_LINEAR)
+            np.testing.assert_array_equal(picture, resized.transpose(2, 0, 1))
+        assert all(np.array_equal(a, b) for a, b in zip(one.labels, two.labels))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_quads_show_four_samples_or_one_enlarged(index, workers):
+    batches, plain = as_layout(index, quad=True, workers=workers)
+    kinds = set()
+    for quad, batch in zip(batches, plain):
+        assert quad.images.shape == (1, 3, 128, 128) and quad.paths == batch.paths[:1]
+        upper = np.concatenate([batch.images[0], batch.images[2]], axis=2)
+        four = np.concatenate([upper, np.concatenate([batch.images[1], batch.images[3]], axis=2)], axis=1)
+        one = cv2.resize(batch.images[0].transpose(1, 2, 0), (128, 128)).transpose(2, 0, 1)
+        kind = [np.array_equal(quad.images[0], picture) for picture in (one, four)]
+        assert sum(kind) == 1
+        kinds.add(kind[0])
+        assert len(quad.labels[0]) == (len(batch.labels[0]) if kind[0] else sum(map(len, batch.labels)))
+    assert kinds == {True, False}
+
+
+def test_quads_need_a_multiple_of_four(index):
+    with pytest.raises(ConfigError, match="--quad: four pictures make one, and 6 is no multiple of four"):
+        train(index, quad=True, batch_size=6)
+
+
+def test_shapes_are_told_beforehand(index):
+    assert train(index).shapes() == [(4, 3, 64, 64)]
+    assert train(index, quad=True).shapes() == [(1, 3, 128, 128)]
+    assert train(index, multi_scale=True).shapes() == [(4, 3, side, side) for side in (96, 64, 32)]
+    for options in ({"rect": True, "stride": 16}, {"rect": True, "stride": 16, "multi_scale": True}):
+        loader = train(index, **options)
+        made = {batch.images.shape for epoch in range(4) for batch in loader.batches(epoch)}
+        assert made <= set(loader.shapes())

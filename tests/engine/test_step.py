@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+import oneflow as flow
 import pytest
 
 from graphs.base import synchronise
@@ -209,3 +210,57 @@ def test_bfloat16_steps_are_near():
 def test_bfloat16_needs_a_compiled_step():
     with pytest.raises(ConfigError, match="bfloat16 needs a compiled training step"):
         TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=0.0, compile="off", amp=True)
+
+
+SIDES = (64, 32, 96, 64, 32, 96, 40)
+
+
+def square(number, side):
+    return Batch(pictures(number, (2, 3, side, side)), label_rows(number, (3, 1)), np.arange(2), ("",) * 2)
+
+
+def test_steps_of_many_shapes_share_one_memory_and_equal_steps_alone(caplog):
+    options = {"optimizer": "SGD", "weight_decay": 5e-4}
+    shapes = [(2, 3, side, side) for side in sorted(set(SIDES), reverse=True)]
+    with caplog.at_level(logging.INFO, "yolo"):
+        step = TrainStep(network(), SETTINGS, **options, shapes=shapes)
+    assert "4 shapes of batches, each compiled once, share the " in caplog.text and " GB of 2x3x96x96" in caplog.text
+    taken = step._compiled._memory.bytes
+    before = step.training_state()["gradient"]
+    for number, side in enumerate(SIDES):
+        batch = square(number, side)
+        alone = TrainStep(network(), SETTINGS, **options)
+        wanted = alone.backward(batch)
+        step._values.copy_(flow.tensor(alone.vector.gather()))  # the statistics, which every step moves
+        np.testing.assert_array_equal(step.backward(batch), wanted)
+        gradient = step.training_state()["gradient"]
+        np.testing.assert_allclose(gradient - before, alone.training_state()["gradient"], rtol=1e-3, atol=1e-4)
+        before = gradient
+    assert len(step._graphs) == 4 and step._compiled._memory.bytes == taken
+
+
+def test_a_backward_pass_needs_the_forward_pass_of_its_own_shape():
+    step = TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=0.0)
+    one, two = (step._compiled._passes((1, 3, side, side)) for side in (64, 32))
+    values = step.vector.gather()
+    heads = one.forward(pictures(0, (1, 3, 64, 64)), values)
+    two.forward(pictures(0, (1, 3, 32, 32)), values)
+    with pytest.raises(RuntimeError, match="backward without a forward before it"):
+        one.backward(heads, values, np.zeros(step.vector.parameter_size, np.float32))
+
+
+def test_a_loss_that_counts_four_times():
+    options = {"optimizer": "SGD", "weight_decay": 5e-4}
+    once, four = (TrainStep(network(), SETTINGS, **options, loss_factor=factor) for factor in (1, 4))
+    parts, larger = once.backward(batch(0)), four.backward(batch(0))
+    np.testing.assert_allclose(larger, parts * [4, 1, 1, 1], rtol=1e-6)
+    gradients = [step.training_state()["gradient"] for step in (once, four)]
+    assert np.abs(gradients[0]).max() > 0
+    np.testing.assert_allclose(gradients[1], 4 * gradients[0], rtol=1e-5, atol=1e-6)
+
+
+def test_plain_steps_of_many_shapes_are_warned_of(caplog):
+    shapes = [(2, 3, 96, 96), (2, 3, 64, 64)]
+    with caplog.at_level(logging.WARNING, "yolo"):
+        TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=0.0, compile="off", shapes=shapes)
+    assert "2 shapes of batches up to 2x3x96x96: each keeps memory of its own" in caplog.text

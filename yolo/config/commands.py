@@ -12,6 +12,8 @@ WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetc
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
 TRACKERS = ("wandb", "mlflow", "clearml", "comet")
 AUGMENT = "look at each picture three times, scaled and mirrored"
+EXTRAS = "blur, median blur, grey and CLAHE, 1 % each, through the library albumentations if it is installed"
+CACHE = "keep decoded pictures: ram, one copy for all processes of the machine, or disk, as .npy files"
 HALF = "bfloat16 inference, on a processor that has it"
 
 
@@ -29,6 +31,11 @@ class TrainConfig:
     imgsz: int = option(640, "picture size in pixels, training and validation", aliases=IMGSZ, low=1)
     rect: bool = option(False, "rectangular batches: pictures of similar aspect together, no mosaic")
     resume: str = option("", "go on with a stopped run: its folder or last.safetensors", bare="newest")
+    quad: bool = option(False, "batches of a quarter of the pictures, each four pictures or one, at twice the size")
+    multi_scale: bool = option(False, "another picture size each batch, from half to one and a half of --imgsz")
+    cache: str = option("", CACHE, choices=("ram", "disk"), bare="ram")
+    image_weights: bool = option(False, "draw pictures by how rare and how badly found their classes are")
+    albumentations: bool = option(False, EXTRAS)
     nosave: bool = option(False, "save only the final checkpoint")
     noval: bool = option(False, "validate only after the last epoch")
     noautoanchor: bool = option(False, "leave the anchors as they are, however badly they fit the data")

@@ -65,6 +65,19 @@ def decode_image(content: NDArray[np.uint8], where: object) -> NDArray[np.uint8]
     return rgb
 
 
+def load_picture(path: str | Path, size: tuple[int, int], *, augmented: bool) -> NDArray[np.uint8]:
+    """The picture at ``path`` resized to ``size`` (height, width), as ``read_image`` gives it.
+
+    By area where one that is not to be augmented shrinks, else linear (YOLOv5). Raises DataError as ``read_image``.
+    """
+    image = read_image(path)
+    if image.shape[:2] == size:
+        return image
+    shrinks = size[0] < image.shape[0] or size[1] < image.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks and not augmented else cv2.INTER_LINEAR
+    return cv2.resize(image, (size[1], size[0]), interpolation=interpolation)
+
+
 def write_image(path: str | Path, rgb: NDArray[np.uint8], *, quality: int = 95) -> Path:
     """Write ``rgb`` (uint8 ``[H, W, 3]``) in the format that the suffix names, whole or not at all.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,13 +15,16 @@ from numpy.typing import NDArray
 
 from yolo.data.augment import Augmentation
 from yolo.data.batch import Batch
+from yolo.data.image_weights import draw, repeats
 from yolo.data.images import limit_opencv_threads
+from yolo.data.layout import QUAD, Cell, Layout, Layouts, one_each
 from yolo.data.letterbox import Size, rect_shapes
+from yolo.data.picture_cache import PictureCache
 from yolo.data.plan import SamplePlan
 from yolo.data.planner import Planner, epoch_order
 from yolo.data.records import Index
 from yolo.data.render import render
-from yolo.errors import DataError
+from yolo.errors import ConfigError, DataError
 from yolo.ranks import ALONE, Ranks
 
 _LEAST_AHEAD = 2
@@ -33,6 +37,11 @@ class _Job:
     epoch: int
     indices: NDArray[np.int64]
     size: Size
+    """In which samples are made."""
+    layout: Layout
+    repeats: NDArray[np.int64] | None = None
+    """How often each of ``indices`` came before in the epoch, when pictures are drawn."""
+    partners: NDArray[np.int64] | None = None
 
 
 class _Loader:
@@ -42,11 +51,11 @@ class _Loader:
     Making a loader switches OpenCV's own threads off.
     """
 
-    def __init__(self, planner: Planner, batch_size: int, workers: int) -> None:
+    def __init__(self, planner: Planner, batch_size: int, workers: int, cache: PictureCache | None = None) -> None:
         if batch_size < 1 or workers < 0:
             raise ValueError(f"batch_size {batch_size} and workers {workers} must be at least 1 and 0")
         limit_opencv_threads()
-        self.planner, self.batch_size, self.workers = planner, batch_size, workers
+        self.planner, self.batch_size, self.workers, self.cache = planner, batch_size, workers, cache
         self.index = planner.index
 
     def __len__(self) -> int:
@@ -57,7 +66,7 @@ class _Loader:
         if self.workers == 0:
             for job in jobs:
                 images = self._room(job)
-                yield self._batch(job, images, [self._sample(job, k, images) for k in range(len(job.indices))])
+                yield self._batch(job, images, [self._sample(job, cell, images) for cell in job.layout.cells])
             return
         ahead = max(_LEAST_AHEAD, math.ceil(2 * self.workers / self.batch_size))
         waiting: deque[tuple[_Job, NDArray[np.uint8], list[Future[SamplePlan]]]] = deque()
@@ -65,7 +74,7 @@ class _Loader:
         try:
             for job in jobs:
                 images = self._room(job)
-                plans = [pool.submit(self._sample, job, k, images) for k in range(len(job.indices))]
+                plans = [pool.submit(self._sample, job, cell, images) for cell in job.layout.cells]
                 waiting.append((job, images, plans))
                 if len(waiting) > ahead:
                     yield self._collect(*waiting.popleft())
@@ -75,14 +84,19 @@ class _Loader:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _room(self, job: _Job) -> NDArray[np.uint8]:
-        return np.empty((len(job.indices), 3, *job.size), np.uint8)
+        return np.empty((job.layout.count, 3, *job.layout.size), np.uint8)
 
-    def _sample(self, job: _Job, k: int, images: NDArray[np.uint8]) -> SamplePlan:
-        """Render sample ``k`` of the job into its place in ``images``."""
-        i = int(job.indices[k])
+    def _sample(self, job: _Job, cell: Cell, images: NDArray[np.uint8]) -> SamplePlan:
+        """Render the sample of a cell into its place in ``images``."""
+        i = int(job.indices[cell.sample])
+        (top, left), (height, width) = cell.corner, cell.size
         try:
-            plan = self.planner.plan(job.epoch, i, job.size)
-            cv2.split(render(plan, self.index.paths), list(images[k]))
+            repeat = 0 if job.repeats is None else int(job.repeats[cell.sample])
+            plan = self.planner.plan(job.epoch, i, job.size, repeat=repeat, partners=job.partners)
+            picture = render(plan, self.index.paths, self.cache)
+            if picture.shape[:2] != cell.size:
+                picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+            cv2.split(picture, list(images[cell.picture, :, top : top + height, left : left + width]))
         except cv2.error as error:
             raise DataError(f"the sample cannot be made ({error})", where=self.index.paths[i]) from error
         return plan
@@ -93,11 +107,12 @@ class _Loader:
 
     def _batch(self, job: _Job, images: NDArray[np.uint8], plans: list[SamplePlan]) -> Batch:
         boxes = [plan.letterbox for plan in plans if plan.letterbox is not None]
+        indices = job.indices[job.layout.leaders()]
         return Batch(
             images=images,
-            labels=tuple(plan.labels for plan in plans),
-            indices=job.indices,
-            paths=tuple(self.index.paths[i] for i in job.indices),
+            labels=job.layout.join([plan.labels for plan in plans]),
+            indices=indices,
+            paths=tuple(self.index.paths[i] for i in indices),
             letterboxes=tuple(boxes) if len(boxes) == len(plans) else None,
         )
 
@@ -105,8 +120,10 @@ class _Loader:
 class TrainLoader(_Loader):
     """Training batches, all of ``batch_size``; the last is filled up from the start of the epoch's order.
 
-    With ``rect`` pictures of like aspect share a batch, in the same order every epoch, without mosaic. Each of several
-    ranks gets its part of every batch, so that together they see what one rank would; ``batch_size`` is the whole's.
+    With ``rect`` pictures of like aspect share a batch, in the same order every epoch, without mosaic.
+    ``quad`` and ``multi_scale``: see ``Layouts``; a quad batch has a quarter of the pictures, of twice the size.
+    Each of several ranks gets its part of every batch, so that together they see what one rank would; ``batch_size``
+    is the whole's.
     """
 
     def __init__(
@@ -117,22 +134,51 @@ class TrainLoader(_Loader):
         *,
         rect: bool = False,
         stride: int = 32,
+        quad: bool = False,
+        multi_scale: bool = False,
+        cache: PictureCache | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(planner, batch_size, workers)
-        self._part = ranks.part(batch_size)
+        """Raises ConfigError for quads of a batch size that is no multiple of four."""
+        super().__init__(planner, batch_size, workers, cache)
+        if quad and batch_size % QUAD:
+            raise ConfigError(
+                f"four pictures make one, and {batch_size} is no multiple of four",
+                where="--quad",
+                mend="change --batch-size",
+            )
+        self._part = ranks.part(batch_size // QUAD if quad else batch_size)
         self._rect = rect_shapes(self.index.shapes, batch_size, planner.imgsz, stride, pad=0.0) if rect else None
+        self._layouts = Layouts(planner.imgsz, stride, planner.seed, quad, multi_scale)
+        self.weights: NDArray[np.float64] | None = None
+        """Of the pictures. When set, an epoch's pictures, and mosaics' others, are drawn by them."""
+
+    def shapes(self) -> list[tuple[int, int, int, int]]:
+        """All shapes ``[B, 3, H, W]`` that this rank's batches may have, largest first."""
+        count = self._part.stop - self._part.start
+        return [(count, 3, *size) for size in self._layouts.sizes(self._sizes())]
+
+    def _sizes(self) -> list[Size]:
+        side = self.planner.imgsz
+        return self._rect[1] if self._rect else [(side, side)] * len(self)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch`` from number ``start`` on."""
-        n, side = len(self.index), self.planner.imgsz
-        order = self._rect[0] if self._rect else epoch_order(n, self.planner.seed, epoch)
-        filled = np.resize(order, len(self) * self.batch_size)
-        sizes = self._rect[1] if self._rect else [(side, side)] * len(self)
+        partners = None if self.weights is None else draw(self.weights, self.planner.seed, epoch)
+        order = self._epoch_order(epoch) if partners is None else partners
+        came = repeats(order) if partners is not None else np.zeros_like(order)
+        shape = len(self), self.batch_size
+        rows = zip(np.resize(order, shape), np.resize(came, shape), self._sizes())
         return self._run(
-            _Job(epoch, filled[number * self.batch_size : (number + 1) * self.batch_size][self._part], sizes[number])
-            for number in range(start, len(self))
+            _Job(epoch, indices, size, self._layout(epoch, number, size), again, partners)
+            for number, (indices, again, size) in itertools.islice(enumerate(rows), start, None)
         )
+
+    def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
+        return self._rect[0] if self._rect else epoch_order(len(self.index), self.planner.seed, epoch)
+
+    def _layout(self, epoch: int, number: int, size: Size) -> Layout:
+        return self._layouts.layout(epoch, number, self.batch_size, size).part(self._part)
 
 
 class ValLoader(_Loader):
@@ -150,9 +196,10 @@ class ValLoader(_Loader):
         rect: bool = True,
         pad: float = 0.5,
         stride: int = 32,
+        cache: PictureCache | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(planner, batch_size, workers)
+        super().__init__(planner, batch_size, workers, cache)
         if rect:
             self._order, self._sizes = rect_shapes(self.index.shapes, batch_size, planner.imgsz, stride, pad)
         else:
@@ -174,7 +221,7 @@ class ValLoader(_Loader):
     def _jobs(self, epoch: int, rank: int) -> Iterator[_Job]:
         for number in np.array_split(np.arange(len(self._sizes)), self._ranks.count)[rank]:
             indices = self._order[number * self.batch_size : (number + 1) * self.batch_size]
-            yield _Job(epoch, indices, self._sizes[number])
+            yield _Job(epoch, indices, self._sizes[number], one_each(len(indices), self._sizes[number]))
 
 
 def train_loader(
@@ -189,14 +236,21 @@ def train_loader(
     stride: int = 32,
     augment: bool = True,
     mosaic_end: int | None = None,
+    quad: bool = False,
+    multi_scale: bool = False,
+    extras: bool = False,
+    cache: PictureCache | None = None,
     ranks: Ranks = ALONE,
 ) -> TrainLoader:
     """The training loader of an index. Square batches must have a side on the grid of ``stride``.
 
-    From epoch ``mosaic_end`` on there is no mosaic. Raises ValueError for a batch that does not divide among the ranks.
+    From epoch ``mosaic_end`` on there is no mosaic. ``cache``: of the index, for augmentation unless there is none.
+    Raises ValueError for a batch that does not divide among the ranks.
     """
-    planner = Planner(index, hyp if augment else None, imgsz, seed=seed, mosaic=not rect, mosaic_end=mosaic_end)
-    return TrainLoader(planner, batch_size, workers, rect=rect, stride=stride, ranks=ranks)
+    choices = {"mosaic": not rect, "mosaic_end": mosaic_end, "extras": extras}
+    planner = Planner(index, hyp if augment else None, imgsz, seed=seed, **choices)
+    shape = {"rect": rect, "stride": stride, "quad": quad, "multi_scale": multi_scale}
+    return TrainLoader(planner, batch_size, workers, **shape, cache=cache, ranks=ranks)
 
 
 def val_loader(
@@ -208,7 +262,9 @@ def val_loader(
     rect: bool = True,
     pad: float = 0.5,
     stride: int = 32,
+    cache: PictureCache | None = None,
     ranks: Ranks = ALONE,
 ) -> ValLoader:
     """The validation loader of an index; ``pad`` is in strides and for ``rect`` only."""
-    return ValLoader(Planner(index, None, imgsz), batch_size, workers, rect=rect, pad=pad, stride=stride, ranks=ranks)
+    shape = {"rect": rect, "pad": pad, "stride": stride}
+    return ValLoader(Planner(index, None, imgsz), batch_size, workers, **shape, cache=cache, ranks=ranks)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.data.extras import Extra
 from yolo.data.letterbox import Letterbox, Size
 
 
@@ -39,7 +40,7 @@ class View:
 class SamplePlan:
     """How to render one sample, and its final labels.
 
-    A renderer makes the views, blends them, changes the colours by ``hsv``, then flips.
+    A renderer makes the views, blends them, applies ``extras``, changes the colours by ``hsv``, then flips.
     """
 
     index: int
@@ -51,6 +52,7 @@ class SamplePlan:
     """``[n, 5]``: class, xywhn of the finished sample."""
     share: float = 1.0
     """Of the first view in the blend."""
+    extras: tuple[Extra, ...] = ()
     hsv: tuple[float, float, float] | None = None
     """Factors for hue, saturation and value."""
     flip_vertical: bool = False

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from yolo.data import objects as obj
 from yolo.data.augment import Augmentation, affine_matrix, copy_paste, hsv_gains, mosaic_tiles
+from yolo.data.extras import Extra, draw_extras
 from yolo.data.letterbox import Size, fit, resized_size
 from yolo.data.plan import SamplePlan, Tile, View
 from yolo.data.records import Index
@@ -20,6 +21,7 @@ class Planner:
 
     ``hyp`` is None for samples that are only resized and padded. ``mosaic`` is off for rectangular
     batches, whose pictures must keep their aspect. From epoch ``mosaic_end`` on (None: never) there is no mosaic.
+    ``extras``: see ``yolo.data.extras``; with them all other decisions are as without.
     """
 
     def __init__(
@@ -31,21 +33,34 @@ class Planner:
         seed: int = 0,
         mosaic: bool = True,
         mosaic_end: int | None = None,
+        extras: bool = False,
     ) -> None:
         self.index, self.hyp, self.imgsz, self.seed = index, hyp, imgsz, seed
-        self.mosaic, self.mosaic_end = mosaic, mosaic_end
+        self.mosaic, self.mosaic_end, self.extras = mosaic, mosaic_end, extras
 
-    def plan(self, epoch: int, i: int, size: Size | None = None) -> SamplePlan:
-        """What sample ``i`` of the index is in ``epoch``; ``size`` is ``(imgsz, imgsz)`` unless given."""
+    def plan(
+        self,
+        epoch: int,
+        i: int,
+        size: Size | None = None,
+        *,
+        repeat: int = 0,
+        partners: NDArray[np.int64] | None = None,
+    ) -> SamplePlan:
+        """What sample ``i`` of the index is in ``epoch``; ``size`` is ``(imgsz, imgsz)`` unless given.
+
+        ``repeat``: how often picture ``i`` came before in this epoch, so that each time it looks different.
+        ``partners``: the pictures of which a mosaic takes three more (default: all alike).
+        """
         size = size or (self.imgsz, self.imgsz)
         if self.hyp is None:
             return self._plain(i, size)
-        rng = np.random.default_rng([self.seed, epoch, i])
+        rng = np.random.default_rng([self.seed, epoch, i, *([repeat] if repeat else [])])
         if self._may_mosaic(epoch) and rng.random() < self.hyp.mosaic:
-            parts = [self._mosaic(rng, self.hyp, i)]
+            parts = [self._mosaic(rng, self.hyp, i, partners)]
             size = parts[0][0].size
             if rng.random() < self.hyp.mixup:
-                parts.append(self._mosaic(rng, self.hyp, int(rng.integers(len(self.index)))))
+                parts.append(self._mosaic(rng, self.hyp, int(rng.integers(len(self.index))), partners))
         else:
             parts = [self._single(rng, self.hyp, i, size)]
         share = float(rng.beta(32.0, 32.0)) if len(parts) > 1 else 1.0
@@ -62,6 +77,7 @@ class Planner:
             views=tuple(view for view, _ in parts),
             labels=rows,
             share=share,
+            extras=self._extras(epoch, i, repeat),
             hsv=hsv,
             flip_vertical=vertical,
             flip_horizontal=horizontal,
@@ -70,6 +86,9 @@ class Planner:
 
     def _may_mosaic(self, epoch: int) -> bool:
         return self.mosaic and (self.mosaic_end is None or epoch < self.mosaic_end)
+
+    def _extras(self, epoch: int, i: int, repeat: int) -> tuple[Extra, ...]:
+        return draw_extras(np.random.default_rng([self.seed, epoch, i, repeat, 1])) if self.extras else ()
 
     def _original(self, i: int) -> Size:
         return int(self.index.shapes[i, 0]), int(self.index.shapes[i, 1])
@@ -92,12 +111,15 @@ class Planner:
         objects = obj.warp(self._placed(i, box.resized, box.pad), matrix, scale, size)
         return View(size, (Tile(i, box.resized, box.offset),), size, matrix=matrix), objects
 
-    def _mosaic(self, rng: Generator, hyp: Augmentation, i: int) -> tuple[View, obj.Objects]:
+    def _mosaic(
+        self, rng: Generator, hyp: Augmentation, i: int, partners: NDArray[np.int64] | None
+    ) -> tuple[View, obj.Objects]:
         """Picture ``i`` and three others, in any arrangement, warped; the middle of a canvas twice as big."""
         side = self.imgsz
         canvas, size = (2 * side, 2 * side), (side, side)
         x, y = (int(value) for value in rng.uniform(side / 2, 3 * side / 2, 2))
-        pictures = rng.permutation([i, *rng.integers(len(self.index), size=3)]).tolist()
+        others = rng.integers(len(self.index) if partners is None else len(partners), size=3)
+        pictures = rng.permutation([i, *(others if partners is None else partners[others])]).tolist()
         sizes = [resized_size(self._original(picture), side) for picture in pictures]
         tiles = mosaic_tiles(pictures, sizes, (x, y))
         parts = [self._placed(tile.picture, tile.resized, tile.offset) for tile in tiles]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.data.images import read_image
+from yolo.data.extras import apply_extras
+from yolo.data.images import load_picture
 from yolo.data.letterbox import FILL
+from yolo.data.picture_cache import PictureCache
 from yolo.data.plan import SamplePlan, Tile, View
 
 _GREY = (FILL, FILL, FILL)
@@ -18,15 +20,22 @@ _REACH = 2.0  # pixels of the canvas: one for bilinear sampling, one for its fix
 _LEAST_AREA = 1e-6  # of a matrix that can be turned round
 
 
-def render(plan: SamplePlan, paths: Sequence[Path]) -> NDArray[np.uint8]:
+def render(plan: SamplePlan, paths: Sequence[Path], cache: PictureCache | None = None) -> NDArray[np.uint8]:
     """The picture that ``plan`` describes: RGB, uint8 ``[H, W, 3]``.
 
-    ``paths`` are the pictures' files in the order of the index. Raises DataError for an unreadable one.
+    ``paths`` are the pictures' files in the order of the index; those in ``cache`` are not read again. Raises
+    DataError for an unreadable one.
     """
-    image = _render_view(plan.views[0], paths, plan.augmented)
+
+    def load(tile: Tile) -> NDArray[np.uint8]:
+        kept = None if cache is None else cache.get(tile.picture, tile.resized, plan.augmented)
+        return load_picture(paths[tile.picture], tile.resized, augmented=plan.augmented) if kept is None else kept
+
+    image = _render_view(plan.views[0], load)
     for view in plan.views[1:]:
-        other = _render_view(view, paths, plan.augmented)
+        other = _render_view(view, load)
         image = cv2.addWeighted(image, plan.share, other, 1 - plan.share, 0)
+    image = apply_extras(image, plan.extras)
     if plan.hsv is not None:
         image = shift_colours(image, plan.hsv)
     if plan.flip_vertical:
@@ -49,11 +58,11 @@ def shift_colours(image: NDArray[np.uint8], gains: tuple[float, float, float]) -
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
-def _render_view(view: View, paths: Sequence[Path], augmented: bool) -> NDArray[np.uint8]:
+def _render_view(view: View, load: Callable[[Tile], NDArray[np.uint8]]) -> NDArray[np.uint8]:
     canvas = np.full((*view.canvas, 3), FILL, np.uint8)
     for tile in view.tiles:
         if may_be_seen(tile, view):  # decoding is most of a sample's time
-            _lay(canvas, tile, _load(paths[tile.picture], tile, augmented))
+            _lay(canvas, tile, load(tile))
     if view.pastes:
         _paste_mirrored(canvas, view.pastes)
     if view.matrix is None:
@@ -76,15 +85,6 @@ def may_be_seen(tile: Tile, view: View) -> bool:
     low, high = back[:, :2].min(0) - _REACH, back[:, :2].max(0) + _REACH
     end = tile.offset[0] + tile.resized[1], tile.offset[1] + tile.resized[0]
     return bool((tile.offset < high).all() and (low < end).all())
-
-
-def _load(path: Path, tile: Tile, augmented: bool) -> NDArray[np.uint8]:
-    image = read_image(path)
-    if image.shape[:2] == tile.resized:
-        return image
-    shrinks = tile.resized[0] < image.shape[0] or tile.resized[1] < image.shape[1]
-    interpolation = cv2.INTER_AREA if shrinks and not augmented else cv2.INTER_LINEAR
-    return cv2.resize(image, (tile.resized[1], tile.resized[0]), interpolation=interpolation)
 
 
 def _lay(canvas: NDArray[np.uint8], tile: Tile, image: NDArray[np.uint8]) -> None:

@@ -11,8 +11,11 @@ from yolo.command import stride_multiple
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters, load_hyperparameters
 from yolo.data.dataset import Dataset, load_dataset
+from yolo.data.extras import library
 from yolo.data.index import Index, index_split
+from yolo.data.layout import QUAD
 from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
+from yolo.data.picture_cache import open_caches
 from yolo.data.planner import label_bound
 from yolo.data.subset import take_fraction
 from yolo.engine.autoanchor import check_anchors, require_anchors
@@ -70,6 +73,7 @@ def build_parts(
     A resumed run's network, recipe and state come from its checkpoint.
     """
     refuse_ranks(config)
+    _refuse_impossible(config)
     checkpoint = None if resumed is None else resumed.checkpoint
     hyp = (resumed and resumed.hyp) or load_hyperparameters(config.hyp)
     dataset = load_dataset(config.data)
@@ -97,6 +101,9 @@ def build_parts(
         seed=config.seed,
         rect=config.rect,
         stride=stride,
+        quad=config.quad,
+        multi_scale=config.multi_scale,
+        extras=config.albumentations,
     )
     schedule = Schedule(
         hyp,
@@ -114,15 +121,18 @@ def build_parts(
         settings,
         optimizer=config.optimizer,
         weight_decay=schedule.weight_decay,
-        label_places=min(label_bound(train, hyp), 4 * LABEL_PLACES),
+        label_places=min(label_bound(train, hyp) * (QUAD if config.quad else 1), 4 * LABEL_PLACES),
         compile=config.compile,
         amp=config.amp,
         frozen=frozen,
+        loss_factor=QUAD if config.quad else 1,
+        shapes=loader.shapes(),
     )
     if checkpoint is not None:
         step.load(checkpoint)
     averaged = build_network(network.config, nc=len(names), init=False).to(device)
     validator = _validator(averaged, settings, held_out, config, imgsz, workers, device)
+    _open_caches(config, loader, validator)
     return TrainParts(hyp, imgsz, names, dataset, network, averaged, step, loader, validator), schedule
 
 
@@ -183,6 +193,26 @@ def _validator(
     compiled = compile_network(network, device, mode=config.compile)
     forward = Forward(network, validation_settings(single_cls=config.single_cls), device, compiled, settings)
     return Validator(forward, loader, network.nc, single_cls=config.single_cls)
+
+
+def _open_caches(config: TrainConfig, loader: TrainLoader, validator: Validator) -> None:
+    """Give the loaders the caches of pictures that were asked for, filled."""
+    parts = {"train": (loader.index, True)}
+    if not config.noval:  # one validation at the end is not worth it
+        parts["val"] = (validator.loader.index, False)
+    caches = open_caches(config.cache, parts, loader.planner.imgsz, loader.workers)
+    loader.cache, validator.loader.cache = caches.get("train"), caches.get("val")
+
+
+def _refuse_impossible(config: TrainConfig) -> None:
+    if config.albumentations:
+        library()
+    if config.image_weights and config.rect:
+        raise ConfigError(
+            "pictures that are drawn cannot stay in batches of like aspect",
+            where="--image-weights",
+            mend="leave --rect out",
+        )
 
 
 def _refuse_unlabelled(index: Index, dataset: Dataset) -> None:

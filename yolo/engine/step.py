@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import oneflow as flow
@@ -55,11 +55,16 @@ class TrainStep:
         team: Team | None = None,
         sync_bn: bool = False,
         threads: int = 0,
+        loss_factor: float = 1.0,
+        shapes: Sequence[tuple[int, int, int, int]] = (),
     ) -> None:
         """``amp``: bfloat16 products, float32 weights and gradients. ``frozen``: layers whose parameters do not move.
-        ``sync_bn``: batch norms over all of a team's pictures. ``threads`` of 0 takes one for each core. Raises
-        ConfigError where that cannot be."""
-        self.network, self.settings, self.team = network.train(), settings, team
+        ``sync_bn``: batch norms over all of a team's pictures. ``threads`` of 0 takes one for each core.
+        ``loss_factor``: what the loss is multiplied by, but for its parts as ``backward`` gives them. ``shapes``: all
+        shapes of pictures that will come, largest first, where they are known. Raises ConfigError where that cannot
+        be."""
+        self.network, self.settings, self.team = network.train(), settings.times(loss_factor), team
+        self._factor = loss_factor
         self.vector = ParameterVector(network, frozen)
         self._exchange = team.links.exchange if team is not None and sync_bn else None
         self._threads = threads
@@ -78,6 +83,17 @@ class TrainStep:
             self.state = self._shared(self.state)
             graph = CompiledUpdateGraph if team is None else RankedUpdateGraph
             self._update = graph(self.vector, self._values, self.state, optimizer, weight_decay)
+        if len(shapes) > 1:
+            self._expect(shapes)
+
+    def _expect(self, shapes: Sequence[tuple[int, int, int, int]]) -> None:
+        """Take the memory of the largest shape first, so that all others find room in it, and say what comes."""
+        largest = "x".join(map(str, shapes[0]))
+        if self._compiled is None:
+            logger.warning("%d shapes of batches up to %s: each keeps memory of its own", len(shapes), largest)
+            return
+        taken = self._compiled.reserve(shapes[0]) / 2**30
+        logger.info("%d shapes of batches, each compiled once, share the %.2f GB of %s", len(shapes), taken, largest)
 
     def _compile(self, precision: str) -> CompiledTraining | None:
         if self.vector.device.type != "cpu":
@@ -130,7 +146,9 @@ class TrainStep:
             logger.info(
                 "compiled the training graph for %s in %.1f s", f"{size}, {self._places} labels", graph.compile_seconds
             )
-        return local(parts).numpy()
+        values = local(parts).numpy()
+        values[1:] /= self._factor
+        return values
 
     def update(self, rates: Rates) -> float:
         """Move weights and EMA by the accumulated gradient and empty it; give the gradient's norm before clipping."""

@@ -19,7 +19,8 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; settings: a ``yolo.loss.LossSettings``; exchange: joins batch norms over ranks.
+    in pixels; settings: a ``yolo.loss.LossSettings``; exchange: joins batch norms over ranks. All steps share one
+    memory: they run one after the other.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class CompiledTraining:
         self._offsets, self._threads, self._precision = dict(offsets), threads, precision
         self._frozen, self._exchange = frozenset(frozen), exchange
         self._head = (anchors, tuple(strides), settings)
+        self._memory = native.TrainingMemory()
         side = 2 * max(strides)
         self.levels = len(strides)
         self._passes((1, spec.channels, side, side))  # what cannot be planned is refused here, not in a graph
@@ -59,8 +61,19 @@ class CompiledTraining:
         heads = [(shape[0], self._graph.channels[value], *sizes[value]) for value in self._graph.outputs]
         return native.MatchCount(detection_loss(heads, *self._head), shape[0], places)
 
+    def reserve(self, shape: Shape) -> int:
+        """Take the memory that steps of this shape need, so that smaller ones fit in; give all that is taken, bytes."""
+        self._passes(shape)
+        return self._memory.bytes
+
     def _passes(self, shape: Shape):
         options = {"threads": self._threads, "precision": self._precision}
         return build_training_program(
-            self._graph, shape, self._offsets, **options, exchange=self._exchange, frozen=self._frozen
+            self._graph,
+            shape,
+            self._offsets,
+            **options,
+            exchange=self._exchange,
+            frozen=self._frozen,
+            memory=self._memory,
         )

@@ -159,13 +159,17 @@ void bind_info(py::module_& module) {
 }  // namespace
 
 void bind_training(py::module_& module) {
+    py::class_<Memory, std::shared_ptr<Memory>>(module, "TrainingMemory")
+        .def(py::init<>())
+        .def_property_readonly("bytes", &Memory::bytes);
     py::class_<Program, std::shared_ptr<Program>> program(module, "TrainingProgram");
     bind_info(module);
     bind_specs(program);
     bind_planes(program);
     program
-        .def(py::init<int64_t, int64_t, int, bool, std::shared_ptr<net::Exchange>>(), py::arg("arena"), py::arg("batch"),
-             py::arg("threads"), py::arg("bf16"), py::arg("exchange"))
+        .def(py::init<int64_t, int64_t, int, bool, std::shared_ptr<Memory>, std::shared_ptr<net::Exchange>>(),
+             py::arg("arena"), py::arg("batch"), py::arg("threads"), py::arg("bf16"), py::arg("memory").none(false),
+             py::arg("exchange"))
         .def("load_images", &Program::load_images)
         .def("store_head", &Program::store_head)
         .def("load_head_gradient", &Program::load_head_gradient)

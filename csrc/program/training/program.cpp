@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
+#include <utility>
 
 namespace yolo::program::training {
 namespace {
@@ -21,11 +22,13 @@ int at_least_one(int threads) {
 
 }  // namespace
 
-TrainingProgram::TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16,
+TrainingProgram::TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16, std::shared_ptr<Memory> memory,
                                  std::shared_ptr<net::Exchange> exchange)
-    : arena_(static_cast<size_t>(arena)),
+    : memory_(std::move(memory)),
+      arena_bytes_(static_cast<size_t>(arena)),
+      arena_(memory_->maps.of(arena_bytes_)),
       scratch_(static_cast<size_t>(at_least_one(threads) * kMostPixels * loops().lanes) * sizeof(float)),
-      place_{batch, threads, arena_.data(), std::make_shared<std::vector<float*>>()},
+      place_{batch, threads, arena_->data(), std::make_shared<std::vector<float*>>()},
       exchange_(std::move(exchange)) {
     if (bf16 && !has_bf16()) {
         throw std::invalid_argument("bf16 needs a processor with AVX-512 BF16; this one offers " + instruction_set());
@@ -105,9 +108,10 @@ void TrainingProgram::accumulate(const std::string& where, const std::vector<Sli
 }
 
 void TrainingProgram::finish() {
-    workspace_.allocate();
+    workspace_.place(memory_->workspace.of(workspace_.bytes()));
     const int64_t number = 2 * place_.threads;
-    planes_ = std::make_unique<Buffer>(static_cast<size_t>(number * plane_) * sizeof(float));
+    planes_bytes_ = static_cast<size_t>(number * plane_) * sizeof(float);
+    planes_ = memory_->planes.of(planes_bytes_);
     for (int64_t t = 0; t < number; ++t) {
         place_.planes->push_back(reinterpret_cast<float*>(planes_->data()) + t * plane_);
     }
@@ -129,17 +133,18 @@ void TrainingProgram::run(std::vector<Step>& steps, const Run& run) {
 }
 
 void TrainingProgram::forward(const void* images, float* values, void* const* heads) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<std::mutex> lock(memory_->mutex);
     Run given;
     given.images = images, given.values = values, given.heads = heads;
+    memory_->holder = nullptr;
     run(forward_, given);
-    ready_ = true;
+    memory_->holder = this;
 }
 
 void TrainingProgram::backward(const void* const* head_gradients, float* values, float* gradient) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!ready_) throw std::logic_error("backward without a forward before it: its feature maps are gone");
-    ready_ = false;
+    const std::lock_guard<std::mutex> lock(memory_->mutex);
+    if (memory_->holder != this) throw std::logic_error("backward without a forward before it: its feature maps are gone");
+    memory_->holder = nullptr;
     Run given;
     given.head_gradients = head_gradients, given.values = values, given.gradient = gradient;
     run(backward_, given);
@@ -154,7 +159,7 @@ std::vector<StepInfo> TrainingProgram::steps() const {
 }
 
 void TrainingProgram::profile(bool on) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<std::mutex> lock(memory_->mutex);
     profiling_ = on;
     if (!on) return;
     for (auto* steps : {&forward_, &backward_}) {

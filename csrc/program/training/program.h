@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +9,7 @@
 #include "program/buffer.h"
 #include "program/runnable.h"
 #include "program/training/convolution.h"
+#include "program/training/memory.h"
 #include "program/training/planes.h"
 #include "program/training/stage.h"
 #include "program/training/step.h"
@@ -21,12 +21,14 @@ using Numbers = std::vector<int64_t>;
 // Built step by step in the order of execution, forward before backward, then finish(), then run any number of times:
 // forward, and backward once for it. Not for several threads at once: the passes share the feature maps.
 //
-// Slices and offsets are in an arena of `arena` bytes, into which the maker of the program has packed all maps.
+// Slices and offsets are in an arena of `arena` bytes, into which the maker of the program has packed all maps. It lies
+// in `memory`, which programs may share that run one after the other, each backward right after its forward.
 class TrainingProgram {
 public:
     // Raises std::invalid_argument for bfloat16 on a processor whose oneDNN has no instructions for it.
     // `exchange` joins the batch norms of all ranks; null for none.
-    TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16, std::shared_ptr<net::Exchange> exchange);
+    TrainingProgram(int64_t arena, int64_t batch, int threads, bool bf16, std::shared_ptr<Memory> memory,
+                    std::shared_ptr<net::Exchange> exchange);
 
     void load_images(const Slice& target, bool bytes);
     // Gives a number by which its gradient names it.
@@ -52,14 +54,17 @@ public:
     // images uint8 or float32 [B, C, H, W], values float32 [size]; heads float32 [B, C, h, w].
     // Moves the running statistics in `values`.
     void forward(const void* images, float* values, void* const* heads);
-    // Adds to gradient, float32 [parameters]. Raises std::logic_error without a forward before it.
+    // Adds to gradient, float32 [parameters]. Raises std::logic_error without a forward of its own before it.
     void backward(const void* const* head_gradients, float* values, float* gradient);
 
     const std::vector<Slice>& heads() const { return heads_; }
     const Slice& images() const { return images_; }
     bool takes_bytes() const { return takes_bytes_; }
     int64_t batch() const { return place_.batch; }
-    int64_t memory_bytes() const { return static_cast<int64_t>(arena_.bytes() + workspace_.bytes() + scratch_.bytes()); }
+    // Of what it needs of the memory, and of its own.
+    int64_t memory_bytes() const {
+        return static_cast<int64_t>(arena_bytes_ + workspace_.bytes() + planes_bytes_ + scratch_.bytes());
+    }
     // Steps of both passes, with their times while `profiling`.
     std::vector<StepInfo> steps() const;
     void profile(bool on);
@@ -70,14 +75,16 @@ private:
     void run(std::vector<Step>& steps, const Run& run);
     void widest(const Slice& slice);
 
-    Buffer arena_;
+    std::shared_ptr<Memory> memory_;
+    size_t arena_bytes_;
+    size_t planes_bytes_ = 0;
+    std::shared_ptr<Buffer> arena_, planes_;
     Buffer scratch_;
     Place place_;
     std::shared_ptr<net::Exchange> exchange_;
     Workspace workspace_;
     std::vector<float*> pieces_;
     int64_t plane_ = 0;
-    std::unique_ptr<Buffer> planes_;
     std::vector<std::unique_ptr<Convolution>> convolutions_;
     std::vector<std::unique_ptr<Stage>> stages_;
     std::vector<Step> forward_, backward_;
@@ -85,8 +92,6 @@ private:
     bool takes_bytes_ = false;
     std::vector<Slice> heads_;
     bool profiling_ = false;
-    bool ready_ = false;
-    std::mutex mutex_;
 };
 
 // Inputs: images, then values (mutable). Outputs: the heads.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <utility>
 #include <vector>
 
 #include "program/buffer.h"
@@ -31,8 +32,9 @@ public:
         size_t used_ = 0;
     };
 
-    void allocate() {
-        buffer_ = std::make_unique<Buffer>(bytes_);
+    // Takes memory of at least bytes().
+    void place(std::shared_ptr<Buffer> buffer) {
+        buffer_ = std::move(buffer);
         for (Piece& piece : pieces_) piece.memory.set_data_handle(buffer_->data() + piece.offset);
     }
     size_t bytes() const { return bytes_; }
@@ -45,7 +47,7 @@ private:
     };
     std::vector<Piece> pieces_;
     size_t bytes_ = 0;
-    std::unique_ptr<Buffer> buffer_;
+    std::shared_ptr<Buffer> buffer_;
 };
 
 }  // namespace yolo::program::training

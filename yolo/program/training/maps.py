@@ -78,11 +78,16 @@ class Recorder:
         self._steps.append(_Step(method, arguments, named, reads))
         return Handle(len(self._steps) - 1)
 
-    def build(self, threads: int, exchange: native.Exchange | None = None) -> native.TrainingProgram:
-        """The program, with all buffers packed into one arena; ``exchange`` joins its batch norms with other ranks'."""
+    def build(
+        self, threads: int, memory: native.TrainingMemory, exchange: native.Exchange | None = None
+    ) -> native.TrainingProgram:
+        """The program, with all buffers packed into one arena in ``memory``.
+
+        ``exchange`` joins its batch norms with other ranks'.
+        """
         buffers, lifetimes = self._lifetimes()
         offsets, total = pack(lifetimes, [buffer.bytes for buffer in buffers], alignment=4096)
-        program = native.TrainingProgram(total, self.batch, threads, self.element == 2, exchange)
+        program = native.TrainingProgram(total, self.batch, threads, self.element == 2, memory, exchange)
         places = dict(zip(map(id, buffers), offsets))
         results: list[object] = []
         for step in self._steps:

@@ -73,6 +73,7 @@ def build_training_program(
     norm: Norm = DEFAULT_NORM,
     exchange: native.Exchange | None = None,
     frozen: Collection[str] = (),
+    memory: native.TrainingMemory | None = None,
 ) -> TrainingPasses:
     """Plan and build the passes of a graph as ``lower`` gives it.
 
@@ -82,6 +83,8 @@ def build_training_program(
     bfloat16 with sums, statistics, weights and their gradients in float32. ``exchange``: batch norms take their
     statistics over all ranks' batches, each of this shape. ``frozen``: names of parameters that do not learn; their
     gradients are worked out only where that is on the way to others.
+
+    ``memory``: to be shared with programs that never run at the same time; each backward then follows its forward.
 
     Raises UnsupportedLayerError for a node without a training program, ValueError for a size at which nothing is left,
     an unknown precision, or bf16 on a processor without it.
@@ -97,4 +100,5 @@ def build_training_program(
     record_forward(plan, bytes_in=bytes_in)
     record_backward(plan, frozen)
     heads = [(batch, work.channels[value], *work.sizes[value]) for value in work.outputs]
-    return TrainingPasses(recorder.build(threads or native.default_threads(), exchange), heads)
+    program = recorder.build(threads or native.default_threads(), memory or native.TrainingMemory(), exchange)
+    return TrainingPasses(program, heads)

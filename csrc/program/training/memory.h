@@ -1,0 +1,35 @@
+// Memory that training programs of different shapes use in turn, so that many shapes cost no more than the largest.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "program/buffer.h"
+
+namespace yolo::program::training {
+
+// Each part is as large as its largest user needed so far. A part that grew leaves the old one to those that have it,
+// so let the largest program come first.
+class Memory {
+public:
+    class Part {
+    public:
+        std::shared_ptr<Buffer> of(size_t bytes) {
+            if (!buffer_ || buffer_->bytes() < bytes) buffer_ = std::make_shared<Buffer>(bytes);
+            return buffer_;
+        }
+        size_t bytes() const { return buffer_ ? buffer_->bytes() : 0; }
+
+    private:
+        std::shared_ptr<Buffer> buffer_;
+    };
+
+    Part maps, workspace, planes;
+    std::mutex mutex;
+    // The program whose forward pass left its feature maps here, until its backward pass has used them.
+    const void* holder = nullptr;
+
+    size_t bytes() const { return maps.bytes() + workspace.bytes() + planes.bytes(); }
+};
+
+}  // namespace yolo::program::training
