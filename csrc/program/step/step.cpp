@@ -9,15 +9,17 @@ namespace yolo::program {
 
 namespace {
 
+constexpr size_t kLine = 64;  // bytes of the processor's cache lines
+
 template <class Value>
 Value* written(const void* input) {
     return const_cast<Value*>(static_cast<const Value*>(input));  // the graph gave it as mutable
 }
 
 template <class Pointer>
-std::vector<Pointer> addresses(const std::vector<Buffer>& buffers) {
+std::vector<Pointer> addresses(const std::vector<std::byte*>& levels) {
     std::vector<Pointer> places;
-    for (const Buffer& buffer : buffers) places.push_back(reinterpret_cast<Pointer>(buffer.data()));
+    for (std::byte* level : levels) places.push_back(reinterpret_cast<Pointer>(level));
     return places;
 }
 
@@ -26,10 +28,15 @@ std::vector<Pointer> addresses(const std::vector<Buffer>& buffers) {
 GradientStep::GradientStep(std::shared_ptr<training::TrainingProgram> program, DetectionLoss loss, int64_t places,
                            int64_t ranks)
     : program_(std::move(program)), loss_(std::move(loss)), places_(places), ranks_(ranks) {
+    std::vector<size_t> starts{0};
     for (size_t level = 0; level < loss_.levels(); ++level) {
         const auto bytes = static_cast<size_t>(program_->batch() * loss_.head_size(level)) * sizeof(float);
-        heads_.emplace_back(bytes);
-        slopes_.emplace_back(bytes);
+        starts.push_back(starts.back() + (bytes + kLine - 1) / kLine * kLine);
+    }
+    buffer_ = program_->memory().heads.of(2 * starts.back());
+    for (size_t level = 0; level < loss_.levels(); ++level) {
+        heads_.push_back(buffer_->data() + starts[level]);
+        slopes_.push_back(buffer_->data() + starts.back() + starts[level]);
     }
     terms_.resize(loss_.levels() * ops::kLossTerms);
 }
@@ -39,7 +46,7 @@ void GradientStep::run(const void* const* inputs, void* const* outputs) {
 }
 
 void GradientStep::step(const void* const* inputs, void* const* outputs) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<std::mutex> lock(program_->memory().step);
     const bool alone = ranks_ == 1;
     const ops::Whole whole{ranks_, alone ? nullptr : static_cast<const double*>(inputs[3])};
     const void* const* mutable_inputs = inputs + (alone ? 3 : 4);

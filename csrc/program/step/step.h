@@ -29,9 +29,9 @@ private:
     std::shared_ptr<training::TrainingProgram> program_;
     DetectionLoss loss_;
     int64_t places_, ranks_;
-    std::vector<Buffer> heads_, slopes_;  // raw heads and the loss's gradients, one a level
+    std::shared_ptr<Buffer> buffer_;
+    std::vector<std::byte*> heads_, slopes_;  // raw heads and the loss's gradients, one a level, in buffer_
     std::vector<double> terms_;
-    std::mutex mutex_;
 };
 
 // What a rank gives to the sum over ranks before an update. inputs: gradient float32 [parameters], values float32 [size];

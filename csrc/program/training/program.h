@@ -61,6 +61,7 @@ public:
     const Slice& images() const { return images_; }
     bool takes_bytes() const { return takes_bytes_; }
     int64_t batch() const { return place_.batch; }
+    Memory& memory() const { return *memory_; }
     // Of what it needs of the memory, and of its own.
     int64_t memory_bytes() const {
         return static_cast<int64_t>(arena_bytes_ + workspace_.bytes() + planes_bytes_ + scratch_.bytes());
