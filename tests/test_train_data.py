@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.data import stand_in
+from tests.test_resume import differences, interrupt, resume
 from tests.train_samples import QUICK, Done, Workshop, make_data, picture, write_yaml
 from yolo.data.images import write_image
 from yolo.data.planner import Planner
@@ -131,3 +132,20 @@ def test_extras_through_a_library_that_may_be_absent(shop: Workshop, monkeypatch
     assert [done.code for done in runs] == [0, 0], runs[0].err
     assert same(weights(runs[0]), weights(runs[1]))
     assert not same(weights(runs[0]), weights(shop.train("none", "--noplots")))
+
+
+def test_drawn_pictures_sizes_and_quads_are_the_same_after_a_stop(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--noplots", "--image-weights", "--multi-scale", "--quad", "--cache")
+    whole = shop.train("never_stopped", *flags, epochs="4")
+    assert whole.code == 0, whole.err
+    with monkeypatch.context() as patched:
+        interrupt(patched, 5)
+        stopped = shop.train("stopped", *flags, epochs="4")
+    assert stopped.code == 130
+    again = resume(stopped.folder)
+    assert again.code == 0, again.err
+    assert differences(stopped.folder, whole.folder) == []
+    kept = load_weights(stopped.folder / "weights/last.safetensors").meta["hooks"]["ImageWeights"]["maps"]
+    assert len(kept) == 2
