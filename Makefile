@@ -7,7 +7,7 @@ SOURCES := $(shell find csrc -type f) CMakeLists.txt setup.py
 TIMED := scripts/timed.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build train test test-fast lint format detect val bench bench-peers bench-bccd clean
+.PHONY: help setup build train test test-fast lint format detect val bench bench-peers bench-bccd stress clean
 
 help:
 	@echo 'make train       train YOLOv5n on the data set of shapes that the project makes itself, then show where the results are'
@@ -18,6 +18,7 @@ help:
 	@echo 'make bench       times of inference and of training steps, beside those of other frameworks (about 8 minutes)'
 	@echo 'make bench-peers the other frameworks: PyTorch, onnxruntime, OpenVINO in an environment of their own (1.5 GB)'
 	@echo 'make bench-bccd  fine-tune yolov5n.pt on BCCD for 10 epochs (about a minute on 2 cores)'
+	@echo 'make stress      the C++ library under ThreadSanitizer: many threads share a detector, others train'
 	@echo 'make lint        ruff: rules and format;    make format   let ruff and clang-format rewrite'
 	@echo 'make setup       .venv with the locked packages;    make build   the C++ operators'
 	@echo 'make clean       remove the build and the environment (runs/ and datasets/ stay)'
@@ -64,6 +65,10 @@ test: build
 
 test-fast: build
 	@$(PY) -m pytest -q -m 'not slow'
+
+stress: build
+	@cmake=$$(ls $(VENV)/bin/cmake 2>/dev/null || command -v cmake); build=$$(ls -d build/cpython-* | head -1); \
+	"$$cmake" --build "$$build" --target stress && TSAN_OPTIONS='halt_on_error=1' "$$build/stress"
 
 bench: build
 	@[ -x $(PEERS)/bin/python ] || echo 'without the other frameworks: make bench-peers installs them' >&2

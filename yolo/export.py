@@ -47,7 +47,7 @@ def _optimised(config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, 
     """The graph for inference; with ``--dump`` everything about it is printed."""
     from yolo.program.compiled import CompiledNetwork
     from yolo.program.dump import graph_lines, step_lines
-    from yolo.program.lower import UnsupportedLayerError, lower
+    from yolo.program.lower import lower
     from yolo.program.passes import optimise
 
     size, page = (imgsz, imgsz), sys.stderr if config.json else sys.stdout
@@ -55,10 +55,7 @@ def _optimised(config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, 
     def watch(title: str, graph: Graph) -> None:
         print("\n".join(graph_lines(title, graph, size)), file=page)
 
-    try:
-        graph = optimise(lower(spec, checkpoint.model), _precision(config), watch if config.dump else None)
-    except UnsupportedLayerError as error:
-        raise ConfigError(f"{error}; it cannot be exported", where=config.weights) from error
+    graph = optimise(lower(spec, checkpoint.model), _precision(config), watch if config.dump else None)
     try:
         program = CompiledNetwork(graph, precision=_precision(config)).program((1, spec.channels, *size))
     except (ValueError, RuntimeError) as error:

@@ -29,7 +29,7 @@ class PeerNetwork:
 
 
 def read_graph(weights: Path) -> PeerNetwork:
-    """Read a .pt or .safetensors file; raises WeightsError or UnsupportedLayerError."""
+    """Read a .pt or .safetensors file; raises WeightsError."""
     checkpoint = load_weights(weights)
     spec = parse_network(parse_model_config(checkpoint.config, name=str(weights)))
     return PeerNetwork(spec, lower(spec, checkpoint.model))

@@ -33,6 +33,7 @@ ROWS = {
     ],
     "upsample": [[-1, 1, "Conv", [8, 3, 8]], [-1, 1, "nn.Upsample", [None, 2, "nearest"]], [[-1], 1, "Concat", [1]]],
     "transformer": [[-1, 1, "Conv", [16, 6, 4, 2]], [-1, 2, "C3TR", [32]]],
+    "bilinear": [[-1, 1, "Conv", [8, 3, 8]], [-1, 1, "nn.Upsample", [None, 2, "bilinear"]], [-1, 1, "Conv", [8, 3]]],
     "joined": [
         [-1, 1, "Conv", [16, 3, 4]],
         [-1, 1, "Conv", [24, 1]],
@@ -49,10 +50,6 @@ ROWS = {
     ],
 }
 """Backbones whose last layer has a stride of 4."""
-
-
-UNKNOWN = [[-1, 1, "Conv", [16, 3, 8]], [-1, 1, "nn.Upsample", [None, 2, "bilinear"]]]
-"""A backbone with a layer that the compiler has no node for."""
 
 
 def network_of(name: str, seed: int = 0) -> Network:

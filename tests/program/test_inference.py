@@ -9,21 +9,17 @@ import pytest
 
 from tests.program.networks import (
     ROWS,
-    UNKNOWN,
     network_of,
-    network_with,
     pictures,
     raw_heads,
     state_of,
     two_levels,
     zoo_network,
 )
-from yolo.config.options import ConfigError
-from yolo.inference.forward import compile_network
 from yolo.program._native import native
 from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
 from yolo.program.inference.planner import build_program, pack_weights
-from yolo.program.lower import UnsupportedLayerError, lower
+from yolo.program.lower import lower
 from yolo.program.passes import optimise
 
 ZOO = ("yolov5n", "yolov5s-transformer", "yolov5s-ghost", "yolov5s-LeakyReLU", "yolov3-tiny", "yolov5n6")
@@ -63,16 +59,6 @@ def test_small_models_of_the_zoo(name: str) -> None:
 def test_big_models_of_the_zoo(name: str) -> None:
     network, images = zoo_network(name), pictures((1, 3, 128, 128))
     close(compiled(network).program(images.shape)(images), raw_heads(network, images))
-
-
-def test_a_layer_that_is_not_known_is_named_and_the_network_runs_plain(caplog) -> None:
-    network = network_with(UNKNOWN, "bilinear")
-    with pytest.raises(UnsupportedLayerError, match=r"model\.1: upsampling by bilinear runs as OneFlow operators"):
-        lower(network.spec, {})
-    caplog.set_level("INFO", "yolo")
-    assert compile_network(network) is None and "bilinear" in caplog.text
-    with pytest.raises(ConfigError, match="bilinear"):
-        compile_network(network, precision="bf16")
 
 
 def test_a_fused_checkpoint() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.program.networks import network_of, state_of, zoo_network
 from yolo.program import ir
+from yolo.program.builder import GraphBuilder
 from yolo.program.inference.placement import pack, place
 from yolo.program.ir import Concat, Conv, Split
 from yolo.program.lower import lower
@@ -55,7 +56,7 @@ def test_no_two_values_that_are_made_lie_on_one_another(name: str) -> None:
 
 
 def test_a_value_in_two_concatenations_is_copied_where_it_cannot_lie_twice() -> None:
-    builder = ir.GraphBuilder(3)
+    builder = GraphBuilder(3)
     conv = {"weights": "w", "out_channels": 16, "kernel": (1, 1), "where": "w"}
     a, b = (builder.add(Conv, ir.INPUT, **conv) for _ in range(2))
     first = builder.add(Concat, a, b, where="ab")

@@ -20,6 +20,7 @@ SHAPE = (2, 3, 64, 96)
         (lambda: network_of("csp"), (0, 1)),
         (lambda: network_of("transposed"), (0, 1)),
         (lambda: network_of("joined"), (0, 1)),
+        (lambda: network_of("transformer"), (0, 1)),
     ],
 )
 def test_what_learns_has_the_gradients_that_it_always_has(make, layers: tuple[int, ...]) -> None:

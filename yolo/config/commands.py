@@ -61,6 +61,7 @@ class TrainConfig:
     local_rank: int = option(-1, "this process's number, as launchers give it; -1 or 0 for a single one", low=-1)
     compile: str = option("program", COMPILE, choices=("program", "off"))
     amp: bool = option(False, "bfloat16 products and feature maps in training, on a processor that has it")
+    recompute: bool = option(False, "make feature maps again in the backward pass: less memory, more time")
     nbs: int = option(64, "nominal batch: gradients of smaller batches are added up to it", low=1)
     bucket: str = option("", "copy the results to this fsspec URL (gs://…, s3://…, file://…) or Google bucket")
     loggers: tuple = option((), "experiment trackers, beside CSV and TensorBoard", many=str, choices=TRACKERS)

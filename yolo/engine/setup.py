@@ -127,6 +127,7 @@ def build_parts(
         frozen=frozen,
         loss_factor=QUAD if config.quad else 1,
         shapes=loader.shapes(),
+        recompute=config.recompute,
     )
     if checkpoint is not None:
         step.load(checkpoint)

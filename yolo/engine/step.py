@@ -20,7 +20,6 @@ from yolo.loss import LossSettings
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.transfer import load_state, state_to_numpy
 from yolo.program.gradients import CompiledTraining
-from yolo.program.lower import UnsupportedLayerError
 
 LABEL_PLACES = 32
 WEIGHTS = "weights/"
@@ -33,9 +32,9 @@ class TrainStep:
     """The graphs that train one network.
 
     A training graph is compiled for each shape of batch (pictures, and places for labels). Places grow when a batch
-    brings more labels than any before it; nothing is cut. A step is one compiled operator, or with ``compile`` "off",
-    on a GPU, and for networks with a layer that has no training program, plain OneFlow modules. While it is compiled
-    the weights live in a vector, and the network's own tensors are left as they were.
+    brings more labels than any before it; nothing is cut. A step is one compiled operator; with ``compile`` "off" and
+    on a GPU it is plain OneFlow modules. While it is compiled the weights live in a vector, and the network's own
+    tensors are left as they were.
 
     With a ``team`` a batch is this rank's part of one that all ranks share, no batch of any rank has more labels a
     picture than ``label_places``, and all ranks call all methods in the same order.
@@ -52,6 +51,7 @@ class TrainStep:
         compile: str = "program",
         amp: bool = False,
         frozen: Collection[int] = (),
+        recompute: bool = False,
         team: Team | None = None,
         sync_bn: bool = False,
         threads: int = 0,
@@ -59,10 +59,10 @@ class TrainStep:
         shapes: Sequence[tuple[int, int, int, int]] = (),
     ) -> None:
         """``amp``: bfloat16 products, float32 weights and gradients. ``frozen``: layers whose parameters do not move.
-        ``sync_bn``: batch norms over all of a team's pictures. ``threads`` of 0 takes one for each core.
-        ``loss_factor``: what the loss is multiplied by, but for its parts as ``backward`` gives them. ``shapes``: all
-        shapes of pictures that will come, largest first, where they are known. Raises ConfigError where that cannot
-        be."""
+        ``recompute``: less memory, more time. ``sync_bn``: batch norms over all of a team's pictures. ``threads`` of 0
+        takes one for each core. ``loss_factor``: what the loss is multiplied by, but for its parts as ``backward``
+        gives them. ``shapes``: all shapes of pictures that will come, largest first, where they are known. Raises
+        ConfigError where that cannot be."""
         self.network, self.settings, self.team = network.train(), settings.times(loss_factor), team
         self._factor = loss_factor
         self.vector = ParameterVector(network, frozen)
@@ -70,7 +70,9 @@ class TrainStep:
         self._threads = threads
         self._places = _rounded(label_places)
         self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
-        self._compiled = None if compile == "off" else self._compile("bf16" if amp else "fp32")
+        self._compiled = None if compile == "off" else self._compile("bf16" if amp else "fp32", recompute)
+        if recompute and self._compiled is None:
+            raise ConfigError("only a compiled training step recomputes", where="--recompute", mend="leave it out")
         if amp and self._compiled is None:
             raise ConfigError("bfloat16 needs a compiled training step", where="--amp", mend="leave it out")
         # A compiled step leaves the gradients of frozen parameters somewhere too.
@@ -95,20 +97,18 @@ class TrainStep:
         taken = self._compiled.reserve(shapes[0]) / 2**30
         logger.info("%d shapes of batches, each compiled once, share the %.2f GB of %s", len(shapes), taken, largest)
 
-    def _compile(self, precision: str) -> CompiledTraining | None:
+    def _compile(self, precision: str, recompute: bool) -> CompiledTraining | None:
         if self.vector.device.type != "cpu":
             return None
         network, offsets = self.network, {slot.name: slot.start for slot in self.vector.slots}
         try:
             head = (network.anchors, network.strides, self.settings)
             frozen = [slot.name for slot in self.vector.frozen]
-            options = {"threads": self._threads, "exchange": self._exchange, "frozen": frozen}
-            return CompiledTraining(network.spec, offsets, *head, precision=precision, **options)
+            options = {"precision": precision, "recompute": recompute, "threads": self._threads, "frozen": frozen}
+            return CompiledTraining(network.spec, offsets, *head, **options, exchange=self._exchange)
         except ValueError as error:
-            raise ConfigError(str(error), where="--amp", mend="leave it out") from error
-        except UnsupportedLayerError as error:
-            logger.info("%s; so does the whole training step", error)
-            return None
+            mend = "leave --amp out" if precision == "bf16" else "--compile off trains with OneFlow's operators"
+            raise ConfigError(str(error), mend=mend) from error
 
     def _train_graph(self) -> TrainGraph | CompiledTrainGraph:
         if self._compiled is None:

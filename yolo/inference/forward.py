@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,9 +18,6 @@ from yolo.models.weights.transfer import state_to_numpy
 from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
-from yolo.program.lower import UnsupportedLayerError
-
-logger = logging.getLogger("yolo")
 
 # A graph's memory grows with its pictures while the CPU gains nothing from more of them, except where pictures are so
 # small that starting an operator costs more than its work. So: one large picture, or many small ones.
@@ -33,20 +29,13 @@ Detections = tuple[np.ndarray, np.ndarray]
 def compile_network(network: Network, device: str = "cpu", *, mode: str = "program", precision: str = "fp32"):
     """The compiled programs of ``network``, or None where it runs as plain OneFlow modules.
 
-    That is so with ``mode`` "off", on a GPU, and for networks with a layer that the compiler does not know, which is
-    said. Raises ConfigError for a precision that is not to be had.
+    That is so with ``mode`` "off" and on a GPU. Raises ConfigError for a precision that is not to be had there.
     """
     if mode == "off" or device != "cpu":
         if precision != "fp32":
             raise ConfigError(f"{precision} needs a compiled program", where="--compile", mend="leave it at program")
         return None
-    try:
-        compiled = CompiledNetwork.of(network.spec, state_to_numpy(network), precision=precision)
-    except UnsupportedLayerError as error:
-        if precision != "fp32":
-            raise ConfigError(str(error), mend=f"leave {precision} out") from error
-        logger.info("%s; so does the whole network", error)
-        return None
+    compiled = CompiledNetwork.of(network.spec, state_to_numpy(network), precision=precision)
     if precision == "bf16" and not any(word in native.instruction_set() for word in ("bf16", "fp16", "amx")):
         what = f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
         raise ConfigError(what, where="--half", mend="leave it out")

@@ -9,6 +9,8 @@ from typing import Final
 _CALL: Final = re.compile(r"^(?:torch\.)?(?:nn\.)?([A-Za-z][A-Za-z0-9]*)\s*(?:\(([^()]*)\))?$")
 _PARAMETER: Final = {"LeakyReLU": 0.01, "ELU": 1.0}
 _PLAIN: Final = ("SiLU", "ReLU", "ReLU6", "Hardswish", "Mish", "GELU", "Sigmoid", "Tanh", "Identity")
+NAMES: Final = (*_PARAMETER, *_PLAIN)
+"""All that a model YAML may name."""
 
 
 @dataclass(frozen=True)

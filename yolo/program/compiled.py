@@ -42,7 +42,7 @@ class CompiledNetwork:
     def of(
         cls, spec: NetworkSpec, state: Mapping[str, np.ndarray], *, precision: str = "fp32", threads: int = 0
     ) -> CompiledNetwork:
-        """Compile the network of ``spec`` with the tensors of ``state``; raises UnsupportedLayerError."""
+        """Compile the network of ``spec`` with the tensors of ``state``."""
         return cls(optimise(lower(spec, state), precision), precision=precision, threads=threads)
 
     def update(self, spec: NetworkSpec, state: Mapping[str, np.ndarray]) -> None:

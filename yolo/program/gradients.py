@@ -19,8 +19,8 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; settings: a ``yolo.loss.LossSettings``; exchange: joins batch norms over ranks. All steps share one
-    memory: they run one after the other.
+    in pixels; settings: a ``yolo.loss.LossSettings``; recompute: less memory, more time, the same numbers; exchange:
+    joins batch norms over ranks. All steps share one memory: they run one after the other.
     """
 
     def __init__(
@@ -32,17 +32,16 @@ class CompiledTraining:
         settings: object,
         *,
         precision: str = "fp32",
+        recompute: bool = False,
         threads: int = 0,
         exchange: native.Exchange | None = None,
         frozen: Collection[str] = (),
     ) -> None:
-        """``frozen``: names of parameters that do not learn.
-
-        Raises UnsupportedLayerError for a layer that has no training program.
-        """
+        """``frozen``: names of parameters that do not learn. Raises ValueError for what cannot be planned."""
         self._graph = lower(spec, {})
-        self._offsets, self._threads, self._precision = dict(offsets), threads, precision
-        self._frozen, self._exchange = frozenset(frozen), exchange
+        self._offsets = dict(offsets)
+        self._options = {"threads": threads, "precision": precision, "recompute": recompute}
+        self._options |= {"exchange": exchange, "frozen": frozenset(frozen)}
         self._head = (anchors, tuple(strides), settings)
         self._memory = native.TrainingMemory()
         side = 2 * max(strides)
@@ -67,13 +66,4 @@ class CompiledTraining:
         return self._memory.bytes
 
     def _passes(self, shape: Shape):
-        options = {"threads": self._threads, "precision": self._precision}
-        return build_training_program(
-            self._graph,
-            shape,
-            self._offsets,
-            **options,
-            exchange=self._exchange,
-            frozen=self._frozen,
-            memory=self._memory,
-        )
+        return build_training_program(self._graph, shape, self._offsets, **self._options, memory=self._memory)

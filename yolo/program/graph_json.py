@@ -18,7 +18,7 @@ KINDS: Final[Mapping[str, type[Node]]] = {
     kind.kind: kind
     for kind in (
         *(ir.Conv, ir.BatchNorm, ir.Activate, ir.Add, ir.Concat, ir.Split, ir.Pool, ir.Upsample, ir.Pad),
-        *(ir.SpaceToDepth, ir.DepthToSpace, ir.Attention),
+        *(ir.Bilinear, ir.SpaceToDepth, ir.DepthToSpace, ir.Attention),
     )
 }
 MOST_CHANNELS: Final = 1 << 20

@@ -159,6 +159,13 @@ class Upsample(Node):
 
 
 @dataclasses.dataclass(frozen=True)
+class Bilinear(Upsample):
+    """Bilinear upsampling by a whole factor; corners are not aligned."""
+
+    kind: ClassVar[str] = "bilinear"
+
+
+@dataclasses.dataclass(frozen=True)
 class Pad(Node):
     """Zeros around a value: left, right, top, bottom."""
 
@@ -219,11 +226,20 @@ INPUT = 0
 
 
 @dataclasses.dataclass(frozen=True)
+class Part:
+    """Of a tensor that stacks equal parts along its first axis, the ``number``-th."""
+
+    tensor: str
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Graph:
     """A network: nodes in order, the values that come out of it, and its tensors by name.
 
     ``channels`` has one entry a value. The input is pictures in 0..1, or in whole numbers 0..255 with
-    ``whole_pixels``. Graphs are not changed; passes give new ones.
+    ``whole_pixels``. ``parts``: tensors that are parts of the network's own, by their names. Graphs are not changed;
+    passes give new ones.
     """
 
     nodes: tuple[Node, ...]
@@ -231,6 +247,7 @@ class Graph:
     channels: tuple[int, ...]
     tensors: Mapping[str, np.ndarray]
     whole_pixels: bool = False
+    parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
 
     def sizes(self, height: int, width: int) -> dict[int, Size]:
         """(height, width) of every value for pictures of that size; raises ValueError where nothing is left."""
@@ -253,27 +270,3 @@ class Graph:
     def producers(self) -> dict[int, Node]:
         """The node that makes each value but the input."""
         return {node.output: node for node in self.nodes}
-
-
-class GraphBuilder:
-    """Collects nodes; values are numbered as they come."""
-
-    def __init__(self, channels: int) -> None:
-        self._nodes: list[Node] = []
-        self._channels: list[int] = [channels]
-
-    def channels(self, value: int) -> int:
-        """Channels of a value."""
-        return self._channels[value]
-
-    def add(self, kind: type[Node], *inputs: int, where: str, **attributes: object) -> int:
-        """Append a node of this kind; give its output."""
-        output = len(self._channels)
-        node = kind(inputs, output, where, **attributes)
-        self._nodes.append(node)
-        self._channels.append(node.channels(tuple(self._channels[value] for value in inputs)))
-        return output
-
-    def build(self, outputs: tuple[int, ...], tensors: Mapping[str, np.ndarray]) -> Graph:
-        """The graph that gives ``outputs``."""
-        return Graph(tuple(self._nodes), outputs, tuple(self._channels), tensors)

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
 from yolo.models.activation import IDENTITY, Activation
 from yolo.program import ir
-from yolo.program.ir import GraphBuilder
+from yolo.program.builder import GraphBuilder
 
 Pair = tuple[int, int]
 
 
-class Scope:
-    """A place in the network and what is the same everywhere in it.
+@dataclasses.dataclass
+class Derived:
+    """Tensors that are made of the network's own on the way, and what parts of those they are."""
 
-    ``tensors`` is the network's state; ``made`` takes tensors that are derived from it on the way.
-    """
+    tensors: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    parts: dict[str, ir.Part] = dataclasses.field(default_factory=dict)
+
+
+class Scope:
+    """A place in the network and what is the same everywhere in it: ``tensors`` is the network's state."""
 
     def __init__(
         self, builder: GraphBuilder, activation: Activation, tensors: Mapping[str, np.ndarray], path: str
     ) -> None:
         self.builder, self.activation, self.tensors, self.path = builder, activation, tensors, path
-        self.made: dict[str, np.ndarray] = {}
+        self.derived = Derived()
 
     def at(self, path: str) -> Scope:
         """The same at another place."""
         scope = Scope(self.builder, self.activation, self.tensors, path)
-        scope.made = self.made
+        scope.derived = self.derived
         return scope
 
     def __truediv__(self, name: str | int) -> Scope:

@@ -87,6 +87,7 @@ void bind_inference(py::module_& module) {
         .def("activate", &P::activate)
         .def("add", &P::add)
         .def("upsample", &P::upsample)
+        .def("bilinear", &P::bilinear)
         .def("copy", &P::copy)
         .def("affine", &P::affine)
         .def("attention", &P::attention)

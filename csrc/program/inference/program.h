@@ -63,6 +63,8 @@ public:
     void activate(const std::string& where, const View& from, const View& to, const std::string& name, float value);
     void add(const std::string& where, const View& a, const View& b, const View& to);
     void upsample(const std::string& where, const View& from, const View& to, int64_t scale);
+    // Corners are not aligned.
+    void bilinear(const std::string& where, const View& from, const View& to, int64_t scale);
     // `count` channels from `from_start` of `from` to `to_start` of `to`, wherever they lie in their blocks.
     void copy(const std::string& where, const View& from, int64_t from_start, const View& to, int64_t to_start,
               int64_t count);
@@ -111,6 +113,9 @@ private:
     template <class Element>
     void move(const std::string& kind, const std::string& where, const View& from, const View& to,
               std::function<int64_t(int64_t, int64_t, int64_t)> source);
+    void own_pool(const std::string& where, const View& from, const View& to, int64_t kernel, int64_t stride,
+                  int64_t padding, bool average);
+    void planes(StepInfo info, const View& from, const View& to, std::function<void(const void*, void*)> loop);
     void load(const uint8_t* picture);
     void store(const View& view, float* output) const;
     void one(const uint8_t* picture, float* const* outputs, bool timed);

@@ -35,6 +35,7 @@ Resampling resampling(const std::string& name) {
     if (name == "max_pool") return Resampling::max_pool;
     if (name == "average_pool") return Resampling::average_pool;
     if (name == "upsample") return Resampling::upsample;
+    if (name == "bilinear") return Resampling::bilinear;
     throw std::invalid_argument("unknown resampling " + name);
 }
 
@@ -119,6 +120,11 @@ void bind_planes(py::class_<Program, std::shared_ptr<Program>>& program) {
                                const Slice& target, const std::array<int64_t, 3>& window, int64_t index) {
         self.resample(where, resampling(kind), source, target, {0, 0, 0, 0, window[0], window[1], window[2]}, index);
     });
+    program.def("resample_again", [](Program& self, const std::string& where, const std::string& kind,
+                                     const Slice& source, const Slice& target, const std::array<int64_t, 3>& window,
+                                     int64_t index) {
+        self.resample_again(where, resampling(kind), source, target, {0, 0, 0, 0, window[0], window[1], window[2]}, index);
+    });
     program.def("resample_back",
                 [](Program& self, const std::string& where, const std::string& kind, const std::vector<Slice>& gradients,
                    const Slice& source_gradient, const std::array<int64_t, 3>& window, int64_t index) {
@@ -175,6 +181,9 @@ void bind_training(py::module_& module) {
         .def("load_head_gradient", &Program::load_head_gradient)
         .def("conv_back", &Program::conv_back)
         .def("stage_back", &Program::stage_back)
+        .def("stage_again", &Program::stage_again)
+        .def("attention", &Program::attention)
+        .def("attention_back", &Program::attention_back)
         .def("accumulate", &Program::accumulate)
         .def("finish", &Program::finish)
         .def("forward", &forward, py::arg("images"), py::arg("values").noconvert())

@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <unordered_map>
 
-#include "program/training/team.h"
+#include "program/team.h"
 
 namespace yolo::program::training {
 
@@ -227,9 +227,9 @@ Step Convolution::backward_data(const Slice& gradient, const Slice& source_gradi
     return from_weights(!spec_.transposed, gradient, source_gradient, "conv_data");
 }
 
-Step Convolution::backward_weights(const Slice& gradient) {
-    const Slice& source = spec_.transposed ? gradient : spec_.source;
-    const Slice& target = spec_.transposed ? spec_.source : gradient;
+Step Convolution::backward_weights(const Slice& gradient, const Slice& values) {
+    const Slice& source = spec_.transposed ? gradient : values;
+    const Slice& target = spec_.transposed ? values : gradient;
     const memory::desc bias_desc({spec_.target.channels}, Type::f32, Tag::x);
     const auto pd = choose(source, target, [&](const memory::desc& from, const memory::desc& to) {
         return dnnl::convolution_backward_weights::primitive_desc(

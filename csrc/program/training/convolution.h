@@ -41,8 +41,8 @@ public:
     Step forward();
     // From the target's gradient (a whole buffer) to the source's.
     Step backward_data(const Slice& gradient, const Slice& source_gradient);
-    // To the gradients of weights and bias. `gradient` as above.
-    Step backward_weights(const Slice& gradient);
+    // To the gradients of weights and bias. `gradient` as above; `source`: where the source's values lie now.
+    Step backward_weights(const Slice& gradient, const Slice& source);
     // What is slower than it should be, for people.
     const std::vector<std::string>& notes() const { return notes_; }
 

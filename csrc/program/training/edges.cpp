@@ -2,30 +2,21 @@
 #include <algorithm>
 #include <cstring>
 
+#include "program/team.h"
 #include "program/training/planes.h"
-#include "program/training/team.h"
 
 namespace yolo::program::training {
 namespace {
 
 // Numbers that are converted at once: they stay in the first-level cache.
 constexpr int64_t kRun = 1024;
+// Pixels of a tile that both layouts touch in whole cache lines, and the most numbers of a vector.
+constexpr int64_t kTile = 64, kMostLanes = 16;
 
 uint16_t narrow(float value) {
     uint32_t bits;
     std::memcpy(&bits, &value, sizeof bits);
     return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-float widened(uint16_t value) {
-    const uint32_t bits = static_cast<uint32_t>(value) << 16;
-    float result;
-    std::memcpy(&result, &bits, sizeof result);
-    return result;
-}
-
-float read(const std::byte* from, int64_t i, bool wide) {
-    return wide ? reinterpret_cast<const float*>(from)[i] : widened(reinterpret_cast<const uint16_t*>(from)[i]);
 }
 
 void write(std::byte* to, int64_t i, bool wide, float value) {
@@ -58,29 +49,33 @@ void load_plain(const Place& place, const Slice& target, bool bytes, const void*
     });
 }
 
-// Rows of plain channels to or from a blocked slice: action(picture, channel, first pixel, count, blocked address).
+// Tiles of a blocked slice: action(picture, first channel, channels, first pixel, pixels, address).
 template <class Action>
-void each_row(const Place& place, const Slice& slice, const Action& action) {
+void each_tile(const Place& place, const Slice& slice, const Action& action) {
     const int64_t lanes = loops().lanes, blocks = (slice.channels + lanes - 1) / lanes;
-    constexpr int64_t kPixels = 64;  // a tile that both layouts touch in whole cache lines
     share(place.threads, place.batch * blocks, [&](int, int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-            const int64_t n = i / blocks, b = i % blocks;
-            for (int64_t p = 0; p < slice.pixels(); p += kPixels) {
-                const int64_t count = std::min(kPixels, slice.pixels() - p);
-                std::byte* tile = place.arena + slice.plane(n, b, lanes) + p * lanes * slice.element;
-                for (int64_t c = 0; c < lanes; ++c) action(n, b * lanes + c, p, count, tile + c * slice.element);
+            const int64_t n = i / blocks, c = i % blocks * lanes, channels = std::min(lanes, slice.channels - c);
+            for (int64_t p = 0; p < slice.pixels(); p += kTile) {
+                std::byte* tile = place.arena + slice.plane(n, c / lanes, lanes) + p * lanes * slice.element;
+                action(n, c, channels, p, std::min(kTile, slice.pixels() - p), tile);
             }
         }
     });
 }
 
+Format format_of(const Slice& slice) {
+    return slice.wide() ? kFloat32 : kBfloat16;
+}
+
 void load_blocked(const Place& place, const Slice& target, bool bytes, const void* images) {
-    const int64_t lanes = loops().lanes, pixels = target.pixels();
-    each_row(place, target, [&](int64_t n, int64_t c, int64_t p, int64_t count, std::byte* to) {
-        float run[kRun] = {};
-        if (c < target.channels) images_as_floats(images, bytes, (n * target.channels + c) * pixels + p, count, run);
-        for (int64_t k = 0; k < count; ++k) write(to, k * lanes, target.wide(), run[k]);
+    each_tile(place, target, [&](int64_t n, int64_t c, int64_t channels, int64_t p, int64_t count, std::byte* to) {
+        float rows[kMostLanes * kTile];
+        for (int64_t k = 0; k < channels; ++k) {
+            const int64_t start = (n * target.channels + c + k) * target.pixels() + p;
+            images_as_floats(images, bytes, start, count, rows + k * kTile);
+        }
+        loops().blocked[format_of(target)](rows, kTile, channels, count, to);
     });
 }
 
@@ -95,29 +90,27 @@ Step load_images(const Place& place, const Slice& target, bool bytes) {
 }
 
 Step store_head(const Place& place, const std::string& where, const Slice& source, int64_t number) {
-    StepInfo info{where, "store", "transposing"};
+    StepInfo info{where, "store", loops().name};
     info.bytes = place.batch * source.channels * source.pixels() * (source.element + 4);
     return {info, [=](const Run& run) {
-                const int64_t lanes = loops().lanes;
                 float* head = static_cast<float*>(run.heads[number]);
-                each_row(place, source, [&](int64_t n, int64_t c, int64_t p, int64_t count, const std::byte* from) {
-                    if (c >= source.channels) return;
+                each_tile(place, source, [&](int64_t n, int64_t c, int64_t channels, int64_t p, int64_t count,
+                                             const std::byte* from) {
                     float* to = head + (n * source.channels + c) * source.pixels() + p;
-                    for (int64_t k = 0; k < count; ++k) to[k] = read(from, k * lanes, source.wide());
+                    loops().planar[format_of(source)](from, count, channels, to, source.pixels());
                 });
             }};
 }
 
 Step load_head_gradient(const Place& place, const std::string& where, const Slice& target, int64_t number) {
-    StepInfo info{where, "load", "transposing"};
+    StepInfo info{where, "load", loops().name};
     info.bytes = place.batch * target.channels * target.pixels() * (target.element + 4);
     return {info, [=](const Run& run) {
-                const int64_t lanes = loops().lanes;
                 const float* head = static_cast<const float*>(run.head_gradients[number]);
-                each_row(place, target, [&](int64_t n, int64_t c, int64_t p, int64_t count, std::byte* to) {
-                    const bool inside = c < target.channels;
-                    const float* from = head + (inside ? (n * target.channels + c) * target.pixels() + p : 0);
-                    for (int64_t k = 0; k < count; ++k) write(to, k * lanes, target.wide(), inside ? from[k] : 0.0f);
+                each_tile(place, target, [&](int64_t n, int64_t c, int64_t channels, int64_t p, int64_t count,
+                                             std::byte* to) {
+                    const float* from = head + (n * target.channels + c) * target.pixels() + p;
+                    loops().blocked[format_of(target)](from, target.pixels(), channels, count, to);
                 });
             }};
 }

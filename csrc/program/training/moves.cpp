@@ -1,8 +1,8 @@
 // Moves of single channels: slow and general, for channels that do not fill blocks.
 #include <cstring>
 
+#include "program/team.h"
 #include "program/training/planes.h"
-#include "program/training/team.h"
 
 namespace yolo::program::training {
 namespace {

@@ -1,15 +1,17 @@
 // Steps on whole planes: pools, upsampling, moves of channels, and the ways in and out.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "program/training/loops/loops.h"
+#include "program/loops/loops.h"
 #include "program/training/slice.h"
 #include "program/training/step.h"
+#include "program/training/workspace.h"
 
 namespace yolo::program::training {
 
@@ -21,15 +23,22 @@ struct Place {
     std::shared_ptr<std::vector<float*>> planes;
 };
 
-enum class Resampling { max_pool, average_pool, upsample };
+enum class Resampling { max_pool, average_pool, upsample, bilinear };
 
 // Pools of kernel, stride and padding of `window` (whose sizes are filled in here), or upsampling by its stride.
-// `index`: offset of uint8 [batch, padded channels, out_height, out_width] for a max pool, which its gradient reads.
+// `index`: offset of [batch, padded channels, out_height, out_width] for a max pool, which its gradient reads, of uint8
+// or, for windows of more than 256 places, uint16.
 Step resample(const Place& place, const std::string& where, Resampling kind, const Slice& source, const Slice& target,
               Window window, int64_t index);
 // The gradient, of the sum of `gradients`, to `source_gradient`.
 Step resample_back(const Place& place, const std::string& where, Resampling kind, std::vector<Slice> gradients,
                    const Slice& source_gradient, Window window, int64_t index);
+
+// target = attention of query, key and value in `given` (attention.h), and the gradients of those three.
+Step attention(const Place& place, const std::string& where, const std::array<Slice, 3>& given, const Slice& target,
+               int64_t heads, Workspace& workspace);
+Step attention_back(const Place& place, const std::string& where, const std::array<Slice, 3>& given,
+                    const Slice& gradient, const std::array<Slice, 3>& to, int64_t heads, Workspace& workspace);
 
 // Channel c of `fine` at (y * stride + dy, x * stride + dx) belongs to channel i of `coarse` at (y, x), for the i-th
 // entry; `fine` and `coarse` are whole buffers or slices with any first channel given by the entries.

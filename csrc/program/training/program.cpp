@@ -68,6 +68,16 @@ void TrainingProgram::resample(const std::string& where, Resampling kind, const 
     forward_.push_back(training::resample(place_, where, kind, source, target, window, index));
 }
 
+void TrainingProgram::attention(const std::string& where, const std::array<Slice, 3>& given, const Slice& target,
+                                int64_t heads) {
+    forward_.push_back(training::attention(place_, where, given, target, heads, workspace_));
+}
+
+void TrainingProgram::attention_back(const std::string& where, const std::array<Slice, 3>& given,
+                                     const Slice& gradient, const std::array<Slice, 3>& to, int64_t heads) {
+    backward_.push_back(training::attention_back(place_, where, given, gradient, to, heads, workspace_));
+}
+
 void TrainingProgram::collect(const std::string& where, const Slice& fine, const Slice& coarse,
                               const std::vector<Link>& links, int64_t stride, bool backward) {
     (backward ? backward_ : forward_).push_back(training::collect(place_, where, fine, coarse, links, stride));
@@ -87,15 +97,25 @@ void TrainingProgram::load_head_gradient(const std::string& where, const Slice& 
     backward_.push_back(training::load_head_gradient(place_, where, target, number));
 }
 
-void TrainingProgram::conv_back(int number, const Slice& gradient, const std::optional<Slice>& source_gradient) {
+void TrainingProgram::conv_back(int number, const Slice& source, const Slice& gradient,
+                                const std::optional<Slice>& source_gradient) {
     Convolution& convolution = *convolutions_.at(static_cast<size_t>(number));
-    backward_.push_back(convolution.backward_weights(gradient));
+    backward_.push_back(convolution.backward_weights(gradient, source));
     if (source_gradient) backward_.push_back(convolution.backward_data(gradient, *source_gradient));
 }
 
 void TrainingProgram::stage_back(int number, const std::vector<Slice>& gradients,
                                  const std::optional<Slice>& source_gradient, const std::optional<Slice>& sum) {
     backward_.push_back(stages_.at(static_cast<size_t>(number))->backward(gradients, source_gradient, sum));
+}
+
+void TrainingProgram::stage_again(int number, const std::vector<Slice>& targets, const std::optional<Slice>& residual) {
+    backward_.push_back(stages_.at(static_cast<size_t>(number))->again(targets, residual));
+}
+
+void TrainingProgram::resample_again(const std::string& where, Resampling kind, const Slice& source,
+                                     const Slice& target, const Window& window, int64_t index) {
+    backward_.push_back(training::resample(place_, where, kind, source, target, window, index));
 }
 
 void TrainingProgram::resample_back(const std::string& where, Resampling kind, const std::vector<Slice>& gradients,

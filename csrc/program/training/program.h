@@ -40,12 +40,20 @@ public:
                  int64_t stride, bool backward);
     void spread(const std::string& where, const Slice& fine, const Slice& coarse, const std::vector<Link>& links,
                 int64_t stride, bool clear, bool backward);
+    void attention(const std::string& where, const std::array<Slice, 3>& given, const Slice& target, int64_t heads);
     void store_head(const std::string& where, const Slice& source);
 
     void load_head_gradient(const std::string& where, const Slice& target, int64_t number);
-    void conv_back(int number, const Slice& gradient, const std::optional<Slice>& source_gradient);
+    // `source`: where the convolution's source lies in the backward pass.
+    void conv_back(int number, const Slice& source, const Slice& gradient, const std::optional<Slice>& source_gradient);
     void stage_back(int number, const std::vector<Slice>& gradients, const std::optional<Slice>& source_gradient,
                     const std::optional<Slice>& sum);
+    // What a stage or a resampling made, once more, for the backward pass: from what is still there, to the last bit.
+    void stage_again(int number, const std::vector<Slice>& targets, const std::optional<Slice>& residual);
+    void resample_again(const std::string& where, Resampling kind, const Slice& source, const Slice& target,
+                        const Window& window, int64_t index);
+    void attention_back(const std::string& where, const std::array<Slice, 3>& given, const Slice& gradient,
+                        const std::array<Slice, 3>& to, int64_t heads);
     void resample_back(const std::string& where, Resampling kind, const std::vector<Slice>& gradients,
                        const Slice& source_gradient, const Window& window, int64_t index);
     void accumulate(const std::string& where, const std::vector<Slice>& sources, const Slice& target);

@@ -1,5 +1,5 @@
 #include "program/training/planes.h"
-#include "program/training/team.h"
+#include "program/team.h"
 
 namespace yolo::program::training {
 namespace {
@@ -15,7 +15,12 @@ Window filled(Window window, const Slice& source, const Slice& target) {
 }
 
 const char* name_of(Resampling kind) {
-    return kind == Resampling::upsample ? "upsample" : kind == Resampling::max_pool ? "max_pool" : "average_pool";
+    switch (kind) {
+        case Resampling::max_pool: return "max_pool";
+        case Resampling::average_pool: return "average_pool";
+        case Resampling::bilinear: return "bilinear";
+        default: return "upsample";
+    }
 }
 
 // Calls action(thread, picture, block) for each plane.
@@ -27,9 +32,9 @@ void each_plane(const Place& place, const Slice& slice, const Action& action) {
     });
 }
 
-uint8_t* index_of(const Place& place, const Slice& target, int64_t index, int64_t n, int64_t b) {
+void* index_at(const Place& place, const Slice& target, int64_t index, Index kind, int64_t n, int64_t b) {
     const int64_t lanes = loops().lanes, blocks = (target.channels + lanes - 1) / lanes;
-    return reinterpret_cast<uint8_t*>(place.arena + index) + (n * blocks + b) * target.pixels() * lanes;
+    return place.arena + index + (n * blocks + b) * target.pixels() * lanes * (kind == kBytes ? 1 : 2);
 }
 
 // The plane's gradient as floats: where it lies, or summed up in the thread's first plane.
@@ -53,13 +58,17 @@ Step resample(const Place& place, const std::string& where, Resampling kind, con
     info.bytes = place.batch * source.channels * (source.pixels() + target.pixels()) * source.element;
     return {info, [=](const Run&) {
                 const Format format = format_of(source);
+                const Index places = index_of(window.kernel);
                 each_plane(place, source, [&](int, int64_t n, int64_t b) {
                     const void* from = place.arena + source.plane(n, b, loops().lanes);
                     void* to = place.arena + target.plane(n, b, loops().lanes);
                     if (kind == Resampling::max_pool) {
-                        loops().max_pool[format](from, window, to, index_of(place, target, index, n, b));
+                        void* kept = index_at(place, target, index, places, n, b);
+                        loops().max_pool[format][places](from, window, to, kept);
                     } else if (kind == Resampling::average_pool) {
                         loops().average_pool[format](from, window, to);
+                    } else if (kind == Resampling::bilinear) {
+                        loops().bilinear[format](from, window, to);
                     } else {
                         loops().upsample[format](from, window, to);
                     }
@@ -75,15 +84,19 @@ Step resample_back(const Place& place, const std::string& where, Resampling kind
     info.bytes = place.batch * target.channels * target.element *
                  (source_gradient.pixels() + target.pixels() * static_cast<int64_t>(gradients.size()));
     return {info, [=](const Run&) {
+                const Index places = index_of(window.kernel);
                 each_plane(place, target, [&](int thread, int64_t n, int64_t b) {
                     const float* from = gradient_plane(place, gradients, thread, n, b);
                     std::byte* to = place.arena + source_gradient.plane(n, b, loops().lanes);
                     const size_t second = static_cast<size_t>(place.threads + thread);
                     float* out = source_gradient.wide() ? reinterpret_cast<float*>(to) : (*place.planes)[second];
                     if (kind == Resampling::max_pool) {
-                        loops().max_pool_back(from, index_of(place, target, index, n, b), window, out);
+                        const void* kept = index_at(place, target, index, places, n, b);
+                        loops().max_pool_back[places](from, kept, window, out);
                     } else if (kind == Resampling::average_pool) {
                         loops().average_pool_back(from, window, out);
+                    } else if (kind == Resampling::bilinear) {
+                        loops().bilinear_back(from, window, out);
                     } else {
                         loops().upsample_back(from, window, out);
                     }

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "program/training/team.h"
+#include "program/team.h"
 
 namespace yolo::program::training {
 namespace {
@@ -113,12 +113,12 @@ void Stage::measure(const Run& run) {
     }
 }
 
-void Stage::activate() const {
+void Stage::activate(const std::vector<Slice>& targets, const std::optional<Slice>& residual) const {
     const int64_t tail = spec_.source.channels % lanes_;
     walk([&](const Piece& piece) {
-        std::byte* first = at(spec_.targets[0], piece);
-        const void* residual = spec_.residual ? at(*spec_.residual, piece) : nullptr;
-        loops().activate[format_](at(spec_.source, piece), affine(piece.block), spec_.activation, residual, first,
+        std::byte* first = at(targets[0], piece);
+        const void* added = residual ? at(*residual, piece) : nullptr;
+        loops().activate[format_](at(spec_.source, piece), affine(piece.block), spec_.activation, added, first,
                                   piece.count);
         const int64_t element = spec_.source.element;
         if (tail != 0 && piece.block == blocks_ - 1 && !keeps_zero(spec_.activation.curve)) {
@@ -126,8 +126,8 @@ void Stage::activate() const {
                 std::memset(first + (p * lanes_ + tail) * element, 0, static_cast<size_t>((lanes_ - tail) * element));
             }
         }
-        for (size_t k = 1; k < spec_.targets.size(); ++k) {
-            std::memcpy(at(spec_.targets[k], piece), first, static_cast<size_t>(piece.count * lanes_ * element));
+        for (size_t k = 1; k < targets.size(); ++k) {
+            std::memcpy(at(targets[k], piece), first, static_cast<size_t>(piece.count * lanes_ * element));
         }
     });
 }
@@ -142,8 +142,15 @@ Step Stage::forward() {
                 } else if (spec_.tensors.bias >= 0) {
                     std::copy_n(run.values + spec_.tensors.bias, spec_.source.channels, shift_.begin());
                 }
-                activate();
+                activate(spec_.targets, spec_.residual);
             }};
+}
+
+Step Stage::again(std::vector<Slice> targets, std::optional<Slice> residual) const {
+    const int64_t map = batch_ * blocks_ * lanes_ * spec_.source.pixels() * spec_.source.element;
+    StepInfo info{spec_.where, "again", loops().name};
+    info.bytes = map * (1 + static_cast<int64_t>(targets.size()) + residual.has_value());
+    return {info, [this, targets = std::move(targets), residual](const Run&) { activate(targets, residual); }};
 }
 
 // The sum of the gradients of a piece: where it lies, or in the thread's own scratch.

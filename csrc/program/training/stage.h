@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "net/exchange.h"
-#include "program/training/loops/loops.h"
+#include "program/loops/loops.h"
 #include "program/training/slice.h"
 #include "program/training/step.h"
 
@@ -46,6 +46,8 @@ public:
           std::shared_ptr<net::Exchange> exchange);
 
     Step forward();
+    // The target once more, elsewhere, after forward(): from the same source and with the same mean and deviation.
+    Step again(std::vector<Slice> targets, std::optional<Slice> residual) const;
     // The target's gradient is the sum of `gradients`, written to `sum` where given; the source's goes to
     // `source_gradient`, which may be the source itself. Gradients of weight and bias are added to the vector.
     Step backward(std::vector<Slice> gradients, std::optional<Slice> source_gradient, std::optional<Slice> sum);
@@ -61,7 +63,7 @@ private:
     std::byte* at(const Slice& slice, const Piece& piece) const;
     Affine affine(int64_t block) const;
     void measure(const Run& run);
-    void activate() const;
+    void activate(const std::vector<Slice>& targets, const std::optional<Slice>& residual) const;
     struct Gradient {
         const void* at;
         Format format;

@@ -169,6 +169,7 @@ _EMIT: Mapping[type[Node], Callable[[_Planner, Node], None]] = {
     ),
     ir.Pool: lambda p, n: p.program.pool(*p.moved(n), n.kernel, n.stride, n.padding, n.average),
     ir.Upsample: lambda p, n: p.program.upsample(*p.moved(n), n.scale),
+    ir.Bilinear: lambda p, n: p.program.bilinear(*p.moved(n), n.scale),
     ir.Pad: lambda p, n: p.program.pad(*p.moved(n), n.sides[0], n.sides[2]),
     ir.SpaceToDepth: lambda p, n: p.program.space_to_depth(*p.moved(n), n.gain, n.column_major),
     ir.DepthToSpace: lambda p, n: p.program.depth_to_space(*p.moved(n), n.gain),

@@ -11,10 +11,11 @@ from collections.abc import Collection
 
 from yolo.models.activation import IDENTITY
 from yolo.program import ir
-from yolo.program.training.forward import Plan, pool_kind, window
+from yolo.program.training.forward import Plan, resampling, window
 from yolo.program.training.links import Move, move_of
 from yolo.program.training.maps import Slice
 from yolo.program.training.placement import offsets
+from yolo.program.training.recompute import Sources
 from yolo.program.training.units import Convolutions, Stage, Unit
 
 MOST_GRADIENTS = 2
@@ -24,10 +25,10 @@ MOST_SOURCES = 8
 
 
 class Gradients:
-    """What is known of the values' gradients so far."""
+    """What is known of the values' gradients so far, and where the values themselves are."""
 
-    def __init__(self, plan: Plan, frozen: Collection[str]) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, frozen: Collection[str], recompute: bool) -> None:
+        self.plan, self.sources = plan, Sources(plan, recompute)
         self.wanted = plan.work.differentiable(frozen)
         self._slices: dict[int, list[Slice]] = {}
 
@@ -62,9 +63,12 @@ class Gradients:
         return total
 
 
-def record_backward(plan: Plan, frozen: Collection[str] = ()) -> None:
-    """Record the pass from the heads' gradients to the parameters'; it ends where all that is left is ``frozen``."""
-    gradients = Gradients(plan, frozen)
+def record_backward(plan: Plan, frozen: Collection[str] = (), *, recompute: bool = False) -> None:
+    """Record the pass from the heads' gradients to the parameters'; it ends where all that is left is ``frozen``.
+
+    ``recompute``: it makes cheap feature maps again, so that the forward pass need not keep them.
+    """
+    gradients = Gradients(plan, frozen, recompute)
     for number, value in enumerate(plan.work.outputs):
         given = gradients.new(value)
         plan.recorder.record("load_head_gradient", f"output {value}", given, number)
@@ -88,7 +92,7 @@ def _(unit: Convolutions, plan: Plan, gradients: Gradients) -> None:
     if gradient is None:
         return
     to = gradients.new(unit.source) if unit.source in gradients.wanted else None
-    plan.recorder.record("conv_back", plan.handles[unit.outputs[0]], gradient, to, reads=(plan.source(unit),))
+    plan.recorder.record("conv_back", plan.handles[unit.outputs[0]], gradients.sources.of(unit), gradient, to)
     if to is not None:
         gradients.give(unit.source, to)
 
@@ -144,24 +148,36 @@ def _(unit: ir.Concat, plan: Plan, gradients: Gradients) -> None:
             gradients.give(value, part)
 
 
-def _resampled(unit: ir.Pool | ir.Upsample, kind: str, plan: Plan, gradients: Gradients) -> None:
+@_record.register
+def _(unit: ir.Pool, plan: Plan, gradients: Gradients) -> None:
+    _resampled(unit, plan, gradients)
+
+
+@_record.register
+def _(unit: ir.Upsample, plan: Plan, gradients: Gradients) -> None:
+    _resampled(unit, plan, gradients)
+
+
+def _resampled(unit: ir.Pool | ir.Upsample, plan: Plan, gradients: Gradients) -> None:
     value, slices = unit.inputs[0], gradients.of(unit.output, unit.where)
     if value not in gradients.wanted or not slices:
         return
     to = gradients.new(value)
     index = plan.indices.get(unit.output, -1)
-    plan.recorder.record("resample_back", unit.where, kind, slices, to, window(unit), index)
+    plan.recorder.record("resample_back", unit.where, resampling(unit), slices, to, window(unit), index)
     gradients.give(value, to)
 
 
 @_record.register
-def _(unit: ir.Pool, plan: Plan, gradients: Gradients) -> None:
-    _resampled(unit, pool_kind(unit), plan, gradients)
-
-
-@_record.register
-def _(unit: ir.Upsample, plan: Plan, gradients: Gradients) -> None:
-    _resampled(unit, "upsample", plan, gradients)
+def _(unit: ir.Attention, plan: Plan, gradients: Gradients) -> None:
+    gradient = gradients.whole(unit.output, unit.where)
+    if gradient is None:
+        return
+    given = [plan.placement.any(value) for value in unit.inputs]
+    to = [gradients.new(value) for value in unit.inputs]
+    plan.recorder.record("attention_back", unit.where, given, gradient, to, unit.heads)
+    for value, slice_ in zip(unit.inputs, to):
+        gradients.give(value, slice_)
 
 
 def _move(node: ir.Node, move: Move, plan: Plan, gradients: Gradients) -> None:

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from yolo.models.activation import IDENTITY, Activation
 from yolo.program import ir
 from yolo.program.ir import INPUT
-from yolo.program.lower import UnsupportedLayerError
 from yolo.program.training.links import Move, move_of
 from yolo.program.training.maps import Buffer, Handle, Recorder, Slice
 from yolo.program.training.placement import Placement, offsets
 from yolo.program.training.units import Convolutions, Stage, Unit, Work
 
-MOST_PLACES = 256
-"""Places of a max pool's window: which one holds the maximum is kept in a byte."""
+BYTE_PLACES = 256
+"""Of a max pool's window: which place holds the maximum is kept in a byte, or in two where there are more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +46,10 @@ class Plan:
         """Values as convolutions make them."""
         return {value for unit in self.work.units if isinstance(unit, Convolutions) for value in unit.outputs}
 
-    def offset(self, tensor: str, where: str) -> int:
-        """Where a tensor starts among the values."""
-        if tensor not in self.values:
-            raise UnsupportedLayerError(f"{where}: {tensor} has no place among the parameters")
-        return self.values[tensor]
+    def offset(self, tensor: str, size: int = 0) -> int:
+        """Where a tensor, of this size if it is part of another, starts among the values."""
+        part = self.work.parts.get(tensor)
+        return self.values[tensor] if part is None else self.values[part.tensor] + part.number * size
 
     def source(self, unit: Convolutions) -> Slice:
         """What a convolution reads."""
@@ -79,27 +77,22 @@ def record_forward(plan: Plan, *, bytes_in: bool) -> None:
 
 @functools.singledispatch
 def _record(unit: Unit, plan: Plan) -> None:
-    move = move_of(unit, plan.work)
-    if move is None:
-        raise UnsupportedLayerError(f"{unit.where}: {unit.kind} has no training program")
-    _move(unit, move, plan)
+    _move(unit, move_of(unit, plan.work), plan)
 
 
 @_record.register
 def _(unit: Convolutions, plan: Plan) -> None:
     node, target = unit.nodes[0], plan.target(unit)
     channels = plan.work.channels
-    rows = [
-        (plan.offset(f"{each.weights}.weight", unit.where), _weights(each, channels[each.inputs[0]], channels[output]))
-        for each, output in zip(unit.nodes, unit.outputs)
-    ]
+    sizes = [_weights(each, channels[each.inputs[0]], channels[made]) for each, made in zip(unit.nodes, unit.outputs)]
+    rows = [(plan.offset(f"{each.weights}.weight", size), size) for each, size in zip(unit.nodes, sizes)]
     plan.handles[unit.outputs[0]] = plan.recorder.record(
         "conv",
         unit.where,
         plan.source(unit),
         target,
         weights=rows,
-        bias=plan.offset(f"{node.weights}.bias", unit.where) if unit.bias else -1,
+        bias=plan.offset(f"{node.weights}.bias", node.out_channels) if unit.bias else -1,
         kernel=list(node.kernel),
         stride=list(node.stride),
         padding=list(node.padding),
@@ -150,9 +143,9 @@ def _(unit: Stage, plan: Plan) -> None:
     tensors = [-1] * 4
     if unit.norm is not None:
         names = ("weight", "bias", "running_mean", "running_var")
-        tensors = [plan.offset(f"{unit.norm}.{name}", unit.where) for name in names]
+        tensors = [plan.offset(f"{unit.norm}.{name}") for name in names]
     elif unit.bias is not None:
-        tensors[1] = plan.offset(unit.bias, unit.where)
+        tensors[1] = plan.offset(unit.bias)
     residual = None if unit.residual is None else plan.placement.any(unit.residual)
     plan.handles[unit.output] = _stage(
         plan,
@@ -179,29 +172,37 @@ def _(unit: ir.Concat, plan: Plan) -> None:
 
 @_record.register
 def _(unit: ir.Pool, plan: Plan) -> None:
-    if unit.kernel**2 > MOST_PLACES:
-        raise UnsupportedLayerError(f"{unit.where}: a max pool of {unit.kernel}x{unit.kernel} has no training program")
-    target = plan.placement.any(unit.output)
-    index: Buffer | int = -1
     if not unit.average:
         channels, size = plan.work.channels[unit.output], plan.work.sizes[unit.output]
-        index = plan.indices[unit.output] = plan.recorder.map(channels, size, element=1).buffer
-    plan.recorder.record(
-        "resample", unit.where, pool_kind(unit), plan.placement.any(unit.inputs[0]), target, window(unit), index
-    )
-    _copy(unit.output, unit.where, plan)
+        element = 1 if unit.kernel**2 <= BYTE_PLACES else 2
+        plan.indices[unit.output] = plan.recorder.map(channels, size, element).buffer
+    _resample(unit, plan)
 
 
 @_record.register
 def _(unit: ir.Upsample, plan: Plan) -> None:
+    _resample(unit, plan)
+
+
+def _resample(unit: ir.Pool | ir.Upsample, plan: Plan) -> None:
     source, target = plan.placement.any(unit.inputs[0]), plan.placement.any(unit.output)
-    plan.recorder.record("resample", unit.where, "upsample", source, target, window(unit), -1)
+    index = plan.indices.get(unit.output, -1)
+    plan.recorder.record("resample", unit.where, resampling(unit), source, target, window(unit), index)
     _copy(unit.output, unit.where, plan)
 
 
-def pool_kind(node: ir.Pool) -> str:
-    """The native name of a pool."""
-    return "average_pool" if node.average else "max_pool"
+@_record.register
+def _(unit: ir.Attention, plan: Plan) -> None:
+    given, target = [plan.placement.any(value) for value in unit.inputs], plan.placement.any(unit.output)
+    plan.recorder.record("attention", unit.where, given, target, unit.heads)
+    _copy(unit.output, unit.where, plan)
+
+
+def resampling(node: ir.Pool | ir.Upsample) -> str:
+    """The native name of a pool or an upsampling."""
+    if isinstance(node, ir.Pool):
+        return "average_pool" if node.average else "max_pool"
+    return node.kind
 
 
 def window(node: ir.Pool | ir.Upsample) -> tuple[int, int, int]:

@@ -22,8 +22,8 @@ class Move:
     to_fine: bool
 
 
-def move_of(node: ir.Node, work: Work) -> Move | None:
-    """The move that a node is, or None."""
+def move_of(node: ir.Node, work: Work) -> Move:
+    """The move that a node is."""
     channels = work.channels[node.inputs[0]]
     if isinstance(node, ir.Pad):
         left, _, top, _ = node.sides
@@ -34,7 +34,7 @@ def move_of(node: ir.Node, work: Work) -> Move | None:
         return Move(_cells(channels, node.gain, node.column_major), node.gain, False)
     if isinstance(node, ir.DepthToSpace):
         return Move(_cells(work.channels[node.output], node.gain, False), node.gain, True)
-    return None
+    raise TypeError(f"{node.where}: {node.kind} is no move")
 
 
 def _cells(channels: int, gain: int, column_major: bool) -> tuple[Link, ...]:

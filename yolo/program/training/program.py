@@ -70,6 +70,7 @@ def build_training_program(
     threads: int = 0,
     precision: str = "fp32",
     bytes_in: bool = True,
+    recompute: bool = False,
     norm: Norm = DEFAULT_NORM,
     exchange: native.Exchange | None = None,
     frozen: Collection[str] = (),
@@ -80,14 +81,14 @@ def build_training_program(
     ``shape``: of the images, ``[B, C, H, W]``, uint8 in 0..255 (float32 in 0..1 without ``bytes_in``). ``values``:
     where each tensor starts in the vector of parameters and statistics; weights lie there as OneFlow orders them.
     ``threads`` of 0 takes one for each core. ``precision``: "fp32", or "bf16" for feature maps and products in
-    bfloat16 with sums, statistics, weights and their gradients in float32. ``exchange``: batch norms take their
-    statistics over all ranks' batches, each of this shape. ``frozen``: names of parameters that do not learn; their
-    gradients are worked out only where that is on the way to others.
+    bfloat16 with sums, statistics, weights and their gradients in float32. ``recompute``: less memory and more time,
+    the same numbers (see ``recompute.py``). ``exchange``: batch norms take their statistics over all ranks' batches,
+    each of this shape. ``frozen``: names of parameters that do not learn; their gradients are worked out only where
+    that is on the way to others.
 
     ``memory``: to be shared with programs that never run at the same time; each backward then follows its forward.
 
-    Raises UnsupportedLayerError for a node without a training program, ValueError for a size at which nothing is left,
-    an unknown precision, or bf16 on a processor without it.
+    Raises ValueError for a size at which nothing is left, an unknown precision, or bf16 on a processor without it.
     """
     if precision not in ELEMENTS:
         raise ValueError(f"precision {precision!r}; known: {', '.join(ELEMENTS)}")
@@ -98,7 +99,7 @@ def build_training_program(
     recorder = Recorder(batch, ELEMENTS[precision], native.channel_block())
     plan = Plan(work, recorder, Placement(work, recorder), values, norm)
     record_forward(plan, bytes_in=bytes_in)
-    record_backward(plan, frozen)
+    record_backward(plan, frozen, recompute=recompute)
     heads = [(batch, work.channels[value], *work.sizes[value]) for value in work.outputs]
     program = recorder.build(threads or native.default_threads(), memory or native.TrainingMemory(), exchange)
     return TrainingPasses(program, heads)

@@ -48,12 +48,16 @@ Unit = Convolutions | Stage | Node
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """Units in the order of execution; ``channels`` and ``sizes`` of all values, hidden ones too."""
+    """Units in the order of execution; ``channels`` and ``sizes`` of all values, hidden ones too.
+
+    ``parts``: as in a Graph.
+    """
 
     units: tuple[Unit, ...]
     channels: Mapping[int, int]
     sizes: Mapping[int, Size]
     outputs: tuple[int, ...]
+    parts: Mapping[str, ir.Part]
 
     def inputs(self, unit: Unit) -> tuple[int, ...]:
         """The values that a unit reads."""
@@ -77,7 +81,8 @@ class Work:
         """Values on whose way from the pictures there are parameters that are not ``frozen``."""
         found: set[int] = set()
         for unit in self.units:
-            learns = any(name not in frozen for name in _parameters(unit))
+            names = [self.parts[name].tensor if name in self.parts else name for name in _parameters(unit)]
+            learns = any(name not in frozen for name in names)
             if learns or any(value in found for value in self.inputs(unit)):
                 found.update(self.made(unit))
         return found
@@ -117,7 +122,7 @@ class _Grouping:
                 self.units.append(last[node.output])
             elif not isinstance(node, (ir.BatchNorm, ir.Activate, ir.Add)):
                 self.units.append(node)
-        return Work(tuple(self.units), self.channels, self.sizes, self.graph.outputs)
+        return Work(tuple(self.units), self.channels, self.sizes, self.graph.outputs, self.graph.parts)
 
     def _alive(self) -> set[int]:
         found = set(self.graph.outputs)

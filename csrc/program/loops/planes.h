@@ -1,12 +1,12 @@
 // Loops over whole planes: pools and upsampling; see lanes.h for the linkage.
 #pragma once
 
-#include "program/training/loops/lanes.h"
-#include "program/training/loops/loops.h"
+#include "program/loops/lanes.h"
+#include "program/loops/loops.h"
 
 namespace {
 
-using yolo::program::training::Window;
+using yolo::program::Window;
 
 // Where a window lies inside the plane, along one axis: places `begin` to `end` of the kernel, at `origin` + place.
 struct Reach {
@@ -20,8 +20,28 @@ inline Reach reach(int64_t out, int64_t side, const Window& w) {
     return {origin, begin, end};
 }
 
-template <class T>
-void max_pool(const void* x, const Window& w, void* out, uint8_t* index) {
+// How places of maxima are kept; see Index.
+struct BytePlaces {
+    using Number = uint8_t;
+    using Numbers = Bytes;
+};
+struct WordPlaces {
+    using Number = uint16_t;
+    using Numbers = Shorts;
+};
+struct NoPlaces {};
+
+template <class P>
+inline void keep(Ints place, void* index, int64_t p) {
+    auto* first = static_cast<typename P::Number*>(index) + p * V;
+    *reinterpret_cast<typename P::Numbers*>(first) = __builtin_convertvector(place, typename P::Numbers);
+}
+
+template <>
+inline void keep<NoPlaces>(Ints, void*, int64_t) {}
+
+template <class T, class P>
+void max_pool(const void* x, const Window& w, void* out, void* index) {
     for (int64_t i = 0; i < w.out_height; ++i) {
         const Reach rows = reach(i, w.height, w);
         for (int64_t j = 0; j < w.out_width; ++j) {
@@ -39,7 +59,7 @@ void max_pool(const void* x, const Window& w, void* out, uint8_t* index) {
             }
             const int64_t p = i * w.out_width + j;
             save<T>(out, p, most);
-            *reinterpret_cast<Bytes*>(index + p * V) = __builtin_convertvector(place, Bytes);
+            keep<P>(place, index, p);
         }
     }
 }
@@ -73,17 +93,47 @@ void upsample(const void* x, const Window& w, void* out) {
     }
 }
 
+// The two pixels, and the share of the second, of which a pixel is made along one axis.
+struct Blend {
+    int64_t low, high;
+    float share;
+};
+
+inline Blend blend(int64_t out, int64_t side, int64_t scale) {
+    const float at = (static_cast<float>(out) + 0.5f) / static_cast<float>(scale) - 0.5f;
+    if (at <= 0.0f) return {0, 0, 0.0f};
+    const auto low = static_cast<int64_t>(at);
+    return {low, low + 1 < side ? low + 1 : side - 1, at - static_cast<float>(low)};
+}
+
+template <class T>
+void bilinear(const void* x, const Window& w, void* out) {
+    for (int64_t i = 0; i < w.out_height; ++i) {
+        const Blend rows = blend(i, w.height, w.stride);
+        const int64_t above = rows.low * w.width, below = rows.high * w.width;
+        for (int64_t j = 0; j < w.out_width; ++j) {
+            const Blend columns = blend(j, w.width, w.stride);
+            const Floats share = splat(columns.share), rest = 1.0f - share;
+            const Floats up = load<T>(x, above + columns.low) * rest + load<T>(x, above + columns.high) * share;
+            const Floats down = load<T>(x, below + columns.low) * rest + load<T>(x, below + columns.high) * share;
+            save<T>(out, i * w.out_width + j, up * (1.0f - rows.share) + down * rows.share);
+        }
+    }
+}
+
 inline void clear(float* out, int64_t pixels) {
     for (int64_t p = 0; p < pixels; ++p) save(out + p * V, Floats{});
 }
 
-void max_pool_back(const float* gradient, const uint8_t* index, const Window& w, float* out) {
+template <class P>
+void max_pool_back(const float* gradient, const void* index, const Window& w, float* out) {
+    const auto* places = static_cast<const typename P::Number*>(index);
     clear(out, w.height * w.width);
     for (int64_t i = 0; i < w.out_height; ++i) {
         for (int64_t j = 0; j < w.out_width; ++j) {
             const int64_t p = i * w.out_width + j, corner = (i * w.stride - w.padding) * w.width + j * w.stride - w.padding;
             for (int64_t c = 0; c < V; ++c) {
-                const int64_t place = index[p * V + c];
+                const int64_t place = places[p * V + c];
                 const int64_t at = corner + place / w.kernel * w.width + place % w.kernel;
                 out[at * V + c] += gradient[p * V + c];
             }
@@ -118,6 +168,25 @@ void upsample_back(const float* gradient, const Window& w, float* out) {
                 for (int64_t c = 0; c < w.stride; ++c) sum += load<Float32>(gradient, p + c);
             }
             save(out + (i * w.width + j) * V, sum);
+        }
+    }
+}
+
+inline void add_at(float* out, int64_t p, Floats x) { save(out + p * V, load<Float32>(out, p) + x); }
+
+void bilinear_back(const float* gradient, const Window& w, float* out) {
+    clear(out, w.height * w.width);
+    for (int64_t i = 0; i < w.out_height; ++i) {
+        const Blend rows = blend(i, w.height, w.stride);
+        const int64_t above = rows.low * w.width, below = rows.high * w.width;
+        for (int64_t j = 0; j < w.out_width; ++j) {
+            const Blend columns = blend(j, w.width, w.stride);
+            const Floats whole = load<Float32>(gradient, i * w.out_width + j);
+            const Floats down = whole * rows.share, up = whole - down;
+            add_at(out, above + columns.high, up * columns.share);
+            add_at(out, above + columns.low, up - up * columns.share);
+            add_at(out, below + columns.high, down * columns.share);
+            add_at(out, below + columns.low, down - down * columns.share);
         }
     }
 }

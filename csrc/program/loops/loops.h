@@ -1,4 +1,4 @@
-// The hot loops of training that are not convolutions, compiled once for each instruction set.
+// The hot loops that are not oneDNN's, of training and of inference, compiled once for each instruction set.
 //
 // All work on runs of `count` pixels of one channel block: numbers [count, lanes], float32 or bfloat16 (Format).
 // Vectors of parameters and sums hold `lanes` numbers. Arithmetic is float32, sums over pixels go on in float64.
@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace yolo::program::training {
+namespace yolo::program {
 
 enum class Curve { identity, silu, relu, relu6, leaky_relu, hardswish, sigmoid, mish, gelu, tanh, elu };
 
@@ -31,6 +31,13 @@ struct Window {
 
 enum Format { kFloat32 = 0, kBfloat16 = 1, kFormats = 2 };
 
+// How a max pool keeps the places of its maxima: uint8, uint16 where a window has more than 256, or not at all.
+enum Index { kBytes = 0, kWords = 1, kNone = 2, kIndices = 3 };
+
+inline Index index_of(int64_t kernel) {
+    return kernel * kernel <= 256 ? kBytes : kWords;
+}
+
 // Longest run that moments(), slope_sums() and add() take: float32 sums of more lose digits.
 constexpr int64_t kMostPixels = 256;
 
@@ -53,18 +60,29 @@ struct Loops {
                             const float* along, const float* level, void* out, int64_t count);
     // Rounds to the format.
     void (*store[kFormats])(const float* from, void* to, int64_t count);
-    // Max pool of a plane; `index` uint8 [out pixels, lanes]: which of kernel * kernel places the first maximum has.
-    void (*max_pool[kFormats])(const void* x, const Window& window, void* out, uint8_t* index);
+    // Max pool of a plane; `index` [out pixels, lanes]: which of kernel * kernel places the first maximum has.
+    void (*max_pool[kFormats][kIndices])(const void* x, const Window& window, void* out, void* index);
     // Average pool of a plane, padding counted.
     void (*average_pool[kFormats])(const void* x, const Window& window, void* out);
     // Nearest-neighbour upsampling of a plane by `window.stride`.
     void (*upsample[kFormats])(const void* x, const Window& window, void* out);
+    // Bilinear upsampling by `window.stride`, corners not aligned: pixel centres lie at (i + 1/2) / stride - 1/2.
+    void (*bilinear[kFormats])(const void* x, const Window& window, void* out);
     // Their gradients, from a whole plane of the output's to a whole plane of the input's.
-    void (*max_pool_back)(const float* gradient, const uint8_t* index, const Window& window, float* out);
+    void (*max_pool_back[kIndices])(const float* gradient, const void* index, const Window& window, float* out);
     void (*average_pool_back)(const float* gradient, const Window& window, float* out);
     void (*upsample_back)(const float* gradient, const Window& window, float* out);
+    void (*bilinear_back)(const float* gradient, const Window& window, float* out);
     // out = bytes / 255; `count` numbers, not pixels.
     void (*unit_range)(const uint8_t* bytes, float* out, int64_t count);
+    // The first `channels` channels of a run of pixels as rows of floats, which lie `stride` numbers apart.
+    void (*planar[kFormats])(const void* x, int64_t count, int64_t channels, float* out, int64_t stride);
+    // The way back; zeros after the last channel.
+    void (*blocked[kFormats])(const float* rows, int64_t stride, int64_t channels, int64_t count, void* out);
+    // row = softmax(row * scale) of `count` numbers; what is behind them in the last whole vector becomes 0.
+    void (*softmax)(float* row, int64_t count, float scale);
+    // Its gradient, from that of `weights` = softmax(...) in `slope` to that of the row, in place.
+    void (*softmax_back)(const float* weights, float* slope, int64_t count, float scale);
 };
 
 namespace generic {
@@ -85,4 +103,4 @@ extern const Loops loops;
 // Those of this processor, with `lanes` equal to channel_block().
 const Loops& loops();
 
-}  // namespace yolo::program::training
+}  // namespace yolo::program

@@ -18,6 +18,7 @@ typedef int32_t Ints __attribute__((vector_size(V * 4)));
 typedef uint32_t Words __attribute__((vector_size(V * 4)));
 typedef float LooseFloats __attribute__((vector_size(V * 4), aligned(4), may_alias));
 typedef uint16_t Halves __attribute__((vector_size(V * 2), aligned(2), may_alias));
+typedef uint16_t Shorts __attribute__((vector_size(V * 2), aligned(1), may_alias));
 typedef uint8_t Bytes __attribute__((vector_size(V), aligned(1), may_alias));
 
 struct Float32 {

@@ -1,9 +1,9 @@
 #include <stdexcept>
 
+#include "program/loops/loops.h"
 #include "program/onednn.h"
-#include "program/training/loops/loops.h"
 
-namespace yolo::program::training {
+namespace yolo::program {
 namespace {
 
 // oneDNN's instruction set decides: its layouts have the width of the vectors, and it may be told (by the variable
@@ -31,4 +31,4 @@ const Loops& loops() {
     return chosen;
 }
 
-}  // namespace yolo::program::training
+}  // namespace yolo::program

@@ -1,12 +1,12 @@
 // Activations and their slopes on vectors; see lanes.h for the linkage.
 #pragma once
 
-#include "program/training/loops/lanes.h"
-#include "program/training/loops/loops.h"
+#include "program/loops/lanes.h"
+#include "program/loops/loops.h"
 
 namespace {
 
-using yolo::program::training::Curve;
+using yolo::program::Curve;
 
 // tanh(ln(1 + e^u)) = (e² + 2e) / (e² + 2e + 2) with e = e^u; 1 in float32 above 20.
 inline Floats tanh_softplus(Floats u) {

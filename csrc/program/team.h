@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace yolo::program::training {
+namespace yolo::program {
 
 // Calls action(thread, begin, end) on each of `threads` threads with its part of 0 .. total.
 template <class Action>
@@ -17,4 +17,4 @@ void share(int threads, int64_t total, const Action& action) {
     }
 }
 
-}  // namespace yolo::program::training
+}  // namespace yolo::program

@@ -1,12 +1,13 @@
 // Compiled once for each instruction set: YOLO_LOOPS names the namespace, YOLO_LANES is the width of a channel block.
-#include "program/training/loops/loops.h"
+#include "program/loops/loops.h"
 
-#include "program/training/loops/curves.h"
-#include "program/training/loops/planes.h"
+#include "program/loops/curves.h"
+#include "program/loops/planes.h"
+#include "program/loops/rows.h"
 
 namespace {
 
-using namespace yolo::program::training;
+using namespace yolo::program;
 
 void add_to(double* total, Floats x) {
     for (int64_t i = 0; i < V; ++i) total[i] += x[i];
@@ -136,7 +137,7 @@ void unit_range(const uint8_t* bytes, float* out, int64_t count) {
 
 }  // namespace
 
-namespace yolo::program::training::YOLO_LOOPS {
+namespace yolo::program::YOLO_LOOPS {
 
 extern const Loops loops = {
     YOLO_LOOPS_NAME,
@@ -147,13 +148,20 @@ extern const Loops loops = {
     {{slope_sums<Float32, Float32>, nullptr}, {slope_sums<Bfloat16, Float32>, slope_sums<Bfloat16, Bfloat16>}},
     {{slope<Float32, Float32>, nullptr}, {slope<Bfloat16, Float32>, slope<Bfloat16, Bfloat16>}},
     {store<Float32>, store<Bfloat16>},
-    {max_pool<Float32>, max_pool<Bfloat16>},
+    {{max_pool<Float32, BytePlaces>, max_pool<Float32, WordPlaces>, max_pool<Float32, NoPlaces>},
+     {max_pool<Bfloat16, BytePlaces>, max_pool<Bfloat16, WordPlaces>, max_pool<Bfloat16, NoPlaces>}},
     {average_pool<Float32>, average_pool<Bfloat16>},
     {upsample<Float32>, upsample<Bfloat16>},
-    max_pool_back,
+    {bilinear<Float32>, bilinear<Bfloat16>},
+    {max_pool_back<BytePlaces>, max_pool_back<WordPlaces>, nullptr},
     average_pool_back,
     upsample_back,
+    bilinear_back,
     unit_range,
+    {planar<Float32>, planar<Bfloat16>},
+    {blocked<Float32>, blocked<Bfloat16>},
+    softmax,
+    softmax_back,
 };
 
-}  // namespace yolo::program::training::YOLO_LOOPS
+}  // namespace yolo::program::YOLO_LOOPS
