@@ -154,6 +154,14 @@ def test_a_seed_gives_the_same_weights_whatever_the_workers(shop: Workshop, base
     assert same(last.training, load_weights(other).training)
 
 
+@pytest.mark.covers("train", "recompute")
+def test_recomputing_changes_no_bit(shop: Workshop, base: Done) -> None:
+    again = shop.train("recompute", "--noplots", "--recompute")
+    assert again.code == 0 and same(weights(base), weights(again))
+    refused = shop.train("refused", "--recompute", compile="off")
+    assert refused.refusal("yolo.train").startswith("--recompute: only a compiled training step recomputes")
+
+
 @pytest.mark.covers("train", "seed")
 def test_another_seed_gives_other_weights(shop: Workshop, base: Done) -> None:
     other = shop.train("seed1", "--noplots", seed="1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import yolo
 from tests.inference.samples import NAMES, SIZE, make_picture, noise
 from tests.parity import PARITY, needs_parity
 from yolo.errors import ConfigError, DataError, RuntimeSetupError, WeightsError
+from yolo.export import main as export_main
 from yolo.inference.detector import Detector
 
 
@@ -137,18 +139,39 @@ def test_wrong_weights_and_devices_are_refused(tmp_path: Path, weights: Path) ->
         Detector(weights, device="97")
 
 
-def test_threads_may_share_a_detector(detector: Detector) -> None:
-    expected = [detector(noise(seed=seed)).rows for seed in range(4)]
+@pytest.fixture(params=["weights", "program"])
+def shared(request: pytest.FixtureRequest, detector: Detector, weights: Path, tmp_path: Path) -> Detector:
+    """A detector from weights, through graphs, or from a compiled detector's file, without OneFlow."""
+    if request.param == "weights":
+        return detector
+    copy = Path(shutil.copy(weights, tmp_path))
+    assert export_main(["--weights", str(copy), "--imgsz", "64"]) == 0
+    return Detector(copy.with_suffix(".program"), conf=0.001, max_det=20)
+
+
+def test_threads_may_share_a_detector(shared: Detector) -> None:
+    expected = [shared(noise(seed=seed)).rows for seed in range(4)]
     found = {}
-    threads = [
-        threading.Thread(target=lambda seed=seed: found.update({seed: detector(noise(seed=seed % 4)).rows}))
-        for seed in range(8)
-    ]
+
+    def work(number: int) -> None:
+        for turn in range(10):
+            found[number, turn] = shared(noise(seed=(number + turn) % 4)).rows
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(same(found[seed], expected[seed % 4]) for seed in range(8))
+    assert len(found) == 80
+    for (number, turn), rows in found.items():
+        np.testing.assert_array_equal(rows, expected[(number + turn) % 4])
+
+
+def test_repeats_are_equal_in_every_bit(shared: Detector) -> None:
+    first = shared(noise(seed=1)).rows
+    assert len(first)
+    for _ in range(5):
+        np.testing.assert_array_equal(shared(noise(seed=1)).rows, first)
 
 
 @needs_parity

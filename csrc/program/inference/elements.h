@@ -20,20 +20,6 @@ struct Place {
     }
 };
 
-inline uint16_t to_bf16(float value) {
-    uint32_t bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fc0;                       // NaN stays one
-    return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);  // to nearest, ties to even
-}
-
-inline float from_bf16(uint16_t value) {
-    const uint32_t bits = static_cast<uint32_t>(value) << 16;
-    float result;
-    std::memcpy(&result, &bits, sizeof result);
-    return result;
-}
-
 // Zeros after the last channel, which convolutions read along with the others.
 inline void clear_tail(std::byte* data, const View& view, int64_t size) {
     const int64_t block = channel_block(), used = view.channels % block;

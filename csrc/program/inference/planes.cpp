@@ -1,4 +1,4 @@
-// Steps over whole planes by our own loops: bilinear upsampling, and pools for which oneDNN has no fast kernel.
+// Steps over whole planes by our own loops: upsampling, and pools for which oneDNN has no fast kernel.
 #include <cstddef>
 
 #include "program/inference/program.h"
@@ -20,6 +20,12 @@ void InferenceProgram::planes(StepInfo info, const View& from, const View& to,
             }
         });
     });
+}
+
+void InferenceProgram::upsample(const std::string& where, const View& from, const View& to, int64_t scale) {
+    const Window window{from.height, from.width, to.height, to.width, scale, scale, 0};
+    const auto loop = loops().upsample[bf16_ ? kBfloat16 : kFloat32];
+    planes({"upsample", where, "", 0.0, 0, 0.0}, from, to, [=](const void* x, void* out) { loop(x, window, out); });
 }
 
 void InferenceProgram::bilinear(const std::string& where, const View& from, const View& to, int64_t scale) {

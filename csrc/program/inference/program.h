@@ -50,6 +50,10 @@ struct Convolution {
 class InferenceProgram : public Runnable {
 public:
     using Numbers = std::vector<int64_t>;
+    // Elements of one map, `from_step` apart, and their places in another.
+    struct Run {
+        int64_t from, from_step, to, to_step, count;
+    };
 
     // `arena`: bytes of memory for feature maps; `bf16`: feature maps and products in bfloat16, sums in float32.
     InferenceProgram(std::shared_ptr<Weights> weights, int64_t arena, int64_t batch, int threads, bool bf16);
@@ -110,9 +114,8 @@ private:
     void step(StepInfo info, std::function<void()> action);
     void primitive(StepInfo info, const dnnl::primitive& primitive, Arguments arguments,
                    const dnnl::memory::desc& scratch);
-    template <class Element>
-    void move(const std::string& kind, const std::string& where, const View& from, const View& to,
-              std::function<int64_t(int64_t, int64_t, int64_t)> source);
+    void cells(const std::string& kind, const std::string& where, const View& from, const View& to, const View& walked,
+               bool clear, std::function<Run(int64_t, int64_t)> run);
     void own_pool(const std::string& where, const View& from, const View& to, int64_t kernel, int64_t stride,
                   int64_t padding, bool average);
     void planes(StepInfo info, const View& from, const View& to, std::function<void(const void*, void*)> loop);

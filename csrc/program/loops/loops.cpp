@@ -131,8 +131,18 @@ void store(const float* from, void* to, int64_t count) {
     for (int64_t p = 0; p < count; ++p) save<T>(to, p, load<Float32>(from, p));
 }
 
-void unit_range(const uint8_t* bytes, float* out, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<float>(bytes[i]) / 255.0f;
+template <class T>
+void pixels(const uint8_t* bytes, int64_t count, float divisor, void* out) {
+    int64_t i = 0;
+    for (; i + V <= count; i += V) {
+        save<T>(out, i / V, __builtin_convertvector(*reinterpret_cast<const Bytes*>(bytes + i), Floats) / divisor);
+    }
+    if (i == count) return;
+    uint8_t rest[V] = {};
+    for (int64_t k = i; k < count; ++k) rest[k - i] = bytes[k];
+    alignas(64) uint8_t made[V * T::size];
+    save<T>(made, 0, __builtin_convertvector(*reinterpret_cast<const Bytes*>(rest), Floats) / divisor);
+    for (int64_t k = 0; k < (count - i) * T::size; ++k) static_cast<uint8_t*>(out)[i * T::size + k] = made[k];
 }
 
 }  // namespace
@@ -157,7 +167,7 @@ extern const Loops loops = {
     average_pool_back,
     upsample_back,
     bilinear_back,
-    unit_range,
+    {pixels<Float32>, pixels<Bfloat16>},
     {planar<Float32>, planar<Bfloat16>},
     {blocked<Float32>, blocked<Bfloat16>},
     softmax,

@@ -41,6 +41,9 @@ inline Index index_of(int64_t kernel) {
 // Longest run that moments(), slope_sums() and add() take: float32 sums of more lose digits.
 constexpr int64_t kMostPixels = 256;
 
+// Numbers of the widest vector.
+constexpr int64_t kMostLanes = 16;
+
 struct Loops {
     const char* name;
     int64_t lanes;
@@ -73,8 +76,8 @@ struct Loops {
     void (*average_pool_back)(const float* gradient, const Window& window, float* out);
     void (*upsample_back)(const float* gradient, const Window& window, float* out);
     void (*bilinear_back)(const float* gradient, const Window& window, float* out);
-    // out = bytes / 255; `count` numbers, not pixels.
-    void (*unit_range)(const uint8_t* bytes, float* out, int64_t count);
+    // out = bytes / divisor; `count` numbers, not pixels.
+    void (*pixels[kFormats])(const uint8_t* bytes, int64_t count, float divisor, void* out);
     // The first `channels` channels of a run of pixels as rows of floats, which lie `stride` numbers apart.
     void (*planar[kFormats])(const void* x, int64_t count, int64_t channels, float* out, int64_t stride);
     // The way back; zeros after the last channel.

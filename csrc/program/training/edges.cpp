@@ -8,43 +8,39 @@
 namespace yolo::program::training {
 namespace {
 
-// Numbers that are converted at once: they stay in the first-level cache.
-constexpr int64_t kRun = 1024;
-// Pixels of a tile that both layouts touch in whole cache lines, and the most numbers of a vector.
-constexpr int64_t kTile = 64, kMostLanes = 16;
-
-uint16_t narrow(float value) {
-    uint32_t bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-void write(std::byte* to, int64_t i, bool wide, float value) {
-    if (wide) {
-        reinterpret_cast<float*>(to)[i] = value;
-    } else {
-        reinterpret_cast<uint16_t*>(to)[i] = narrow(value);
-    }
-}
+// Pixels of a tile that both layouts touch in whole cache lines.
+constexpr int64_t kTile = 64;
 
 // `count` numbers of pictures from `start` as floats.
 void images_as_floats(const void* images, bool bytes, int64_t start, int64_t count, float* out) {
     if (bytes) {
-        loops().unit_range(static_cast<const uint8_t*>(images) + start, out, count);
+        loops().pixels[kFloat32](static_cast<const uint8_t*>(images) + start, count, 255.0f, out);
     } else {
         std::memcpy(out, static_cast<const float*>(images) + start, static_cast<size_t>(count) * sizeof(float));
     }
 }
 
+Format format_of(const Slice& slice) {
+    return slice.wide() ? kFloat32 : kBfloat16;
+}
+
 void load_plain(const Place& place, const Slice& target, bool bytes, const void* images) {
-    const int64_t total = place.batch * target.channels * target.pixels();
-    share(place.threads, total, [&](int, int64_t begin, int64_t end) {
-        float run[kRun];
-        for (int64_t i = begin; i < end; i += kRun) {
-            const int64_t count = std::min(kRun, end - i);
-            images_as_floats(images, bytes, i, count, run);
-            std::byte* to = place.arena + target.offset + i * target.element;
-            for (int64_t k = 0; k < count; ++k) write(to, k, target.wide(), run[k]);
+    const int64_t lanes = loops().lanes, total = place.batch * target.channels * target.pixels();
+    share(place.threads, (total + lanes - 1) / lanes, [&](int, int64_t first, int64_t last) {
+        const int64_t begin = first * lanes, count = std::min(last * lanes, total) - begin;
+        std::byte* to = place.arena + target.offset + begin * target.element;
+        if (bytes) {
+            loops().pixels[format_of(target)](static_cast<const uint8_t*>(images) + begin, count, 255.0f, to);
+        } else if (target.wide()) {
+            std::memcpy(to, static_cast<const float*>(images) + begin, static_cast<size_t>(count) * sizeof(float));
+        } else {
+            const auto* from = static_cast<const float*>(images) + begin;
+            float rest[kMostLanes] = {}, made[kMostLanes];
+            const int64_t whole = count / lanes * lanes, tail = count - whole;
+            loops().store[kBfloat16](from, to, count / lanes);
+            std::copy_n(from + whole, tail, rest);
+            loops().store[kBfloat16](rest, made, 1);
+            std::memcpy(to + whole * target.element, made, static_cast<size_t>(tail * target.element));
         }
     });
 }
@@ -62,10 +58,6 @@ void each_tile(const Place& place, const Slice& slice, const Action& action) {
             }
         }
     });
-}
-
-Format format_of(const Slice& slice) {
-    return slice.wide() ? kFloat32 : kBfloat16;
 }
 
 void load_blocked(const Place& place, const Slice& target, bool bytes, const void* images) {
