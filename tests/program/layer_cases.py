@@ -73,7 +73,7 @@ WHOLE_AGAIN: dict[str, list] = {
 }
 """What brings the size back to one of which the picture's is a multiple; a head stands on no other."""
 
-FIRST = ("nn.BatchNorm2d", "nn.MaxPool2d", "nn.AvgPool2d", "nn.ZeroPad2d", "nn.SiLU", "Contract", "Concat", "C3TR")
+FIRST = ("nn.BatchNorm2d", "nn.MaxPool2d", "nn.AvgPool2d", "nn.ZeroPad2d", "nn.SiLU", "Contract", "Concat")
 """Modules that are tried as the first layer too."""
 
 
