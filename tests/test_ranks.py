@@ -13,12 +13,16 @@ def test_without_a_launcher_a_process_is_alone() -> None:
     assert ranks == Ranks(0, 1) and ranks.alone and ranks.first
 
 
+def test_what_oneflow_writes_for_a_process_that_is_alone() -> None:
+    assert Ranks.of({"RANK": "-1", "WORLD_SIZE": "1"}) == Ranks(0, 1)
+
+
 def test_the_launcher_says_which_it_is() -> None:
     ranks = Ranks.of({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"})
     assert ranks == Ranks(3, 4) and not ranks.alone and not ranks.first
 
 
-@pytest.mark.parametrize("rank, count", [("4", "4"), ("-1", "4"), ("a", "2"), ("0", "0"), ("0", ""), ("", "1")])
+@pytest.mark.parametrize("rank, count", [("4", "4"), ("-1", "4"), ("a", "2"), ("0", "0"), ("0", ""), ("", "2")])
 def test_numbers_that_name_no_rank_are_refused(rank: str, count: str) -> None:
     with pytest.raises(ConfigError, match="name no rank"):
         Ranks.of({"RANK": rank, "WORLD_SIZE": count})

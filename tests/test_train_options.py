@@ -112,8 +112,8 @@ def test_the_last_epochs_have_no_mosaic(shop: Workshop, monkeypatch: pytest.Monk
     tiles: dict[int, set[int]] = {}
     plan = Planner.plan
 
-    def noting(self: Planner, epoch: int, i: int, size=None):
-        made = plan(self, epoch, i, size)
+    def noting(self: Planner, epoch: int, i: int, size=None, **others):
+        made = plan(self, epoch, i, size, **others)
         if self.hyp is not None:
             tiles.setdefault(epoch, set()).add(len(made.views[0].tiles))
         return made

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -23,14 +24,20 @@ def run_command(
 ) -> int:
     """Parse ``argv``, run ``action(config)``, print its result with ``--json``; give the exit code.
 
-    A YoloError or a failing disk is one line on stderr and 2; Ctrl-C is 130, SIGTERM in training 143.
+    A YoloError or a failing disk is one line on stderr and 2; Ctrl-C is 130, SIGTERM in training 143. Of several ranks
+    the first one speaks.
     """
     log_to_stderr()
+    first = os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
     try:
         config = parse(config_class, sys.argv[1:] if argv is None else argv, program)
+        if not first:
+            hush(getattr(config, "log_ranks", ()))
         result = action(config)
     except YoloError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        # What is wrong on one machine alone is said there, once.
+        if first or (not error.everywhere and os.environ.get("LOCAL_RANK", "0") == "0"):
+            print(f"{program}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG):
@@ -38,9 +45,10 @@ def run_command(
         print(f"{program}: {error.filename or 'disk'}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"{program}: {stop if isinstance(stop, Interrupted) else 'interrupted'}", file=sys.stderr)
+        if first:
+            print(f"{program}: {stop if isinstance(stop, Interrupted) else 'interrupted'}", file=sys.stderr)
         return stop.code if isinstance(stop, Interrupted) else 130
-    if config.json:
+    if config.json and first:
         print(json.dumps({"schema_version": SCHEMA_VERSION, "command": program.rsplit(".", 1)[-1], **result}))
     return 0
 
@@ -90,6 +98,15 @@ def require_source(value: str, flag: str) -> str:
     if not value:
         raise DataError("nothing to work on", where=flag, mend="name a picture, video, folder or glob")
     return value
+
+
+def hush(talkative: Sequence[int]) -> None:
+    """Say nothing on a rank that is not the first, or, on one that is asked for, everything with its number."""
+    rank, logger = int(os.environ["RANK"]), logging.getLogger("yolo")
+    if rank not in talkative:
+        logger.setLevel(logging.CRITICAL)
+    for handler in logger.handlers:
+        handler.setFormatter(logging.Formatter(f"[rank {rank}] %(message)s"))
 
 
 def log_to_stderr() -> None:

@@ -7,8 +7,10 @@ class YoloError(Exception):
     """A user's problem in one line: what is wrong, where, and how to mend it.
 
     Commands print ``str(error)`` on stderr and exit with code 2. ``where`` is a file, ``file:line`` or an
-    option; ``mend`` is an instruction.
+    option; ``mend`` is an instruction. ``everywhere`` says that all ranks of a run raise it together.
     """
+
+    everywhere = False
 
     def __init__(self, what: str, *, where: object = None, mend: str | None = None) -> None:
         self.what, self.where, self.mend = what, where, mend

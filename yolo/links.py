@@ -9,11 +9,12 @@ import json
 import os
 import signal
 import socket
+import traceback
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from yolo.errors import ConfigError, RuntimeSetupError
+from yolo.errors import ConfigError, Interrupted, RuntimeSetupError, YoloError
 from yolo.program._native import native
 from yolo.ranks import Ranks
 
@@ -32,9 +33,13 @@ class Links:
         own = f"{socket.gethostname()} {os.getpid()}"
         people = [text.decode() for text in self.exchange.tell(own.encode())]
         self._watch = meeting.watch(people, PATIENCE_SECONDS)
-        hosts = [person.rpartition(" ")[0] for person in people]
-        self.neighbours = hosts.count(hosts[ranks.rank])
-        """Ranks on this machine."""
+        cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+        places = self.exchange.tell(f"{people[ranks.rank].rpartition(' ')[0]} {cores}".encode())
+        self._neighbours = places.count(places[ranks.rank])
+
+    def share_of_cores(self, cores: int) -> int:
+        """Of so many cores those for this rank, when others of its machine may use the very same ones."""
+        return max(cores // self._neighbours, 1)
 
     def tell(self, arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
         """Everybody's arrays, in the order of ranks."""
@@ -51,14 +56,12 @@ class Links:
         for rank, theirs in enumerate(everybody):
             if error := theirs.get("error"):
                 alone = any(other.get("error") != error for other in everybody)
-                raise ConfigError(f"rank {rank}: {error}" if alone else error)
+                raise _everywhere(ConfigError(f"rank {rank}: {error}" if alone else error))
         for rank, theirs in enumerate(everybody):
             for name, value in everybody[0].items():
                 if theirs.get(name) != value:
-                    raise ConfigError(
-                        f"rank {rank} has another {name} than rank 0: {theirs.get(name)}, not {value}",
-                        mend="give all ranks the same code, data and options",
-                    )
+                    what = f"rank {rank} has another {name} than rank 0: {theirs.get(name)}, not {value}"
+                    raise _everywhere(ConfigError(what, mend="give all ranks the same code, data and options"))
 
     def advise(self, text: str) -> None:
         """What every rank tells people when all end early: how to go on. For one rank alone."""
@@ -86,11 +89,41 @@ def linked(ranks: Ranks) -> Iterator[Links | None]:
     links = meet(ranks)
     try:
         yield links
-    except ConfigError:
-        raise  # all ranks have it
+    except YoloError as error:
+        if not error.everywhere:
+            links.end(str(error))
+        raise
+    except Interrupted:
+        raise  # agreed upon
     except BaseException as error:
+        if not isinstance(error, OSError | KeyboardInterrupt):
+            traceback.print_exc()
         links.end(f"{type(error).__name__}: {error}")
-    links.leave()
+    finally:
+        links.leave()
+
+
+@contextlib.contextmanager
+def agreed(links: Links | None) -> Iterator[dict[str, str]]:
+    """What the ranks must have in common is put into the dict that this gives, by names for people.
+
+    After the block every rank has seen that the others' is the same; an error that one or all of them ran into is
+    raised by all.
+    """
+    facts: dict[str, str] = {}
+    try:
+        yield facts
+    except YoloError as error:
+        if links is None:
+            raise
+        links.agree({"error": str(error)})
+    if links is not None:
+        links.agree(facts)
+
+
+def _everywhere(error: YoloError) -> YoloError:
+    error.everywhere = True
+    return error
 
 
 def meet(ranks: Ranks) -> Links:

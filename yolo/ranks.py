@@ -23,6 +23,8 @@ class Ranks:
         Raises ConfigError for numbers that do not fit.
         """
         given = environment.get("RANK", "0"), environment.get("WORLD_SIZE", "1")
+        if given[1] == "1":  # OneFlow itself then writes a RANK of -1
+            return cls()
         if not all(number.isdecimal() for number in given) or not int(given[0]) < int(given[1]):
             raise ConfigError(
                 f"RANK={given[0]} WORLD_SIZE={given[1]} name no rank",

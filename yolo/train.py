@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from yolo import runtime
 from yolo.bucket import Bucket, BucketError
 from yolo.command import new_run_folder, remove_if_empty, run_command
@@ -16,9 +18,12 @@ from yolo.config.hyp import save_hyperparameters
 from yolo.config.options import to_yaml
 from yolo.engine.autobatch import with_batch_size
 from yolo.engine.interrupt import StopRequest
-from yolo.engine.resume import Resumed, find_run
+from yolo.engine.resume import Resumed
+from yolo.engine.resume_together import find_run_together
 from yolo.engine.time_limit import TimeLimit
 from yolo.files import write_text_atomic
+from yolo.links import Links, agreed, linked
+from yolo.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from yolo.engine.schedule import Schedule
@@ -30,9 +35,22 @@ logger = logging.getLogger("yolo")
 
 
 def train(config: TrainConfig) -> dict[str, Any]:
-    """Train as ``config`` says; give the command's JSON object without its head."""
-    resumed = find_run(config) if config.resume and not config.evolve else None
-    config = with_batch_size(config if resumed is None else resumed.config)
+    """Train as ``config`` says; give the command's JSON object without its head.
+
+    As one of several ranks it trains together with the others, and what it gives is the same on all of them.
+    """
+    with linked(Ranks.of()) as links:
+        return _train_with(config, links)
+
+
+def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
+    from yolo.engine.ranks import refuse_ranks
+
+    ranks = links.ranks if links else ALONE
+    resumed = find_run_together(config, links) if config.resume and not config.evolve else None
+    with agreed(links):
+        config = with_batch_size(config if resumed is None else resumed.config)
+        refuse_ranks(config, ranks)
     if config.evolve:
         return _search(config if resumed is None else dataclasses.replace(config, resume=str(resumed.folder)))
     device = runtime.select_device(config.device)
@@ -41,24 +59,46 @@ def train(config: TrainConfig) -> dict[str, Any]:
     from yolo.models.summary import describe
 
     # All that can be refused is refused before a folder is made.
-    services, bucket = chosen_services(config), Bucket(config.bucket) if config.bucket else None
+    with agreed(links):
+        services = chosen_services(config) if ranks.first else []
+        bucket = Bucket(config.bucket) if config.bucket and ranks.first else None
     config = with_dataset_of_wandb(config)
-    parts, schedule = build_parts(config, device, resumed)
-    run = resumed.folder if resumed else new_run_folder(config.project, config.name, config.exist_ok)
+    parts, schedule = build_parts(config, device, resumed, links)
+    run = _run_folder(config, resumed, links)
     try:
-        if resumed is None:
-            # An earlier run's in the same folder, which nobody may take for this one's.
-            (run / "weights/last.safetensors").unlink(missing_ok=True)
-            write_text_atomic(run / "opt.yaml", to_yaml(config))
-        save_hyperparameters(parts.hyp, run / "hyp.yaml")
+        if ranks.first:
+            _begin_records(config, parts, run, resumed)
         logger.info("%s", describe(parts.network, parts.imgsz))
         logger.info("%d pictures to train on, %d to validate; results go to %s", *_counts(parts), run)
-        hooks = [*_hooks(config, run, device), *_connections(config, parts, run, services, bucket)]
-        trainer = _train(config, parts, schedule, run, hooks, resumed)
+        hooks = _hooks(config, run, device, links)
+        if ranks.first:
+            hooks += _connections(config, parts, run, services, bucket)
+        trainer = _train(config, parts, schedule, run, hooks, resumed, links)
     except BaseException:
         remove_if_empty(run)
         raise
-    return _finish(config, trainer, run)
+    return _finish(config, trainer, run, links)
+
+
+def _run_folder(config: TrainConfig, resumed: Resumed | None, links: Links | None) -> Path:
+    """The run's folder, made by the first rank where it is new."""
+    if resumed is not None:
+        return resumed.folder
+    if links is None:
+        return new_run_folder(config.project, config.name, config.exist_ok)
+    run = Path()
+    with agreed(links):
+        run = new_run_folder(config.project, config.name, config.exist_ok) if links.ranks.first else run
+    return Path(str(links.tell({"run": np.array(str(run))})[0]["run"]))
+
+
+def _begin_records(config: TrainConfig, parts: TrainParts, run: Path, resumed: Resumed | None) -> None:
+    """Write down what is trained and how."""
+    if resumed is None:
+        # An earlier run's in the same folder, which nobody may take for this one's.
+        (run / "weights/last.safetensors").unlink(missing_ok=True)
+        write_text_atomic(run / "opt.yaml", to_yaml(config))
+    save_hyperparameters(parts.hyp, run / "hyp.yaml")
 
 
 def _search(config: TrainConfig) -> dict[str, Any]:
@@ -78,9 +118,16 @@ def _search(config: TrainConfig) -> dict[str, Any]:
 
 
 def _train(
-    config: TrainConfig, parts: TrainParts, schedule: Schedule, run: Path, hooks: list, resumed: Resumed | None
+    config: TrainConfig,
+    parts: TrainParts,
+    schedule: Schedule,
+    run: Path,
+    hooks: list,
+    resumed: Resumed | None,
+    links: Links | None,
 ) -> Trainer:
     """Train to the end, from where a resumed run stands."""
+    from yolo.engine.agreement import Agreement
     from yolo.engine.hooks import load_states
     from yolo.engine.trainer import Trainer
 
@@ -97,6 +144,7 @@ def _train(
             progress=resumed and resumed.progress,
             limit=TimeLimit(config.time or None),
             stop=stop,
+            agreement=Agreement(links),
         )
         if resumed is not None:
             logger.info("%s", resumed.says(finished=trainer.finished))
@@ -104,7 +152,8 @@ def _train(
     return trainer
 
 
-def _hooks(config: TrainConfig, run: Path, device: str) -> list:
+def _hooks(config: TrainConfig, run: Path, device: str, links: Links | None) -> list:
+    """What surrounds training; on a rank that is not the first only what changes what is trained."""
     from yolo.engine.checkpoints import Checkpoints
     from yolo.engine.close_mosaic import CloseMosaic
     from yolo.engine.image_weights import ImageWeights
@@ -115,11 +164,12 @@ def _hooks(config: TrainConfig, run: Path, device: str) -> list:
     from yolo.loggers.results_csv import ResultsCsv
     from yolo.loggers.tensorboard import TensorBoard
 
-    weights = [ImageWeights()] if config.image_weights else []
-    hooks = [SameData(), CloseMosaic(config.close_mosaic), *weights, Console(), ResultsCsv(run), TensorBoard(run)]
-    if not config.noplots:
-        hooks += [Pictures(run), Report(run, config, device)]
-    return [*hooks, Checkpoints(run, config)]  # last: results are on disk before it says that the epoch is done
+    hooks: list = [SameData(), CloseMosaic(config.close_mosaic), *([ImageWeights()] if config.image_weights else [])]
+    if links is None or links.ranks.first:
+        hooks += [Console(), ResultsCsv(run), TensorBoard(run)]
+        if not config.noplots:
+            hooks += [Pictures(run), Report(run, config, device)]
+    return [*hooks, Checkpoints(run, config, links)]  # last: results are on disk before it says that the epoch is done
 
 
 def _connections(config: TrainConfig, parts: TrainParts, run: Path, services: list, bucket: Bucket | None) -> list:
@@ -135,13 +185,13 @@ def _connections(config: TrainConfig, parts: TrainParts, run: Path, services: li
     return [Tracking(services, info, bbox_interval=config.bbox_interval, save_period=period), *hooks]
 
 
-def _finish(config: TrainConfig, trainer, run: Path) -> dict[str, Any]:
+def _finish(config: TrainConfig, trainer, run: Path, links: Links | None) -> dict[str, Any]:
     """Measure the best checkpoint, draw what it sees, and say where everything is."""
     from yolo.engine.report import metrics_table, speed_line, validation_json
 
-    parts = trainer.parts
-    validation = _validate_best(config, parts, run)
-    if not config.json:
+    parts, first = trainer.parts, links is None or links.ranks.first
+    validation = _validate_best(config, parts, run, links)
+    if not config.json and first:
         print(metrics_table(validation, parts.names, every_class=True))
     logger.info("%s", speed_line(validation))
     logger.info("weights: %s", run / "weights" / "best.safetensors")
@@ -157,13 +207,15 @@ def _finish(config: TrainConfig, trainer, run: Path) -> dict[str, Any]:
     }
 
 
-def _validate_best(config: TrainConfig, parts: TrainParts, run: Path) -> Validation:
+def _validate_best(config: TrainConfig, parts: TrainParts, run: Path, links: Links | None) -> Validation:
     from yolo.models.weights.load import load_weights
     from yolo.plots.validation import BatchPictures, draw_validation
 
-    parts.load_ema(load_weights(run / "weights/best.safetensors").model)
+    first = links is None or links.ranks.first
+    best = load_weights(run / "weights/best.safetensors").model if first else {}
+    parts.load_ema(best if links is None else links.tell(best)[0])
     validation = parts.validator.run([] if config.noplots else [BatchPictures(run, parts.names)])
-    if not config.noplots:
+    if not config.noplots and first:
         draw_validation(validation, parts.names, run)
     return validation
 

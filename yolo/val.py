@@ -13,6 +13,8 @@ from yolo import runtime
 from yolo.command import new_run_folder, remove_if_empty, run_command, stride_multiple
 from yolo.config.commands import ValConfig
 from yolo.errors import ConfigError
+from yolo.links import Links, agreed, linked
+from yolo.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from yolo.data.dataset import Dataset
@@ -27,25 +29,59 @@ SPEED_CONF, SPEED_IOU = 0.25, 0.45
 
 
 def validate(config: ValConfig) -> dict[str, Any]:
-    """Measure as ``config`` says; give the command's JSON object without its head."""
-    runtime.select_device(config.device)
-    from yolo.data.dataset import load_dataset
+    """Measure as ``config`` says; give the command's JSON object without its head.
 
-    dataset = load_dataset(config.data)
-    if config.task == "speed":
-        return _speed(config, dataset)
-    if config.task == "study":
-        return _study(config, dataset)
-    return _measure(config, dataset)
+    As one of several ranks it measures a share of the pictures; what the first one gives is the whole's.
+    """
+    with linked(Ranks.of()) as links:
+        with agreed(links):
+            runtime.select_device(config.device)
+            _refuse_ranks(config, links)
+        from yolo.data.dataset import load_dataset
+
+        with agreed(links):
+            dataset = load_dataset(config.data)
+        if config.task == "speed":
+            return _speed(config, dataset)
+        if config.task == "study":
+            return _study(config, dataset)
+        return _measure(config, dataset) if links is None else _measure_share(config, dataset, links)
+
+
+def _refuse_ranks(config: ValConfig, links: Links | None) -> None:
+    if links is None:
+        return
+    if config.task in ("speed", "study"):
+        raise ConfigError("times one process", where=f"--task {config.task}", mend="start it without the launcher")
+    if config.compile == "off":
+        raise ConfigError("ranks run compiled programs", where="--compile off", mend="leave it out")
+
+
+def _measure_share(config: ValConfig, dataset: Dataset, links: Links) -> dict[str, Any]:
+    """What ``_measure`` does, on all ranks together; the first writes and tells."""
+    from yolo.data.digest import index_digest
+
+    with agreed(links) as facts:
+        models, index = _models(config, config.weights, dataset, links), _index(config, dataset)
+        validator = _validator(config, models, index, config.imgsz, links=links)
+        facts["data"] = index_digest(index)[:16]
+    if links.ranks.first:
+        return _measured(config, dataset, index, validator)
+    wanted = not config.noplots or config.save_txt or config.save_hybrid or config.save_json
+    validator.run([lambda batch, detections: None] if wanted else [])
+    return {}
 
 
 def _measure(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
     """One validation of all weights together, with all that is written about it."""
-    from yolo.engine.report import validation_json
-
     models = _models(config, config.weights, dataset)
     index = _index(config, dataset)
-    validator = _validator(config, models, index, config.imgsz)
+    return _measured(config, dataset, index, _validator(config, models, index, config.imgsz))
+
+
+def _measured(config: ValConfig, dataset: Dataset, index: Index, validator: Validator) -> dict[str, Any]:
+    from yolo.engine.report import validation_json
+
     run = new_run_folder(config.project, config.name, config.exist_ok)
     try:
         validation, extra = _run(config, validator, dataset, run)
@@ -98,11 +134,13 @@ def _index(config: ValConfig, dataset: Dataset) -> Index:
     return index_split(dataset, split, single_cls=config.single_cls)
 
 
-def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset) -> list[Model]:
+def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, links: Links | None = None) -> list[Model]:
     """What the weights hold; they must know as many classes as the data set."""
+    from yolo.engine.setup import thread_count
     from yolo.inference.models import load_models
 
-    models = load_models(weights, device=config.device, half=config.half, compile=config.compile)
+    share = {"alone": links is None, "threads": thread_count(links)}
+    models = load_models(weights, device=config.device, half=config.half, compile=config.compile, **share)
     for model in models:
         if len(model.names) != dataset.nc and not config.single_cls:
             raise ConfigError(
@@ -125,10 +163,18 @@ def _forward(config: ValConfig, models: Sequence[Model]) -> Any:
 
 
 def _validator(
-    config: ValConfig, models: Sequence[Model], index: Index, imgsz: int, *, rect: bool = True, forward: Any = None
+    config: ValConfig,
+    models: Sequence[Model],
+    index: Index,
+    imgsz: int,
+    *,
+    rect: bool = True,
+    forward: Any = None,
+    links: Links | None = None,
 ) -> Validator:
     from yolo.data.loader import val_loader
     from yolo.engine.setup import worker_count
+    from yolo.engine.team import Team
     from yolo.engine.validator import Validator
 
     stride = max(max(model.strides) for model in models)
@@ -136,12 +182,20 @@ def _validator(
         index,
         imgsz=stride_multiple(imgsz, stride),
         batch_size=config.batch_size,
-        workers=worker_count(config.workers),
+        workers=worker_count(config.workers, links),
         rect=rect,
         stride=stride,
+        ranks=links.ranks if links else ALONE,
     )
     forward = forward or _forward(config, models)
-    return Validator(forward, loader, len(index.names), single_cls=config.single_cls, hybrid=config.save_hybrid)
+    return Validator(
+        forward,
+        loader,
+        len(index.names),
+        single_cls=config.single_cls,
+        hybrid=config.save_hybrid,
+        team=links and Team(links),
+    )
 
 
 def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -> tuple[Validation, dict[str, Any]]:

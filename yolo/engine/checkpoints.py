@@ -12,6 +12,7 @@ from yolo import __version__
 from yolo.config.commands import TrainConfig
 from yolo.engine.hooks import EpochReport, Hook, states_of
 from yolo.errors import Interrupted
+from yolo.links import Links
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.safetensors_io import save_checkpoint
 from yolo.models.weights.transfer import checkpoint_of
@@ -24,12 +25,13 @@ class Checkpoints(Hook):
     """Keeps ``weights/last.safetensors`` and ``weights/best.safetensors``, and every n-th epoch on request.
 
     All hold the EMA as the model. ``last`` also holds what going on with training needs; the others do not. ``last`` is
-    written after them: what it says is done is on disk, and what was written since it is made again.
+    written after them: what it says is done is on disk, and what was written since it is made again. Of several ranks
+    all bring together what is to be written, and the first writes it.
     """
 
-    def __init__(self, run: Path, config: TrainConfig) -> None:
+    def __init__(self, run: Path, config: TrainConfig, links: Links | None = None) -> None:
         self.last, self.best = run / "weights/last.safetensors", run / "weights/best.safetensors"
-        self._config = config
+        self._config, self._links = config, links
 
     def before_train(self, trainer: Trainer) -> None:
         if trainer.progress.step:
@@ -53,9 +55,13 @@ class Checkpoints(Hook):
     def _save(self, trainer: Trainer, others: Sequence[Path]) -> None:
         """Write ``others``, without the state of training, and then ``last``."""
         checkpoint = self._checkpoint(trainer)
-        for path in others:
-            save_checkpoint(path, dataclasses.replace(checkpoint, training=None))
-        trainer.saved = save_checkpoint(self.last, checkpoint)
+        if self._links is None or self._links.ranks.first:
+            for path in others:
+                save_checkpoint(path, dataclasses.replace(checkpoint, training=None))
+            save_checkpoint(self.last, checkpoint)
+        trainer.saved = self.last
+        if self._links is not None:
+            self._links.advise(f"The newest checkpoint is {self.last}: start again with --resume {self.last}")
 
     def _checkpoint(self, trainer: Trainer) -> Checkpoint:
         parts, progress = trainer.parts, trainer.progress

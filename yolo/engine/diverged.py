@@ -16,7 +16,9 @@ NAMED_PICTURES = 16
 
 
 class DivergedError(YoloError):
-    """The loss or the gradient is no longer a finite number."""
+    """The loss or the gradient is no longer a finite number; both are sums over all ranks."""
+
+    everywhere = True
 
 
 def check_loss(parts: np.ndarray, batch: Batch, trainer: Trainer) -> None:

@@ -38,6 +38,7 @@ class Hook:
     ``after_epoch`` is on disk when a checkpoint says that the epoch is done. A run that was killed goes on from its
     newest checkpoint, so whatever appends to a file drops in ``before_train`` what lies at or behind
     ``trainer.progress.epoch``; that epoch is made again.
+    Of several ranks only the first has hooks, but for those that change what is trained.
     """
 
     def state(self) -> dict[str, Any]:

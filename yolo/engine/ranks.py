@@ -1,13 +1,41 @@
-"""What several processes would do, while a run is one process: refused instead of done wrongly."""
+"""What several processes can do together, and what one can do alone."""
 
 from __future__ import annotations
 
 from yolo.config.commands import TrainConfig
+from yolo.data.layout import QUAD
 from yolo.errors import ConfigError
+from yolo.ranks import Ranks
 
 
-def refuse_ranks(config: TrainConfig) -> None:
-    """Raise ConfigError for options that mean something among several processes only."""
+def refuse_ranks(config: TrainConfig, ranks: Ranks) -> None:
+    """Raise ConfigError for options that do not fit the number of processes."""
+    if ranks.alone:
+        _refuse_alone(config)
+        return
+    unit = ranks.count * (QUAD if config.quad else 1)
+    if config.batch_size % unit:
+        pictures = f"{config.batch_size} pictures" + (", four of which make one," if config.quad else "")
+        raise ConfigError(
+            f"{pictures} do not divide among {ranks.count} ranks",
+            where="--batch-size",
+            mend=f"give a multiple of {unit}, such as {max(config.batch_size // unit, 1) * unit}: it is the total",
+        )
+    if config.evolve:
+        raise ConfigError(
+            "a search is a command of one process, which starts its trainings itself",
+            where="--evolve",
+            mend="start it without the launcher; --parallel N trains side by side",
+        )
+    if config.compile == "off":
+        raise ConfigError(
+            "ranks share the compiled training step",
+            where="--compile off",
+            mend="leave it out, or train with one process",
+        )
+
+
+def _refuse_alone(config: TrainConfig) -> None:
     if config.sync_bn:
         raise ConfigError(
             "batch norms have nobody to share with: this run is a single process",

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 from collections.abc import Sequence
 
-from yolo.command import stride_multiple
 from yolo.config.commands import TrainConfig
-from yolo.config.hyp import Hyperparameters, load_hyperparameters
-from yolo.data.dataset import Dataset, load_dataset
-from yolo.data.extras import library
-from yolo.data.index import Index, index_split
+from yolo.config.hyp import Hyperparameters
+from yolo.data.dataset import Dataset
 from yolo.data.layout import QUAD
 from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
 from yolo.data.picture_cache import open_caches
 from yolo.data.planner import label_bound
-from yolo.data.subset import take_fraction
-from yolo.engine.autoanchor import check_anchors, require_anchors
-from yolo.engine.freeze import frozen_layers
-from yolo.engine.ranks import refuse_ranks
+from yolo.engine.prepare import Prepared, prepare
 from yolo.engine.resume import Resumed
 from yolo.engine.schedule import Schedule
 from yolo.engine.step import LABEL_PLACES, TrainStep
+from yolo.engine.team import Team
 from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
-from yolo.errors import ConfigError
 from yolo.inference.forward import Forward, compile_network
+from yolo.links import Links, agreed
 from yolo.loss import LossSettings
-from yolo.models.config import ModelConfig, load_model_config, parse_model_config
 from yolo.models.network import Network, build_network
-from yolo.models.weights.checkpoint import Checkpoint
-from yolo.models.weights.load import load_weights
-from yolo.models.weights.transfer import load_state, transfer
-
-logger = logging.getLogger("yolo")
+from yolo.models.weights.transfer import load_state
+from yolo.ranks import ALONE
 
 
 @dataclasses.dataclass
@@ -66,47 +56,19 @@ class TrainParts:
 
 
 def build_parts(
-    config: TrainConfig, device: str = "cpu", resumed: Resumed | None = None
+    config: TrainConfig, device: str = "cpu", resumed: Resumed | None = None, links: Links | None = None
 ) -> tuple[TrainParts, Schedule]:
     """Build everything that trains; raises YoloError subclasses for whatever the options name wrongly.
 
-    A resumed run's network, recipe and state come from its checkpoint.
+    A resumed run's network, recipe and state come from its checkpoint. With ``links`` all ranks call it together, and
+    get the parts that train their share.
     """
-    refuse_ranks(config)
-    _refuse_impossible(config)
-    checkpoint = None if resumed is None else resumed.checkpoint
-    hyp = (resumed and resumed.hyp) or load_hyperparameters(config.hyp)
-    dataset = load_dataset(config.data)
-    names = ("item",) if config.single_cls else dataset.names
-    anchors = 0 if config.noautoanchor else round(hyp.anchors)
-    network = (resumed_network(checkpoint, names) if checkpoint else make_network(config, len(names), anchors)).to(
-        device
-    )
-    frozen = frozen_layers(config.freeze, len(network.spec.layers))
-    imgsz = stride_multiple(config.imgsz, max(network.strides))
-    train = take_fraction(index_split(dataset, "train", single_cls=config.single_cls), config.fraction)
-    held_out = index_split(dataset, "val", single_cls=config.single_cls)
-    _refuse_unlabelled(train, dataset)
-    if config.noautoanchor:
-        require_anchors(network)
-    elif checkpoint is None:
-        check_anchors(network, train, imgsz, hyp.anchor_t, config.seed)
-    workers, stride = worker_count(config.workers), max(network.strides)
-    loader = train_loader(
-        train,
-        hyp,
-        imgsz=imgsz,
-        batch_size=config.batch_size,
-        workers=workers,
-        seed=config.seed,
-        rect=config.rect,
-        stride=stride,
-        quad=config.quad,
-        multi_scale=config.multi_scale,
-        extras=config.albumentations,
-    )
+    with agreed(links) as facts:
+        prepared = prepare(config, device, resumed)
+        facts |= prepared.facts() if links else {}
+        loader = _train_loader(config, prepared, links)
     schedule = Schedule(
-        hyp,
+        prepared.hyp,
         config.epochs,
         len(loader),
         config.batch_size,
@@ -114,86 +76,101 @@ def build_parts(
         cosine=config.cos_lr,
         warms_momentum=config.optimizer == "SGD",
     )
-    scaled = hyp.scaled(levels=len(network.strides), classes=len(names), imgsz=imgsz)
+    network, classes = prepared.network, len(prepared.names)
+    scaled = prepared.hyp.scaled(levels=len(network.strides), classes=classes, imgsz=prepared.imgsz)
     settings = LossSettings.of(scaled, len(network.strides), config.label_smoothing)
+    step = _train_step(config, prepared, settings, schedule, loader, links)
+    averaged = build_network(network.config, nc=classes, init=False).to(device)
+    validator = _validator(averaged, settings, prepared, config, device, links)
+    _open_caches(config, loader, validator)
+    parts = (prepared.dataset, network, averaged, step, loader, validator)
+    return TrainParts(prepared.hyp, prepared.imgsz, prepared.names, *parts), schedule
+
+
+def _train_loader(config: TrainConfig, prepared: Prepared, links: Links | None) -> TrainLoader:
+    return train_loader(
+        prepared.train,
+        prepared.hyp,
+        imgsz=prepared.imgsz,
+        batch_size=config.batch_size,
+        workers=worker_count(config.workers, links),
+        seed=config.seed,
+        rect=config.rect,
+        stride=max(prepared.network.strides),
+        quad=config.quad,
+        multi_scale=config.multi_scale,
+        extras=config.albumentations,
+        ranks=links.ranks if links else ALONE,
+    )
+
+
+def _train_step(
+    config: TrainConfig,
+    prepared: Prepared,
+    settings: LossSettings,
+    schedule: Schedule,
+    loader: TrainLoader,
+    links: Links | None,
+) -> TrainStep:
+    factor = QUAD if config.quad else 1
+    places = label_bound(prepared.train, prepared.hyp) * factor
     step = TrainStep(
-        network,
+        prepared.network,
         settings,
         optimizer=config.optimizer,
         weight_decay=schedule.weight_decay,
-        label_places=min(label_bound(train, hyp) * (QUAD if config.quad else 1), 4 * LABEL_PLACES),
+        label_places=places if links else min(places, 4 * LABEL_PLACES),  # ranks cannot grow each for itself
         compile=config.compile,
         amp=config.amp,
-        frozen=frozen,
-        loss_factor=QUAD if config.quad else 1,
+        frozen=prepared.frozen,
+        team=links and Team(links),
+        sync_bn=config.sync_bn,
+        threads=thread_count(links),
+        loss_factor=factor,
         shapes=loader.shapes(),
         recompute=config.recompute,
     )
-    if checkpoint is not None:
-        step.load(checkpoint)
-    averaged = build_network(network.config, nc=len(names), init=False).to(device)
-    validator = _validator(averaged, settings, held_out, config, imgsz, workers, device)
-    _open_caches(config, loader, validator)
-    return TrainParts(hyp, imgsz, names, dataset, network, averaged, step, loader, validator), schedule
+    if prepared.checkpoint is not None:
+        step.load(prepared.checkpoint)
+    return step
 
 
-def make_network(config: TrainConfig, classes: int, anchors: int = 0) -> Network:
-    """The network to train: from --cfg, with matching weights from --weights, or as the weights describe it.
-
-    ``anchors``: so many a level, still to be fitted, instead of those of the model and the weights; 0: theirs.
-    """
-    if not config.weights:
-        if not config.cfg:
-            raise ConfigError("neither weights nor a model is given", where="--weights ''", mend="name one with --cfg")
-        return build_network(_with_anchors(load_model_config(config.cfg), anchors), nc=classes, rng=config.seed)
-    checkpoint = load_weights(config.weights)
-    model = load_model_config(config.cfg) if config.cfg else parse_model_config(checkpoint.config, name=config.weights)
-    network = build_network(_with_anchors(model, anchors), nc=classes, rng=config.seed)
-    # A model file's anchors are its author's choice; those of the weights come along only when there is none.
-    moved = transfer(network, checkpoint, exclude=("anchors",) if config.cfg or anchors else ())
-    logger.info("%s from %s", moved, config.weights)
-    return network
+def worker_count(asked: int, links: Links | None = None) -> int:
+    """Threads that prepare pictures: as many as asked, at most one for each core that a rank of this machine has."""
+    return min(asked, cores_of_a_rank(links))
 
 
-def _with_anchors(model: ModelConfig, count: int) -> ModelConfig:
-    """The model with so many anchors a level to be found; its own where ``count`` is 0."""
-    return parse_model_config(model.as_dict(anchors=count), name=model.name) if count else model
+def thread_count(links: Links | None) -> int:
+    """Threads for compiled programs; 0, one for each core, for a process that is alone."""
+    return cores_of_a_rank(links) if links else 0
 
 
-def resumed_network(checkpoint: Checkpoint, names: tuple[str, ...]) -> Network:
-    """The network of a stopped run, anchors included; its weights are loaded with the step's state."""
-    if checkpoint.names != names:
-        raise ConfigError(
-            f"the data set's classes are {', '.join(names)[:200]}; the run was trained on "
-            f"{', '.join(checkpoint.names)[:200]}",
-            where="--resume",
-            mend="restore the data set, or start a new run",
-        )
-    network = build_network(parse_model_config(checkpoint.config, name="the checkpoint's configuration"), init=False)
-    load_state(network, checkpoint.model)
-    return network
-
-
-def worker_count(asked: int) -> int:
-    """Threads that prepare pictures: as many as asked, at most one for each core."""
-    return min(asked, len(os.sched_getaffinity(0)))
+def cores_of_a_rank(links: Links | None) -> int:
+    """This process's cores; where the ranks of a machine have the same ones, its share of them."""
+    cores = len(os.sched_getaffinity(0))
+    return cores if links is None else links.share_of_cores(cores)
 
 
 def _validator(
     network: Network,
     settings: LossSettings,
-    index: Index,
+    prepared: Prepared,
     config: TrainConfig,
-    imgsz: int,
-    workers: int,
     device: str,
+    links: Links | None,
 ) -> Validator:
     loader: ValLoader = val_loader(
-        index, imgsz=imgsz, batch_size=2 * config.batch_size, workers=workers, stride=max(network.strides)
+        prepared.held_out,
+        imgsz=prepared.imgsz,
+        batch_size=2 * config.batch_size,
+        workers=worker_count(config.workers, links),
+        stride=max(network.strides),
+        ranks=links.ranks if links else ALONE,
     )
-    compiled = compile_network(network, device, mode=config.compile)
-    forward = Forward(network, validation_settings(single_cls=config.single_cls), device, compiled, settings)
-    return Validator(forward, loader, network.nc, single_cls=config.single_cls)
+    compiled = compile_network(network, device, mode=config.compile, threads=thread_count(links))
+    nms = validation_settings(single_cls=config.single_cls)
+    forward = Forward(network, nms, device, compiled, settings, alone=links is None)
+    return Validator(forward, loader, network.nc, single_cls=config.single_cls, team=links and Team(links))
 
 
 def _open_caches(config: TrainConfig, loader: TrainLoader, validator: Validator) -> None:
@@ -203,23 +180,3 @@ def _open_caches(config: TrainConfig, loader: TrainLoader, validator: Validator)
         parts["val"] = (validator.loader.index, False)
     caches = open_caches(config.cache, parts, loader.planner.imgsz, loader.workers)
     loader.cache, validator.loader.cache = caches.get("train"), caches.get("val")
-
-
-def _refuse_impossible(config: TrainConfig) -> None:
-    if config.albumentations:
-        library()
-    if config.image_weights and config.rect:
-        raise ConfigError(
-            "pictures that are drawn cannot stay in batches of like aspect",
-            where="--image-weights",
-            mend="leave --rect out",
-        )
-
-
-def _refuse_unlabelled(index: Index, dataset: Dataset) -> None:
-    if not any(len(rows) for rows in index.labels):
-        raise ConfigError(
-            "no picture of the training split has a label",
-            where=dataset.source,
-            mend="label files lie beside images/ in labels/, one .txt a picture: class x y width height",
-        )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from yolo.data.batch import Batch
+from yolo.engine.agreement import Agreement
 from yolo.engine.clock import EpochClock
 from yolo.engine.diverged import check_loss, check_norm
 from yolo.engine.hooks import EpochReport, Hook
@@ -40,12 +41,14 @@ class Trainer:
         progress: Progress | None = None,
         limit: TimeLimit | None = None,
         stop: StopRequest | None = None,
+        agreement: Agreement | None = None,
     ) -> None:
         self.parts, self.schedule, self.run, self.hooks = parts, schedule, run, list(hooks)
         self.progress = progress or Progress()
         self.saved: Path | None = None
         self._validate, self._patience = validate, patience
         self._limit, self._stop = limit or TimeLimit(None), stop or StopRequest()
+        self._agreement = agreement or Agreement()
         self.clock = EpochClock(self.compile_seconds)
         self._begin = time.perf_counter()
         if self.progress.epochs:
@@ -107,7 +110,7 @@ class Trainer:
             progress.batch += 1
             self._call("after_step", progress.step - 1, batch, mean)
             self._stop_if_asked()
-            if self._limit.is_over(self._seconds()):
+            if self._limit.is_over(self._agreement.first(self._seconds())):
                 self.schedule = dataclasses.replace(self.schedule, epochs=epoch + 1)
                 break
 
@@ -130,7 +133,9 @@ class Trainer:
             return None
         watchers = [hook.watch_validation(self, epoch) for hook in self.hooks]
         listeners = [watcher for watcher in watchers if watcher is not None]
-        return self.parts.validate_ema([*listeners, lambda batch, detections: self._stop_if_asked()])
+        if self._agreement.alone:  # ranks validate at their own pace
+            listeners.append(lambda batch, detections: self._stop_if_asked())
+        return self.parts.validate_ema(listeners)
 
     def _judge(self, epoch: int, validation: Validation | None) -> bool:
         """Note the epoch's fitness and say whether it is the best so far; a later equal one counts as better."""
@@ -143,7 +148,8 @@ class Trainer:
         """With a time limit: as many epochs as the time is enough for."""
         seconds = self._seconds()
         if self._limit.seconds is not None:
-            self.progress.epochs = self._limit.epochs(done, seconds, self.compile_seconds())
+            epochs = self._limit.epochs(done, seconds, self.compile_seconds())
+            self.progress.epochs = int(self._agreement.first(epochs))
             self.schedule = dataclasses.replace(self.schedule, epochs=self.progress.epochs)
 
     def _seconds(self) -> float:
@@ -153,14 +159,13 @@ class Trainer:
 
     def _stop_if_asked(self) -> None:
         """Where training may stop on request: nothing is half done, and a checkpoint of now is exact."""
-        if self._stop.signal is None:
+        signal = self._agreement.stop(self._stop.signal)
+        if signal is None:
             return
         self._seconds()
         progress, batches = self.progress, self.schedule.batches
         where = f"epoch {progress.epoch + 1}, batch {progress.batch} of {batches}" if not self.finished else "the end"
-        raise Interrupted(
-            f"stopped at {where}; go on with: python -m yolo.train --resume {self.run}", signal=self._stop.signal
-        )
+        raise Interrupted(f"stopped at {where}; go on with: python -m yolo.train --resume {self.run}", signal=signal)
 
     def _call(self, moment: str, *arguments) -> None:
         for hook in self.hooks:

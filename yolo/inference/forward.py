@@ -26,7 +26,9 @@ PIXELS_A_GRAPH = 640 * 640
 Detections = tuple[np.ndarray, np.ndarray]
 
 
-def compile_network(network: Network, device: str = "cpu", *, mode: str = "program", precision: str = "fp32"):
+def compile_network(
+    network: Network, device: str = "cpu", *, mode: str = "program", precision: str = "fp32", threads: int = 0
+) -> CompiledNetwork | None:
     """The compiled programs of ``network``, or None where it runs as plain OneFlow modules.
 
     That is so with ``mode`` "off" and on a GPU. Raises ConfigError for a precision that is not to be had there.
@@ -35,7 +37,7 @@ def compile_network(network: Network, device: str = "cpu", *, mode: str = "progr
         if precision != "fp32":
             raise ConfigError(f"{precision} needs a compiled program", where="--compile", mend="leave it at program")
         return None
-    compiled = CompiledNetwork.of(network.spec, state_to_numpy(network), precision=precision)
+    compiled = CompiledNetwork.of(network.spec, state_to_numpy(network), precision=precision, threads=threads)
     if precision == "bf16" and not any(word in native.instruction_set() for word in ("bf16", "fp16", "amx")):
         what = f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
         raise ConfigError(what, where="--half", mend="leave it out")

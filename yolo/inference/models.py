@@ -46,11 +46,23 @@ class Model(Protocol):
 
 
 class WeightsModel:
-    """A network of a `.pt` or `.safetensors` file."""
+    """A network of a `.pt` or `.safetensors` file.
+
+    As one of several ranks it is not ``alone``, and has a share of the machine's ``threads`` (0: all).
+    """
 
     imgsz = None
 
-    def __init__(self, where: Weights, *, device: str = "", half: bool = False, compile: str = "program") -> None:
+    def __init__(
+        self,
+        where: Weights,
+        *,
+        device: str = "",
+        half: bool = False,
+        compile: str = "program",
+        alone: bool = True,
+        threads: int = 0,
+    ) -> None:
         self._device = runtime.select_device(device)
         from yolo.inference.forward import compile_network
         from yolo.models.weights.load import load_weights
@@ -60,12 +72,13 @@ class WeightsModel:
         self.where, self.names, self.strides = where, checkpoint.names, checkpoint.strides
         self.network = network_from_checkpoint(checkpoint)
         precision = "bf16" if half else "fp32"
-        self._compiled = compile_network(self.network, self._device, mode=compile, precision=precision)
+        self._alone = alone
+        self._compiled = compile_network(self.network, self._device, mode=compile, precision=precision, threads=threads)
 
     def forward(self, settings: NmsSettings) -> Detecting:
         from yolo.inference.forward import Forward
 
-        return Forward(self.network, settings, self._device, self._compiled)
+        return Forward(self.network, settings, self._device, self._compiled, alone=self._alone)
 
     def heads(self) -> Heads:
         if self._compiled is not None:
@@ -78,7 +91,9 @@ class WeightsModel:
 class ProgramModel:
     """A compiled detector's file."""
 
-    def __init__(self, where: Weights, *, device: str = "", half: bool = False, compile: str = "program") -> None:
+    def __init__(
+        self, where: Weights, *, device: str = "", half: bool = False, compile: str = "program", **_: object
+    ) -> None:
         _refuse_for_program(device=device, half=half, compile=compile)
         self._program = load_program(where)
         self.where, self.imgsz = where, self._program.imgsz
@@ -96,7 +111,7 @@ class ProgramModel:
 
 
 def load_models(weights: Sequence[Weights], **options: object) -> list[Model]:
-    """All of ``weights``; ``options``: device, half, compile.
+    """All of ``weights``; ``options``: device, half, compile, and of one of several ranks alone and threads.
 
     Raises WeightsError, RuntimeSetupError, and ConfigError for models that do not know the same classes.
     """
