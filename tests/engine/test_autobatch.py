@@ -173,6 +173,26 @@ def test_a_child_that_is_killed_or_fails(monkeypatch: pytest.MonkeyPatch) -> Non
         measure_in_child(ASKED)
 
 
+def test_the_largest_shape_and_the_cache_count(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --multi-scale a batch may be half as large again; what a cache holds is added and nothing is cached."""
+    from yolo.engine import memory_probe, setup
+    from yolo.engine.step import TrainStep
+
+    shapes, backward = [], TrainStep.backward
+    monkeypatch.setattr(
+        TrainStep, "backward", lambda step, batch: shapes.append(batch.images.shape) or backward(step, batch)
+    )
+    monkeypatch.setattr(memory_probe, "peak_memory", lambda: 0)
+    monkeypatch.setattr(setup, "open_caches", lambda kind, *rest: {} if kind == "" else pytest.fail("cached"))
+    config = TrainConfig(
+        weights="", cfg=str(shop.model), data=str(shop.data), hyp=str(shop.hyp), imgsz=64, batch_size=2, workers=0,
+        device="cpu", multi_scale=True, cache="ram",
+    )  # fmt: skip
+    assert memory_probe.probe(config)["memory"] == (8 + 6) * 64 * 64 * 3
+    assert memory_probe.probe(dataclasses.replace(config, noval=True))["memory"] == 8 * 64 * 64 * 3
+    assert shapes == [(2, 3, 96, 96)] * 2
+
+
 @pytest.mark.slow
 def test_without_the_compiler_too(shop: Workshop) -> None:
     config = TrainConfig(

@@ -1,22 +1,28 @@
 """``python -m yolo.engine.memory_probe OPTIONS OF yolo.train``: what a training with these options holds in memory.
 
-It trains one step, validates one batch and gathers a checkpoint, as a training would. Prints one JSON object: memory
-(bytes), seconds (of the step), pictures (in the training set), device; or refused: why there is no such training.
+It trains one step on the largest shape of batch, validates one batch and gathers a checkpoint, as a training would.
+Pictures are not cached; what a cache in memory would take is worked out. Prints one JSON object: memory (bytes),
+seconds (of the step), pictures (in the training set), device; or refused: why there is no such training.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from yolo import runtime
 from yolo.config.commands import TrainConfig
 from yolo.config.options import parse
 from yolo.data.batch import Batch
+from yolo.data.letterbox import resized_size
 from yolo.data.loader import ValLoader
+from yolo.data.records import Index
 from yolo.engine.memory import free_gpu_memory, peak_memory
 from yolo.errors import YoloError
 
@@ -38,19 +44,30 @@ def probe(config: TrainConfig) -> dict[str, Any]:
     free = None if gpu is None else free_gpu_memory(gpu)
     from yolo.engine.setup import build_parts
 
-    parts, schedule = build_parts(config, device)
+    parts, schedule = build_parts(dataclasses.replace(config, cache=""), device)
     batches = parts.loader.batches(0)  # stays open, so that the batches made ahead are there too
-    batch = next(batches)
+    batch, largest = next(batches), parts.loader.shapes()[0]
+    if batch.images.shape != largest:
+        batch = dataclasses.replace(batch, images=np.zeros(largest, np.uint8))
     begin = time.perf_counter()
     parts.step.backward(batch)
     parts.step.update(schedule.rates(0, 1))
     seconds = time.perf_counter() - begin
     checkpoint = parts.step.training_state(), parts.step.ema()
+    indices = [parts.loader.index] + [parts.validator.loader.index] * (not config.noval)
     parts.validator.loader = _FirstBatch(parts.validator.loader)
     parts.validate_ema()
     memory = peak_memory() if gpu is None else free - free_gpu_memory(gpu)
+    if config.cache == "ram" and gpu is None:
+        memory += sum(picture_bytes(index, parts.imgsz) for index in indices)
     del checkpoint, batches
     return {"memory": memory, "seconds": seconds, "pictures": len(parts.loader.index), "device": device}
+
+
+def picture_bytes(index: Index, imgsz: int) -> int:
+    """Bytes of all pictures of an index, as a cache holds them."""
+    sizes = (resized_size((int(height), int(width)), imgsz) for height, width in index.shapes)
+    return sum(3 * height * width for height, width in sizes)
 
 
 def main(argv: list[str] | None = None) -> int:
