@@ -115,7 +115,7 @@ void share_detector() {
 // Two training steps on programs of their own, at the same time.
 void train_beside() {
     const auto steps = [] {
-        const ops::LossSettings settings{0.05, 1.0, 0.5, 1.0, 1.0, 4.0, 0.0, 0.0, nullptr};
+        const yolo::ops::LossSettings settings{0.05, 1.0, 0.5, 1.0, 1.0, 4.0, 0.0, 0.0, nullptr};
         GradientStep step(trainer(), DetectionLoss(kLevels, kClasses, settings, {1.0}), 4, 1);
         std::vector<uint8_t> images(3 * kSide * kSide, 90);
         const float labels[20] = {1, 0.5f, 0.5f, 0.3f, 0.3f};
