@@ -144,20 +144,21 @@ def test_killed_again_and_again(shop: Workshop, whole: Done) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments(shop: Workshop, tmp_path: Path) -> None:
-    """Anywhere between two calls of functions; each run goes on where the one before was killed."""
-    options = {**OPTIONS, "epochs": "12"}
+def test_killed_at_twenty_random_moments(shop: Workshop) -> None:
+    """Anywhere between two calls of functions; each run goes on where the one before was killed, to the end."""
+    options, rng, kills, ends = {**OPTIONS, "epochs": "12"}, np.random.default_rng(7), 0, 0
     counted = run_killed("calls", 0, shop.argv("counted", "--noplots", **options))
     assert counted.returncode == 0, counted.stderr
     calls = int(counted.stdout.splitlines()[-1])
-    rng, folder, kills = np.random.default_rng(7), shop.folder / "runs/random", 0
-    argv = shop.argv("random", "--noplots", **options)
-    while kills < 20:
-        done = run_killed("calls", int(rng.integers(1, calls // 6)), argv)
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        kills, argv = kills + 1, ["--resume", str(folder)]
-    assert resume(folder).code == 0
-    assert differences(folder, shop.folder / "runs/counted") == []
+    while kills < 20 or (shop.folder / f"runs/random{ends}").exists():
+        folder = shop.folder / f"runs/random{ends}"
+        argv = ["--resume", str(folder)] if folder.exists() else shop.argv(folder.name, "--noplots", **options)
+        done = run_killed("calls", int(rng.integers(1, calls // 6)) if kills < 20 else 0, argv)
+        if done.returncode == -signal.SIGKILL:
+            kills += 1
+        else:
+            assert done.returncode == 0 and differences(folder, shop.folder / "runs/counted") == [], done.stderr
+            ends += 1
 
 
 def copied(done: Done, to: Path) -> Path:
