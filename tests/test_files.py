@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from yolo.files import write_atomic, write_text_atomic
+from yolo.files import remove_leftovers, write_atomic, write_text_atomic
 
 OLD, NEW = "what was there", "what shall be there"
 
@@ -143,3 +143,17 @@ def test_writers_at_the_same_time_never_mix(target):
     reader.join()
     assert seen <= {OLD, *texts}
     assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_what_a_killed_process_left_is_removed(target, tmp_path):
+    """And nothing else: not the file, not what others hide beside it."""
+    names = []
+    for path in (target, tmp_path / "results.csv", tmp_path / "README"):
+        write_atomic(path, lambda temporary: names.append(temporary.name))
+    kept = {".gitignore", ".hidden", ".cache.npz", ".a.b.c", *(path.name for path in tmp_path.iterdir())}
+    for name in {*names, *kept}:
+        (tmp_path / name).touch()
+    (tmp_path / ".folder.abcdefgh.csv").mkdir()
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept | {".folder.abcdefgh.csv"}
+    remove_leftovers(tmp_path / "absent")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.[^.]+)?")  # as ``tempfile`` names them
 
 
 def write_atomic(path: str | Path, write: Callable[[Path], object], *, durable: bool = True) -> Path:
@@ -33,6 +36,13 @@ def write_atomic(path: str | Path, write: Callable[[Path], object], *, durable: 
     if durable:
         _sync_directory(path.parent)
     return path
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove what ``write_atomic`` left in ``folder`` when its process was killed; nobody may be writing there."""
+    for path in Path(folder).glob(".*"):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text_atomic(path: str | Path, text: str) -> Path:

@@ -21,7 +21,7 @@ from yolo.engine.interrupt import StopRequest
 from yolo.engine.resume import Resumed
 from yolo.engine.resume_together import find_run_together
 from yolo.engine.time_limit import TimeLimit
-from yolo.files import write_text_atomic
+from yolo.files import remove_leftovers, write_text_atomic
 from yolo.links import Links, agreed, linked
 from yolo.ranks import ALONE, Ranks
 
@@ -94,7 +94,10 @@ def _run_folder(config: TrainConfig, resumed: Resumed | None, links: Links | Non
 
 def _begin_records(config: TrainConfig, parts: TrainParts, run: Path, resumed: Resumed | None) -> None:
     """Write down what is trained and how."""
-    if resumed is None:
+    if resumed is not None:
+        for folder in (run, run / "weights"):
+            remove_leftovers(folder)  # half a checkpoint, when it was killed while it saved one
+    else:
         # An earlier run's in the same folder, which nobody may take for this one's.
         (run / "weights/last.safetensors").unlink(missing_ok=True)
         write_text_atomic(run / "opt.yaml", to_yaml(config))
