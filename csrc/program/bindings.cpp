@@ -23,6 +23,7 @@ PYBIND11_MODULE(_program, module) {
     module.def("instruction_set", &instruction_set);
     module.def("channel_block", &channel_block);
     module.def("default_threads", &default_threads);
+    module.def("weight_limit", &weight_limit);
     bind_inference(module);
     bind_detection(module);
     bind_training(module);

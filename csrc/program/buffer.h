@@ -32,13 +32,15 @@ private:
 };
 
 // A feature map of one picture in a program's memory: `offset` in bytes; blocked (channels in blocks of
-// `channel_block()`, zeros after the last channel) or plain (channels, rows, columns).
+// `channel_block()`, zeros after the last channel), plain (channels, rows, columns), or with the channels of a pixel
+// together (`last`: bytes, except where a network's output is written so, as floats).
 struct View {
     int64_t offset;
     int64_t channels;
     int64_t height;
     int64_t width;
     bool plain;
+    bool last = false;
 
     int64_t pixels() const { return height * width; }
 };

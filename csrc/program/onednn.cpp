@@ -14,10 +14,14 @@ const dnnl::engine& engine() {
 
 namespace {
 
+// The instruction sets are flags; each includes the bits of those below it.
+bool has(dnnl::cpu_isa set) {
+    const auto wanted = static_cast<unsigned>(set);
+    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
+}
+
 bool has_avx512() {
-    // The instruction sets are flags; each includes the bits of those below it.
-    const auto avx512 = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
-    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & avx512) == avx512;
+    return has(dnnl::cpu_isa::avx512_core);
 }
 
 }  // namespace
@@ -43,6 +47,10 @@ void refuse_reference(const std::string& implementation, const std::string& what
     if (is_reference(implementation)) {
         throw std::runtime_error(what + ": oneDNN offers only its reference kernel (" + implementation + ")");
     }
+}
+
+int weight_limit() {
+    return has(dnnl::cpu_isa::avx512_core_vnni) || has(dnnl::cpu_isa::avx2_vnni) ? 127 : 64;
 }
 
 int default_threads() {

@@ -22,6 +22,10 @@ int64_t padded_channels(int64_t channels);
 // Whether a kernel is one of oneDNN's reference implementations.
 bool is_reference(const std::string& implementation);
 
+// The largest weight, in steps, of an int8 convolution. 127; but 64 without VNNI: those kernels add pairs of products
+// of unsigned and signed bytes in 16 bits, and 2 * 255 * 64 is the most that fits.
+int weight_limit();
+
 // Raises std::runtime_error when oneDNN chose a reference kernel for a primitive: a thousand times slower than its
 // others, and never what was meant. `what` names the operation.
 void refuse_reference(const std::string& implementation, const std::string& what);

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TESTS = ("tests/program/test_inference.py", "tests/graphs/test_compiled_graphs.py")
+TESTS = (
+    "tests/program/test_inference.py",
+    "tests/program/int8/test_kernels.py",
+    "tests/graphs/test_compiled_graphs.py",
+)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ Shape = tuple[int, int, int, int]
 
 MOST_SHAPES = 16
 """Programs that are kept. One takes 20 MB for a 640-pixel picture of YOLOv5s and 40 ms to build."""
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "int8")
 
 
 class CompiledNetwork:
@@ -31,7 +31,12 @@ class CompiledNetwork:
     """
 
     def __init__(self, graph: Graph, *, precision: str = "fp32", threads: int = 0) -> None:
-        """``graph``: optimised for this precision. Raises ValueError where the processor has no such instructions."""
+        """``graph``: optimised for this precision, and quantised for int8 (``int8.build``).
+
+        Raises ValueError where it is not, or where the processor has no such instructions.
+        """
+        if (precision == "int8") != bool(graph.scales):
+            raise ValueError(f"a graph {'with' if graph.scales else 'without'} int8 values does not run in {precision}")
         self.graph, self.precision = graph, precision
         self._threads = threads
         self._weights = pack_weights(graph)
@@ -46,7 +51,9 @@ class CompiledNetwork:
         return cls(optimise(lower(spec, state), precision), precision=precision, threads=threads)
 
     def update(self, spec: NetworkSpec, state: Mapping[str, np.ndarray]) -> None:
-        """Replace the weights, in all programs that were made too."""
+        """Replace the weights, in all programs that were made too; those of int8 stay, with the scales they go with."""
+        if self.precision == "int8":
+            raise ValueError("the weights of int8 programs are not replaced: quantise the new ones")
         self.graph = optimise(lower(spec, state), self.precision)
         pack_weights(self.graph, self._weights)
 

@@ -12,14 +12,15 @@ _USUAL = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1, 
 
 
 def graph_lines(title: str, graph: Graph, size: Size) -> Iterator[str]:
-    """One line a node: its value, kind, output shape, inputs, attributes and place in the network."""
+    """One line a node: its value, kind, output shape, in int8 graphs precision, inputs, attributes and place."""
     sizes = graph.sizes(*size)
     yield f"== {title}: {len(graph.nodes)} nodes, {_products(graph, sizes) / 1e9:.3f} GFLOP"
     for node in graph.nodes:
         height, width = sizes[node.output]
         shape = f"[{graph.channels[node.output]}, {height}, {width}]"
         inputs = ", ".join("pictures" if value == INPUT else f"%{value}" for value in node.inputs)
-        yield f"%{node.output:<4} {node.kind:<14} {shape:<18} <- {inputs:<18} {_attributes(node):<44} {node.where}"
+        form, what = _form(node.output, graph), _attributes(node)
+        yield f"%{node.output:<4} {node.kind:<14} {shape:<18} {form}<- {inputs:<18} {what:<44} {node.where}"
     yield "outputs: " + ", ".join(f"%{value}" for value in graph.outputs)
 
 
@@ -27,12 +28,19 @@ def step_lines(program: native.InferenceProgram) -> Iterator[str]:
     """One line a step of an executor: kernel, work and memory traffic; with times after ``profile``."""
     steps = program.steps
     total = sum(step.milliseconds for step in steps)
-    layout = f"layout nChw{native.channel_block()}c on {native.instruction_set()}"
+    layout = f"layout nChw{native.channel_block()}c (int8: nhwc) on {native.instruction_set()}"
     yield f"== plan: {len(steps)} steps, {layout}, {program.memory_bytes / 1e6:.1f} MB of memory, {total:.2f} ms"
     for number, step in enumerate(steps):
         rate = f"{step.flops / step.milliseconds / 1e6:7.1f} GFLOP/s" if step.flops and step.milliseconds else ""
         work = f"{step.flops / 1e6:10.2f} MFLOP {step.bytes / 1e3:10.1f} kB {step.milliseconds:8.3f} ms {rate:<16}"
         yield f"{number:<4} {step.kind:<14} {step.implementation:<26} {work} {step.where}"
+
+
+def _form(value: int, graph: Graph) -> str:
+    """Of a graph with int8 values: the precision, for bytes with their step and zero."""
+    scale = graph.scales.get(value)
+    form = "fp32" if scale is None else f"u8 {scale.step:.3g}*(q-{scale.zero})"
+    return f"{form:<22} " if graph.scales else ""
 
 
 def _attributes(node: Node) -> str:

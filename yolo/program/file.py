@@ -22,7 +22,7 @@ from safetensors.numpy import save as save_tensors
 from yolo.errors import WeightsError
 from yolo.files import write_atomic
 from yolo.program.compiled import PRECISIONS
-from yolo.program.graph_json import graph_from_json, graph_to_json, tensor_shapes
+from yolo.program.graph_json import graph_from_json, graph_to_json, mean_shapes, tensor_shapes
 from yolo.program.ir import Graph
 
 MAGIC: Final = b"YOLOPROG"
@@ -91,6 +91,9 @@ def load_program(path: str | Path) -> ProgramFile:
 def _needed(graph: Graph) -> dict[str, np.ndarray]:
     channels = dict(enumerate(graph.channels))
     names = [name for node in graph.nodes for name, _ in tensor_shapes(node, channels)]
+    if graph.scales:
+        means = (name for node in graph.nodes for name, _ in mean_shapes(node, channels))
+        names += [name for name in means if name in graph.tensors]
     return {name: np.ascontiguousarray(graph.tensors[name], np.float32) for name in names}
 
 
@@ -106,6 +109,8 @@ def _parsed(payload: bytes) -> ProgramFile:
         raise ValueError("its levels, strides and anchors do not fit")
     if not all(isinstance(name, str) for name in names) or precision not in PRECISIONS or type(imgsz) is not int:
         raise ValueError("its names, precision or size are none")
+    if (precision == "int8") != bool(graph.scales):
+        raise ValueError("its scales do not fit its precision")
     columns = anchors.shape[1] * (5 + len(names))
     if any(graph.channels[value] != columns for value in graph.outputs) or not names:
         raise ValueError("its outputs do not fit its names")

@@ -13,12 +13,13 @@ import numpy as np
 from yolo.models.activation import Activation, parse_activation
 from yolo.program import ir
 from yolo.program.ir import INPUT, Graph, Node
+from yolo.program.scales import Scale, check_scales
 
 KINDS: Final[Mapping[str, type[Node]]] = {
     kind.kind: kind
     for kind in (
         *(ir.Conv, ir.BatchNorm, ir.Activate, ir.Add, ir.Concat, ir.Split, ir.Pool, ir.Upsample, ir.Pad),
-        *(ir.Bilinear, ir.SpaceToDepth, ir.DepthToSpace, ir.Attention),
+        *(ir.Bilinear, ir.SpaceToDepth, ir.DepthToSpace, ir.Attention, ir.Quantise, ir.Dequantise),
     )
 }
 MOST_CHANNELS: Final = 1 << 20
@@ -31,6 +32,7 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
         "outputs": list(graph.outputs),
         "whole_pixels": graph.whole_pixels,
         "nodes": [_node_to_json(node) for node in graph.nodes],
+        "scales": [[value, scale.step, scale.zero] for value, scale in graph.scales.items()],
     }
 
 
@@ -40,6 +42,7 @@ def graph_from_json(content: Any, tensors: Mapping[str, np.ndarray]) -> Graph:
         nodes = tuple(_node_from_json(row) for row in content["nodes"])
         outputs = tuple(_whole(value) for value in content["outputs"])
         first, pixels = _whole(content["channels"]), content["whole_pixels"]
+        scales = {_whole(value): Scale(step, zero) for value, step, zero in content.get("scales", [])}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no description of a graph ({error})") from None
     if not isinstance(pixels, bool) or not 1 <= first <= MOST_CHANNELS or not outputs:
@@ -47,10 +50,14 @@ def graph_from_json(content: Any, tensors: Mapping[str, np.ndarray]) -> Graph:
     channels = _channels(nodes, first)
     if not all(value in channels for value in outputs):
         raise ValueError("an output is made by no node")
+    if not all(value in channels for value in scales):
+        raise ValueError("a scale is of a value that is not there")
     for node in nodes:
         _check_tensors(node, channels, tensors)
     values = tuple(channels.get(value, 0) for value in range(max(channels) + 1))
-    return Graph(nodes, outputs, values, tensors, pixels)
+    graph = Graph(nodes, outputs, values, tensors, pixels, scales=scales)
+    check_scales(graph)
+    return graph
 
 
 def _node_to_json(node: Node) -> dict[str, Any]:
@@ -121,7 +128,8 @@ def _check_numbers(node: Node) -> None:
 
 
 def _check_tensors(node: Node, channels: Mapping[int, int], tensors: Mapping[str, np.ndarray]) -> None:
-    for name, shape in tensor_shapes(node, channels):
+    wanted = [*tensor_shapes(node, channels), *(row for row in mean_shapes(node, channels) if row[0] in tensors)]
+    for name, shape in wanted:
         found = tensors.get(name)
         if found is None or found.dtype != np.float32 or found.shape != shape:
             raise ValueError(f"{node.where}: the tensor {name} is not there or has another shape")
@@ -141,3 +149,8 @@ def tensor_shapes(node: Node, channels: Mapping[int, int]) -> list[tuple[str, tu
         sides = (given, node.out_channels // node.groups)
     shapes = [(f"{node.weights}.weight", (*sides, *node.kernel))]
     return [*shapes, (f"{node.weights}.bias", (node.out_channels,))] if node.bias else shapes
+
+
+def mean_shapes(node: Node, channels: Mapping[int, int]) -> list[tuple[str, tuple[int, ...]]]:
+    """The same of what a convolution may have for int8: the means of its input's channels."""
+    return [(f"{node.weights}.mean", (channels[node.inputs[0]],))] if isinstance(node, ir.Conv) else []

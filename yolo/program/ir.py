@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from yolo.models.activation import IDENTITY, Activation
+from yolo.program.scales import Scale
 
 Pair = tuple[int, int]
 Size = tuple[int, int]
@@ -221,6 +222,20 @@ class Attention(Node):
     kind: ClassVar[str] = "attention"
 
 
+@dataclasses.dataclass(frozen=True)
+class Quantise(Node):
+    """Floats as bytes of the output's scale."""
+
+    kind: ClassVar[str] = "quantise"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dequantise(Node):
+    """Bytes as the floats that they stand for."""
+
+    kind: ClassVar[str] = "dequantise"
+
+
 INPUT = 0
 """The value of the pictures."""
 
@@ -238,8 +253,8 @@ class Graph:
     """A network: nodes in order, the values that come out of it, and its tensors by name.
 
     ``channels`` has one entry a value. The input is pictures in 0..1, or in whole numbers 0..255 with
-    ``whole_pixels``. ``parts``: tensors that are parts of the network's own, by their names. Graphs are not changed;
-    passes give new ones.
+    ``whole_pixels``. ``parts``: tensors that are parts of the network's own, by their names. Values in ``scales`` are
+    bytes, the others floats. Graphs are not changed; passes give new ones.
     """
 
     nodes: tuple[Node, ...]
@@ -248,6 +263,7 @@ class Graph:
     tensors: Mapping[str, np.ndarray]
     whole_pixels: bool = False
     parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
+    scales: Mapping[int, Scale] = dataclasses.field(default_factory=dict)
 
     def sizes(self, height: int, width: int) -> dict[int, Size]:
         """(height, width) of every value for pictures of that size; raises ValueError where nothing is left."""

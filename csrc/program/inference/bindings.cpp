@@ -3,6 +3,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <array>
+#include <optional>
+
 #include "program/inference/program.h"
 
 namespace yolo::program {
@@ -50,10 +53,12 @@ void set_constant(Weights& weights, const std::string& name, const Floats& value
 
 void bind_inference(py::module_& module) {
     py::class_<View>(module, "View")
-        .def(py::init([](int64_t offset, int64_t channels, int64_t height, int64_t width, bool plain) {
-                 return View{offset, channels, height, width, plain};
+        .def(py::init([](int64_t offset, int64_t channels, int64_t height, int64_t width, bool plain, bool last) {
+                 return View{offset, channels, height, width, plain, last};
              }),
-             py::arg("offset"), py::arg("channels"), py::arg("height"), py::arg("width"), py::arg("plain") = false);
+             py::arg("offset"), py::arg("channels"), py::arg("height"), py::arg("width"), py::arg("plain") = false,
+             py::arg("last") = false);
+    py::class_<Scale>(module, "Scale").def(py::init([](float scale, int32_t zero) { return Scale{scale, zero}; }));
     py::class_<Weights, std::shared_ptr<Weights>>(module, "Weights")
         .def(py::init<>())
         .def("set", &set_constant, py::arg("name"), py::arg("values"))
@@ -75,14 +80,21 @@ void bind_inference(py::module_& module) {
             "conv",
             [](P& self, const std::string& where, const View& from, const View& to, const std::string& weights,
                bool bias, Numbers kernel, Numbers stride, Numbers padding, Numbers dilation, int64_t groups,
-               bool transposed, const std::string& activation, float value, const View* residual, bool float_output) {
+               bool transposed, const std::string& activation, float value, const View* residual, bool float_output,
+               const std::optional<std::array<Scale, 3>>& scales) {
                 const ConvShape shape{kernel, stride, padding, dilation, groups, transposed};
-                self.conv(where, {from, to, weights, bias, shape, activation, value, residual, float_output});
+                const Convolution conv{from, to, weights, bias, shape, activation, value, residual, float_output};
+                if (!scales) return self.conv(where, conv);
+                self.quantised_conv(where, conv, {(*scales)[0], (*scales)[1], (*scales)[2]});
             },
             py::arg("where"), py::arg("source"), py::arg("target"), py::arg("weights"), py::kw_only(), py::arg("bias"),
             py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
             py::arg("transposed"), py::arg("activation"), py::arg("value"), py::arg("residual"),
-            py::arg("float_output"))
+            py::arg("float_output"), py::arg("scales") = std::nullopt)
+        .def("quantise", &P::quantise)
+        .def("dequantise", &P::dequantise)
+        .def("copy_bytes", &P::copy_bytes)
+        .def("upsample_bytes", &P::upsample_bytes)
         .def("pool", &P::pool)
         .def("activate", &P::activate)
         .def("add", &P::add)

@@ -10,6 +10,7 @@
 namespace yolo::program {
 
 void InferenceProgram::load(const uint8_t* picture) {
+    if (input_.last) return load_bytes(picture);
     auto* to = at(input_);
     const int64_t size = bf16_ ? 2 : 4;
     const auto pixels = loops().pixels[bf16_ ? kBfloat16 : kFloat32];
@@ -18,8 +19,9 @@ void InferenceProgram::load(const uint8_t* picture) {
     });
 }
 
-// Outputs are always float32, blocked.
+// Outputs are always float32; all but those of int8 convolutions are blocked.
 void InferenceProgram::store(const View& view, float* output) const {
+    if (view.last) return store_last(view, output);
     const auto* from = reinterpret_cast<const float*>(at(view));
     const int64_t block = channel_block(), pixels = view.pixels();
     share(threads_, padded_channels(view.channels) / block, [&](int, int64_t begin, int64_t end) {

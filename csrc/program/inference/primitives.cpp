@@ -1,6 +1,7 @@
 // The steps that oneDNN runs.
 #include <stdexcept>
 
+#include "program/inference/conv_shape.h"
 #include "program/inference/program.h"
 
 namespace yolo::program {
@@ -19,31 +20,6 @@ primitive_attr plain_attributes() {
     primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     return attributes;
-}
-
-// Padding at the far side, so that the output has the size that the graph says.
-Dims far_padding(const View& from, const View& to, const ConvShape& s) {
-    const int64_t in[] = {from.height, from.width}, out[] = {to.height, to.width};
-    Dims far(2);
-    for (int axis = 0; axis < 2; ++axis) {
-        const int64_t reach = s.dilation[axis] * (s.kernel[axis] - 1) + 1;
-        far[axis] = s.transposed ? (in[axis] - 1) * s.stride[axis] + reach - s.padding[axis] - out[axis]
-                                 : (out[axis] - 1) * s.stride[axis] + reach - in[axis] - s.padding[axis];
-    }
-    return far;
-}
-
-Dims weight_dims(const View& from, const View& to, const ConvShape& s) {
-    const int64_t in = from.channels / s.groups, out = to.channels / s.groups;
-    Dims dims{out, in, s.kernel[0], s.kernel[1]};
-    if (s.groups > 1) dims.insert(dims.begin(), s.groups);
-    return dims;
-}
-
-double product(const Dims& dims) {
-    double result = 1.0;
-    for (const int64_t side : dims) result *= static_cast<double>(side);
-    return result;
 }
 
 StepInfo info(const std::string& kind, const std::string& where, const std::string& implementation, double flops,

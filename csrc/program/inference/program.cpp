@@ -32,9 +32,11 @@ memory::data_type InferenceProgram::type() const {
 }
 
 memory::desc InferenceProgram::desc(const View& view, bool as_float) const {
+    const memory::data_type own = view.last ? memory::data_type::u8 : type();
+    const memory::format_tag maps = view.plain ? memory::format_tag::nchw : blocked_tag();
     return {{1, view.channels, view.height, view.width},
-            as_float ? memory::data_type::f32 : type(),
-            view.plain ? memory::format_tag::nchw : blocked_tag()};
+            as_float ? memory::data_type::f32 : own,
+            view.last ? memory::format_tag::nhwc : maps};
 }
 
 memory InferenceProgram::tensor(const View& view, bool as_float) const {

@@ -44,6 +44,17 @@ struct Convolution {
     bool float_output;
 };
 
+// What the bytes of a channels-last value stand for: scale * (byte - zero).
+struct Scale {
+    float scale;
+    int32_t zero;
+};
+
+// The scales of an int8 convolution's values; those of a float output and of no residual are not looked at.
+struct ConvScales {
+    Scale from, to, residual;
+};
+
 // Built step by step (one method an operation), then run any number of times. Pictures of a batch go through one
 // after the other: on a CPU that costs nothing, and channel slices of one picture are dense, so that values are
 // joined without copies. Threads may share a program; their runs go one after the other.
@@ -59,9 +70,20 @@ public:
     InferenceProgram(std::shared_ptr<Weights> weights, int64_t arena, int64_t batch, int threads, bool bf16);
 
     // Pictures uint8 [channels, H, W] become floats at `to` (plain): in 0..1 where `scaled`, else as they are, for
-    // weights that have the scale in them (bfloat16 holds whole numbers to 256 exactly, but not their 255ths).
+    // weights that have the scale in them (bfloat16 holds whole numbers to 256 exactly, but not their 255ths). A `to`
+    // with channels last takes the bytes.
     void input(const View& to, bool scaled);
     void conv(const std::string& where, const Convolution& convolution);
+    // The same of bytes and signed 8-bit weights (`<weights>.weight`, times `<weights>.scale` a channel), to bytes or,
+    // with `float_output`, to floats; channels last.
+    void quantised_conv(const std::string& where, const Convolution& convolution, const ConvScales& scales);
+    // Floats (blocked) to bytes (channels last) and back.
+    void quantise(const std::string& where, const View& from, const View& to, const Scale& scale);
+    void dequantise(const std::string& where, const View& from, const View& to, const Scale& scale);
+    // `copy` and `upsample` of bytes.
+    void copy_bytes(const std::string& where, const View& from, int64_t from_start, const View& to, int64_t to_start,
+                    int64_t count);
+    void upsample_bytes(const std::string& where, const View& from, const View& to, int64_t scale);
     void pool(const std::string& where, const View& from, const View& to, int64_t kernel, int64_t stride,
               int64_t padding, bool average);
     void activate(const std::string& where, const View& from, const View& to, const std::string& name, float value);
@@ -120,7 +142,9 @@ private:
                   int64_t padding, bool average);
     void planes(StepInfo info, const View& from, const View& to, std::function<void(const void*, void*)> loop);
     void load(const uint8_t* picture);
+    void load_bytes(const uint8_t* picture);
     void store(const View& view, float* output) const;
+    void store_last(const View& view, float* output) const;
     void one(const uint8_t* picture, float* const* outputs, bool timed);
     void all(const void* const* inputs, void* const* outputs, bool timed);
 

@@ -34,14 +34,21 @@ def place(graph: Graph, block: int) -> Placement:
     """Lay out all values in whole blocks of channels.
 
     A split lies inside its source and a concatenation around its inputs wherever their first channels are multiples
-    of ``block`` and nothing else lies there already; the rest is copied.
+    of ``block`` and nothing else lies there already; the rest is copied, and so are bytes: of those all channels of a
+    pixel lie together.
     """
     slabs: dict[int, _Slab] = {}
     copies: set[tuple[int, int]] = set()
     split_copies: set[int] = set()
     for node in graph.nodes:
         width = _whole(graph.channels[node.output], block)
-        if isinstance(node, Split) and node.start % block == 0 and node.count % block == 0:
+        if node.output in graph.scales:
+            slabs[node.output] = _Slab({node.output: 0}, [(0, width)])
+            if isinstance(node, Concat):
+                copies |= {(node.output, position) for position in range(len(node.inputs))}
+            elif isinstance(node, Split):
+                split_copies.add(node.output)
+        elif isinstance(node, Split) and node.start % block == 0 and node.count % block == 0:
             parent = slabs[node.inputs[0]]
             parent.starts[node.output] = parent.starts[node.inputs[0]] + node.start
             slabs[node.output] = parent

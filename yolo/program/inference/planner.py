@@ -9,7 +9,9 @@ import numpy as np
 from yolo.program import ir
 from yolo.program._native import native
 from yolo.program.inference.placement import Placement, lifetimes, pack, place
+from yolo.program.int8.weights import corrected_bias, quantised_weight
 from yolo.program.ir import INPUT, Graph, Node, Size
+from yolo.program.scales import is_int8
 
 # A convolution reads the plain picture itself when it has this few channels; blocks would be mostly zeros.
 PLAIN_CHANNELS = 4
@@ -32,13 +34,28 @@ def pack_weights(graph: Graph, weights: native.Weights | None = None) -> native.
     weights = weights or native.Weights()
     for node in graph.nodes:
         if isinstance(node, ir.Conv):
-            weights.set(f"{node.weights}.weight", _grouped(graph.tensors[f"{node.weights}.weight"], node))
-            if node.bias:
-                weights.set(f"{node.weights}.bias", graph.tensors[f"{node.weights}.bias"])
+            tensors = packed_conv(node, graph)
+            weights.set(f"{node.weights}.weight", _grouped(tensors.pop("weight"), node))
+            for part, values in tensors.items():
+                weights.set(f"{node.weights}.{part}", values)
         elif isinstance(node, ir.BatchNorm):
             for part in ("scale", "shift"):
                 weights.set(f"{node.weights}.{part}", graph.tensors[f"{node.weights}.{part}"])
     return weights
+
+
+def packed_conv(node: ir.Conv, graph: Graph) -> dict[str, np.ndarray]:
+    """The weight of a convolution and, where there are, its bias and the steps of its whole weights ("scale")."""
+    parts = {name: graph.tensors.get(f"{node.weights}.{name}") for name in ("weight", "bias", "mean")}
+    weight, bias, mean = parts["weight"], parts["bias"] if node.bias else None, parts["mean"]
+    if is_int8(node, graph):
+        whole, steps = quantised_weight(weight, native.weight_limit())
+        if bias is not None and mean is not None:
+            bias = corrected_bias(bias, weight, whole, steps, mean)
+        found = {"weight": whole, "scale": steps}
+    else:
+        found = {"weight": weight}
+    return found if bias is None else {**found, "bias": bias}
 
 
 def _grouped(weight: np.ndarray, node: ir.Conv) -> np.ndarray:
@@ -58,17 +75,21 @@ class _Planner:
         self.graph, self.sizes, self.bf16 = graph, graph.sizes(*size), bf16
         self.placement = place(graph, native.channel_block())
         self.heads = {value for value in graph.outputs}
-        self.blocked_input = any(INPUT in node.inputs and not self._reads_plain(node) for node in graph.nodes)
+        self.last = graph.scales.keys() | {
+            node.output for node in graph.nodes if isinstance(node, ir.Conv) and is_int8(node, graph)
+        }
+        self.blocked_input = INPUT not in self.last and any(
+            INPUT in node.inputs and not self._reads_plain(node) for node in graph.nodes
+        )
         offsets, arena = self._memory()
         self.offsets = offsets
         self.program = native.InferenceProgram(weights, arena, batch, threads, bf16)
 
     def build(self) -> native.InferenceProgram:
-        height, width = self.sizes[INPUT]
-        picture = native.View(self.offsets["picture"], self.graph.channels[INPUT], height, width, True)
+        picture = self.view(INPUT, plain=True)
         self.program.input(picture, not self.graph.whole_pixels)
         if self.blocked_input:
-            blocked = native.View(self.offsets["blocked"], self.graph.channels[INPUT], height, width)
+            blocked = self.view(INPUT)
             self.program.copy("input", picture, 0, blocked, 0, self.graph.channels[INPUT])
         for node in self.graph.nodes:
             _EMIT[type(node)](self, node)
@@ -79,12 +100,13 @@ class _Planner:
 
     def view(self, value: int, plain: bool = False) -> native.View:
         """Where a value lies."""
-        channels, (height, width) = self.graph.channels[value], self.sizes[value]
+        channels, (height, width), last = self.graph.channels[value], self.sizes[value], value in self.last
         if value == INPUT:
-            return native.View(self.offsets["picture" if plain else "blocked"], channels, height, width, plain)
+            name, plain = "picture" if plain or last else "blocked", plain and not last
+            return native.View(self.offsets[name], channels, height, width, plain, last)
         offset = self.offsets[self.placement.slab[value]]
         offset += self.placement.start[value] * height * width * self._element(value)
-        return native.View(offset, channels, height, width)
+        return native.View(offset, channels, height, width, False, last)
 
     def _reads_plain(self, node: Node) -> bool:
         few = self.graph.channels[INPUT] <= PLAIN_CHANNELS
@@ -92,6 +114,8 @@ class _Planner:
 
     def _element(self, value: int) -> int:
         """Bytes of an element; what comes out of the network is float32 always."""
+        if value in self.graph.scales:
+            return 1
         return 2 if self.bf16 and value not in self.heads else 4
 
     def _memory(self) -> tuple[Mapping[int | str, int], int]:
@@ -101,7 +125,7 @@ class _Planner:
         sizes = self._slab_sizes(self.placement)
         height, width = self.sizes[INPUT]
         reads = max(steps[node.output] for node in self.graph.nodes if INPUT in node.inputs)
-        element, block = 2 if self.bf16 else 4, native.channel_block()
+        element, block = self._element(INPUT), native.channel_block()
         blocked = -(-self.graph.channels[INPUT] // block) * block
         extra = {"picture": self.graph.channels[INPUT], "blocked": blocked if self.blocked_input else 0}
         for channels in extra.values():
@@ -136,20 +160,38 @@ class _Planner:
             value=node.activation.value or 0.0,
             residual=residual,
             float_output=node.output in self.heads,
+            scales=self.scales(node),
         )
+
+    def scales(self, node: ir.Conv) -> list[native.Scale] | None:
+        """Of the input, output and residual of an int8 convolution; 1 where there is none."""
+        if not is_int8(node, self.graph):
+            return None
+        return [self.scale(value) for value in (node.inputs[0], node.output, node.residual)]
+
+    def scale(self, value: int | None) -> native.Scale:
+        found = self.graph.scales.get(value)
+        return native.Scale(1.0, 0) if found is None else native.Scale(found.step, found.zero)
 
     def concat(self, node: ir.Concat) -> None:
         start = 0
         for position, value in enumerate(node.inputs):
             count = self.graph.channels[value]
             if (node.output, position) in self.placement.copies:
-                self.program.copy(node.where, self.view(value), 0, self.view(node.output), start, count)
+                self.copy(node)(node.where, self.view(value), 0, self.view(node.output), start, count)
             start += count
 
     def split(self, node: ir.Split) -> None:
         if node.output in self.placement.split_copies:
             source, target = self.view(node.inputs[0]), self.view(node.output)
-            self.program.copy(node.where, source, node.start, target, 0, node.count)
+            self.copy(node)(node.where, source, node.start, target, 0, node.count)
+
+    def copy(self, node: Node) -> Callable[..., None]:
+        return self.program.copy_bytes if node.output in self.graph.scales else self.program.copy
+
+    def upsample(self, node: ir.Upsample) -> None:
+        bytes_ = node.output in self.graph.scales
+        (self.program.upsample_bytes if bytes_ else self.program.upsample)(*self.moved(node), node.scale)
 
     def moved(self, node: Node) -> tuple[str, native.View, native.View]:
         """What every step with one input and one output begins with."""
@@ -168,8 +210,10 @@ _EMIT: Mapping[type[Node], Callable[[_Planner, Node], None]] = {
         n.where, *(p.view(value) for value in n.inputs), p.view(n.output), n.heads
     ),
     ir.Pool: lambda p, n: p.program.pool(*p.moved(n), n.kernel, n.stride, n.padding, n.average),
-    ir.Upsample: lambda p, n: p.program.upsample(*p.moved(n), n.scale),
     ir.Bilinear: lambda p, n: p.program.bilinear(*p.moved(n), n.scale),
+    ir.Upsample: _Planner.upsample,
+    ir.Quantise: lambda p, n: p.program.quantise(*p.moved(n), p.scale(n.output)),
+    ir.Dequantise: lambda p, n: p.program.dequantise(*p.moved(n), p.scale(n.inputs[0])),
     ir.Pad: lambda p, n: p.program.pad(*p.moved(n), n.sides[0], n.sides[2]),
     ir.SpaceToDepth: lambda p, n: p.program.space_to_depth(*p.moved(n), n.gain, n.column_major),
     ir.DepthToSpace: lambda p, n: p.program.depth_to_space(*p.moved(n), n.gain),

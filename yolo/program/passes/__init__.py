@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from yolo.program.ir import Graph
 from yolo.program.passes.fold import fold_batch_norm, fold_pixel_scale
@@ -15,14 +15,20 @@ INFERENCE: tuple[Pass, ...] = (fold_batch_norm, fuse_activations, fuse_residuals
 """In this order: folding lets activations meet their convolutions, and only finished convolutions are merged."""
 
 
-LOW_PRECISION: tuple[Pass, ...] = (*INFERENCE, fold_pixel_scale)
+PASSES: Mapping[str, tuple[Pass, ...]] = {
+    "fp32": INFERENCE,
+    "bf16": (*INFERENCE, fold_pixel_scale),
+    # Bytes have their channels together: the parts of a merged convolution would have to be copied out of it.
+    "int8": INFERENCE[:-1],
+}
+"""By precision; int8 is what ``yolo.program.int8`` then begins with."""
 
 
 def optimise(graph: Graph, precision: str = "fp32", watch: Callable[[str, Graph], None] | None = None) -> Graph:
     """The graph for inference; ``watch`` sees the name of each pass and the graph after it."""
     if watch is not None:
         watch("lower", graph)
-    for apply in INFERENCE if precision == "fp32" else LOW_PRECISION:
+    for apply in PASSES[precision]:
         graph = apply(graph)
         if watch is not None:
             watch(apply.__name__, graph)

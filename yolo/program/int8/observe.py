@@ -1,0 +1,63 @@
+"""What the values of a graph hold on real pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from yolo.program.inference.planner import build_program, pack_weights
+from yolo.program.ir import INPUT, Conv, Graph
+from yolo.program.scales import MOVEMENTS
+
+
+@dataclasses.dataclass(frozen=True)
+class Observations:
+    """extremes: of each computed value [pictures, 2], its least and largest element in each picture; means: float64
+    [C] over all pictures, of what convolutions read."""
+
+    extremes: Mapping[int, np.ndarray]
+    means: Mapping[int, np.ndarray]
+
+
+def observe(graph: Graph, pictures: Sequence[np.ndarray], *, threads: int = 0) -> Observations:
+    """Run an fp32 graph on pictures, uint8 ``[C, H, W]`` each."""
+    computed = {INPUT} | {node.output for node in graph.nodes if node.kind not in MOVEMENTS}
+    read = {node.inputs[0] for node in graph.nodes if isinstance(node, Conv)}
+    watched = tuple(sorted((computed | read) - {INPUT}))
+    whole = dataclasses.replace(graph, outputs=watched)
+    weights, programs = pack_weights(whole), {}
+    extremes: dict[int, list[tuple[float, float]]] = {value: [] for value in computed}
+    sums = {value: np.zeros(graph.channels[value]) for value in sorted(read)}
+    for picture in pictures:
+        size = picture.shape[1:]
+        if size not in programs:
+            programs = {size: build_program(whole, weights, size, threads=threads)}
+        arrays = [picture[None].astype(np.float32) / 255, *programs[size](picture[None])]
+        for value, array in zip((INPUT, *watched), arrays):
+            if value in read:
+                sums[value] += array[0].mean((1, 2), dtype=np.float64)
+            if value in computed:
+                extremes[value].append((float(array.min()), float(array.max())))
+    found = {value: np.array(rows) for value, rows in extremes.items()}
+    return Observations(found, {value: total / len(pictures) for value, total in sums.items()})
+
+
+def with_means(graph: Graph, seen: Observations) -> Graph:
+    """The graph with the means of what its convolutions read among its tensors, for the correction of biases."""
+    convs = [node for node in graph.nodes if isinstance(node, Conv)]
+    means = {f"{node.weights}.mean": seen.means[node.inputs[0]].astype(np.float32) for node in convs}
+    return dataclasses.replace(graph, tensors={**graph.tensors, **means})
+
+
+def sources(graph: Graph, value: int) -> set[int]:
+    """The computed values, and the input, that a value consists of after moves and conversions."""
+    producers, found, left = graph.producers(), set(), [value]
+    while left:
+        one = left.pop()
+        if one != INPUT and producers[one].kind in (*MOVEMENTS, "quantise", "dequantise"):
+            left += producers[one].inputs
+        else:
+            found.add(one)
+    return found

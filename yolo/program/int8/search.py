@@ -1,0 +1,83 @@
+"""Which convolutions stay in float: those whose staying brings the heads back most for what it costs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from yolo.program.inference.planner import build_program, pack_weights
+from yolo.program.int8.place import candidates, with_int8
+from yolo.program.ir import Conv, Graph, Size
+from yolo.program.scales import Scale
+
+FLOAT_SHARE: Final = 0.05
+"""Of the products of all convolutions: what may stay in float."""
+
+Heads = list[list[np.ndarray]]
+ScaleOf = Callable[[frozenset[int]], Scale]
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The convolutions on bytes, by output; and those that stay in float for their error alone, worst first."""
+
+    chosen: frozenset[int]
+    kept: tuple[Conv, ...]
+
+
+def choose(
+    graph: Graph, scale_of: ScaleOf, pictures: Sequence[np.ndarray], *, share: float = FLOAT_SHARE, threads: int = 0
+) -> Choice:
+    """Leave each convolution out of int8 in turn and measure how far the heads then move on ``pictures``.
+
+    (Each alone in int8 says less: what its input and output lose as bytes, its neighbours would make them lose
+    anyway.) Those that bring back most of the squared error for each product stay in float, while their products are
+    within ``share`` of all; none do where all of these together bring nothing back.
+    """
+    able = candidates(graph)
+    expected, everything = heads_of(graph, pictures, threads=threads), frozenset(node.output for node in able)
+
+    def error(chosen: frozenset[int]) -> float:
+        found = heads_of(with_int8(graph, chosen, scale_of), pictures, threads=threads)
+        return movement(found, expected) ** 2
+
+    sizes, whole = graph.sizes(*pictures[0].shape[1:]), error(everything)
+    costs = {node.output: products(graph, node, sizes[node.output]) for node in able}
+    left, kept = share * sum(costs.values()), []
+    tried = [node for node in able if costs[node.output] <= left]
+    gains = {node.output: (whole - error(everything - {node.output})) / costs[node.output] for node in tried}
+    for node in sorted(tried, key=lambda node: -gains[node.output]):
+        if gains[node.output] > 0 and costs[node.output] <= left:
+            left -= costs[node.output]
+            kept.append(node)
+    chosen = everything - {node.output for node in kept}
+    return Choice(chosen, tuple(kept)) if kept and error(chosen) < whole else Choice(everything, ())
+
+
+def heads_of(graph: Graph, pictures: Sequence[np.ndarray], *, threads: int = 0) -> Heads:
+    """What comes out of the graph for each picture, uint8 ``[C, H, W]``."""
+    weights, programs, found = pack_weights(graph), {}, []
+    for picture in pictures:
+        size = picture.shape[1:]
+        if size not in programs:
+            programs = {size: build_program(graph, weights, size, threads=threads)}
+        found.append(programs[size](picture[None]))
+    return found
+
+
+def movement(found: Heads, expected: Heads) -> float:
+    """Norm of the heads' differences divided by their norm, over all pictures; the mean square over the levels."""
+    levels = []
+    for ours, theirs in zip(zip(*found), zip(*expected)):
+        difference = sum(float(np.sum((a - b) ** 2, dtype=np.float64)) for a, b in zip(ours, theirs))
+        levels.append(difference / max(sum(float(np.sum(b**2, dtype=np.float64)) for b in theirs), 1e-30))
+    return float(np.sqrt(np.mean(levels)))
+
+
+def products(graph: Graph, node: Conv, size: Size) -> float:
+    """Multiplications of a convolution with an output of this size."""
+    each = graph.channels[node.inputs[0]] // node.groups * node.kernel[0] * node.kernel[1]
+    return float(each * node.out_channels * size[0] * size[1])
