@@ -75,9 +75,16 @@ def make_detector(config: DetectConfig) -> Detector:
         agnostic=config.agnostic_nms,
         names=load_dataset(config.data).names if config.data else None,
         half=config.half,
+        int8=_calibration(config),
         compile=config.compile,
         augment=config.augment,
     )
+
+
+def _calibration(config: DetectConfig) -> str | None:
+    if config.int8 and not config.data:
+        raise ConfigError("needs a data set to be calibrated on", where="--int8", mend="name one with --data")
+    return config.data if config.int8 else None
 
 
 def make_outputs(config: DetectConfig) -> Outputs:

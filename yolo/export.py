@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from yolo import runtime
 from yolo.command import run_command, stride_multiple
 from yolo.config.commands import ExportConfig
 from yolo.errors import ConfigError
+from yolo.inference.calibration import Calibration, precision_of
 
 if TYPE_CHECKING:
     from yolo.models.spec import NetworkSpec
     from yolo.models.weights.checkpoint import Checkpoint
+    from yolo.program.file import ProgramFile
+    from yolo.program.int8.build import Cost
     from yolo.program.ir import Graph
 
 logger = logging.getLogger("yolo")
@@ -28,56 +32,92 @@ def export(config: ExportConfig) -> dict[str, Any]:
     from yolo.models.config import parse_model_config
     from yolo.models.parser import parse_network
     from yolo.models.weights.load import load_weights, resolve_weights
+    from yolo.program.file import save_program
 
+    if config.int8 and not config.data:
+        raise ConfigError("needs a data set to be calibrated on", where="--int8", mend="name one with --data")
     config = dataclasses.replace(config, weights=str(resolve_weights(config.weights)))
     checkpoint = load_weights(config.weights)
     spec = parse_network(parse_model_config(checkpoint.config, name="the checkpoint's configuration"))
     imgsz = stride_multiple(config.imgsz, max(spec.strides))
     begin = time.perf_counter()
-    graph = _optimised(config, spec, checkpoint, imgsz)
-    path = _write(config, spec, checkpoint, graph, imgsz)
+    graph, cost = _optimised(config, spec, checkpoint, imgsz)
+    program = _program(config, spec, checkpoint, graph, imgsz)
+    path = save_program(Path(config.weights).with_suffix(".program"), program)
     seconds = time.perf_counter() - begin
     megabytes = path.stat().st_size / 1e6
     logger.info("compiled in %.2f s: %s (%.1f MB, %s)", seconds, path, megabytes, _precision(config))
     logger.info('try it: python -m yolo.detect --weights %s --source …, or Detector("%s") in a program', path, path)
-    return {"files": [str(path)], "precision": _precision(config), "seconds": round(seconds, 3)}
+    found = {"files": [str(path)], "precision": _precision(config), "seconds": round(seconds, 3)}
+    return found if cost is None else {**found, "int8": _say_cost(config, spec, checkpoint, program, cost)}
 
 
-def _optimised(config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, imgsz: int) -> Graph:
-    """The graph for inference; with ``--dump`` everything about it is printed."""
+def _optimised(
+    config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, imgsz: int
+) -> tuple[Graph, Cost | None]:
+    """The graph for inference, and what int8 costs it; with ``--dump`` everything about it is printed."""
+    from yolo.data.dataset import load_dataset
     from yolo.program.compiled import CompiledNetwork
     from yolo.program.dump import graph_lines, step_lines
+    from yolo.program.int8.build import quantise
     from yolo.program.lower import lower
     from yolo.program.passes import optimise
 
     size, page = (imgsz, imgsz), sys.stderr if config.json else sys.stdout
 
-    def watch(title: str, graph: Graph) -> None:
-        print("\n".join(graph_lines(title, graph, size)), file=page)
+    def watched(title: str, graph: Graph) -> None:
+        if config.dump:
+            print("\n".join(graph_lines(title, graph, size)), file=page)
 
-    graph = optimise(lower(spec, checkpoint.model), _precision(config), watch if config.dump else None)
+    graph, cost = optimise(lower(spec, checkpoint.model), _precision(config), watched), None
+    looked_at = Calibration(load_dataset(config.data), size).pictures(max(spec.strides)) if config.int8 else []
     try:
+        if config.int8:
+            graph, cost = quantise(graph, looked_at)
+            watched("quantise", graph)
         program = CompiledNetwork(graph, precision=_precision(config)).program((1, spec.channels, *size))
     except (ValueError, RuntimeError) as error:
         raise ConfigError(str(error), where=config.weights, mend="choose another precision or size") from error
     if config.dump:
         program.profile(np.zeros((1, spec.channels, *size), np.uint8))
         print("\n".join(step_lines(program)), file=page)
-    return graph
+    return graph, cost
 
 
-def _write(config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, graph: Graph, imgsz: int) -> Path:
-    from yolo.program.file import ProgramFile, save_program
+def _program(config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, graph: Graph, imgsz: int) -> ProgramFile:
+    from yolo.program.file import ProgramFile
 
     # The anchors of a trained network lie in its state, divided by the strides; those of the model file may be others.
     cells = checkpoint.model[f"model.{len(spec.layers) - 1}.anchors"].astype(np.float32)
     anchors = cells.reshape(len(spec.strides), -1, 2) * np.array(spec.strides, np.float32).reshape(-1, 1, 1)
-    program = ProgramFile(graph, checkpoint.names, spec.strides, anchors, _precision(config), imgsz)
-    return save_program(Path(config.weights).with_suffix(".program"), program)
+    return ProgramFile(graph, checkpoint.names, spec.strides, anchors, _precision(config), imgsz)
+
+
+def _say_cost(
+    config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, program: ProgramFile, cost: Cost
+) -> dict[str, Any]:
+    """Tell how far the heads move and, where the data set has a val split of these classes, what that costs in mAP."""
+    from yolo.data.dataset import load_dataset
+
+    logger.info("%s", cost)
+    told: dict[str, Any] = {"movement": cost.movement, "kept": list(cost.kept), "convolutions": cost.int8}
+    dataset = load_dataset(config.data)
+    if "val" not in dataset.splits or dataset.nc != len(program.names):
+        logger.info("mAP is not measured: %s has no val split of these classes", dataset.source)
+        return told
+    runtime.select_device("cpu")
+    from yolo.engine.int8_cost import cost_in_files
+    from yolo.program.lower import lower
+    from yolo.program.passes import optimise
+
+    plain = dataclasses.replace(program, graph=optimise(lower(spec, checkpoint.model)), precision="fp32")
+    in_map = cost_in_files(plain, program, dataset)
+    logger.info("%s", in_map)
+    return told | in_map.to_json()
 
 
 def _precision(config: ExportConfig) -> str:
-    return "bf16" if config.half else "fp32"
+    return precision_of(half=config.half, int8=config.int8)
 
 
 def main(argv: list[str] | None = None) -> int:

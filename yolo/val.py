@@ -76,10 +76,16 @@ def _measure(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
     """One validation of all weights together, with all that is written about it."""
     models = _models(config, config.weights, dataset)
     index = _index(config, dataset)
-    return _measured(config, dataset, index, _validator(config, models, index, config.imgsz))
+    validator = _validator(config, models, index, config.imgsz)
+    float32 = _in_float32(config, dataset, index) if config.int8 else None
+    return _measured(config, dataset, index, validator, float32)
 
 
-def _measured(config: ValConfig, dataset: Dataset, index: Index, validator: Validator) -> dict[str, Any]:
+def _measured(
+    config: ValConfig, dataset: Dataset, index: Index, validator: Validator, float32: Validation | None = None
+) -> dict[str, Any]:
+    """Validate and tell; ``float32``: the same in fp32, to say what int8 costs."""
+    from yolo.engine.int8_cost import Int8Cost
     from yolo.engine.report import validation_json
 
     run = new_run_folder(config.project, config.name, config.exist_ok)
@@ -89,7 +95,17 @@ def _measured(config: ValConfig, dataset: Dataset, index: Index, validator: Vali
         remove_if_empty(run)
         raise
     _tell(config, validation, index, f"results are in {run}")
+    if float32 is not None:
+        cost = Int8Cost.of(float32, validation)
+        extra["int8"] = cost.to_json()
+        logger.info("%s", cost)
     return {"save_dir": str(run), **validation_json(validation, index.names), **extra}
+
+
+def _in_float32(config: ValConfig, dataset: Dataset, index: Index) -> Validation:
+    """The same validation in fp32, for what int8 costs."""
+    config = dataclasses.replace(config, int8=False)
+    return _validator(config, _models(config, config.weights, dataset), index, config.imgsz).run()
 
 
 def _speed(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
@@ -137,9 +153,11 @@ def _index(config: ValConfig, dataset: Dataset) -> Index:
 def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, links: Links | None = None) -> list[Model]:
     """What the weights hold; they must know as many classes as the data set."""
     from yolo.engine.setup import thread_count
+    from yolo.inference.calibration import Calibration
     from yolo.inference.models import load_models
 
-    share = {"alone": links is None, "threads": thread_count(links)}
+    share: dict[str, Any] = {"alone": links is None, "threads": thread_count(links)}
+    share["int8"] = Calibration(dataset, (config.imgsz, config.imgsz)) if config.int8 else None
     models = load_models(weights, device=config.device, half=config.half, compile=config.compile, **share)
     for model in models:
         if len(model.names) != dataset.nc and not config.single_cls:

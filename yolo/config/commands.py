@@ -15,6 +15,7 @@ AUGMENT = "look at each picture three times, scaled and mirrored"
 EXTRAS = "blur, median blur, grey and CLAHE, 1 % each, through the library albumentations if it is installed"
 CACHE = "keep decoded pictures: ram, one copy for all processes of the machine, or disk, as .npy files"
 HALF = "bfloat16 inference, on a processor that has it"
+INT8 = "8-bit inference, calibrated on pictures of --data; what it costs is said"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +107,7 @@ class ValConfig:
     save_hybrid: bool = option(False, "write labels and detections together as label files; labels count as found")
     save_conf: bool = option(False, "add the confidence to label files")
     half: bool = option(False, HALF)
+    int8: bool = option(False, INT8)
     compile: str = option("program", COMPILE, choices=("program", "off"))
     save_json: bool = option(False, "write COCO JSON and evaluate it by COCO's own rule")
     project: str = option("runs/val", "folder for results: PROJECT/NAME")
@@ -125,7 +127,7 @@ class DetectConfig:
     source: str = option(
         "", "picture, video, folder, glob, .txt list of these; camera number, stream URL, .streams list; screen"
     )
-    data: str = option("", "data set YAML for class names (default: the names in the weights)")
+    data: str = option("", "data set YAML for class names (default: the names in the weights) and for --int8")
     imgsz: tuple = option((640,), "picture size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
     conf_thres: float = option(0.25, "keep detections above this confidence", low=0, high=1)
     iou_thres: float = option(0.45, "IoU threshold of NMS", low=0, high=1)
@@ -146,6 +148,7 @@ class DetectConfig:
     hide_labels: bool = option(False, "draw no class names")
     hide_conf: bool = option(False, "draw no confidences")
     half: bool = option(False, HALF)
+    int8: bool = option(False, INT8)
     compile: str = option("program", COMPILE, choices=("program", "off"))
     vid_stride: int = option(1, "take every n-th frame of a video or stream", low=1)
     project: str = option("runs/detect", "folder for results: PROJECT/NAME")
@@ -160,8 +163,10 @@ class ExportConfig:
 
     weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; the file is written beside them")
     include: str = option("program", "what to write: program, the compiled detector", choices=("program",))
+    data: str = option("", "data set YAML for --int8: calibration, and its cost in mAP on the val split")
     imgsz: int = option(640, "picture size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
     half: bool = option(False, HALF)
+    int8: bool = option(False, INT8)
     dump: bool = option(False, "print the program before and after each pass, and its plan, on stdout")
     json: bool = option(False, "print one JSON object with the results on stdout")
 
@@ -183,6 +188,7 @@ class CheckConfig:
     """Look a data set over: exit code 0 when clean, 1 when not, 2 when it cannot be trained on."""
 
     data: str = option("coco128.yaml", "data set YAML")
+    data: str = option("", "data set YAML for --int8: calibration, and its cost in mAP on the val split")
     imgsz: int = option(640, "picture size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
     fix: str = option("", "new folder for a corrected copy (pictures are hard links where possible)")
     workers: int = option(8, "threads that read files", low=1)

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo import ops
+from yolo.data.dataset import load_dataset
 from yolo.data.letterbox import Letterbox, Size, fit
 from yolo.errors import DataError
+from yolo.inference.calibration import Calibration
 from yolo.inference.models import Weights, join_models, load_models
 from yolo.inference.picture_file import read_picture
 from yolo.inference.pipeline import Ahead, worker_count
@@ -51,8 +53,9 @@ class Detector:
     default: 640, or what the compiled detector was made for) is rounded up to the network's stride; ``conf`` and
     ``iou`` are the thresholds of NMS, ``classes`` the class numbers to keep (default: all), ``agnostic`` suppresses
     overlaps between classes too; ``names`` replaces the names in the weights.
-    ``half`` computes in bfloat16; ``compile`` "off" runs plain OneFlow operators instead of the compiled program;
-    ``augment`` looks at each picture three times, scaled and mirrored.
+    ``half`` computes in bfloat16; ``int8`` names a data set (YAML) and computes in 8 bits, calibrated on its pictures,
+    which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs plain OneFlow operators instead
+    of the compiled program; ``augment`` looks at each picture three times, scaled and mirrored.
     Threads may share a detector; their calls go one after the other.
 
     Raises WeightsError, ConfigError (an option out of range) or RuntimeSetupError.
@@ -71,6 +74,7 @@ class Detector:
         agnostic: bool = False,
         names: Sequence[str] | None = None,
         half: bool = False,
+        int8: str | Path | None = None,
         compile: str = "program",
         augment: bool = False,
     ) -> None:
@@ -81,7 +85,8 @@ class Detector:
         self.conf, self.iou, self.max_det, self.agnostic = conf, iou, max_det, agnostic
         self.classes = tuple(sorted(set(classes)))
         files = tuple(weights) if isinstance(weights, (list, tuple)) else (weights,)
-        self.models = tuple(load_models(files, device=device, half=half, compile=compile))
+        looked_at = None if int8 is None else Calibration(load_dataset(int8), size or (640, 640))
+        self.models = tuple(load_models(files, device=device, half=half, compile=compile, int8=looked_at))
         """What the weights hold."""
         self.names = class_names(names, self.models[0].names)
         check_classes(self.classes, self.names)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import oneflow as flow
@@ -18,6 +19,11 @@ from yolo.models.weights.transfer import state_to_numpy
 from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
+from yolo.program.int8.build import quantise
+from yolo.program.lower import lower
+from yolo.program.passes import optimise
+
+logger = logging.getLogger("yolo")
 
 # A graph's memory grows with its pictures while the CPU gains nothing from more of them, except where pictures are so
 # small that starting an operator costs more than its work. So: one large picture, or many small ones.
@@ -27,21 +33,41 @@ Detections = tuple[np.ndarray, np.ndarray]
 
 
 def compile_network(
-    network: Network, device: str = "cpu", *, mode: str = "program", precision: str = "fp32", threads: int = 0
+    network: Network,
+    device: str = "cpu",
+    *,
+    mode: str = "program",
+    precision: str = "fp32",
+    threads: int = 0,
+    calibration: Sequence[np.ndarray] = (),
 ) -> CompiledNetwork | None:
     """The compiled programs of ``network``, or None where it runs as plain OneFlow modules.
 
-    That is so with ``mode`` "off" and on a GPU. Raises ConfigError for a precision that is not to be had there.
+    That is so with ``mode`` "off" and on a GPU. int8 needs ``calibration``: pictures, uint8 ``[3, H, W]`` each; what it
+    costs is said. Raises ConfigError for a precision that is not to be had there.
     """
     if mode == "off" or device != "cpu":
         if precision != "fp32":
             raise ConfigError(f"{precision} needs a compiled program", where="--compile", mend="leave it at program")
         return None
+    if precision == "int8":
+        return _calibrated(network, calibration, threads)
     compiled = CompiledNetwork.of(network.spec, state_to_numpy(network), precision=precision, threads=threads)
     if precision == "bf16" and not any(word in native.instruction_set() for word in ("bf16", "fp16", "amx")):
         what = f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
         raise ConfigError(what, where="--half", mend="leave it out")
     return compiled
+
+
+def _calibrated(network: Network, pictures: Sequence[np.ndarray], threads: int) -> CompiledNetwork:
+    """The network in int8; says what that costs."""
+    try:
+        graph = optimise(lower(network.spec, state_to_numpy(network)), "int8")
+        graph, cost = quantise(graph, pictures, threads=threads)
+    except ValueError as error:
+        raise ConfigError(str(error), where="--int8", mend="leave it out") from error
+    logger.info("%s", cost)
+    return CompiledNetwork(graph, precision="int8", threads=threads)
 
 
 class Forward:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from yolo import runtime
 from yolo.errors import ConfigError
+from yolo.inference.calibration import Calibration, precision_of
 from yolo.inference.heads import CompiledHeads, Heads
 from yolo.inference.joint_forward import JointForward
 from yolo.inference.program_forward import ProgramForward
@@ -60,9 +61,11 @@ class WeightsModel:
         device: str = "",
         half: bool = False,
         compile: str = "program",
+        int8: Calibration | None = None,
         alone: bool = True,
         threads: int = 0,
     ) -> None:
+        precision = precision_of(half=half, int8=int8 is not None)
         self._device = runtime.select_device(device)
         from yolo.inference.forward import compile_network
         from yolo.models.weights.load import load_weights
@@ -71,9 +74,11 @@ class WeightsModel:
         checkpoint = load_weights(where)
         self.where, self.names, self.strides = where, checkpoint.names, checkpoint.strides
         self.network = network_from_checkpoint(checkpoint)
-        precision = "bf16" if half else "fp32"
+        looked_at = () if int8 is None else int8.pictures(max(self.strides))
         self._alone = alone
-        self._compiled = compile_network(self.network, self._device, mode=compile, precision=precision, threads=threads)
+        self._compiled = compile_network(
+            self.network, self._device, mode=compile, precision=precision, threads=threads, calibration=looked_at
+        )
 
     def forward(self, settings: NmsSettings) -> Detecting:
         from yolo.inference.forward import Forward
@@ -92,9 +97,16 @@ class ProgramModel:
     """A compiled detector's file."""
 
     def __init__(
-        self, where: Weights, *, device: str = "", half: bool = False, compile: str = "program", **_: object
+        self,
+        where: Weights,
+        *,
+        device: str = "",
+        half: bool = False,
+        compile: str = "program",
+        int8: Calibration | None = None,
+        **_: object,
     ) -> None:
-        _refuse_for_program(device=device, half=half, compile=compile)
+        _refuse_for_program(device=device, low=half or int8 is not None, compile=compile)
         self._program = load_program(where)
         self.where, self.imgsz = where, self._program.imgsz
         self.names, self.strides = self._program.names, self._program.strides
@@ -111,7 +123,8 @@ class ProgramModel:
 
 
 def load_models(weights: Sequence[Weights], **options: object) -> list[Model]:
-    """All of ``weights``; ``options``: device, half, compile, and of one of several ranks alone and threads.
+    """All of ``weights``; ``options``: device, half, compile, int8 (what it is calibrated on), and of one of several
+    ranks alone and threads.
 
     Raises WeightsError, RuntimeSetupError, and ConfigError for models that do not know the same classes.
     """
@@ -135,11 +148,11 @@ def join_models(models: Sequence[Model], settings: NmsSettings, *, augment: bool
     return JointForward([model.heads() for model in models], settings, augment=augment)
 
 
-def _refuse_for_program(*, device: str, half: bool, compile: str) -> None:
+def _refuse_for_program(*, device: str, low: bool, compile: str) -> None:
     """A compiled detector's file has decided all of these."""
     if device.strip().lower() not in ("", "cpu"):
         raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", mend="use --device cpu")
-    if half or compile != "program":
+    if low or compile != "program":
         raise ConfigError(
-            "a compiled detector has its precision", where="weights", mend="leave --half and --compile out"
+            "a compiled detector has its precision", where="weights", mend="leave --half, --int8 and --compile out"
         )

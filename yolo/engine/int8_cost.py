@@ -1,0 +1,69 @@
+"""What int8 costs in accuracy, measured beside fp32 on the same pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Final
+
+import numpy as np
+
+from yolo.data.dataset import Dataset
+from yolo.data.index import Index, index_split
+from yolo.data.loader import val_loader
+from yolo.engine.validator import Validation, Validator, validation_settings
+from yolo.inference.program_forward import ProgramForward
+from yolo.program.file import ProgramFile
+
+MOST_PICTURES: Final = 256
+BATCH: Final = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Int8Cost:
+    """mAP50-95 in fp32 and in int8 on so many pictures."""
+
+    fp32: float
+    int8: float
+    pictures: int
+
+    @classmethod
+    def of(cls, fp32: Validation, int8: Validation) -> Int8Cost:
+        """From two validations of the same pictures."""
+        return cls(fp32.metrics.map50_95, int8.metrics.map50_95, int8.pictures)
+
+    def __str__(self) -> str:
+        return (
+            f"mAP50-95 on {self.pictures} pictures: {self.fp32:.4f} in fp32, {self.int8:.4f} in int8; "
+            f"int8 costs {self.fp32 - self.int8:.4f}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures of a command's JSON."""
+        return {"map50_95_fp32": self.fp32, "map50_95_int8": self.int8, "pictures": self.pictures}
+
+
+def cost_in_files(fp32: ProgramFile, int8: ProgramFile, dataset: Dataset) -> Int8Cost:
+    """Validate two compiled detectors on up to 256 pictures, evenly spread over the data set's val split."""
+    index = some_pictures(index_split(dataset, "val"), MOST_PICTURES)
+    found = [_validation(program, index) for program in (fp32, int8)]
+    return Int8Cost.of(*found)
+
+
+def some_pictures(index: Index, most: int) -> Index:
+    """``index`` with at most so many pictures."""
+    if len(index) <= most:
+        return index
+    places = np.linspace(0, len(index) - 1, most).round().astype(int)
+    return dataclasses.replace(
+        index,
+        paths=tuple(index.paths[place] for place in places),
+        labels=[index.labels[place] for place in places],
+        segments=[index.segments[place] for place in places],
+        shapes=index.shapes[places],
+    )
+
+
+def _validation(program: ProgramFile, index: Index) -> Validation:
+    loader = val_loader(index, imgsz=program.imgsz, batch_size=BATCH, workers=0, stride=max(program.strides))
+    forward = ProgramForward(program, validation_settings(), where=f"the {program.precision} program")
+    return Validator(forward, loader, len(program.names)).run()

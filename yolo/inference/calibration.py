@@ -1,0 +1,45 @@
+"""The pictures by which int8 is calibrated."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+import numpy as np
+
+from yolo.data.dataset import Dataset
+from yolo.data.images import read_image
+from yolo.data.letterbox import Size, letterbox
+from yolo.data.listing import list_pictures
+from yolo.errors import ConfigError
+from yolo.inference.settings import rounded_size
+
+PICTURES: Final = 64
+SPLITS: Final = ("train", "val", "test")
+
+
+def precision_of(*, half: bool, int8: bool) -> str:
+    """The precision that the options ask for; raises ConfigError for two."""
+    if half and int8:
+        raise ConfigError("are two precisions", where="--half --int8", mend="choose one")
+    return "bf16" if half else "int8" if int8 else "fp32"
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """A data set's pictures, at the size that the network will be used with."""
+
+    dataset: Dataset
+    size: Size
+
+    def pictures(self, stride: int) -> list[np.ndarray]:
+        """Up to 64 of the first split (train, where there is one), evenly spread over its list.
+
+        Letterboxed as for detection: uint8 ``[3, H, W]`` each, their sides multiples of ``stride``. No label is read.
+        Raises DataError for pictures that cannot be read.
+        """
+        split = next(name for name in SPLITS if name in self.dataset.splits)
+        paths, size = list_pictures(self.dataset, split), rounded_size(self.size, stride)
+        chosen = np.unique(np.linspace(0, len(paths) - 1, min(PICTURES, len(paths))).round().astype(int))
+        images = (letterbox(read_image(paths[place]), size, auto=True, stride=stride)[0] for place in chosen)
+        return [np.ascontiguousarray(image.transpose(2, 0, 1)) for image in images]
