@@ -103,15 +103,17 @@ def _prepare(model: str, options: argparse.Namespace) -> Inputs:
 
 def _contenders(inputs: Inputs, threads: int) -> list[Contender]:
     common = {"pictures": str(inputs.pictures), "threads": threads}
+    low = {**common, "calibration": str(inputs.calibration)}
     ours = {**common, "weights": str(inputs.weights)}
-    peers = {**common, "model": str(inputs.onnx), "calibration": str(inputs.calibration)}
+    peers = {**low, "model": str(inputs.onnx)}
     environment = {"OMP_NUM_THREADS": str(threads)}
-    flow = {**ours, "compile": "program"}
-    found = [_project(REFERENCE, "fp32", False, "oneflow_inference", {**ours, "compile": "off"}, environment)]
+    direct = {**low, "weights": str(inputs.weights)}
+    flow = {**direct, "compile": "program"}
+    found = [_project(REFERENCE, "fp32", False, "oneflow_inference", {**flow, "compile": "off"}, environment)]
     for precision in ("fp32", "bf16", "int8"):
         if precision in PRECISIONS:
             found.append(_project("this project", precision, True, "oneflow_inference", flow, environment))
-            found.append(_project(DIRECT, precision, True, "program_inference", ours, environment))
+            found.append(_project(DIRECT, precision, True, "program_inference", direct, environment))
     for module, name, precisions, options in (
         ("onnxruntime_inference", "onnxruntime", ("fp32", "int8"), peers),
         ("openvino_inference", "OpenVINO", ("fp32", "bf16", "int8"), peers),

@@ -13,8 +13,8 @@ from yolo import runtime
 class OneflowInference:
     """pictures uint8 -> raw heads."""
 
-    def load(self, weights: str, pictures: str, threads: int, precision: str, compile: str) -> None:
-        """compile: "program", or "off" for plain modules."""
+    def load(self, weights: str, pictures: str, threads: int, precision: str, calibration: str, compile: str) -> None:
+        """compile: "program", or "off" for plain modules; calibration: .npz of the pictures for int8."""
         flow = runtime.start()
         from graphs.base import synchronise
         from yolo.inference.forward import compile_network
@@ -22,7 +22,8 @@ class OneflowInference:
         from yolo.models.weights.transfer import network_from_checkpoint
 
         network = network_from_checkpoint(load_weights(weights)).eval()
-        compiled = compile_network(network, mode=compile, precision=precision)
+        looked_at = list(np.load(calibration)["pictures"]) if precision == "int8" else ()
+        compiled = compile_network(network, mode=compile, precision=precision, calibration=looked_at)
         self._graph, self._synchronise = _graph(network, compiled), synchronise
         self._pictures = flow.tensor(np.load(pictures)["pictures"])
 

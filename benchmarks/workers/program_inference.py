@@ -10,14 +10,19 @@ import numpy as np
 from benchmarks.peers.network import read_graph
 from benchmarks.workers.serve import serve
 from yolo.program.compiled import CompiledNetwork
+from yolo.program.int8.build import quantise
+from yolo.program.passes import optimise
 
 
 class ProgramInference:
     """pictures uint8 -> raw heads."""
 
-    def load(self, weights: str, pictures: str, threads: int, precision: str) -> None:
-        read = read_graph(Path(weights))
-        compiled = CompiledNetwork.of(read.spec, read.graph.tensors, precision=precision, threads=threads)
+    def load(self, weights: str, pictures: str, threads: int, precision: str, calibration: str) -> None:
+        """calibration: .npz of the pictures for int8."""
+        graph = optimise(read_graph(Path(weights)).graph, precision)
+        if precision == "int8":
+            graph, _ = quantise(graph, list(np.load(calibration)["pictures"]), threads=threads)
+        compiled = CompiledNetwork(graph, precision=precision, threads=threads)
         self._pictures = np.load(pictures)["pictures"]
         self._program = compiled.program(self._pictures.shape)
 
