@@ -18,7 +18,7 @@ from yolo.errors import ConfigError, Interrupted, RuntimeSetupError, YoloError
 from yolo.program._native import native
 from yolo.ranks import Ranks
 
-MEETING_SECONDS = 60.0
+MEETING_SECONDS = 45.0
 PATIENCE_SECONDS = 30.0
 """How long nothing may be heard of a rank before all end."""
 
@@ -85,8 +85,10 @@ def linked(ranks: Ranks) -> Iterator[Links | None]:
     if ranks.alone:
         yield None
         return
-    die_with_launcher()
+    die_with_launcher(signal.SIGKILL)  # one that is stopped, too: nobody else knows of it yet
     links = meet(ranks)
+    links.advise("Start the command again.")  # until there is a checkpoint
+    die_with_launcher(signal.SIGTERM)  # training writes a checkpoint
     try:
         yield links
     except YoloError as error:
@@ -150,6 +152,10 @@ def _refuse_taken(port: int) -> None:
             raise OSError(f"port {port}: {error.strerror}") from error
 
 
-def die_with_launcher() -> None:
-    """Let the kernel end this process when the one that started it is gone: no rank outlives its launcher."""
-    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+def die_with_launcher(number: int) -> None:
+    """Let the kernel send this process a signal when its launcher is gone, which may be now: none outlives it."""
+    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, number)
+    # OneFlow's launcher sets this variable so; what it started is in its group, what others have taken over is not.
+    launched = os.environ.get("GLOG_log_dir", "").endswith(f"local_rank_{os.environ.get('LOCAL_RANK')}")  # noqa: SIM112
+    if launched and os.getpgid(os.getppid()) != os.getpgrp():
+        os.kill(os.getpid(), number)

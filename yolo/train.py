@@ -13,6 +13,7 @@ import numpy as np
 from yolo import runtime
 from yolo.bucket import Bucket, BucketError
 from yolo.command import new_run_folder, remove_if_empty, run_command
+from yolo.common_ground import code_and_options
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
 from yolo.config.options import to_yaml
@@ -47,10 +48,13 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
     from yolo.engine.ranks import refuse_ranks
 
     ranks = links.ranks if links else ALONE
+    with agreed(links) as facts:
+        facts |= code_and_options(config) if links else {}
     resumed = find_run_together(config, links) if config.resume and not config.evolve else None
-    with agreed(links):
+    with agreed(links) as facts:
         config = with_batch_size(config if resumed is None else resumed.config)
         refuse_ranks(config, ranks)
+        facts["batch size"] = str(config.batch_size)  # that memory has room for
     if config.evolve:
         return _search(config if resumed is None else dataclasses.replace(config, resume=str(resumed.folder)))
     device = runtime.select_device(config.device)
@@ -136,7 +140,7 @@ def _train(
 
     if resumed is not None:
         load_states(hooks, resumed.hooks)
-    with StopRequest() as stop:
+    with StopRequest(launched=links is not None) as stop:
         trainer = Trainer(
             parts,
             schedule,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from yolo import runtime
 from yolo.command import new_run_folder, remove_if_empty, run_command, stride_multiple
+from yolo.common_ground import code_and_options, files_digest
 from yolo.config.commands import ValConfig
 from yolo.errors import ConfigError
 from yolo.links import Links, agreed, linked
@@ -34,6 +35,8 @@ def validate(config: ValConfig) -> dict[str, Any]:
     As one of several ranks it measures a share of the pictures; what the first one gives is the whole's.
     """
     with linked(Ranks.of()) as links:
+        with agreed(links) as facts:
+            facts |= code_and_options(config) if links else {}
         with agreed(links):
             runtime.select_device(config.device)
             _refuse_ranks(config, links)
@@ -60,11 +63,13 @@ def _refuse_ranks(config: ValConfig, links: Links | None) -> None:
 def _measure_share(config: ValConfig, dataset: Dataset, links: Links) -> dict[str, Any]:
     """What ``_measure`` does, on all ranks together; the first writes and tells."""
     from yolo.data.digest import index_digest
+    from yolo.models.weights.load import resolve_weights
 
     with agreed(links) as facts:
         models, index = _models(config, config.weights, dataset, links), _index(config, dataset)
         validator = _validator(config, models, index, config.imgsz, links=links)
         facts["data"] = index_digest(index)[:16]
+        facts["weights"] = files_digest(map(resolve_weights, config.weights))[:16]
     if links.ranks.first:
         return _measured(config, dataset, index, validator)
     wanted = not config.noplots or config.save_txt or config.save_hybrid or config.save_json

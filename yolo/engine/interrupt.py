@@ -13,11 +13,13 @@ logger = logging.getLogger("yolo")
 class StopRequest:
     """While it is entered the first SIGINT or SIGTERM is noted in ``signal``; another one acts as it always does.
 
-    Outside the main thread, where Python lets nobody set a handler, it notes nothing.
+    Outside the main thread, where Python lets nobody set a handler, it notes nothing. A ``launched`` process only ever
+    notes SIGTERM: on Ctrl-C its launcher sends it one, and the kernel another when the launcher has ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, launched: bool = False) -> None:
         self.signal: int | None = None
+        self._launched = launched
         self._former: dict[int, object] = {}
 
     def __enter__(self) -> StopRequest:
@@ -32,6 +34,10 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-        self.__exit__()
-        logger.info("stopping after this step; once more to stop at once")
+        again, self.signal = self.signal is not None, self.signal or number
+        if not self._launched:
+            self.__exit__()
+        elif signal.SIGINT in self._former and number == signal.SIGINT:
+            signal.signal(signal.SIGINT, self._former.pop(signal.SIGINT))
+        if not again:
+            logger.info("stopping after this step; once more to stop at once")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import logging
 
 import numpy as np
 
 from yolo.command import stride_multiple
 from yolo.config.commands import TrainConfig
-from yolo.config.hyp import Hyperparameters, load_hyperparameters
+from yolo.config.hyp import Hyperparameters, load_hyperparameters, recipe
 from yolo.data.dataset import Dataset, load_dataset
 from yolo.data.digest import index_digest
 from yolo.data.extras import library
@@ -45,13 +46,15 @@ class Prepared:
 
     def facts(self) -> dict[str, str]:
         """What all ranks must have in common, by names for people."""
-        weights = hashlib.sha256(self.network.anchors.tobytes())
+        model = json.dumps(self.network.config.as_dict(), sort_keys=True, default=str)
+        weights = hashlib.sha256(model.encode() + self.network.anchors.tobytes())
         for name, array in sorted(state_to_numpy(self.network).items()):
             weights.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return {
             "training data": index_digest(self.train)[:16],
             "validation data": index_digest(self.held_out)[:16],
-            "start": weights.hexdigest()[:16],
+            "hyperparameters": hashlib.sha256(json.dumps(recipe(self.hyp), sort_keys=True).encode()).hexdigest()[:16],
+            "model or weights": weights.hexdigest()[:16],
         }
 
 

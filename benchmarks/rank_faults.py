@@ -1,0 +1,137 @@
+"""Random faults in training runs of two ranks: does each end soon, by name, with nothing left, and go on exactly?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.rank_run import ENDS_WITHIN, RankRun, resumed
+from benchmarks.table import Row, as_json, as_text
+from tests.train_samples import Workshop
+from yolo.models.weights.load import load_weights
+
+KINDS = ("SIGKILL", "SIGSTOP", "full disk")
+MOMENTS = ("start-up", "training", "saving")
+OPTIONS = {"epochs": "10", "batch_size": "6"}
+FLAGS = ("--sync-bn", "--noplots", "--exist-ok")
+DISK = 16 << 20  # bytes
+COLUMNS = {
+    "name": "Fault", "rank": "Rank", "moment": "Moment", "after_s": "After s", "ended_s": "Ended in s",
+    "named": "Rank named", "advised": "How to go on", "whole": "Checkpoint", "left": "Left behind", "equal": "Equal",
+}  # fmt: skip
+
+
+def main() -> int:
+    """Print a row a fault; exit with 1 when one of them does not hold what is asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faults", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no further fault after so many")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        disk = mount(place / "disk")
+        try:
+            rows = run_all(place, disk, options.faults, np.random.default_rng(options.seed), begin + options.seconds)
+        finally:
+            if disk == "tmpfs":
+                subprocess.run(["umount", "--lazy", place / "disk"], check=False)
+    good = sum(row["ours"] for row in rows)
+    if options.json:
+        print(as_json(rows, faults=len(rows), good=good, disk=disk))
+    else:
+        print(as_text(f"{good} of {len(rows)} faults ended well; full disk by {disk}", rows, COLUMNS))
+    return 0 if good == len(rows) else 1
+
+
+def mount(place: Path) -> str:
+    """A small file system of memory, where that is permitted; else files may not grow: say which."""
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(place)]
+    return "RLIMIT_FSIZE" if subprocess.run(command, capture_output=True).returncode else "tmpfs"
+
+
+def run_all(place: Path, disk: str, faults: int, rng: np.random.Generator, until: float) -> list[Row]:
+    """So many faults, fewer when the time is up; each in a run of its own."""
+    shop, rows = Workshop.make(place, train=12), []
+    whole = RankRun(shop.argv("whole", *FLAGS, **OPTIONS), place / "runs/whole")
+    first = whole.wait_for_checkpoint()
+    total = whole.wait(300.0)
+    if total is None or whole.code:
+        raise SystemExit(f"the uninterrupted run failed:\n{whole.text()}")
+    while len(rows) < faults and time.monotonic() < until:
+        kind, moment = str(rng.choice(KINDS)), str(rng.choice(MOMENTS))
+        rank = 0 if kind == "full disk" else int(rng.integers(2))
+        after = rng.uniform(0, first) if moment == "start-up" else rng.uniform(0, max(total - first, 0.1))
+        name = f"fault{len(rows)}"
+        run = RankRun(shop.argv(name, *FLAGS, **{**OPTIONS, "project": str(place / "disk")}), place / "disk" / name)
+        row: Row = {"name": kind, "rank": rank, "moment": moment, "after_s": round(float(after), 2)}
+        try:
+            if strike(run, row, disk):
+                rows.append(row | judge(run, row, place / "runs/whole"))
+                print(rows[-1], file=sys.stderr, flush=True)
+        finally:
+            run.clear()
+    return rows
+
+
+def strike(run: RankRun, row: Row, disk: str) -> bool:
+    """Let the fault happen when its moment has come; False when the run was over before it did."""
+    if row["moment"] != "start-up":
+        run.wait_for_checkpoint()
+    time.sleep(row["after_s"])
+    if row["moment"] == "saving":
+        run.wait_for_saving()
+    process = run.process(row["rank"])
+    if process is None:
+        run.wait(ENDS_WITHIN)
+        return False
+    if row["name"] == "full disk":
+        run.fill(process, DISK if disk == "tmpfs" else 0)
+    else:
+        os.kill(process, getattr(signal, row["name"]))
+    return True
+
+
+def judge(run: RankRun, row: Row, whole: Path) -> dict[str, Any]:
+    """What is to be said of a run after its fault, the run that goes on included."""
+    ended = run.wait(ENDS_WITHIN)
+    text, left = run.text(), len(run.processes())
+    if ended is not None and run.code == 0:
+        return {"ended_s": ended, "ours": False, "note": "the run did not notice"}
+    run.clear(processes=True)
+    last = run.folder / "weights/last.safetensors"
+    found = {
+        "ended_s": None if ended is None else round(ended, 1),
+        "named": bool(re.search(rf"rank {row['rank']}\b|did not come within .* s: {row['rank']}\b", text)),
+        "advised": "start again with --resume" in text or "Start the command again" in text,
+        "whole": loads(last),
+        "left": left,
+        "equal": resumed(run, whole),
+    }
+    good = ended is not None and not left and all(found[key] for key in ("named", "advised", "whole", "equal"))
+    return {**found, "ours": good, "note": None if good else " | ".join(text.splitlines()[-3:])[-300:]}
+
+
+def loads(last: Path) -> bool:
+    """Whether the checkpoint is whole, or there is none yet."""
+    try:
+        return not last.exists() or load_weights(last).training is not None
+    except Exception:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
