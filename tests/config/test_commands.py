@@ -36,7 +36,7 @@ def test_defaults(command, values):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("flag", ["--img", "--imgsz", "--img-size", "--im"])
+@pytest.mark.parametrize("flag", ["--img", "--imgsz", "--img-size", "--imgs"])
 def test_picture_size(command, flag):
     assert parse(command, [flag, "320"], "x").imgsz in (320, (320,))
 

@@ -103,7 +103,9 @@ def test_a_tracker_that_does_not_start_is_refused(folder):
 
 @pytest.mark.parametrize("moment", ["numbers", "pictures", "weights", "finish"])
 def test_a_tracker_that_fails_later_is_left_alone(folder, moment, caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
+    logger = logging.getLogger("yolo")
+    monkeypatch.setattr(logger, "propagate", True)
+    monkeypatch.setattr(logger, "handlers", [])  # what earlier tests of this process have set up
     bad, good, running = Notes("bad", fails=moment), Notes("good"), trainer()
     hook = tracking(folder, bad, good)
     train([hook], running, [report(0), report(1)])
