@@ -43,10 +43,17 @@ inline void transpose(Floats* rows) {
     if (V == 16) exchange_all<V / 2>(rows);
 }
 
+// Without AVX a transposition by shuffles takes longer than one number at a time.
+#ifdef __AVX__
+constexpr bool kShuffles = true;
+#else
+constexpr bool kShuffles = false;
+#endif
+
 template <class T>
 void planar(const void* x, int64_t count, int64_t channels, float* out, int64_t stride) {
     int64_t p = 0;
-    for (; p + V <= count; p += V) {
+    for (; kShuffles && p + V <= count; p += V) {
         Floats tile[V];
 #pragma GCC unroll 16
         for (int64_t i = 0; i < V; ++i) tile[i] = load<T>(x, p + i);
@@ -54,7 +61,8 @@ void planar(const void* x, int64_t count, int64_t channels, float* out, int64_t 
         for (int64_t c = 0; c < channels; ++c) save(out + c * stride + p, tile[c]);
     }
     for (; p < count; ++p) {
-        const Floats pixel = load<T>(x, p);
+        float pixel[V];
+        save(pixel, load<T>(x, p));
         for (int64_t c = 0; c < channels; ++c) out[c * stride + p] = pixel[c];
     }
 }
@@ -62,7 +70,7 @@ void planar(const void* x, int64_t count, int64_t channels, float* out, int64_t 
 template <class T>
 void blocked(const float* rows, int64_t stride, int64_t channels, int64_t count, void* out) {
     int64_t p = 0;
-    for (; p + V <= count; p += V) {
+    for (; kShuffles && p + V <= count; p += V) {
         Floats tile[V];
         for (int64_t c = 0; c < V; ++c) tile[c] = c < channels ? load(rows + c * stride + p) : Floats{};
         transpose(tile);
@@ -70,9 +78,9 @@ void blocked(const float* rows, int64_t stride, int64_t channels, int64_t count,
         for (int64_t i = 0; i < V; ++i) save<T>(out, p + i, tile[i]);
     }
     for (; p < count; ++p) {
-        Floats pixel{};
+        float pixel[V] = {};
         for (int64_t c = 0; c < channels; ++c) pixel[c] = rows[c * stride + p];
-        save<T>(out, p, pixel);
+        save<T>(out, p, load(pixel));
     }
 }
 
