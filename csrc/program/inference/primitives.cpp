@@ -115,7 +115,10 @@ void InferenceProgram::pool(const std::string& where, const View& from, const Vi
     const dnnl::pooling_forward::primitive_desc descriptor(
         engine(), prop_kind::forward_inference, method, desc(from), desc(to), {stride, stride}, {kernel, kernel},
         {0, 0}, {padding, padding}, far, plain_attributes());
-    if (is_reference(descriptor.impl_info_str())) return own_pool(where, from, to, kernel, stride, padding, average);
+    if (is_reference(descriptor.impl_info_str()) && !from.last) {
+        return own_pool(where, from, to, kernel, stride, padding, average);
+    }
+    refuse_reference(descriptor.impl_info_str(), where);
     primitive(info("pool", where, descriptor.impl_info_str(), 0.0, (from.pixels() + to.pixels()) * to.channels * kFloat),
               dnnl::pooling_forward(descriptor), {{DNNL_ARG_SRC, tensor(from)}, {DNNL_ARG_DST, tensor(to)}},
               descriptor.scratchpad_desc());
