@@ -23,6 +23,7 @@ class StaticGraph(flow.nn.Graph):
         super().__init__()
         self._alive[id(self)] = self
         self.compile_seconds: float | None = None
+        self._operator = None
 
     def __call__(self, *inputs):
         if self.compile_seconds is None:
@@ -33,6 +34,11 @@ class StaticGraph(flow.nn.Graph):
                 self._compile(*inputs)
             self.compile_seconds = time.perf_counter() - begin
         return super().__call__(*inputs)
+
+    @property
+    def computed(self) -> float:
+        """Seconds that its compiled training operator took in the last run; 0 where it has none."""
+        return 0.0 if self._operator is None else self._operator.seconds
 
     @classmethod
     def alive(cls) -> set[int]:

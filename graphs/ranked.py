@@ -34,9 +34,9 @@ class RankedTrainGraph(StaticGraph):
         levels = ((compiled.levels,), flow.float64)
         (matches,) = call(counter, [labels, counts], [levels], sbp=[SPLIT, SPLIT, SUMMAND])
         inputs = [images, labels, counts, matches.to_global(sbp=WHOLE)]
-        step = compiled.step(shape, places, ranks)
+        self._operator = compiled.step(shape, places, ranks)
         sbp = [SPLIT, SPLIT, SPLIT, WHOLE, WHOLE, SUMMAND, SUMMAND]
-        (parts,) = call(step, inputs, [((4,), flow.float32)], [values, gradient], sbp)
+        (parts,) = call(self._operator, inputs, [((4,), flow.float32)], [values, gradient], sbp)
         return parts.to_global(sbp=WHOLE)
 
 
@@ -53,7 +53,7 @@ class RankedUpdateGraph(StaticGraph):
         ranks = len(values.placement.ranks)
         rest, frozen = vector.size - vector.parameter_size, sum(slot.size for slot in vector.frozen)
         self._contribution = native.Contribution(vector.parameter_size, frozen, vector.size, ranks)
-        self._step = native.UpdateStep(optimizer, vector.group_sizes, rest, weight_decay, ranks, frozen)
+        self._operator = native.UpdateStep(optimizer, vector.group_sizes, rest, weight_decay, ranks, frozen)
         self._size = vector.size
         self._mutable = [values, state.gradient, state.first, state.second, state.ema]
 
@@ -63,5 +63,5 @@ class RankedUpdateGraph(StaticGraph):
         (summand,) = call(self._contribution, [gradient, values], given, sbp=[SUMMAND, WHOLE, SUMMAND])
         total = summand.to_global(sbp=WHOLE)
         sbp = [WHOLE, WHOLE, WHOLE, SUMMAND, WHOLE, WHOLE, WHOLE, WHOLE]
-        (norm,) = call(self._step, [rates, total], [((1,), flow.float32)], self._mutable, sbp)
+        (norm,) = call(self._operator, [rates, total], [((1,), flow.float32)], self._mutable, sbp)
         return norm

@@ -54,6 +54,6 @@ class CompiledTrainGraph(StaticGraph):
 
     def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> flow.Tensor:
         compiled, values, gradient = self._parts
-        step = compiled.step(tuple(images.shape), labels.shape[1])
-        (parts,) = call(step, [images, labels, counts], [((4,), flow.float32)], mutable=[values, gradient])
+        self._operator = compiled.step(tuple(images.shape), labels.shape[1])
+        (parts,) = call(self._operator, [images, labels, counts], [((4,), flow.float32)], mutable=[values, gradient])
         return parts

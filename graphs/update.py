@@ -128,9 +128,9 @@ class CompiledUpdateGraph(StaticGraph):
     ) -> None:
         super().__init__()
         statistics = vector.size - vector.parameter_size
-        self._step = native.UpdateStep(optimizer, vector.group_sizes, statistics, weight_decay)
+        self._operator = native.UpdateStep(optimizer, vector.group_sizes, statistics, weight_decay)
         self._mutable = [values, state.gradient, state.first, state.second, state.ema]
 
     def build(self, rates: flow.Tensor) -> flow.Tensor:
-        (norm,) = call(self._step, [rates], [((1,), flow.float32)], mutable=self._mutable)
+        (norm,) = call(self._operator, [rates], [((1,), flow.float32)], mutable=self._mutable)
         return norm

@@ -58,6 +58,7 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
     if config.evolve:
         return _search(config if resumed is None else dataclasses.replace(config, resume=str(resumed.folder)))
     device = runtime.select_device(config.device)
+    from yolo.engine.profile import Profile
     from yolo.engine.setup import build_parts
     from yolo.loggers.choice import chosen_services, with_dataset_of_wandb
     from yolo.models.summary import describe
@@ -77,6 +78,8 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
         hooks = _hooks(config, run, device, links)
         if ranks.first:
             hooks += _connections(config, parts, run, services, bucket)
+        if config.profile:
+            hooks.append(Profile(run, config.profile, ranks))
         trainer = _train(config, parts, schedule, run, hooks, resumed, links)
     except BaseException:
         remove_if_empty(run)

@@ -14,6 +14,7 @@ TRACKERS = ("wandb", "mlflow", "clearml", "comet")
 AUGMENT = "look at each picture three times, scaled and mirrored"
 EXTRAS = "blur, median blur, grey and CLAHE, 1 % each, through the library albumentations if it is installed"
 CACHE = "keep decoded pictures: ram, one copy for all processes of the machine, or disk, as .npy files"
+PROFILE = "write a Chrome trace for each process into profile/: so many steps of an epoch; 0: none"
 HALF = "bfloat16 inference, on a processor that has it"
 INT8 = "8-bit inference, calibrated on pictures of --data; what it costs is said"
 
@@ -72,6 +73,7 @@ class TrainConfig:
     upload_dataset: str = option("", "W&B: make the data set an artifact", choices=("all", "train", "val"), bare="all")
     bbox_interval: int = option(-1, "W&B: epochs between pictures with boxes; -1: a tenth of the run, 0: none", low=-1)
     artifact_alias: str = option("latest", "W&B: version of the data set's artifact, uploaded or used")
+    profile: int = option(0, PROFILE, bare=100, low=0)
     json: bool = option(False, "print one JSON object with the results on stdout")
 
 

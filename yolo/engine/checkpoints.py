@@ -54,6 +54,10 @@ class Checkpoints(Hook):
 
     def _save(self, trainer: Trainer, others: Sequence[Path]) -> None:
         """Write ``others``, without the state of training, and then ``last``."""
+        with trainer.tracer.span("checkpoint"):
+            self._write(trainer, others)
+
+    def _write(self, trainer: Trainer, others: Sequence[Path]) -> None:
         checkpoint = self._checkpoint(trainer)
         if self._links is None or self._links.ranks.first:
             for path in others:

@@ -69,6 +69,8 @@ class TrainStep:
         self._exchange = team.links.exchange if team is not None and sync_bn else None
         self._threads = threads
         self._places = _rounded(label_places)
+        self.computed = 0.0
+        """Seconds that this rank's compiled operator took in the last ``backward`` or ``update``."""
         self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
         self._compiled = None if compile == "off" else self._compile("bf16" if amp else "fp32", recompute)
         if recompute and self._compiled is None:
@@ -148,12 +150,14 @@ class TrainStep:
             )
         values = local(parts).numpy()
         values[1:] /= self._factor
+        self.computed = graph.computed
         return values
 
     def update(self, rates: Rates) -> float:
         """Move weights and EMA by the accumulated gradient and empty it; give the gradient's norm before clipping."""
         first = self._update.compile_seconds is None
         norm = float(local(self._update(self._rates(rates))).numpy()[0])
+        self.computed = self._update.computed
         if first:
             logger.info("compiled the update graph in %.1f s", self._update.compile_seconds)
         return norm

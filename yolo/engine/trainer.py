@@ -19,6 +19,7 @@ from yolo.engine.progress import Progress
 from yolo.engine.schedule import Schedule
 from yolo.engine.setup import TrainParts
 from yolo.engine.time_limit import TimeLimit
+from yolo.engine.tracer import Tracer
 from yolo.engine.validator import Validation
 from yolo.errors import Interrupted
 
@@ -49,7 +50,7 @@ class Trainer:
         self._validate, self._patience = validate, patience
         self._limit, self._stop = limit or TimeLimit(None), stop or StopRequest()
         self._agreement = agreement or Agreement()
-        self.clock = EpochClock(self.compile_seconds)
+        self.clock, self.tracer = EpochClock(self.compile_seconds), Tracer()
         self._begin = time.perf_counter()
         if self.progress.epochs:
             self.schedule = dataclasses.replace(schedule, epochs=self.progress.epochs)
@@ -101,7 +102,8 @@ class Trainer:
     def _train_batches(self, epoch: int) -> None:
         """The epoch's batches from the one that is next; none after the time is up."""
         progress = self.progress
-        for batch in self.clock.watch(self.parts.loader.batches(epoch, start=progress.batch)):
+        batches = self.clock.watch(self.parts.loader.batches(epoch, start=progress.batch))
+        for batch in self.tracer.watch("step", "data", batches):
             parts = self._train_step(batch)
             mean = np.asarray(progress.losses, np.float32)
             mean += (parts[1:] - mean) / (progress.batch + 1)
@@ -117,7 +119,8 @@ class Trainer:
     def _train_step(self, batch: Batch) -> np.ndarray:
         """Forward and backward on one batch; an update when enough batches have added up."""
         progress, step = self.progress, self.parts.step
-        parts = step.backward(batch)
+        with self.tracer.span("backward"):
+            parts = step.backward(batch)
         check_loss(parts, batch, self)
         progress.pending += 1
         if progress.pending >= self.schedule.accumulate(progress.step):
@@ -125,7 +128,9 @@ class Trainer:
             progress.pending = 0
             rates = self.schedule.rates(progress.step, progress.updates)
             progress.rates = (rates.bias, rates.weight, rates.norm)
-            check_norm(step.update(rates), batch, self)
+            with self.tracer.span("update"):
+                norm = step.update(rates)
+            check_norm(norm, batch, self)
         return parts
 
     def _validation(self, epoch: int) -> Validation | None:

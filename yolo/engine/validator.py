@@ -11,6 +11,7 @@ from yolo import ops
 from yolo.data.batch import Batch
 from yolo.data.loader import ValLoader
 from yolo.engine.team import Team
+from yolo.engine.tracer import Tracer
 from yolo.engine.val_part import Validation, ValPart, detections_of, joined
 from yolo.inference.forward import Detections, Forward
 from yolo.loss import combine_terms
@@ -49,6 +50,7 @@ class Validator:
         """
         self.forward, self.loader, self.classes, self.single_cls = forward, loader, classes, single_cls
         self._hybrid, self.team = hybrid, team
+        self.tracer = Tracer()
         self._places = max((len(rows) for rows in loader.index.labels), default=1)
 
     def run(self, listeners: Sequence[BatchListener] = ()) -> Validation:
@@ -69,7 +71,7 @@ class Validator:
         part, compiled = ValPart(self.classes), self.forward.compile_seconds
         heard = self.team is None or self.team.ranks.first
         clock = time.perf_counter()
-        for batch in self.loader.batches():
+        for batch in self.tracer.watch("validation batch", "validation data", self.loader.batches()):
             clock = _lap(part.seconds, "preprocess", clock)
             suppressing = self.forward.nms_seconds
             found, loss = self._forward(batch)

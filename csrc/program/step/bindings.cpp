@@ -22,7 +22,8 @@ ops::Optimizer optimizer(const std::string& name) {
 void bind_step(py::module_& module) {
     py::class_<GradientStep, Runnable>(module, "GradientStep")
         .def(py::init<std::shared_ptr<training::TrainingProgram>, DetectionLoss, int64_t, int64_t>(),
-             py::arg("program"), py::arg("loss"), py::arg("places"), py::arg("ranks") = 1);
+             py::arg("program"), py::arg("loss"), py::arg("places"), py::arg("ranks") = 1)
+        .def_property_readonly("seconds", &GradientStep::seconds);
     py::class_<Contribution, Runnable>(module, "Contribution")
         .def(py::init<int64_t, int64_t, int64_t, int64_t>(), py::arg("parameters"), py::arg("frozen"), py::arg("size"),
              py::arg("ranks"));
@@ -32,7 +33,8 @@ void bind_step(py::module_& module) {
                  return UpdateStep(optimizer(name), {groups[0], groups[1], groups[2], statistics}, decay, ranks, frozen);
              }),
              py::arg("optimizer"), py::arg("group_sizes"), py::arg("statistics"), py::arg("weight_decay"),
-             py::arg("ranks") = 1, py::arg("frozen") = 0);
+             py::arg("ranks") = 1, py::arg("frozen") = 0)
+        .def_property_readonly("seconds", &UpdateStep::seconds);
 }
 
 }  // namespace yolo::program

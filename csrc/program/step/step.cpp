@@ -1,6 +1,7 @@
 #include "program/step/step.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "program/worker.h"
@@ -23,6 +24,13 @@ std::vector<Pointer> addresses(const std::vector<std::byte*>& levels) {
     return places;
 }
 
+template <class Work>
+double timed(const Work& work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
 }  // namespace
 
 GradientStep::GradientStep(std::shared_ptr<training::TrainingProgram> program, DetectionLoss loss, int64_t places,
@@ -42,7 +50,7 @@ GradientStep::GradientStep(std::shared_ptr<training::TrainingProgram> program, D
 }
 
 void GradientStep::run(const void* const* inputs, void* const* outputs) {
-    run_on_worker([&] { step(inputs, outputs); });
+    run_on_worker([&] { seconds_ = timed([&] { step(inputs, outputs); }); });
 }
 
 void GradientStep::step(const void* const* inputs, void* const* outputs) {
@@ -69,6 +77,10 @@ void Contribution::run(const void* const* inputs, void* const* outputs) {
 }
 
 void UpdateStep::run(const void* const* inputs, void* const* outputs) {
+    seconds_ = timed([&] { update(inputs, outputs); });
+}
+
+void UpdateStep::update(const void* const* inputs, void* const* outputs) {
     const auto* r = static_cast<const float*>(inputs[0]);
     const void* const* m = inputs + (ranks_ == 1 ? 1 : 2);
     const ops::UpdateBuffers buffers{written<float>(m[0]), written<float>(m[1]), written<float>(m[2]),

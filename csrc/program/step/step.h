@@ -22,6 +22,7 @@ public:
     GradientStep(std::shared_ptr<training::TrainingProgram> program, DetectionLoss loss, int64_t places,
                  int64_t ranks);
     void run(const void* const* inputs, void* const* outputs) override;
+    double seconds() const { return seconds_; }  // that the last run took, once it has ended
 
 private:
     void step(const void* const* inputs, void* const* outputs);
@@ -32,6 +33,7 @@ private:
     std::shared_ptr<Buffer> buffer_;
     std::vector<std::byte*> heads_, slopes_;  // raw heads and the loss's gradients, one a level, in buffer_
     std::vector<double> terms_;
+    double seconds_ = 0;
 };
 
 // What a rank gives to the sum over ranks before an update. inputs: gradient float32 [parameters], values float32 [size];
@@ -56,12 +58,16 @@ public:
     UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, int64_t ranks, int64_t frozen)
         : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), ranks_(ranks), frozen_(frozen) {}
     void run(const void* const* inputs, void* const* outputs) override;
+    double seconds() const { return seconds_; }
 
 private:
+    void update(const void* const* inputs, void* const* outputs);
+
     ops::Optimizer optimizer_;
     ops::UpdateSizes sizes_;
     float weight_decay_;
     int64_t ranks_, frozen_;
+    double seconds_ = 0;
 };
 
 }  // namespace yolo::program
