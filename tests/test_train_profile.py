@@ -28,6 +28,10 @@ def content(done: Done, name: str = "rank0.json") -> tuple[list[dict[str, Any]],
     return sorted(spans, key=lambda span: span["ts"]), found["otherData"]
 
 
+def _within(span: dict[str, Any], outer: dict[str, Any]) -> bool:
+    return outer["ts"] < span["ts"] < outer["ts"] + outer["dur"]
+
+
 def test_nothing_is_written_without_it(shop: Workshop) -> None:
     done = shop.train("off", "--noplots", epochs="1")
     assert done.code == 0 and not (done.folder / "profile").exists()
@@ -42,10 +46,12 @@ def test_where_the_time_goes(shop: Workshop) -> None:
     drawn = [(span["name"], span["args"]["epoch"], span["args"]["step"]) for span in spans]
     for epoch in range(EPOCHS):
         steps = [epoch * STEPS + step for step in range(3)]
-        assert [step for name, of, step in drawn if (name, of) == ("backward", epoch)] == steps
+        for kind in ("data", "step", "backward"):
+            assert [step for name, of, step in drawn if (name, of) == (kind, epoch)] == steps
         assert drawn.count(("checkpoint", epoch + 1, (epoch + 1) * STEPS)) == 1
     for step in (span for span in spans if span["name"] == "step"):
-        inside = [span["name"] for span in spans if step["ts"] < span["ts"] < step["ts"] + step["dur"]]
+        assert all(span["args"]["step"] == step["args"]["step"] for span in spans if _within(span, step))
+        inside = [span["name"] for span in spans if _within(span, step)]
         assert inside[0] == "backward" and len(inside) <= 2
     assert rest["spans_left_out"] > 0 and rest["peak_rss_mb"] > 50 and (rest["rank"], rest["ranks"]) == (0, 1)
     for epoch in rest["epochs"]:

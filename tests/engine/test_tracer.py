@@ -17,7 +17,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trace(each: int = 9, most: int = 99) -> Trace:
-    return Trace(lambda name: {"computing": 0.25, "step": 7} if name == "work" else {}, each=each, most=most)
+    return Trace(lambda: {"step": 7}, lambda name: {"computing": 0.25} if name == "work" else {}, each=each, most=most)
 
 
 def test_spans_within_spans() -> None:
@@ -25,8 +25,8 @@ def test_spans_within_spans() -> None:
     with found.span("outer"), found.span("work"):
         pass
     inner, outer = found.spans
-    assert (inner.name, inner.begin, inner.seconds, inner.about) == ("work", 1, 1, {"computing": 0.25, "step": 7})
-    assert (outer.name, outer.begin, outer.seconds, outer.about) == ("outer", 0, 3, {})
+    assert (inner.name, inner.begin, inner.seconds, inner.about) == ("work", 1, 1, {"step": 7, "computing": 0.25})
+    assert (outer.name, outer.begin, outer.seconds, outer.about) == ("outer", 0, 3, {"step": 7})
     assert found.take_sums() == {"work": Sums(1, 1, 0.25), "outer": Sums(1, 3)} and found.take_sums() == {}
 
 

@@ -36,7 +36,7 @@ class Profile(Hook):
     def __init__(self, run: Path, steps: int, ranks: Ranks = ALONE) -> None:
         self.file = run / f"profile/rank{ranks.rank}.json"
         self._ranks = ranks
-        self._trace = Trace(self._about, each=steps, most=MOST_SPANS)
+        self._trace = Trace(self._place, self._measured, each=steps, most=MOST_SPANS)
         self._epochs: list[dict[str, Any]] = []
         self._trainer: Trainer | None = None
         self._compiled, self._began = 0.0, 0.0
@@ -58,10 +58,14 @@ class Profile(Hook):
         if self._trainer is not None:
             self._end_epoch(trainer.progress.epoch, dataclasses.asdict(trainer.clock.times()))
 
-    def _about(self, name: str) -> dict[str, float]:
-        """Where training stands; the seconds in a graph's own operator, and those that compiling took."""
-        trainer = self._trainer
-        about: dict[str, float] = {"epoch": trainer.progress.epoch, "step": trainer.progress.step}
+    def _place(self) -> dict[str, int]:
+        """Where training stands."""
+        progress = self._trainer.progress
+        return {"epoch": progress.epoch, "step": progress.step}
+
+    def _measured(self, name: str) -> dict[str, float]:
+        """The seconds in a graph's own operator, and those that compiling took."""
+        trainer, about = self._trainer, {}
         if name in _GRAPHS:
             about["computing"] = trainer.parts.step.computed
         compiled = trainer.compile_seconds()

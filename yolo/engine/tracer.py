@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 Thing = TypeVar("Thing")
+Numbers = Mapping[str, float]
 
 _NOTHING = contextlib.nullcontext()
 
@@ -33,7 +34,7 @@ class Span:
     name: str
     begin: float
     seconds: float
-    about: Mapping[str, float]
+    about: Numbers
 
 
 @dataclasses.dataclass
@@ -55,33 +56,35 @@ class Sums:
 class Trace(Tracer):
     """Keeps spans, the first ``each`` of a name between two calls of ``take_sums`` and ``most`` in all; adds up all.
 
-    ``describe`` is called with the name of a span that has just ended and gives what is ``about`` it.
+    What is ``about`` a span: what ``place`` gives when it begins, and ``measure``, called with its name, at its end.
     """
 
-    def __init__(self, describe: Callable[[str], Mapping[str, float]], *, each: int, most: int) -> None:
+    def __init__(
+        self, place: Callable[[], Numbers], measure: Callable[[str], Numbers], *, each: int, most: int
+    ) -> None:
         self.spans: list[Span] = []
         self.left_out = 0
-        self._describe, self._each, self._most = describe, each, most
+        self._place, self._measure, self._each, self._most = place, measure, each, most
         self._sums: dict[str, Sums] = {}
 
     @contextlib.contextmanager
     def span(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
+        place, begin = self._place(), time.perf_counter()
         try:
             yield
         finally:
-            self._keep(name, begin)
+            self._keep(name, place, begin)
 
     def watch(self, name: str, waiting: str, things: Iterable[Thing]) -> Iterator[Thing]:
         source = iter(things)
         with contextlib.closing(source) if hasattr(source, "close") else _NOTHING:
             while True:
-                begin = time.perf_counter()
+                place, begin = self._place(), time.perf_counter()
                 try:
                     thing = next(source)
                 except StopIteration:
                     return
-                self._keep(waiting, begin)
+                self._keep(waiting, place, begin)
                 with self.span(name):
                     yield thing
 
@@ -90,8 +93,9 @@ class Trace(Tracer):
         taken, self._sums = self._sums, {}
         return taken
 
-    def _keep(self, name: str, begin: float) -> None:
-        span = Span(name, begin, time.perf_counter() - begin, self._describe(name))
+    def _keep(self, name: str, place: Numbers, begin: float) -> None:
+        seconds = time.perf_counter() - begin
+        span = Span(name, begin, seconds, {**place, **self._measure(name)})
         sums = self._sums.setdefault(name, Sums())
         sums.add(span)
         if sums.count <= self._each and len(self.spans) < self._most:
