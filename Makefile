@@ -7,7 +7,7 @@ SOURCES := $(shell find csrc -type f) CMakeLists.txt setup.py
 TIMED := scripts/timed.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build train test test-fast lint format detect val bench bench-peers bench-bccd stress clean
+.PHONY: help setup build train test test-fast lint format detect val bench bench-peers bench-bccd bench-ddp stress clean
 
 help:
 	@echo 'make train       train YOLOv5n on the data set of shapes that the project makes itself, then show where the results are'
@@ -19,6 +19,7 @@ help:
 	@echo 'make bench-peers the other frameworks: PyTorch, onnxruntime, OpenVINO in an environment of their own (1.5 GB)'
 	@echo 'make bench-bccd  fine-tune yolov5n.pt on BCCD for 10 epochs (about a minute on 2 cores)'
 	@echo 'make stress      the C++ library under ThreadSanitizer: many threads share a detector, others train'
+	@echo 'make bench-ddp   how training scales over ranks: YOLOv5 DDP profile, one epoch for each number of them'
 	@echo 'make lint        ruff: rules and format;    make format   let ruff and clang-format rewrite'
 	@echo 'make setup       .venv with the locked packages;    make build   the C++ operators'
 	@echo 'make clean       remove the build and the environment (runs/ and datasets/ stay)'
@@ -86,6 +87,9 @@ $(PEERS)/.installed: benchmarks/requirements-peers.txt
 
 bench-bccd: build
 	@$(PY) benchmarks/bccd.py
+
+bench-ddp: build
+	@$(PY) -m benchmarks.ddp_scaling
 
 clean:
 	rm -rf build $(VENV) $(PEERS) yolo/*.so *.egg-info

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.launched import launch
 from tests.train_samples import Done, Workshop
 from yolo.engine.trainer import Trainer
 
@@ -50,9 +51,11 @@ def test_where_the_time_goes(shop: Workshop) -> None:
             assert [step for name, of, step in drawn if (name, of) == (kind, epoch)] == steps
         assert drawn.count(("checkpoint", epoch + 1, (epoch + 1) * STEPS)) == 1
     for step in (span for span in spans if span["name"] == "step"):
-        assert all(span["args"]["step"] == step["args"]["step"] for span in spans if _within(span, step))
+        for span in (span for span in spans if _within(span, step)):
+            done = step["args"]["step"] + (span["name"] == "agreement")
+            assert span["args"]["step"] == done
         inside = [span["name"] for span in spans if _within(span, step)]
-        assert inside[0] == "backward" and len(inside) <= 2
+        assert inside in (["backward", "agreement"], ["backward", "update", "agreement"])
     assert rest["spans_left_out"] > 0 and rest["peak_rss_mb"] > 50 and (rest["rank"], rest["ranks"]) == (0, 1)
     for epoch in rest["epochs"]:
         sums = epoch["spans"]
@@ -64,6 +67,24 @@ def test_where_the_time_goes(shop: Workshop) -> None:
         assert sums["step"]["seconds"] >= sums["backward"]["seconds"] + sums["update"]["seconds"]
     compiling = [epoch["spans"]["backward"]["compiling"] for epoch in rest["epochs"]]
     assert compiling[0] > 0 and compiling[1] == 0
+
+
+@pytest.mark.slow
+def test_every_rank_writes_its_own(shop: Workshop) -> None:
+    """In each step the ranks go forward and back at the same time: they wait for each other."""
+    done = launch(["-m", "yolo.train", *shop.argv("ranks", "--noplots", "--profile", epochs="1")], 2)
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = Path(shop.options()["--project"]) / "ranks/profile"
+    found = [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(2)]
+    steps = []
+    for rank, one in enumerate(found):
+        assert {event["pid"] for event in one["traceEvents"]} == {rank}
+        assert (one["otherData"]["rank"], one["otherData"]["ranks"]) == (rank, 2)
+        assert one["otherData"]["epochs"][0]["times"]["pictures"] == 4  # of eight
+        steps.append([event for event in one["traceEvents"] if event["name"] == "backward"])
+    for one, other in zip(*steps):
+        assert one["args"]["step"] == other["args"]["step"]
+        assert one["ts"] < other["ts"] + other["dur"] and other["ts"] < one["ts"] + one["dur"]
 
 
 def test_a_run_that_breaks_off_leaves_it_too_and_goes_on_in_another(

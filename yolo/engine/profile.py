@@ -29,8 +29,9 @@ class Profile(Hook):
     """Writes ``profile/rank<N>.json`` after each epoch and when training ends, however it ends.
 
     It holds the first ``steps`` spans of each kind in an epoch, at most ``MOST_SPANS`` in all, and the sums of all of
-    them. Times of the ranks of one machine are of one clock. The last of the hooks, so that it sees what the others
-    take. A resumed run writes ``rank<N>-from-<step>.json``. A file that cannot be written costs a warning, not the run.
+    them; a span's step is the number of those done when it began. Ranks of one machine have one clock. The last of the
+    hooks, so that it sees what the others take. A resumed run writes ``rank<N>-from-<step>.json``. A file that cannot
+    be written costs a warning, not the run.
     """
 
     def __init__(self, run: Path, steps: int, ranks: Ranks = ALONE) -> None:

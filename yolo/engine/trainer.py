@@ -111,8 +111,10 @@ class Trainer:
             progress.step += 1
             progress.batch += 1
             self._call("after_step", progress.step - 1, batch, mean)
-            self._stop_if_asked()
-            if self._limit.is_over(self._agreement.first(self._seconds())):
+            with self.tracer.span("agreement"):
+                self._stop_if_asked()
+                over = self._limit.is_over(self._agreement.first(self._seconds()))
+            if over:
                 self.schedule = dataclasses.replace(self.schedule, epochs=epoch + 1)
                 break
 
