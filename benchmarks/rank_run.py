@@ -38,6 +38,11 @@ class RankRun:
         )
 
     @property
+    def launcher(self) -> int:
+        """Its process, and that of its group."""
+        return self._launcher.pid
+
+    @property
     def code(self) -> int | None:
         return self._launcher.poll()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 
 import pytest
 
@@ -103,3 +105,19 @@ def test_an_epoch_that_takes_too_long_is_cut_short(monkeypatch):
 def test_a_progress_that_is_none(values):
     with pytest.raises((TypeError, ValueError)):
         Progress.from_json(values)
+
+
+def test_a_launched_process_takes_sigterm_for_a_request_however_often_it_comes():
+    """Ctrl-C at a launcher: SIGINT from the terminal, SIGTERM from the launcher and from the kernel at its end."""
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with StopRequest(launched=True) as stop:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        assert stop.signal == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    with StopRequest(launched=True) as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.signal == signal.SIGTERM
