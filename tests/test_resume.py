@@ -185,7 +185,8 @@ def test_its_own_options_hold(whole: Done, tmp_path: Path) -> None:
     assert f"{tmp_path / 'run'} goes on with its own options; ignored: --batch-size 2 (it is 4)" in done.err
 
 
-def test_the_newest_run(whole: Done, tmp_path: Path) -> None:
+def test_the_newest_run(whole: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # away from the runs of whoever runs the tests
     older, newer = (copied(whole, tmp_path / name / "deep") for name in ("b", "a"))
     for age, folder in enumerate((newer, older)):
         for file in ("opt.yaml", "weights/last.safetensors"):
