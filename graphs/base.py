@@ -8,6 +8,7 @@ import weakref
 from typing import ClassVar
 
 import oneflow as flow
+from oneflow.framework.graph_build_util import lazy_mode
 
 
 class StaticGraph(flow.nn.Graph):
@@ -44,6 +45,11 @@ class StaticGraph(flow.nn.Graph):
     def alive(cls) -> set[int]:
         """The ids of all graphs of this process that were not deleted."""
         return set(cls._alive)
+
+
+def called(module: flow.nn.Module) -> flow.nn.Module:
+    """A graph's module as its ``build`` calls it: the graph's own while that is traced, else the module itself."""
+    return module if lazy_mode.is_enabled() else module.to(flow.nn.Module)
 
 
 def to_unit_range(images: flow.Tensor) -> flow.Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import oneflow as flow
 
-from graphs.base import StaticGraph, to_unit_range
+from graphs.base import StaticGraph, called, to_unit_range
 from yolo.models.decode import decode
 from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
@@ -29,7 +29,7 @@ class DetectGraph(StaticGraph):
 
     def build(self, images: flow.Tensor) -> tuple[flow.Tensor, flow.Tensor]:
         anchors, strides, settings, watch = self._parts
-        predictions = decode(self.network(to_unit_range(images)), anchors, strides)
+        predictions = decode(called(self.network)(to_unit_range(images)), anchors, strides)
         return suppressed(predictions, settings, watch)
 
 
@@ -77,9 +77,9 @@ def detected(
 def suppressed(
     predictions: flow.Tensor, settings: NmsSettings, watch: native.Stopwatch
 ) -> tuple[flow.Tensor, flow.Tensor]:
-    """Suppress decoded predictions [B, N, 5 + nc]."""
+    """Suppress decoded predictions [B, N, 5 + nc], on the CPU wherever they are."""
     operator = suppression(tuple(predictions.shape), settings, watch)
-    return call(operator, [predictions], _detections(predictions.shape[0], settings))
+    return call(operator, [predictions.cpu()], _detections(predictions.shape[0], settings))
 
 
 def _detections(batch: int, settings: NmsSettings) -> list:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import oneflow as flow
 
-from graphs.base import StaticGraph, to_unit_range
+from graphs.base import StaticGraph, called, to_unit_range
 
 
 class HeadsGraph(StaticGraph):
@@ -18,7 +18,7 @@ class HeadsGraph(StaticGraph):
         self.network = network
 
     def build(self, images: flow.Tensor) -> list[flow.Tensor]:
-        return [_channels_first(head) for head in self.network(to_unit_range(images))]
+        return [_channels_first(head) for head in called(self.network)(to_unit_range(images))]
 
 
 def _channels_first(head: flow.Tensor) -> flow.Tensor:

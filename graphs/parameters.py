@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import oneflow as flow
+
+from yolo.tensors import local, write
 
 GROUPS = ("bias", "weight", "norm")
 
@@ -71,8 +73,15 @@ class ParameterVector:
         return flow.cat(parts)
 
     def gather(self) -> np.ndarray:
-        """The current values of parameters and statistics, float32 [size]."""
-        return np.concatenate([slot.tensor.numpy().reshape(-1) for slot in self.slots])
+        """The current values of parameters and statistics, float32 [size]; this rank's where they differ."""
+        return np.concatenate([local(slot.tensor).numpy().reshape(-1) for slot in self.slots])
+
+    @staticmethod
+    def write(slots: Sequence[Slot], values: flow.Tensor) -> None:
+        """In a graph: give the tensors of consecutive slots the values, float32 in their order."""
+        for slot in slots:
+            start = slot.start - slots[0].start
+            write(slot.tensor, values[start : start + slot.size].reshape(slot.tensor.shape))
 
     def split(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """Cut a vector of ``size`` or ``parameter_size`` elements into arrays by name, each in its shape."""

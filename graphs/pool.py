@@ -60,7 +60,7 @@ class EagerRuns(Generic[Graph]):
     """What ``GraphPool`` does, without graphs: the operators run one by one as they are called.
 
     For a process that is one of several ranks and does something of its own: to OneFlow a graph belongs to all ranks.
-    ``make`` gives a graph of compiled operators only.
+    ``make`` gives a graph that only calls operators, and modules through ``graphs.base.called``.
     """
 
     compile_seconds = 0.0
@@ -69,4 +69,5 @@ class EagerRuns(Generic[Graph]):
         self._graph = make()
 
     def __call__(self, *inputs: flow.Tensor):
-        return self._graph.build(*inputs)
+        with flow.no_grad():
+            return self._graph.build(*inputs)

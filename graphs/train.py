@@ -9,6 +9,7 @@ from graphs.parameters import ParameterVector
 from yolo.loss import LossSettings, combine_terms, loss_terms
 from yolo.program.gradients import CompiledTraining
 from yolo.program.operator import call
+from yolo.tensors import write
 
 
 class TrainGraph(StaticGraph):
@@ -29,17 +30,25 @@ class TrainGraph(StaticGraph):
         self._parts = (vector, gradient, settings, network.anchors, network.strides)
 
     def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> flow.Tensor:
-        vector, gradient, settings, anchors, strides = self._parts
+        losses, own = self._backward(images, labels, counts)
+        gradient = self._parts[1]
+        write(gradient, gradient + own)
+        return losses
+
+    def _backward(
+        self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor
+    ) -> tuple[flow.Tensor, flow.Tensor]:
+        """The losses, and the loss's gradient."""
+        vector, _, settings, anchors, strides = self._parts
         heads = self.network(to_unit_range(images))
         terms = loss_terms(heads, labels, counts, anchors, strides, settings)
         parts = flow.stack(list(combine_terms(terms, settings)))
         loss = parts.sum() * images.shape[0]
         loss.backward()
-        gradients = [slot.tensor.grad.reshape(-1) for slot in vector.parameters]
-        gradient.copy_(gradient + flow.cat(gradients))
+        gradient = flow.cat([slot.tensor.grad.reshape(-1) for slot in vector.parameters])
         for slot in vector.parameters:
             slot.tensor.grad = None  # a lazy tensor left here would break the next graph's backward
-        return flow.cat([loss.reshape(1), parts])
+        return flow.cat([loss.reshape(1), parts]), gradient
 
 
 class CompiledTrainGraph(StaticGraph):

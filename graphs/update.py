@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import oneflow as flow
@@ -11,6 +12,7 @@ from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
 from yolo.program._native import native
 from yolo.program.operator import call
+from yolo.tensors import write
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 MAX_NORM = 10.0
@@ -83,15 +85,19 @@ class UpdateGraph(StaticGraph):
 
     def build(self, rates: flow.Tensor) -> flow.Tensor:
         vector, state = self._parts
-        norm = (state.gradient * state.gradient).sum().sqrt().reshape(1)
-        gradient = state.gradient * (MAX_NORM / (norm + 1e-6)).clamp(None, 1.0)
-        new = self._step(gradient, rates)
-        statistics = [slot.tensor.reshape(-1) for slot in vector.frozen + vector.statistics]
+        norm = self._move(rates, state.gradient, [slot.tensor.reshape(-1) for slot in vector.statistics])
+        write(state.gradient, state.gradient * 0.0)
+        return norm
+
+    def _move(self, rates: flow.Tensor, gradient: flow.Tensor, statistics: Sequence[flow.Tensor]) -> flow.Tensor:
+        """Parameters by the gradient, and the EMA of parameters and ``statistics``; gives the gradient's norm."""
+        vector, state = self._parts
+        norm = (gradient * gradient).sum().sqrt().reshape(1)
+        new = self._step(gradient * (MAX_NORM / (norm + 1e-6)).clamp(None, 1.0), rates)
+        frozen = [slot.tensor.reshape(-1) for slot in vector.frozen]
         decay = rates[4:5]
-        state.ema.copy_(state.ema * decay + flow.cat([new, *statistics]) * (1.0 - decay))
-        for slot in vector.parameters:
-            slot.tensor.copy_(new[slot.start : slot.stop].reshape(slot.tensor.shape))
-        state.gradient.copy_(state.gradient * 0.0)
+        write(state.ema, state.ema * decay + flow.cat([new, *frozen, *statistics]) * (1.0 - decay))
+        vector.write(vector.parameters, new)
         return norm
 
     def _step(self, gradient: flow.Tensor, rates: flow.Tensor) -> flow.Tensor:
@@ -103,13 +109,13 @@ class UpdateGraph(StaticGraph):
             gradient = vector.by_group(lambda g, w, k: g + w * decay[k] if decay[k] else g, gradient, old)
         if self._optimizer == "SGD":
             first = state.first * momentum + gradient
-            state.first.copy_(first)
+            write(state.first, first)
             direction = gradient + first * momentum
         else:
             first = state.first * momentum + gradient * (1.0 - momentum)
             second = state.second * BETA2 + gradient * gradient * (1.0 - BETA2)
-            state.first.copy_(first)
-            state.second.copy_(second)
+            write(state.first, first)
+            write(state.second, second)
             direction = (first / rates[5:6]) / ((second / rates[6:7]).sqrt() + ADAM_EPSILON)
         if self._optimizer == "AdamW":
             direction = vector.by_group(lambda d, w, k: d + w * decay[k] if decay[k] else d, direction, old)

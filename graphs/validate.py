@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import oneflow as flow
 
-from graphs.base import StaticGraph, to_unit_range
+from graphs.base import StaticGraph, called, to_unit_range
 from graphs.detect import detected, run_network, suppressed
 from yolo.loss import LossSettings, loss_terms
 from yolo.models.decode import decode
@@ -36,7 +36,7 @@ class ValGraph(StaticGraph):
 
     def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> Outputs:
         loss, anchors, strides, settings, watch = self._parts
-        heads = self.network(to_unit_range(images))
+        heads = called(self.network)(to_unit_range(images))
         terms = loss_terms(heads, labels, counts, anchors, strides, loss)
         return *suppressed(decode(heads, anchors, strides), settings, watch), terms
 

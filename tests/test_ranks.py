@@ -19,7 +19,17 @@ def test_what_oneflow_writes_for_a_process_that_is_alone() -> None:
 
 def test_the_launcher_says_which_it_is() -> None:
     ranks = Ranks.of({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"})
-    assert ranks == Ranks(3, 4) and not ranks.alone and not ranks.first
+    assert ranks == Ranks(3, 4, 1) and not ranks.alone and not ranks.first
+
+
+def test_by_hand_all_ranks_may_be_of_one_machine() -> None:
+    assert Ranks.of({"RANK": "3", "WORLD_SIZE": "4"}) == Ranks(3, 4, 3)
+
+
+@pytest.mark.parametrize("local", ["2", "-1", "", "x"])
+def test_a_place_on_the_machine_that_cannot_be_is_refused(local: str) -> None:
+    with pytest.raises(ConfigError, match=f"LOCAL_RANK={local} name no rank"):
+        Ranks.of({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": local})
 
 
 @pytest.mark.parametrize("rank, count", [("4", "4"), ("-1", "4"), ("a", "2"), ("0", "0"), ("0", ""), ("", "2")])

@@ -13,6 +13,7 @@ import pytest
 
 from yolo import runtime
 from yolo.errors import RuntimeSetupError
+from yolo.ranks import Ranks
 
 INTERRUPTED = """
 import signal
@@ -148,10 +149,64 @@ def test_the_gpu_that_was_named_is_the_one_that_is_checked(gpu):
         runtime.select_device("1")
 
 
-def test_several_gpus_are_refused(gpu):
+def test_several_gpus_of_one_process_are_refused(gpu):
     gpu((8, 6), (8, 6))
-    with pytest.raises(RuntimeSetupError, match="--device 0,1: "):
+    with pytest.raises(RuntimeSetupError, match=r"--device 0,1: .* oneflow\.distributed\.launch --nproc_per_node 2, or"):
         runtime.select_device("0,1")
+
+
+@pytest.mark.parametrize(
+    ("device", "seen", "local", "given", "sees"),
+    [
+        ("", None, 1, "cuda:1", None),
+        ("cuda", "4,5", 1, "cuda:1", "4,5"),
+        ("0,1", None, 0, "cuda:0", "0,1"),
+        ("0,1", None, 1, "cuda:1", "0,1"),
+        ("1,0", None, 1, "cuda:1", "1,0"),
+        ("cuda:1, 2", "6,5,4", 0, "cuda:0", "5,4"),
+        ("1", "GPU-a,GPU-b", 0, "cuda:0", "GPU-b"),
+        ("cpu", None, 1, "cpu", None),
+    ],
+)
+def test_each_rank_has_a_gpu(gpu, not_started, monkeypatch, device, seen, local, given, sees):
+    gpu((8, 6), (7, 0))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    assert runtime.select_device(device, Ranks(local + 2, 4, local)) == given
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == sees
+
+
+def test_what_a_process_sees_is_decided_once(gpu, monkeypatch):
+    gpu((8, 6), (7, 0))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,4")
+    assert runtime.select_device("1,2", Ranks(1, 2, 1)) == "cuda:1"  # OneFlow is there
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,4"
+
+
+@pytest.mark.parametrize(
+    ("device", "local", "said"),
+    [
+        ("0,1", 2, "2 GPUs are named, and this is process 3 of its machine; name one for each process"),
+        ("0,0", 1, "is no device; name cpu or CUDA indices such as 0,1"),
+        ("0,x", 1, "is no device"),
+        ("0,", 1, "is no device"),
+        ("0,7", 1, "there are 2 GPUs; see nvidia-smi"),
+    ],
+)
+def test_gpus_that_ranks_cannot_have(gpu, not_started, monkeypatch, device, local, said):
+    gpu((8, 6), (7, 0))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,4")
+    with pytest.raises(RuntimeSetupError, match=f"--device {device}: {said}"):
+        runtime.select_device(device, Ranks(local, 4, local))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,4"
+
+
+def test_ranks_without_a_gpu(gpu):
+    gpu()
+    assert runtime.select_device("", Ranks(1, 2, 1)) == "cpu"
+    with pytest.raises(RuntimeSetupError, match="--device 0,1: no CUDA GPU is visible"):
+        runtime.select_device("0,1", Ranks(1, 2, 1))
 
 
 @pytest.mark.parametrize("device", ["banana", "-1", "1.5", "²", "cuda:x"])

@@ -53,7 +53,7 @@ def test_any_number_of_ranks_measures_the_same(shop: Workshop) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flag, value", [("--task", "speed"), ("--task", "study"), ("--compile", "off")])
+@pytest.mark.parametrize("flag, value", [("--task", "speed"), ("--task", "study")])
 def test_what_ranks_cannot_do_is_said_once(shop: Workshop, flag: str, value: str) -> None:
     done = launch(["-m", "yolo.val", *argv(shop, "no"), flag, value], 2)
     assert done.returncode != 0

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import oneflow as flow
+
+from yolo.tensors import constant
 
 CELLS = 5  # own, left, top, right, bottom: the order in which YOLOv5 writes matches
 
@@ -46,9 +49,8 @@ def match_level(
     x, y = labels[:, :, 1] * columns, labels[:, :, 2] * rows
     wh = flow.stack([labels[:, :, 3] * columns, labels[:, :, 4] * rows], dim=-1)  # [B, M, 2]
 
-    real = (flow.arange(places, device=labels.device).unsqueeze(0) < counts.to(flow.int64).unsqueeze(1)).to(
-        flow.float32
-    )
+    place = constant(np.arange(places)[None], labels)
+    real = (place < counts.to(flow.float32).unsqueeze(1)).to(flow.float32)
     ratio = wh.unsqueeze(1) / anchors.unsqueeze(0).unsqueeze(2)  # [B, A, M, 2]
     worst = flow.maximum(ratio, 1.0 / ratio).amax(dim=-1)
     fits = (worst < threshold).to(flow.float32) * real.unsqueeze(1)  # [B, A, M]
@@ -61,7 +63,7 @@ def match_level(
 
     offset = flow.stack([x.unsqueeze(1) - cell_x, y.unsqueeze(1) - cell_y], dim=-1)  # [B, 5, M, 2]
     count = anchors.shape[0]
-    first = (flow.arange(count, device=labels.device) * (rows * columns)).reshape(1, 1, count, 1)
+    first = constant(np.arange(count).reshape(1, 1, count, 1) * (rows * columns), labels).to(flow.int64)
     return Matches(
         cell=(cell_y * columns + cell_x).to(flow.int64).unsqueeze(2) + first,
         valid=near.unsqueeze(2) * fits.unsqueeze(1),

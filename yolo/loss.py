@@ -9,6 +9,7 @@ import oneflow as flow
 
 from yolo.assign import CELLS, Matches, match_level
 from yolo.config.hyp import Hyperparameters
+from yolo.tensors import constant, full
 
 EPSILON = 1e-7
 # Weight of the objectness loss per level, from the finest (YOLOv5).
@@ -67,7 +68,7 @@ def loss_terms(
     """
     rows = []
     for head, anchor, stride in zip(heads, anchors, strides):
-        cells = flow.tensor(anchor / stride, dtype=flow.float32, device=labels.device)
+        cells = constant(anchor / stride, labels)
         matches = match_level(labels, counts, cells, tuple(head.shape[2:4]), settings.anchor_t)
         rows.append(_level_terms(head, matches, cells, settings))
     return flow.stack(rows, dim=0)
@@ -114,10 +115,10 @@ def _objectness_target(overlap: flow.Tensor, matches: Matches, cells: int) -> fl
     """Write the matches' overlap into a map of cells, in YOLOv5's order; the last one written to a cell wins."""
     batch = overlap.shape[0]
     # One place past the map takes what is not valid.
-    spare = flow.full(list(matches.cell.shape), cells, dtype=flow.int64, device=overlap.device)
+    spare = full(matches.cell.shape, cells, overlap, flow.int64)
     index = flow.where(matches.valid > 0.5, matches.cell, spare)
     target = flow.scatter(
-        flow.zeros(batch, cells + 1, device=overlap.device),
+        full((batch, cells + 1), 0.0, overlap),
         1,
         index.reshape(batch, -1),
         overlap.clamp(0.0, None).reshape(batch, -1),

@@ -11,10 +11,11 @@ from yolo.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True)
 class Ranks:
-    """rank: this process's number, from 0; count: how many processes work together."""
+    """rank: this process's number, from 0; count: how many work together; local: its number on its machine, from 0."""
 
     rank: int = 0
     count: int = 1
+    local: int = 0
 
     @classmethod
     def of(cls, environment: Mapping[str, str] = os.environ) -> Ranks:
@@ -25,11 +26,12 @@ class Ranks:
         given = environment.get("RANK", "0"), environment.get("WORLD_SIZE", "1")
         if given[1] == "1":  # OneFlow itself then writes a RANK of -1
             return cls()
-        if not all(number.isdecimal() for number in given) or not int(given[0]) < int(given[1]):
+        given += (environment.get("LOCAL_RANK", given[0]),)
+        if not all(number.isdecimal() for number in given) or not int(given[2]) <= int(given[0]) < int(given[1]):
             raise ConfigError(
-                f"RANK={given[0]} WORLD_SIZE={given[1]} name no rank",
+                f"RANK={given[0]} WORLD_SIZE={given[1]} LOCAL_RANK={given[2]} name no rank",
                 where="environment",
-                mend="start with python -m oneflow.distributed.launch, or unset both",
+                mend="start with python -m oneflow.distributed.launch, or unset them",
             )
         return cls(*map(int, given))
 

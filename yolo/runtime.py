@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from yolo.errors import RuntimeSetupError
+from yolo.ranks import ALONE, Ranks
 
 ONEFLOW_VERSION = "0.9.0"
 # The wheel holds device code for these and no PTX, so a newer GPU cannot run its kernels.
@@ -49,28 +50,59 @@ def start() -> ModuleType:
     return oneflow
 
 
-def select_device(device: str = "") -> str:
-    """Give "cpu" or "cuda:N" for a ``--device`` value: "" (whatever is there), "cpu", or a CUDA index.
+def select_device(device: str = "", ranks: Ranks = ALONE) -> str:
+    """Give "cpu" or "cuda:N" for a ``--device`` value: "" (whatever is there), "cpu", or CUDA indices such as "0,1".
 
-    Raises RuntimeSetupError when a GPU is asked for that is absent or that this OneFlow has no code for.
+    One of several ranks gets the GPU at its place among the ranks of its machine, in the list or of all; N is that
+    place, as OneFlow counts. Call it before OneFlow starts: a process sees the GPUs that it saw then. Raises
+    RuntimeSetupError when a GPU is asked for that is absent or that this OneFlow has no code for.
     """
+    wanted = named = device.strip().lower().removeprefix("cuda:")
+    if named != "cpu" and not ranks.alone:
+        wanted = _of_rank(named, device, ranks.local)
     flow = start()
-    wanted = device.strip().lower().removeprefix("cuda:")
-    if wanted == "cpu":
+    if named == "cpu":
         return "cpu"
     if not flow.cuda.is_available():
-        if wanted:
+        if named:
             raise RuntimeSetupError(
                 "no CUDA GPU is visible to OneFlow", where=f"--device {device}", mend="use --device cpu"
             )
         return "cpu"
     if "," in wanted:
-        raise RuntimeSetupError("several GPUs need one process each", where=f"--device {device}", mend="name one GPU")
+        mend = f"start with python -m oneflow.distributed.launch --nproc_per_node {wanted.count(',') + 1}, or name one"
+        raise RuntimeSetupError("several GPUs need one process each", where=f"--device {device}", mend=mend)
     if wanted not in ("", "cuda") and not wanted.isdecimal():
-        raise RuntimeSetupError("is no device", where=f"--device {device}", mend="name cpu or a CUDA index such as 0")
+        raise _no_device(device)
     index = int(wanted) if wanted.isdecimal() else 0
     check_capability(_cuda_capability(index), index)
     return f"cuda:{index}"
+
+
+def _of_rank(wanted: str, device: str, place: int) -> str:
+    """This rank's GPU, as a number among those that the machine's ranks see: from now on those in the list."""
+    if wanted in ("", "cuda"):
+        return str(place)
+    indices = [part.strip() for part in wanted.split(",")]
+    if not all(index.isdecimal() for index in indices) or len(set(indices)) < len(indices):
+        raise _no_device(device)
+    if place >= len(indices):
+        raise RuntimeSetupError(
+            f"{len(indices)} GPUs are named, and this is process {place + 1} of its machine",
+            where=f"--device {device}",
+            mend="name one for each process",
+        )
+    if "oneflow" not in sys.modules:
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        known = seen if seen != [""] else list(map(str, range(max(map(int, indices)) + 1)))
+        if int(max(indices, key=int)) >= len(known):
+            raise RuntimeSetupError(f"there are {len(known)} GPUs", where=f"--device {device}", mend="see nvidia-smi")
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(known[int(index)] for index in indices)
+    return str(place)
+
+
+def _no_device(device: str) -> RuntimeSetupError:
+    return RuntimeSetupError("is no device", where=f"--device {device}", mend="name cpu or CUDA indices such as 0,1")
 
 
 def check_capability(capability: tuple[int, int], index: int = 0) -> None:

@@ -38,8 +38,9 @@ def validate(config: ValConfig) -> dict[str, Any]:
         with agreed(links) as facts:
             facts |= code_and_options(config) if links else {}
         with agreed(links):
-            runtime.select_device(config.device)
             _refuse_ranks(config, links)
+            device = runtime.select_device(config.device, links.ranks if links else ALONE)
+            config = dataclasses.replace(config, device=device) if links else config
         from yolo.data.dataset import load_dataset
 
         with agreed(links):
@@ -56,8 +57,6 @@ def _refuse_ranks(config: ValConfig, links: Links | None) -> None:
         return
     if config.task in ("speed", "study"):
         raise ConfigError("times one process", where=f"--task {config.task}", mend="start it without the launcher")
-    if config.compile == "off":
-        raise ConfigError("ranks run compiled programs", where="--compile off", mend="leave it out")
 
 
 def _measure_share(config: ValConfig, dataset: Dataset, links: Links) -> dict[str, Any]:
@@ -217,7 +216,7 @@ def _validator(
         len(index.names),
         single_cls=config.single_cls,
         hybrid=config.save_hybrid,
-        team=links and Team(links),
+        team=links and Team(links, config.device),
     )
 
 

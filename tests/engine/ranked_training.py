@@ -42,12 +42,11 @@ def batch(step: int, part: slice) -> Batch:
     return Batch(images[part], tuple(labels[part]), np.arange(BATCH)[part], (Path("x"),) * BATCH, None)
 
 
-def train(kind: str, optimizer: str, sync_bn: bool, team: Team | None) -> dict[str, np.ndarray]:
+def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | None) -> dict[str, np.ndarray]:
     """Losses, norms and the state after some steps with warm rates, accumulation, clipping and EMA."""
     network = network_with(NETWORKS[kind], kind)
-    step = TrainStep(
-        network, SETTINGS, optimizer=optimizer, weight_decay=5e-4, label_places=8, team=team, sync_bn=sync_bn, threads=1
-    )
+    options = {"optimizer": optimizer, "weight_decay": 5e-4, "label_places": 8, "threads": 1, "compile": compile}
+    step = TrainStep(network, SETTINGS, **options, team=team, sync_bn=sync_bn)
     part = slice(BATCH) if team is None else team.ranks.part(BATCH)
     losses, norms = [], []
     for number in range(STEPS):
@@ -61,10 +60,10 @@ def train(kind: str, optimizer: str, sync_bn: bool, team: Team | None) -> dict[s
     return {"losses": np.array(losses), "norms": np.array(norms), **state, **ema}
 
 
-def main(folder: Path, kind: str, optimizer: str, sync: str) -> None:
+def main(folder: Path, kind: str, optimizer: str, sync: str, compile: str) -> None:
     ranks = Ranks.of()
     with linked(ranks) as links:
-        found = train(kind, optimizer, sync == "sync", links and Team(links))
+        found = train(kind, optimizer, sync == "sync", compile, links and Team(links))
     np.savez(folder / f"{ranks.rank}of{ranks.count}.npz", **found)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.engine import ranked_training
 from tests.launched import launch
+from yolo.models.layers import normalisation
 
 SCRIPT = str(Path(ranked_training.__file__))
 State = dict[str, np.ndarray]
@@ -39,12 +40,15 @@ def assert_equal(found: list[State], expected: State) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 @pytest.mark.parametrize("kind, optimizer, sync", [("plain", "SGD", "own"), ("normalised", "AdamW", "sync")])
+@pytest.mark.parametrize("compile", ["program", "off"])
 def test_ranks_equal_one_rank_on_the_joined_batch(
-    tmp_path: Path, ranks: int, kind: str, optimizer: str, sync: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranks: int, kind: str, optimizer: str, sync: str, compile: str
 ) -> None:
-    alone = ranked_training.train(kind, optimizer, False, None)
+    # Statistics of one rank by the operators of several: OneFlow's kernel alone puts gradients 1.4e-5 off theirs here.
+    monkeypatch.setattr(normalisation, "MOST_SUMMED", 0)
+    alone = ranked_training.train(kind, optimizer, False, compile, None)
     assert np.isfinite(alone["losses"]).all() and (alone["norms"] > 10).any()  # gradients are clipped
     assert np.abs(alone["gradient"]).max() > 0  # something is pending at the end
-    found = ranked(tmp_path, ranks, kind, optimizer, sync)
+    found = ranked(tmp_path, ranks, kind, optimizer, sync, compile)
     assert_equal(found, alone)
     assert not found[1]["gradient"].any()

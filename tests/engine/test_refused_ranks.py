@@ -12,7 +12,7 @@ from yolo.ranks import Ranks
 
 @pytest.mark.parametrize(
     "options, ranks",
-    [({}, 1), ({"batch_size": 12}, 3), ({"batch_size": 24, "quad": True}, 3), ({"sync_bn": True}, 2)],
+    [({}, 1), ({"batch_size": 12}, 3), ({"batch_size": 24, "quad": True}, 3), ({"sync_bn": True}, 2), ({"compile": "off"}, 2)],
 )
 def test_what_fits(options: dict, ranks: int) -> None:
     refuse_ranks(TrainConfig(**options), Ranks(0, ranks))
@@ -29,7 +29,6 @@ def test_what_fits(options: dict, ranks: int) -> None:
         ({"batch_size": 2}, 3, "a multiple of 3, such as 3"),
         ({"batch_size": 12, "quad": True}, 2, "12 pictures, four of which make one, .* a multiple of 8, such as 8"),
         ({"evolve": 3}, 2, "--evolve: .* start it without the launcher"),
-        ({"compile": "off"}, 2, "--compile off: ranks share the compiled training step"),
         ({"sync_bn": True}, 1, "--sync-bn: .* a single process"),
         ({"local_rank": 1}, 1, "--local_rank 1: this run is a single process"),
     ],

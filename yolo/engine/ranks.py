@@ -27,12 +27,6 @@ def refuse_ranks(config: TrainConfig, ranks: Ranks) -> None:
             where="--evolve",
             mend="start it without the launcher; --parallel N trains side by side",
         )
-    if config.compile == "off":
-        raise ConfigError(
-            "ranks share the compiled training step",
-            where="--compile off",
-            mend="leave it out, or train with one process",
-        )
 
 
 def _refuse_alone(config: TrainConfig) -> None:

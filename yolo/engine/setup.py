@@ -79,9 +79,10 @@ def build_parts(
     network, classes = prepared.network, len(prepared.names)
     scaled = prepared.hyp.scaled(levels=len(network.strides), classes=classes, imgsz=prepared.imgsz)
     settings = LossSettings.of(scaled, len(network.strides), config.label_smoothing)
-    step = _train_step(config, prepared, settings, schedule, loader, links)
+    team = links and Team(links, device)
+    step = _train_step(config, prepared, settings, schedule, loader, team)
     averaged = build_network(network.config, nc=classes, init=False).to(device)
-    validator = _validator(averaged, settings, prepared, config, device, links)
+    validator = _validator(averaged, settings, prepared, config, device, team)
     _open_caches(config, loader, validator)
     parts = (prepared.dataset, network, averaged, step, loader, validator)
     return TrainParts(prepared.hyp, prepared.imgsz, prepared.names, *parts), schedule
@@ -110,7 +111,7 @@ def _train_step(
     settings: LossSettings,
     schedule: Schedule,
     loader: TrainLoader,
-    links: Links | None,
+    team: Team | None,
 ) -> TrainStep:
     factor = QUAD if config.quad else 1
     places = label_bound(prepared.train, prepared.hyp) * factor
@@ -119,13 +120,13 @@ def _train_step(
         settings,
         optimizer=config.optimizer,
         weight_decay=schedule.weight_decay,
-        label_places=places if links else min(places, 4 * LABEL_PLACES),  # ranks cannot grow each for itself
+        label_places=places if team else min(places, 4 * LABEL_PLACES),  # ranks cannot grow each for itself
         compile=config.compile,
         amp=config.amp,
         frozen=prepared.frozen,
-        team=links and Team(links),
+        team=team,
         sync_bn=config.sync_bn,
-        threads=thread_count(links),
+        threads=thread_count(team and team.links),
         loss_factor=factor,
         shapes=loader.shapes(),
         recompute=config.recompute,
@@ -157,8 +158,9 @@ def _validator(
     prepared: Prepared,
     config: TrainConfig,
     device: str,
-    links: Links | None,
+    team: Team | None,
 ) -> Validator:
+    links = team and team.links
     loader: ValLoader = val_loader(
         prepared.held_out,
         imgsz=prepared.imgsz,
@@ -170,7 +172,7 @@ def _validator(
     compiled = compile_network(network, device, mode=config.compile, threads=thread_count(links))
     nms = validation_settings(single_cls=config.single_cls)
     forward = Forward(network, nms, device, compiled, settings, alone=links is None)
-    return Validator(forward, loader, network.nc, single_cls=config.single_cls, team=links and Team(links))
+    return Validator(forward, loader, network.nc, single_cls=config.single_cls, team=team)
 
 
 def _open_caches(config: TrainConfig, loader: TrainLoader, validator: Validator) -> None:

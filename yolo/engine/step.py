@@ -11,6 +11,7 @@ import oneflow as flow
 from graphs.base import synchronise
 from graphs.parameters import ParameterVector
 from graphs.ranked import RankedTrainGraph, RankedUpdateGraph
+from graphs.ranked_modules import RankedModuleTrainGraph, RankedModuleUpdateGraph
 from graphs.train import CompiledTrainGraph, TrainGraph
 from graphs.update import CompiledUpdateGraph, OptimizerState, Rates, UpdateGraph
 from yolo.data.batch import Batch, pad_labels
@@ -20,6 +21,7 @@ from yolo.loss import LossSettings
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.transfer import load_state, state_to_numpy
 from yolo.program.gradients import CompiledTraining
+from yolo.tensors import local
 
 LABEL_PLACES = 32
 WEIGHTS = "weights/"
@@ -67,6 +69,7 @@ class TrainStep:
         self._factor = loss_factor
         self.vector = ParameterVector(network, frozen)
         self._exchange = team.links.exchange if team is not None and sync_bn else None
+        self._device = self.vector.device
         self._threads = threads
         self._places = _rounded(label_places)
         self.computed = 0.0
@@ -79,12 +82,14 @@ class TrainStep:
             raise ConfigError("bfloat16 needs a compiled training step", where="--amp", mend="leave it out")
         # A compiled step leaves the gradients of frozen parameters somewhere too.
         room = sum(slot.size for slot in self.vector.frozen) if self._compiled else 0
-        self.state = OptimizerState.of(self.vector, optimizer, room=room)
+        self.state = self._shared(OptimizerState.of(self.vector, optimizer, room=room))
         if self._compiled is None:
-            self._update = UpdateGraph(network, self.vector, self.state, optimizer, weight_decay)
+            if team is not None:
+                self.vector = ParameterVector(team.network(self.network, sync_bn=sync_bn), frozen)
+            graph = UpdateGraph if team is None else RankedModuleUpdateGraph
+            self._update = graph(self.network, self.vector, self.state, optimizer, weight_decay)
         else:
             self._values = self._whole(self.vector.gather())
-            self.state = self._shared(self.state)
             graph = CompiledUpdateGraph if team is None else RankedUpdateGraph
             self._update = graph(self.vector, self._values, self.state, optimizer, weight_decay)
         if len(shapes) > 1:
@@ -100,7 +105,7 @@ class TrainStep:
         logger.info("%d shapes of batches, each compiled once, share the %.2f GB of %s", len(shapes), taken, largest)
 
     def _compile(self, precision: str, recompute: bool) -> CompiledTraining | None:
-        if self.vector.device.type != "cpu":
+        if self._device.type != "cpu":
             return None
         network, offsets = self.network, {slot.name: slot.start for slot in self.vector.slots}
         try:
@@ -114,7 +119,8 @@ class TrainStep:
 
     def _train_graph(self) -> TrainGraph | CompiledTrainGraph:
         if self._compiled is None:
-            return TrainGraph(self.network, self.vector, self.state.gradient, self.settings)
+            graph = TrainGraph if self.team is None else RankedModuleTrainGraph
+            return graph(self.network, self.vector, self.state.gradient, self.settings)
         graph = CompiledTrainGraph if self.team is None else RankedTrainGraph
         return graph(self._compiled, self._values, self.state.gradient)
 
@@ -131,7 +137,7 @@ class TrainStep:
     def _input(self, array: np.ndarray) -> flow.Tensor:
         if self.team is not None:
             return self.team.split(array)
-        return flow.tensor(array, device=self.state.gradient.device)
+        return flow.tensor(array, device=self._device)
 
     def backward(self, batch: Batch) -> np.ndarray:
         """Add the batch's gradient; give float32 [4]: loss, box, obj, cls."""
@@ -164,7 +170,7 @@ class TrainStep:
 
     def _rates(self, rates: Rates) -> flow.Tensor:
         tensor = rates.tensor()
-        return tensor.to(self.state.gradient.device) if self.team is None else self.team.whole(tensor.numpy())
+        return tensor.to(self._device) if self.team is None else self.team.whole(tensor.numpy())
 
     @property
     def compile_seconds(self) -> float:
@@ -215,10 +221,12 @@ class TrainStep:
     def _fill(self, tensor: flow.Tensor, array: np.ndarray, name: str) -> None:
         if array.shape != tuple(tensor.shape):
             raise WeightsError(f"{name} of {array.size} numbers, where training needs {tensor.shape[0]}")
-        if self.team is None:
-            tensor.copy_(flow.tensor(array.astype(np.float32), device=tensor.device))
-        else:
-            local(tensor).numpy()[:] = array
+        self._write(tensor, array)
+
+    def _write(self, tensor: flow.Tensor, array: np.ndarray) -> None:
+        """Give what this rank has of a tensor the array's values."""
+        own = local(tensor)
+        own.copy_(flow.tensor(array.astype(np.float32), device=own.device))
 
     def _settle(self) -> None:
         """Give the first rank all of the gradient, and every rank the mean of the ranks' statistics.
@@ -228,16 +236,16 @@ class TrainStep:
         if self.team is None:
             return
         synchronise()
-        first, size = self.team.ranks.first, self.vector.size - sum(slot.size for slot in self.vector.statistics)
-        gradient, values = local(self.state.gradient).numpy(), local(self._values).numpy()
         total = self.team.total(self.state.gradient)
-        gradient[:] = total if first else 0
-        values[size:] = self.team.total(self.team.summand(values[size:] / self.team.ranks.count))
-
-
-def local(tensor: flow.Tensor) -> flow.Tensor:
-    """What this rank has of a tensor, in the same memory."""
-    return tensor if tensor.is_local else tensor.to_local()
+        self._write(self.state.gradient, total if self.team.ranks.first else np.zeros_like(total))
+        values = self.vector.gather() if self._compiled is None else local(self._values).numpy()
+        size = self.vector.size - sum(slot.size for slot in self.vector.statistics)
+        means = self.team.total(self.team.summand(values[size:] / self.team.ranks.count))
+        if self._compiled is not None:
+            values[size:] = means  # in the tensor's own memory
+            return
+        for slot in self.vector.statistics:
+            self._write(slot.tensor, means[slot.start - size : slot.stop - size].reshape(tuple(slot.tensor.shape)))
 
 
 def _rounded(count: int) -> int:

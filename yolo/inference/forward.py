@@ -85,7 +85,7 @@ class Forward:
     ) -> None:
         """``compiled``: the same network's programs, to be run instead of its modules; ``loss``: for ``validate``.
 
-        Not ``alone``, as one of several ranks, it runs its operators without graphs; ``compiled`` is then needed.
+        Not ``alone``, as one of several ranks, it runs its operators without graphs.
         """
         self.network, self.device, self.loss = network.to(device).eval(), device, loss
         self.compiled = compiled

@@ -90,7 +90,7 @@ class WeightsModel:
             return CompiledHeads(self._compiled, self.network.anchors, self.strides)
         from yolo.inference.plain_heads import PlainHeads
 
-        return PlainHeads(self.network, self._device)
+        return PlainHeads(self.network, self._device, alone=self._alone)
 
 
 class ProgramModel:

@@ -8,16 +8,17 @@ import numpy as np
 import oneflow as flow
 
 from graphs.heads import HeadsGraph
-from graphs.pool import GraphPool
+from graphs.pool import EagerRuns, GraphPool
 from yolo.models.network import Network
 
 
 class PlainHeads:
-    """``Heads`` of a network that is not compiled, in one graph a shape of input."""
+    """``Heads`` of a network that is not compiled, in one graph a shape of input; of one of several ranks without."""
 
-    def __init__(self, network: Network, device: str = "cpu") -> None:
+    def __init__(self, network: Network, device: str = "cpu", *, alone: bool = True) -> None:
         network = network.to(device).eval()
-        self._device, self._pool = device, GraphPool(lambda: HeadsGraph(network))
+        pool = GraphPool if alone else EagerRuns
+        self._device, self._pool = device, pool(lambda: HeadsGraph(network))
         self.anchors, self.strides = network.anchors, tuple(network.strides)
 
     @property

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import oneflow as flow
 
+from yolo.tensors import constant
+
 
 def decode(heads: Sequence[flow.Tensor], anchors: np.ndarray, strides: Sequence[int]) -> flow.Tensor:
     """Decode raw heads `[B, na, h, w, 5 + nc]` into `[B, N, 5 + nc]`.
@@ -32,13 +34,3 @@ def cell_grid(height: int, width: int) -> np.ndarray:
     """x and y of every cell, float32 `[1, 1, h, w, 2]`."""
     y, x = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     return np.stack((x, y), -1).astype(np.float32)[None, None]
-
-
-def constant(values: np.ndarray, like: flow.Tensor) -> flow.Tensor:
-    """``values`` as a tensor of the same device, or placement, as ``like``."""
-    values = np.ascontiguousarray(values, np.float32)
-    if not like.is_global:
-        return flow.tensor(values, device=like.device)
-    replicated = [flow.sbp.broadcast] * len(like.sbp)
-    with flow._oneflow_internal.lazy_mode.guard(False):  # a graph's build knows no local-to-global step
-        return flow.tensor(values).to_global(placement=like.placement, sbp=replicated)

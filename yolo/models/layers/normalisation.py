@@ -7,6 +7,8 @@ from typing import Final
 import oneflow as flow
 from oneflow import nn
 
+from yolo.tensors import write
+
 MOST_SUMMED: Final = 1024
 
 
@@ -17,12 +19,18 @@ class BatchNorm2d(nn.BatchNorm2d):
     two decimal places in the statistics, and the error grows on its way back through the network (gradients of
     YOLOv5n off by 10^-4 to 10^-3). Up to ``MOST_SUMMED`` values a channel its error is 10^-6, and one kernel takes
     less time than the forty small operators here; in evaluation mode nothing is summed. There it is used.
+
+    On a global tensor each rank's kernel takes the statistics of its own part, which then differ. With ``over_ranks``
+    they are those of the whole batch, by the small operators.
     """
+
+    over_ranks = False
 
     def forward(self, x: flow.Tensor) -> flow.Tensor:
         """float32 [B, C, H, W] -> the same shape; moves the running statistics when training."""
         count = x.numel() // x.shape[1]
-        if not self.training or count <= MOST_SUMMED:
+        summed = self.over_ranks if x.is_global else count > MOST_SUMMED
+        if not self.training or not summed:
             return nn.BatchNorm2d.forward(self, x)  # in a graph self is a proxy, which super() refuses
         mean = x.detach().mean(dim=(0, 2, 3), keepdim=True)
         centred = x - mean
@@ -34,8 +42,8 @@ class BatchNorm2d(nn.BatchNorm2d):
     def _move_statistics(self, mean: flow.Tensor, variance: flow.Tensor) -> None:
         kept, momentum = 1.0 - self.momentum, self.momentum
         with flow.no_grad():
-            self.running_mean.copy_(self.running_mean * kept + mean * momentum)
-            self.running_var.copy_(self.running_var * kept + variance * momentum)
+            write(self.running_mean, self.running_mean * kept + mean * momentum)
+            write(self.running_var, self.running_var * kept + variance * momentum)
 
 
 class _Scale(flow.autograd.Function):
