@@ -151,7 +151,9 @@ def test_the_gpu_that_was_named_is_the_one_that_is_checked(gpu):
 
 def test_several_gpus_of_one_process_are_refused(gpu):
     gpu((8, 6), (8, 6))
-    with pytest.raises(RuntimeSetupError, match=r"--device 0,1: .* oneflow\.distributed\.launch --nproc_per_node 2, or"):
+    with pytest.raises(
+        RuntimeSetupError, match=r"--device 0,1: .* oneflow\.distributed\.launch --nproc_per_node 2, or"
+    ):
         runtime.select_device("0,1")
 
 

@@ -34,13 +34,15 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_any_number_of_ranks_measures_the_same(shop: Workshop) -> None:
-    alone = run(val.main, argv(shop, "one"), shop.folder / "val/one")
+@pytest.mark.parametrize("compile, numbers", [("program", (2, 3)), ("off", (2,))])
+def test_any_number_of_ranks_measures_the_same(shop: Workshop, compile: str, numbers: tuple[int, ...]) -> None:
+    way = ("--compile", compile)
+    alone = run(val.main, [*argv(shop, "one"), *way], shop.folder / "val/one")
     assert alone.code == 0, alone.err
     expected = json.loads(alone.out)
     assert expected["metrics"]["map50"] > 0.1
-    for ranks in (2, 3):
-        done = launch(["-m", "yolo.val", *argv(shop, f"of{ranks}")], ranks)
+    for ranks in numbers:
+        done = launch(["-m", "yolo.val", *argv(shop, f"of{ranks}"), *way], ranks)
         assert done.returncode == 0, done.stderr[-3000:]
         found = json.loads(done.stdout.splitlines()[-1])
         for part in ("metrics", "per_class", "coco"):

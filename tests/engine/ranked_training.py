@@ -18,6 +18,7 @@ from yolo.engine.step import TrainStep  # noqa: E402
 from yolo.engine.team import Team  # noqa: E402
 from yolo.links import linked  # noqa: E402
 from yolo.loss import LossSettings  # noqa: E402
+from yolo.models.weights.transfer import checkpoint_of  # noqa: E402
 from yolo.ranks import Ranks  # noqa: E402
 
 PLAIN = [
@@ -26,7 +27,7 @@ PLAIN = [
 ]
 NORMALISED = [[-1, 1, "Conv", [16, 6, 4, 2]], [-1, 2, "C3", [24]]]
 NETWORKS = {"plain": PLAIN, "normalised": NORMALISED}
-BATCH, SIDE, STEPS, ACCUMULATE = 4, 32, 20, 2
+BATCH, SIDE, STEPS, ACCUMULATE, RESUMED = 4, 32, 20, 2, 9
 SETTINGS = LossSettings(5.0, 10.0, 5.0, 1.0, 1.0, 4.0, 0.0, 0.0, (4.0,))
 
 
@@ -43,13 +44,22 @@ def batch(step: int, part: slice) -> Batch:
 
 
 def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | None) -> dict[str, np.ndarray]:
-    """Losses, norms and the state after some steps with warm rates, accumulation, clipping and EMA."""
-    network = network_with(NETWORKS[kind], kind)
+    """Losses, norms and the state after some steps with warm rates, accumulation, clipping and EMA.
+
+    In the middle, where a gradient waits, another step goes on from what the first one would save.
+    """
     options = {"optimizer": optimizer, "weight_decay": 5e-4, "label_places": 8, "threads": 1, "compile": compile}
-    step = TrainStep(network, SETTINGS, **options, team=team, sync_bn=sync_bn)
+    steps = (
+        TrainStep(network_with(NETWORKS[kind], kind), SETTINGS, **options, team=team, sync_bn=sync_bn) for _ in "ab"
+    )
+    step = next(steps)
     part = slice(BATCH) if team is None else team.ranks.part(BATCH)
     losses, norms = [], []
     for number in range(STEPS):
+        if number == RESUMED:
+            saved = checkpoint_of(step.network, ("a", "b", "c"), model=step.ema(), training=step.training_state())
+            step = next(steps)
+            step.load(saved)
         losses.append(step.backward(batch(number, part)))
         if (number + 1) % ACCUMULATE == 0 and number + 1 < STEPS:
             rate = 2e-3 * (number + 1)

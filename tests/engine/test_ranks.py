@@ -38,9 +38,8 @@ def assert_equal(found: list[State], expected: State) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks, compile", [(2, "program"), (4, "program"), (2, "off")])
 @pytest.mark.parametrize("kind, optimizer, sync", [("plain", "SGD", "own"), ("normalised", "AdamW", "sync")])
-@pytest.mark.parametrize("compile", ["program", "off"])
 def test_ranks_equal_one_rank_on_the_joined_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranks: int, kind: str, optimizer: str, sync: str, compile: str
 ) -> None:

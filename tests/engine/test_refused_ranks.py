@@ -12,7 +12,13 @@ from yolo.ranks import Ranks
 
 @pytest.mark.parametrize(
     "options, ranks",
-    [({}, 1), ({"batch_size": 12}, 3), ({"batch_size": 24, "quad": True}, 3), ({"sync_bn": True}, 2), ({"compile": "off"}, 2)],
+    [
+        ({}, 1),
+        ({"batch_size": 12}, 3),
+        ({"batch_size": 24, "quad": True}, 3),
+        ({"sync_bn": True}, 2),
+        ({"compile": "off"}, 2),
+    ],
 )
 def test_what_fits(options: dict, ranks: int) -> None:
     refuse_ranks(TrainConfig(**options), Ranks(0, ranks))
