@@ -90,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         "--repeats", type=_count, default=1, help="runs of each number of ranks, in turn; medians count"
     )
     parser.add_argument("--device", default="cpu", help="cpu, or CUDA indices such as 0,1,2,3")
+    parser.add_argument(
+        "--compile",
+        default="program",
+        choices=("program", "off"),
+        help="off: plain modules, as on GPUs",
+    )
     parser.add_argument("--bandwidth", type=float, help="predict for links of so many GB/s")
     parser.add_argument("--latency", type=float, default=5.0, help="and so many µs a message")
     parser.add_argument("--limit", type=float, default=7200.0, help="seconds that a run may take")
@@ -159,7 +165,8 @@ def _words(options: argparse.Namespace, model: str, data: str, ranks: int) -> li
         "--batch": total,
         "--nbs": total,
         "--epochs": "1",
-        "--device": options.device,
+        "--device": ",".join(options.device.split(",")[:ranks]),
+        "--compile": options.compile,
     }
     return [*(word for pair in values.items() for word in pair), "--noplots", "--noautoanchor"]
 

@@ -36,13 +36,15 @@ class Figures:
     """Of one run. Seconds: startup from the command to the first step's begin, train and val of the epoch (compiling in
     neither). A step's means, of the steps after the first: step, from one batch to the next; data, waiting for it;
     compute, in operators of its own; outside, in graphs and in agreeing whether to stop, but in no such operator:
-    starting, copying, and with several ranks exchange; update, its graph; straggling, waiting for the slowest rank."""
+    starting, copying, and with several ranks exchange; update, its graph; straggling, waiting for the slowest rank.
+    Plain modules, as on GPUs, have no such operators: then compute is 0, and straggling but that for data unknown.
+    memory_mb: of rank 0, resident, or on its GPU."""
 
     ranks: int
     startup: float
     train: float
     val: float
-    peak_rss_mb: float
+    memory_mb: float
     step: float
     data: float
     compute: float
@@ -64,6 +66,10 @@ class Figures:
         if self.ranks == 1:
             return 0.0
         return max(self.outside - (alone.outside if alone else 0.0), 0.0)
+
+    def computing(self, alone: Figures | None) -> float:
+        """Seconds of a step that a rank computes; of plain modules what their graphs take but for exchange."""
+        return self.compute or self.outside - self.exchange(alone)
 
 
 def run(program: Sequence[str], ranks: int, cores: Sequence[Sequence[int]], folder: Path, limit: float) -> Figures:
@@ -100,7 +106,7 @@ def read_figures(folder: Path, ranks: int, began: float) -> Figures:
         startup=max(rest["began"] for rest in about) - began,
         train=max(one["training"] + one["waiting"] for one in times),
         val=max(one["validating"] for one in times),
-        peak_rss_mb=about[0]["peak_rss_mb"],
+        memory_mb=about[0].get("gpu_memory_mb", about[0]["peak_rss_mb"]),
         step=float(step.mean()),
         data=float(data.mean()),
         compute=float(compute.mean()),
@@ -121,9 +127,10 @@ def median(runs: Sequence[Figures]) -> Figures:
 def point(figures: Figures, alone: Figures) -> Point:
     """The run as the model has it."""
     exchange = figures.exchange(alone)
-    other = figures.other + figures.outside - exchange
+    compute = figures.computing(alone)
+    other = figures.step - figures.data - compute - exchange
     pure = max(exchange - figures.straggling, 0.0)
-    return Point(figures.ranks, figures.data, figures.compute, other, figures.straggling, pure)
+    return Point(figures.ranks, figures.data, compute, max(other, 0.0), figures.straggling, pure)
 
 
 def _steps(events: Sequence[dict[str, Any]]) -> np.ndarray:

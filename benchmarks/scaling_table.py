@@ -37,7 +37,7 @@ def measured_row(model: str, batch: int, found: Figures, alone: Figures | None, 
     single = batch / alone.step if alone else None
     return {
         **_head(model, found.ranks, batch * found.ranks),
-        "memory_mb": round(found.peak_rss_mb),
+        "memory_mb": round(found.memory_mb),
         "train_s": round(found.train, 2),
         "val_s": round(found.val, 2),
         "images_s": round(images, 2),
@@ -71,7 +71,7 @@ def exchange_lines(found: Figures, alone: Figures) -> list[str]:
         "update graph, all-reduce and waiting in it": update,
         "waiting for the slowest rank": found.straggling,
         "all exchange, that waiting in it": found.exchange(alone),
-        "slower compute (what ranks share: memory, caches)": found.compute - alone.compute,
+        "slower compute (what ranks share: memory, caches)": found.computing(alone) - alone.computing(None),
         "waiting for data": found.data - alone.data,
     }
     title = f"Time lost per step at {found.ranks} ranks, of {1e3 * found.step:.1f} ms ({1e3 * alone.step:.1f} ms alone)"
@@ -138,7 +138,7 @@ def prediction_json(link: Link, found: Prediction) -> dict[str, object]:
 def _shares(found: Figures, alone: Figures | None) -> Row:
     """Of a step, by where its time goes; together 1."""
     exchange = found.exchange(alone)
-    parts = {"data": found.data, "compute": found.compute, "exchange": exchange}
+    parts = {"data": found.data, "compute": found.computing(alone), "exchange": exchange}
     parts["other"] = found.step - sum(parts.values())
     return {f"{name}_share": round(seconds / found.step, 4) for name, seconds in parts.items()}
 

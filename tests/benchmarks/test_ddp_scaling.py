@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -33,7 +34,7 @@ def write(folder: Path, *profiles: object) -> Path:
 def test_what_profiles_say(tmp_path: Path) -> None:
     """Of two ranks, the second slower by 12 ms: the first waits for it in half of all rank-steps."""
     found = read_figures(write(tmp_path, profile(0), profile(1, own=92.0)), 2, 990.0)
-    assert (found.startup, found.train, found.val, found.peak_rss_mb, found.updates) == (11, 7, 3, 500, 1)
+    assert (found.startup, found.train, found.val, found.memory_mb, found.updates) == (11, 7, 3, 500, 1)
     expected = {"step": 0.14, "data": 0.01, "compute": 0.101, "outside": 0.024, "update": 0.02, "straggling": 0.006}
     assert {name: getattr(found, name) for name in expected} == pytest.approx(expected)
     assert found.other == pytest.approx(0.005)
@@ -109,6 +110,28 @@ def test_rows_and_the_points_of_the_model() -> None:
     assert (found.exchange, found.straggling, found.data) == pytest.approx((0.04, 0.04, 0.01))
     assert found.other == pytest.approx(0.04)
     assert point(ALONE, ALONE).exchange == 0 and point(ALONE, ALONE).other == pytest.approx(0.04)
+
+
+def test_plain_modules_compute_what_is_no_exchange() -> None:
+    """They do not say how long their operators take."""
+    alone, pair = (dataclasses.replace(one, compute=0.0, outside=one.compute + one.outside) for one in (ALONE, PAIR))
+    row = measured_row("yolov5l", 16, pair, alone)
+    assert row["compute_share"] == pytest.approx(0.98 / 1.1, abs=1e-4)
+    assert row["exchange_share"] == pytest.approx(0.1 / 1.1, abs=1e-4)
+    assert point(alone, alone).compute == pytest.approx(0.98) and point(pair, alone).compute == pytest.approx(0.98)
+
+
+def test_memory_is_the_gpus_where_there_is_one(tmp_path: Path) -> None:
+    content = profile()
+    content["otherData"]["gpu_memory_mb"] = 9000.0
+    assert read_figures(write(tmp_path, content), 1, 0.0).memory_mb == 9000
+
+
+def test_every_run_has_as_many_gpus_as_ranks(bench) -> None:
+    assert bench({1: ALONE, 2: PAIR}, "--ranks", "1", "2", "--device", "3,1,2", "--model", "yolov5n") == 0
+    words = [call[1] for call in bench.calls]
+    assert [one[one.index("--device") + 1] for one in words] == ["3", "3,1"]
+    assert [call[2] for call in bench.calls] == [[], []]  # not pinned
 
 
 def test_medians_are_of_each_figure() -> None:

@@ -17,7 +17,7 @@ from yolo.config.commands import TrainConfig
 from yolo.config.options import parse
 from yolo.engine import autobatch
 from yolo.engine.autobatch import Measured, measure_in_child, memory_line, with_batch_size
-from yolo.engine.memory import free_gpu_memory, peak_memory
+from yolo.engine.memory import free_gpu_memory, peak_memory, used_gpu_memory
 from yolo.errors import ConfigError, YoloError
 
 ASKED = TrainConfig(batch_size=-1, imgsz=320)
@@ -111,6 +111,19 @@ def test_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                 free_gpu_memory(3)
         else:
             assert free_gpu_memory(3) == expected
+
+
+def test_the_gpu_that_is_asked_for_is_the_one_that_this_process_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text('#!/bin/sh\ncase "$*" in *--id=7\\ *used*) echo 12;; *) echo 5;; esac\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    assert used_gpu_memory(1) == 12 << 20 and used_gpu_memory(0) == 5 << 20
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert used_gpu_memory(7) == 12 << 20
 
 
 def test_the_peak_is_that_of_this_process() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -14,7 +15,19 @@ def peak_memory(status: Path = Path("/proc/self/status")) -> int:
 
 def free_gpu_memory(index: int) -> int:
     """Bytes of a GPU's memory that no process holds, as the driver's nvidia-smi says. Raises OSError without it."""
-    command = ["nvidia-smi", f"--id={index}", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    return _gpu_memory(index, "free")
+
+
+def used_gpu_memory(index: int) -> int:
+    """Bytes of a GPU's memory that processes hold, as the driver's nvidia-smi says. Raises OSError without it."""
+    return _gpu_memory(index, "used")
+
+
+def _gpu_memory(index: int, kind: str) -> int:
+    """``index``: among those that this process sees."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    name = seen[index].strip() if index < len(seen) and seen[index].strip() else str(index)
+    command = ["nvidia-smi", f"--id={name}", f"--query-gpu=memory.{kind}", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
         return int(answer.split()[0]) << 20

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo.engine.hooks import EpochReport, Hook
-from yolo.engine.memory import peak_memory
+from yolo.engine.memory import peak_memory, used_gpu_memory
 from yolo.engine.tracer import Span, Trace
 from yolo.files import write_text_atomic
 from yolo.ranks import ALONE, Ranks
@@ -87,6 +87,7 @@ class Profile(Hook):
             "ranks": count,
             "began": self._began,
             "peak_rss_mb": peak_memory() / 2**20,
+            **self._gpu_memory(),
             "spans_left_out": self._trace.left_out,
             "epochs": self._epochs,
         }
@@ -96,6 +97,17 @@ class Profile(Hook):
             write_text_atomic(self.file, text)
         except OSError as error:
             logger.warning("no profile: %s: %s", self.file, error.strerror)
+
+    def _gpu_memory(self) -> dict[str, float]:
+        """What is held on this rank's GPU, where it has one."""
+        device = self._trainer.parts.validator.forward.device
+        if not device.startswith("cuda"):
+            return {}
+        try:
+            return {"gpu_memory_mb": used_gpu_memory(int(device.rpartition(":")[2])) / 2**20}
+        except OSError as error:
+            logger.warning("no GPU memory in the profile: %s", error)
+            return {}
 
     def _event(self, span: Span) -> dict[str, Any]:
         """A complete event: microseconds since 1970."""
