@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import numpy as np
 
 from benchmarks.places import ROOT
 from benchmarks.scaling_model import Point
+from tests.launched import free_port
 
 STEPS = 4000
 """Spans of each kind that a profile keeps: more steps of an epoch are not looked at one by one."""
@@ -81,7 +81,7 @@ def run(program: Sequence[str], ranks: int, cores: Sequence[Sequence[int]], fold
     words = [*WORKER, pins, *program, "--project", str(folder.parent), "--name", folder.name, "--exist-ok"]
     words += ["--profile", str(STEPS)]
     if ranks > 1:
-        words = [*LAUNCHER, "--nproc_per_node", str(ranks), "--master_port", str(_free_port()), *words]
+        words = [*LAUNCHER, "--nproc_per_node", str(ranks), "--master_port", str(free_port()), *words]
     shutil.rmtree(folder, ignore_errors=True)  # nobody may take an earlier run's profile for this one's
     folder.mkdir(parents=True)
     began = time.time()
@@ -173,17 +173,3 @@ def _wait(command: Sequence[str], log: Path, limit: float) -> None:
         lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
         named = [line for line in lines if line.startswith("yolo.train: ")]
         raise RunError((named or [line for line in lines if line] or [f"exit code {code}"])[-1][:300])
-
-
-def _free_port() -> int:
-    """A free one with a free neighbour, where ranks meet."""
-    for _ in range(100):
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-    raise RunError("no two free ports beside each other")

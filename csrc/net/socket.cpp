@@ -31,6 +31,20 @@ int milliseconds_until(Clock::time_point end) {
     return left > 0 ? static_cast<int>(left) : 0;
 }
 
+sockaddr_in address_of(const Socket& socket, decltype(&getsockname) end) {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    end(socket.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    return address;
+}
+
+// Linux may connect a socket to itself where nobody listens yet and the port is one that it gives away itself; whoever
+// is to listen there would then find it taken.
+bool own_peer(const Socket& socket) {
+    const sockaddr_in own = address_of(socket, &getsockname), other = address_of(socket, &getpeername);
+    return own.sin_port == other.sin_port && own.sin_addr.s_addr == other.sin_addr.s_addr;
+}
+
 }  // namespace
 
 Socket::~Socket() {
@@ -90,10 +104,7 @@ Socket listen_on(int port) {
 }
 
 int port_of(const Socket& listener) {
-    sockaddr_in address{};
-    socklen_t size = sizeof address;
-    getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size);
-    return ntohs(address.sin_port);
+    return ntohs(address_of(listener, &getsockname).sin_port);
 }
 
 Socket accept_until(const Socket& listener, Clock::time_point end) {
@@ -121,10 +132,15 @@ Socket connect_until(const std::string& host, int port, Clock::time_point end) {
         Socket peer(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
         peer.limit(5.0);  // a machine that does not answer; then again
         if (peer.open() && connect(peer.get(), address->ai_addr, address->ai_addrlen) == 0) {
-            hasten(peer);
-            peer.limit(0.0);
-            return peer;
+            if (!own_peer(peer)) {
+                hasten(peer);
+                peer.limit(0.0);
+                return peer;
+            }
+            const linger none{1, 0};  // its port is free at once
+            setsockopt(peer.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
         }
+        peer = Socket();  // closed before the wait
         std::this_thread::sleep_for(kBetweenTries);
     } while (Clock::now() < end);
     return Socket();

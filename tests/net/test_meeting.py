@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.net.meetings import free_port, meet, together
+from tests.launched import free_port
+from tests.net.meetings import meet, together
 from yolo._program import Meeting
 
 MARK = 0x594F4C4F52414E4B

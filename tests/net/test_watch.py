@@ -11,8 +11,7 @@ import time
 
 import pytest
 
-from tests.launched import ROOT
-from tests.net.meetings import free_port
+from tests.launched import ROOT, free_port
 
 SCRIPT = """
 import os, socket, sys, time

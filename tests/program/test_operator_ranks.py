@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import oneflow as flow
 import pytest
 
+from tests.launched import launch
 from tests.program.samples import VECTOR, adder, x
 from yolo._program import PythonRunnable
 from yolo.program.operator import call
@@ -55,28 +50,11 @@ except BaseException:  # a rank that ends in good order leaves the other one wai
 """
 
 
-def launch(script: Path, *arguments: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "oneflow.distributed.launch", "--nproc_per_node", "2", "--master_port", port]
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": str(root)}
-    process = subprocess.Popen(
-        [*command, str(script), *arguments], cwd=root, env=environment, stderr=subprocess.PIPE, start_new_session=True
-    )
-    try:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors.decode()
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
 def test_every_rank_runs_its_own_runnable_on_its_own_part(tmp_path):
     script = tmp_path / "ranks.py"
     script.write_text(SCRIPT)
-    launch(script, str(tmp_path))
+    done = launch([str(script), str(tmp_path)], 2, seconds=120)
+    assert done.returncode == 0, done.stderr
     rows = [[10.0, 11.0], [12.0, 13.0], [24.0, 25.0], [26.0, 27.0]]
     for rank in (0, 1):
         graph, eager, total = json.loads((tmp_path / f"{rank}.json").read_text())
