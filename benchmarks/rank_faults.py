@@ -115,22 +115,44 @@ def judge(run: RankRun, row: Row, whole: Path) -> dict[str, Any]:
     last = run.folder / "weights/last.safetensors"
     found = {
         "ended_s": None if ended is None else round(ended, 1),
-        "named": bool(re.search(rf"rank {row['rank']}\b|did not come within .* s: {row['rank']}\b", text)),
-        "advised": "start again with --resume" in text or "Start the command again" in text,
-        "whole": loads(last),
+        "named": named(text, row["rank"]),
+        "advised": advised(text, began=last.exists()),
+        "whole": state_of(last),
         "left": left,
         "equal": resumed(run, whole),
     }
-    good = ended is not None and not left and all(found[key] for key in ("named", "advised", "whole", "equal"))
+    good = ended is not None and not left and found["whole"] != "broken"
+    good = good and all(found[key] for key in ("named", "advised", "equal"))
     return {**found, "ours": good, "note": None if good else " | ".join(text.splitlines()[-3:])[-300:]}
 
 
-def loads(last: Path) -> bool:
-    """Whether the checkpoint is whole, or there is none yet."""
+def named(text: str, rank: int) -> str:
+    """Who says on stderr that this rank is lost: "ranks", "launcher", which names none, or nobody ("")."""
+    numbers = rf"(\d+, )*{rank}(, \d+)*"
+    said = (
+        rf"^yolo: rank {rank} \(\S+ \d+\)( is gone: | has said nothing for |: )",
+        rf"^yolo: rank \d+ is told to end while it still waits for rank {numbers}\. ",
+        rf"^yolo\.train: ranks: (of \d+ ranks these did not come within \d+ s: {numbers}|rank \d+ .* rank {rank}\b)",
+    )
+    if any(re.search(line, text, re.MULTILINE) for line in said):
+        return "ranks"
+    return "launcher" if "died with <Signals." in text else ""
+
+
+def advised(text: str, *, began: bool) -> bool:
+    """Whether it says what to type; ``began``: there is a checkpoint to go on from."""
+    again = "Start the command again." in text or "; start all ranks with " in text or "died with <Signals." in text
+    return "start again with --resume" in text or (again and not began)
+
+
+def state_of(last: Path) -> str:
+    """Of the newest checkpoint: whole, broken, or none yet."""
+    if not last.exists():
+        return "none yet"
     try:
-        return not last.exists() or load_weights(last).training is not None
+        return "broken" if load_weights(last).training is None else "whole"
     except Exception:
-        return False
+        return "broken"
 
 
 if __name__ == "__main__":

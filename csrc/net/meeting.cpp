@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "net/last_words.h"
+
 namespace yolo::net {
 namespace {
 
@@ -13,6 +15,11 @@ struct Greeting {
     uint64_t mark;
     int64_t rank, ranks, channel;
 };
+
+std::string waiting(int rank, const std::string& others) {
+    return "yolo: rank " + std::to_string(rank) + " is told to end while it still waits for " + others +
+           ". Start the command again.";
+}
 
 }  // namespace
 
@@ -30,15 +37,13 @@ Meeting::Meeting(const std::string& host, int port, int rank, int ranks, double 
 void Meeting::receive_all(int port, double seconds) {
     const Socket listener = listen_on(port);
     const auto end = after(seconds);
+    LastWords words;
     for (int missing = 2 * (ranks_ - 1); missing > 0;) {
+        words.set(waiting(rank_, "rank " + absent()));
         Socket peer = accept_until(listener, end);
         if (!peer.open()) {
-            std::string who;
-            for (size_t i = 0; i < talk_.size(); ++i) {
-                if (!talk_[i].open()) who += (who.empty() ? "" : ", ") + std::to_string(i + 1);
-            }
             throw std::runtime_error("of " + std::to_string(ranks_) + " ranks these did not come within " +
-                                     std::to_string(static_cast<int>(seconds)) + " s: " + who);
+                                     std::to_string(static_cast<int>(seconds)) + " s: " + absent());
         }
         peer.limit(2.0);  // a stranger who says nothing must not keep the others waiting
         Greeting greeting{};
@@ -53,8 +58,18 @@ void Meeting::receive_all(int port, double seconds) {
     }
 }
 
+std::string Meeting::absent() const {
+    std::string who;
+    for (size_t i = 0; i < talk_.size(); ++i) {
+        if (!talk_[i].open() || !pulse_[i].open()) who += (who.empty() ? "" : ", ") + std::to_string(i + 1);
+    }
+    return who;
+}
+
 void Meeting::go(const std::string& host, int port, double seconds) {
     const auto end = after(seconds);
+    LastWords words;
+    words.set(waiting(rank_, "rank 0"));
     for (int64_t channel = 0; channel < 2; ++channel) {
         Socket peer = connect_until(host, port, end);
         const Greeting greeting{kMark, rank_, ranks_, channel};

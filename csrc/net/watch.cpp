@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +17,17 @@ constexpr char kBeat = 'b', kEnd = 'e', kLeave = 'l', kStop = 's';
 constexpr size_t kLongestText = 1 << 16;
 constexpr int kTick = 200;  // milliseconds
 constexpr auto kBetweenBeats = std::chrono::seconds(1);
+// After an abort: who says nothing for so long is to blame; so long another rank may take to be found.
+constexpr double kPatienceAfterAbort = 4.0;
+constexpr auto kSearch = std::chrono::seconds(6);
+
+std::atomic<Watch*> watching{nullptr};
+
+void on_abort(int number) {
+    if (Watch* watch = watching) watch->hold_up_abort();
+    signal(number, SIG_DFL);
+    raise(number);
+}
 
 std::string seconds(double number) {
     return std::to_string(static_cast<int>(number)) + " s";
@@ -32,11 +44,20 @@ Watch::Watch(int rank, std::vector<Socket> peers, std::vector<std::string> peopl
       left_(peers_.size(), false) {
     for (const Socket& peer : peers_) peer.limit(5.0);  // a rank that takes nothing in must not hold up the thread
     thread_ = std::thread([this] { loop(); });
+    watching = this;
+    signal(SIGABRT, &on_abort);
 }
 
 Watch::~Watch() {
-    done_ = true;
+    Watch* own = this;
+    watching.compare_exchange_strong(own, nullptr);
+    unwatched_ = done_ = true;
     thread_.join();
+}
+
+void Watch::hold_up_abort() {
+    aborted_ = true;
+    while (!unwatched_) poll(nullptr, 0, kTick);  // the thread ends the process
 }
 
 void Watch::advise(const std::string& advice) {
@@ -46,7 +67,7 @@ void Watch::advise(const std::string& advice) {
 
 void Watch::leave() {
     for (size_t peer = 0; peer < peers_.size(); ++peer) send(peer, kLeave, "");
-    done_ = true;
+    unwatched_ = done_ = true;
 }
 
 // Rank 0 passes it on; another rank asks it to.
@@ -72,6 +93,7 @@ std::string Watch::name(int rank) const {
 void Watch::loop() {
     auto next = Clock::now();
     while (!done_) {
+        if (aborted_) find_culprit();
         if (Clock::now() >= next) {
             beat();
             next = Clock::now() + kBetweenBeats;
@@ -93,6 +115,15 @@ void Watch::loop() {
                          people_[static_cast<size_t>(number(peer))]);
             }
         }
+    }
+}
+
+void Watch::find_culprit() {
+    if (search_end_ == Clock::time_point::max()) {
+        search_end_ = Clock::now() + kSearch;
+        patience_ = std::min(patience_, kPatienceAfterAbort);
+    } else if (Clock::now() > search_end_) {
+        end("aborted, for the reason above");
     }
 }
 

@@ -15,12 +15,17 @@ namespace yolo::net {
 // a rank is lost (its connection closed, or nothing heard for `patience` seconds) or ends with an error, rank 0 says to
 // all which one and why; every rank prints that on stderr, with `advice`, and its process ends at once with code 1. A
 // stopped process of the same machine is killed, so that none stays behind.
+//
+// A library that aborts this process (OneFlow does, when it loses another rank) is held up until the thread has said
+// which rank is lost; when none is, that is what this one ends with.
 class Watch {
 public:
     // sockets as in Exchange. people: of every rank its host and process, as "host pid".
     Watch(int rank, std::vector<Socket> peers, std::vector<std::string> people, double patience);
     // Without `leave` before, the other ranks take it for a loss.
     ~Watch();
+    // Called by the signal's handler: returns when nobody watches any more.
+    void hold_up_abort();
 
     // What to do about it, for people: how to resume.
     void advise(const std::string& advice);
@@ -40,6 +45,8 @@ private:
     std::string name(int rank) const;
     int number(size_t peer) const { return rank_ == 0 ? static_cast<int>(peer) + 1 : 0; }
     void kill_stopped(const std::string& person) const;
+    // After an abort: who else is to blame? Nobody, when some seconds have passed.
+    void find_culprit();
 
     int rank_;
     std::vector<Socket> peers_;
@@ -50,6 +57,8 @@ private:
     std::string advice_;
     std::mutex mutex_;  // of what is sent, and the advice
     std::atomic<bool> done_{false};
+    std::atomic<bool> aborted_{false}, unwatched_{false};
+    Clock::time_point search_end_ = Clock::time_point::max();
     std::atomic_flag ending_ = ATOMIC_FLAG_INIT;
     std::thread thread_;
 };

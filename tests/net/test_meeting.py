@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.launched import free_port
+from tests.launched import ROOT, free_port
 from tests.net.meetings import meet, together
 from yolo._program import Meeting
 
@@ -34,6 +38,41 @@ def test_those_who_do_not_come_are_named() -> None:
         Meeting("127.0.0.1", free_port(), 1, 2, 0.3)
     with pytest.raises(RuntimeError, match=r"no\.such\.host\.invalid has no address"):
         Meeting("no.such.host.invalid", 1, 1, 2, 0.3)
+
+
+WAITING = """
+import sys
+from yolo._program import Meeting
+print(flush=True)
+Meeting("127.0.0.1", int(sys.argv[1]), int(sys.argv[2]), 3, 20.0)
+"""
+
+
+@pytest.mark.parametrize("rank, others", [(0, "1, 2"), (1, "0")])
+def test_who_is_told_to_end_says_for_whom_it_waits(rank: int, others: str) -> None:
+    command = [sys.executable, "-c", WAITING, str(free_port()), str(rank)]
+    waiting = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    waiting.stdout.readline()
+    time.sleep(0.5)
+    waiting.terminate()
+    _, text = waiting.communicate(timeout=20)
+    assert waiting.returncode == -signal.SIGTERM
+    assert (
+        text == f"yolo: rank {rank} is told to end while it still waits for rank {others}. Start the command again.\n"
+    )
+
+
+def test_a_handler_of_ones_own_stays() -> None:
+    noted = []
+    former = signal.signal(signal.SIGTERM, lambda number, frame: noted.append(number))
+    try:
+        meet(2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert noted == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    meet(2)
+    assert signal.getsignal(signal.SIGTERM) == former
 
 
 def test_a_port_in_use_is_named() -> None:

@@ -25,12 +25,16 @@ print("ready", flush=True)
 sys.stdin.readline()
 if deed == "end":
     watch.end("disk full")
-if deed == "leave":
+if deed.startswith("leave"):
     watch.leave()
+    if deed.endswith("abort"):
+        os.abort()
     time.sleep(0.5)
     sys.exit(0)
 if deed == "die":
     os._exit(9)
+if deed == "abort":
+    os.abort()
 time.sleep(60)
 """
 
@@ -87,6 +91,40 @@ def test_a_rank_that_ends_ends_all(culprit: int, deed: str, why: str) -> None:
         assert code == 1
         line = rf"yolo: rank {culprit} \(\S+ \d+\)\s?{re.escape(why)}; rank {rank} ends, as all ranks do\."
         assert re.fullmatch(line + r" go on with: --resume\n", text), text
+
+
+@pytest.mark.parametrize("culprit", [0, 2])
+def test_a_rank_that_is_aborted_is_named_by_all(culprit: int) -> None:
+    run = Run(culprit, "abort")
+    run.go(culprit)
+    for rank, (code, text) in enumerate(run.wait(30)):
+        assert code == 1
+        line = rf"yolo: rank {culprit} \(\S+ \d+\): aborted, for the reason above; rank {rank} ends, as all ranks do\."
+        assert re.fullmatch(line + r" go on with: --resume\n", text), text
+
+
+@pytest.mark.parametrize("culprit, victim", [(0, 2), (2, 0)])
+@pytest.mark.parametrize("number, why", [(signal.SIGKILL, "is gone"), (signal.SIGSTOP, "has said nothing for 4 s")])
+def test_an_abort_after_the_loss_of_another_does_not_hide_it(
+    culprit: int, victim: int, number: signal.Signals, why: str
+) -> None:
+    """As OneFlow does it, at once or when it has waited for long."""
+    run = Run(victim, "abort")
+    run.ranks[culprit].send_signal(number)
+    run.go(victim)
+    found = run.wait(30)
+    assert found.pop(culprit)[0] == -signal.SIGKILL
+    assert [code for code, _ in found] == [1, 1]
+    assert all(f"rank {culprit} (" in text and "aborted" not in text for _, text in found)
+    assert any(why in text for _, text in found)
+
+
+def test_after_leaving_an_abort_is_one() -> None:
+    run = Run(1, "leave and abort", others="leave")
+    run.go(1)
+    time.sleep(1)
+    run.go(0, 2)
+    assert [code for code, _ in run.wait()] == [0, -signal.SIGABRT, 0]
 
 
 @pytest.mark.parametrize("culprit", [0, 2])
