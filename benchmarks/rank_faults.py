@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.rank_run import ENDS_WITHIN, RankRun, resumed
+from benchmarks.rank_run import ENDS_WITHIN, RankRun, equal, resumed
 from benchmarks.table import Row, as_json, as_text
 from tests.train_samples import Workshop
 from yolo.models.weights.load import load_weights
@@ -79,8 +79,8 @@ def run_all(place: Path, disk: str, faults: int, rng: np.random.Generator, until
         run = RankRun(shop.argv(name, *FLAGS, **{**OPTIONS, "project": str(place / "disk")}), place / "disk" / name)
         row: Row = {"name": kind, "rank": rank, "moment": moment, "after_s": round(float(after), 2)}
         try:
-            if strike(run, row, disk):
-                rows.append(row | judge(run, row, place / "runs/whole"))
+            if strike(run, row, disk) and (found := judge(run, row, place / "runs/whole")):
+                rows.append(row | found)
                 print(rows[-1], file=sys.stderr, flush=True)
         finally:
             run.clear()
@@ -105,12 +105,14 @@ def strike(run: RankRun, row: Row, disk: str) -> bool:
     return True
 
 
-def judge(run: RankRun, row: Row, whole: Path) -> dict[str, Any]:
-    """What is to be said of a run after its fault, the run that goes on included."""
+def judge(run: RankRun, row: Row, whole: Path) -> dict[str, Any] | None:
+    """What is to be said of a run after its fault, the run that goes on included; None where it needed nothing more."""
     ended = run.wait(ENDS_WITHIN)
     text, left = run.text(), len(run.processes())
     if ended is not None and run.code == 0:
-        return {"ended_s": ended, "ours": False, "note": "the run did not notice"}
+        if equal(run.folder, whole):
+            return None
+        return {"ended_s": round(ended, 1), "ours": False, "note": "the run did not notice"}
     run.clear(processes=True)
     last = run.folder / "weights/last.safetensors"
     found = {

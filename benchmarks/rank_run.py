@@ -131,6 +131,11 @@ def resumed(run: RankRun, whole: Path) -> bool:
         print(again.text(), file=sys.stderr)
         again.clear(processes=True)
         return False
-    ours, theirs = (load_weights(folder / "weights/last.safetensors").model for folder in (run.folder, whole))
+    return equal(run.folder, whole)
+
+
+def equal(run: Path, whole: Path) -> bool:
+    """Whether two runs have left the same weights and results."""
+    ours, theirs = (load_weights(folder / "weights/last.safetensors").model for folder in (run, whole))
     same = ours.keys() == theirs.keys() and all(ours[name].tobytes() == theirs[name].tobytes() for name in ours)
-    return same and (run.folder / "results.csv").read_text() == (whole / "results.csv").read_text()
+    return same and (run / "results.csv").read_text() == (whole / "results.csv").read_text()

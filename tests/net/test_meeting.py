@@ -57,9 +57,8 @@ def test_who_is_told_to_end_says_for_whom_it_waits(rank: int, others: str) -> No
     waiting.terminate()
     _, text = waiting.communicate(timeout=20)
     assert waiting.returncode == -signal.SIGTERM
-    assert (
-        text == f"yolo: rank {rank} is told to end while it still waits for rank {others}. Start the command again.\n"
-    )
+    what = f"rank {rank} is told to end while it still waits for rank {others}"
+    assert text == f"yolo: {what}. Start the command again.\n"
 
 
 def test_a_handler_of_ones_own_stays() -> None:
