@@ -1,5 +1,6 @@
 #include "net/watch.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -41,7 +42,8 @@ Watch::Watch(int rank, std::vector<Socket> peers, std::vector<std::string> peopl
       people_(std::move(people)),
       patience_(patience),
       heard_(peers_.size(), Clock::now()),
-      left_(peers_.size(), false) {
+      left_(peers_.size(), false),
+      stderr_(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
     for (const Socket& peer : peers_) peer.limit(5.0);  // a rank that takes nothing in must not hold up the thread
     thread_ = std::thread([this] { loop(); });
     watching = this;
@@ -53,6 +55,7 @@ Watch::~Watch() {
     watching.compare_exchange_strong(own, nullptr);
     unwatched_ = done_ = true;
     thread_.join();
+    close(stderr_);
 }
 
 void Watch::hold_up_abort() {
@@ -175,9 +178,8 @@ void Watch::kill_stopped(const std::string& person) const {
 
 void Watch::stop(const std::string& line) {
     while (ending_.test_and_set()) std::this_thread::sleep_for(std::chrono::seconds(1));  // the other thread does it
-    std::fprintf(stderr, "yolo: %s; rank %d ends, as all ranks do.%s%s\n", line.c_str(), rank_,
-                 advice_.empty() ? "" : " ", advice_.c_str());
-    std::fflush(stderr);
+    const std::string end = "; rank " + std::to_string(rank_) + " ends, as all ranks do.";
+    dprintf(stderr_, "yolo: %s%s%s%s\n", line.c_str(), end.c_str(), advice_.empty() ? "" : " ", advice_.c_str());
     _exit(1);
 }
 

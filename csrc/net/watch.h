@@ -55,6 +55,7 @@ private:
     std::vector<Clock::time_point> heard_;
     std::vector<bool> left_;
     std::string advice_;
+    int stderr_;  // as it was at first: while OneFlow loads, descriptor 2 leads to nowhere
     std::mutex mutex_;  // of what is sent, and the advice
     std::atomic<bool> done_{false};
     std::atomic<bool> aborted_{false}, unwatched_{false};

@@ -31,6 +31,8 @@ if deed.startswith("leave"):
         os.abort()
     time.sleep(0.5)
     sys.exit(0)
+if deed == "be silent":
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 if deed == "die":
     os._exit(9)
 if deed == "abort":
@@ -125,6 +127,16 @@ def test_after_leaving_an_abort_is_one() -> None:
     time.sleep(1)
     run.go(0, 2)
     assert [code for code, _ in run.wait()] == [0, -signal.SIGABRT, 0]
+
+
+def test_what_is_said_is_heard_while_stderr_leads_to_nowhere() -> None:
+    """As it does while OneFlow loads."""
+    run = Run(1, "die", others="be silent")
+    run.go(0, 2)
+    time.sleep(0.5)
+    run.go(1)
+    found = run.wait()
+    assert all(code == 1 and "yolo: rank 1 (" in text for code, text in (found[0], found[2]))
 
 
 @pytest.mark.parametrize("culprit", [0, 2])
