@@ -11,6 +11,7 @@ import pytest
 
 from tests.engine.noted import Notes, Step, make
 from yolo.config.hyp import Hyperparameters
+from yolo.engine.agreement import Agreement
 from yolo.engine.hooks import Hook
 from yolo.engine.interrupt import StopRequest
 from yolo.engine.progress import Progress
@@ -83,6 +84,23 @@ def test_a_time_limit_decides_how_many_epochs_there_are(validate, monkeypatch):
     assert trainer.progress.seconds < 60 <= trainer.progress.seconds * (done + 1) / done
     assert validated == (list(range(done)) if validate else [done - 1])
     assert trainer.schedule.factor(trainer.progress.epoch) == pytest.approx(Hyperparameters().lrf)
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_ranks_ask_for_the_time_only_where_it_is_limited(limited, monkeypatch):
+    class Asked(Agreement):
+        times = 0
+
+        def first(self, value):
+            self.times += 1
+            return value
+
+    clock = iter(range(10**6))
+    monkeypatch.setattr("yolo.engine.trainer.time.perf_counter", lambda: float(next(clock)))
+    asked = Asked()
+    trainer, _ = make(2, 3, limit=TimeLimit(60 / 3600 if limited else None), agreement=asked)
+    trainer.train()
+    assert asked.times >= trainer.progress.step > 0 if limited else (asked.times, trainer.progress.step) == (0, 6)
 
 
 def test_an_epoch_that_takes_too_long_is_cut_short(monkeypatch):

@@ -113,7 +113,7 @@ class Trainer:
             self._call("after_step", progress.step - 1, batch, mean)
             with self.tracer.span("agreement"):
                 self._stop_if_asked()
-                over = self._limit.is_over(self._agreement.first(self._seconds()))
+                over = self._is_over()
             if over:
                 self.schedule = dataclasses.replace(self.schedule, epochs=epoch + 1)
                 break
@@ -158,6 +158,10 @@ class Trainer:
             epochs = self._limit.epochs(done, seconds, self.compile_seconds())
             self.progress.epochs = int(self._agreement.first(epochs))
             self.schedule = dataclasses.replace(self.schedule, epochs=self.progress.epochs)
+
+    def _is_over(self) -> bool:
+        """Whether there is a time limit and it has passed, by the first rank's clock."""
+        return self._limit.seconds is not None and self._limit.is_over(self._agreement.first(self._seconds()))
 
     def _seconds(self) -> float:
         """Seconds trained so far, those before an interruption included."""
