@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from yolo.errors import ConfigError, Interrupted, RuntimeSetupError, YoloError
+from yolo.place import Place
 from yolo.program._native import native
 from yolo.ranks import Ranks
 
@@ -30,12 +31,10 @@ class Links:
 
     def __init__(self, ranks: Ranks, meeting: native.Meeting) -> None:
         self.ranks, self.exchange = ranks, meeting.exchange()
-        own = f"{socket.gethostname()} {os.getpid()}"
-        people = [text.decode() for text in self.exchange.tell(own.encode())]
-        self._watch = meeting.watch(people, PATIENCE_SECONDS)
-        cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
-        places = self.exchange.tell(f"{people[ranks.rank].rpartition(' ')[0]} {cores}".encode())
-        self._neighbours = places.count(places[ranks.rank])
+        own = Place.own()
+        places = list(map(Place.from_json, self.exchange.tell(own.to_json())))
+        self._watch = meeting.watch(list(map(str, places)), list(map(own.process_of, places)), PATIENCE_SECONDS)
+        self._neighbours = sum(map(own.shares_cores_with, places))
 
     def share_of_cores(self, cores: int) -> int:
         """Of so many cores those for this rank, when others of its machine may use the very same ones."""

@@ -46,7 +46,7 @@ void bind_net(py::module_& module) {
         .def(py::init<const std::string&, int, int, int, double>(), py::arg("host"), py::arg("port"), py::arg("rank"),
              py::arg("ranks"), py::arg("seconds"), Free())
         .def("exchange", &Meeting::exchange)
-        .def("watch", &Meeting::watch, py::arg("people"), py::arg("patience"));
+        .def("watch", &Meeting::watch, py::arg("people"), py::arg("near"), py::arg("patience"));
 }
 
 }  // namespace yolo::net

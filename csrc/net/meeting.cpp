@@ -86,8 +86,8 @@ std::shared_ptr<Exchange> Meeting::exchange() {
     return std::make_shared<Exchange>(rank_, ranks_, std::move(talk_));
 }
 
-std::shared_ptr<Watch> Meeting::watch(std::vector<std::string> people, double patience) {
-    return std::make_shared<Watch>(rank_, std::move(pulse_), std::move(people), patience);
+std::shared_ptr<Watch> Meeting::watch(std::vector<std::string> people, std::vector<int> near, double patience) {
+    return std::make_shared<Watch>(rank_, std::move(pulse_), std::move(people), std::move(near), patience);
 }
 
 }  // namespace yolo::net

@@ -19,7 +19,7 @@ public:
 
     // Once each.
     std::shared_ptr<Exchange> exchange();
-    std::shared_ptr<Watch> watch(std::vector<std::string> people, double patience);
+    std::shared_ptr<Watch> watch(std::vector<std::string> people, std::vector<int> near, double patience);
 
 private:
     void receive_all(int port, double seconds);

@@ -16,6 +16,7 @@ namespace {
 
 constexpr char kBeat = 'b', kEnd = 'e', kLeave = 'l', kStop = 's';
 constexpr size_t kLongestText = 1 << 16;
+constexpr int kNobody = -1;
 constexpr int kTick = 200;  // milliseconds
 constexpr auto kBetweenBeats = std::chrono::seconds(1);
 // After an abort: who says nothing for so long is to blame; so long another rank may take to be found.
@@ -36,10 +37,12 @@ std::string seconds(double number) {
 
 }  // namespace
 
-Watch::Watch(int rank, std::vector<Socket> peers, std::vector<std::string> people, double patience)
+Watch::Watch(int rank, std::vector<Socket> peers, std::vector<std::string> people, std::vector<int> near,
+             double patience)
     : rank_(rank),
       peers_(std::move(peers)),
       people_(std::move(people)),
+      near_(std::move(near)),
       patience_(patience),
       heard_(peers_.size(), Clock::now()),
       left_(peers_.size(), false),
@@ -76,7 +79,7 @@ void Watch::leave() {
 // Rank 0 passes it on; another rank asks it to.
 void Watch::end(const std::string& reason) {
     done_ = true;  // the thread has nothing to add
-    if (rank_ == 0) stop_all(0, ": " + reason, "");
+    if (rank_ == 0) stop_all(0, ": " + reason, false);
     send(0, kEnd, reason);
     stop(name(rank_) + ": " + reason);
 }
@@ -112,10 +115,9 @@ void Watch::loop() {
         for (size_t i = 0; i < waiting.size() && !done_; ++i) {
             const size_t peer = numbers[i];
             if (waiting[i].revents != 0) {
-                if (!hear(peer) && !done_) stop_all(number(peer), " is gone: its connection closed", "");
+                if (!hear(peer) && !done_) stop_all(number(peer), " is gone: its connection closed", false);
             } else if (Clock::now() - heard_[peer] > std::chrono::duration<double>(patience_)) {
-                stop_all(number(peer), " has said nothing for " + seconds(patience_) + ": stopped, or cut off",
-                         people_[static_cast<size_t>(number(peer))]);
+                stop_all(number(peer), " has said nothing for " + seconds(patience_) + ": stopped, or cut off", true);
             }
         }
     }
@@ -146,34 +148,34 @@ bool Watch::hear(size_t peer) {
     if (!from.read(text.data(), size)) return false;
     heard_[peer] = Clock::now();
     if (kind == kLeave) left_[peer] = true;
-    if (kind == kEnd) stop_all(number(peer), ": " + text, "");
+    if (kind == kEnd) stop_all(number(peer), ": " + text, false);
     if (kind == kStop) {
         const size_t line = text.find('\n');
-        kill_stopped(text.substr(0, line));
+        kill_stopped(std::atoi(text.c_str()));
         stop(text.substr(line + 1));
     }
     return true;
 }
 
 // Rank 0 knows all ranks and tells them; another one only knows of rank 0.
-void Watch::stop_all(int culprit, const std::string& what, const std::string& silent) {
+void Watch::stop_all(int culprit, const std::string& what, bool silent) {
     const std::string line = name(culprit) + what;
+    const int stopped = silent ? culprit : kNobody;
     if (rank_ == 0) {
         for (size_t peer = 0; peer < peers_.size(); ++peer) {
-            if (!left_[peer] && number(peer) != culprit) send(peer, kStop, silent + "\n" + line);
+            if (!left_[peer] && number(peer) != culprit) {
+                send(peer, kStop, std::to_string(stopped) + "\n" + line);
+            }
         }
     }
-    kill_stopped(silent);
+    kill_stopped(stopped);
     stop(line);
 }
 
-// Where the lost process is one of this machine it may be stopped: it would stay for ever.
-void Watch::kill_stopped(const std::string& person) const {
-    const std::string& own = people_[static_cast<size_t>(rank_)];
-    const size_t space = person.rfind(' ');
-    if (space == std::string::npos || person.substr(0, space) != own.substr(0, own.rfind(' '))) return;
-    const int process = std::atoi(person.c_str() + space + 1);
-    if (process > 1 && process != getpid()) ::kill(process, SIGKILL);
+// A stopped process would stay for ever.
+void Watch::kill_stopped(int rank) const {
+    const int process = rank < 0 ? 0 : near_.at(static_cast<size_t>(rank));
+    if (process > 1) ::kill(process, SIGKILL);
 }
 
 void Watch::stop(const std::string& line) {

@@ -20,8 +20,9 @@ namespace yolo::net {
 // which rank is lost; when none is, that is what this one ends with.
 class Watch {
 public:
-    // sockets as in Exchange. people: of every rank its host and process, as "host pid".
-    Watch(int rank, std::vector<Socket> peers, std::vector<std::string> people, double patience);
+    // sockets as in Exchange. people: of every rank what people know it by. near: of every rank the number of its process
+    // where this process may end it; else 0.
+    Watch(int rank, std::vector<Socket> peers, std::vector<std::string> people, std::vector<int> near, double patience);
     // Without `leave` before, the other ranks take it for a loss.
     ~Watch();
     // Called by the signal's handler: returns when nobody watches any more.
@@ -38,19 +39,20 @@ private:
     void loop();
     bool hear(size_t peer);
     void beat();
-    // what: of the culprit, for people; silent: the culprit's entry in people where it may be stopped, else nothing.
-    [[noreturn]] void stop_all(int culprit, const std::string& what, const std::string& silent);
+    // what: of the culprit, for people; silent: whether it may be stopped.
+    [[noreturn]] void stop_all(int culprit, const std::string& what, bool silent);
     [[noreturn]] void stop(const std::string& line);
     bool send(size_t peer, char kind, const std::string& text);
     std::string name(int rank) const;
     int number(size_t peer) const { return rank_ == 0 ? static_cast<int>(peer) + 1 : 0; }
-    void kill_stopped(const std::string& person) const;
+    void kill_stopped(int rank) const;
     // After an abort: who else is to blame? Nobody, when some seconds have passed.
     void find_culprit();
 
     int rank_;
     std::vector<Socket> peers_;
     std::vector<std::string> people_;
+    std::vector<int> near_;
     double patience_;
     std::vector<Clock::time_point> heard_;
     std::vector<bool> left_;

@@ -14,12 +14,13 @@ import pytest
 from tests.launched import ROOT, free_port
 
 SCRIPT = """
-import os, socket, sys, time
+import os, sys, time
 from yolo._program import Meeting
 rank, port, patience, deed = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 meeting = Meeting("127.0.0.1", port, rank, 3, 20.0)
-people = [text.decode() for text in meeting.exchange().tell(f"{socket.gethostname()} {os.getpid()}".encode())]
-watch = meeting.watch(people, patience)
+processes = list(map(int, meeting.exchange().tell(str(os.getpid()).encode())))
+near = [number if deed != "far" and number != os.getpid() else 0 for number in processes]
+watch = meeting.watch([f"host {number}" for number in processes], near, patience)
 watch.advise("go on with: --resume")
 print("ready", flush=True)
 sys.stdin.readline()
@@ -148,6 +149,18 @@ def test_a_stopped_rank_ends_all_and_does_not_stay_behind(culprit: int) -> None:
     assert code == -signal.SIGKILL
     assert [code for code, _ in found] == [1, 1] and all(f"rank {culprit} (" in text for _, text in found)
     assert any("has said nothing for 3 s" in text for _, text in found)  # another may see that it was killed for that
+
+
+def test_a_stopped_rank_of_another_machine_is_not_killed() -> None:
+    """Its number may be that of any process here. It ends by itself as soon as it goes on."""
+    run = Run(2, "far", patience=3.0, others="far")
+    far = run.ranks[2]
+    far.send_signal(signal.SIGSTOP)
+    for rank in run.ranks[:2]:
+        assert "rank 2 (" in rank.communicate(timeout=20)[1] and rank.returncode == 1
+    assert far.poll() is None
+    far.send_signal(signal.SIGCONT)
+    assert "rank 0 (" in far.communicate(timeout=20)[1] and far.returncode == 1
 
 
 def test_ranks_that_leave_end_nobody() -> None:
