@@ -54,3 +54,9 @@ def make_video(path: Path, frames: int = 4, fps: float = 10, size: tuple[int, in
         writer.write(np.full((*size, 3), 20 * number, np.uint8))
     writer.release()
     return path
+
+
+def files(folder: str = "runs") -> list[str]:
+    """All files in a folder, by their paths there."""
+    root = Path(folder)
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())

@@ -1,16 +1,12 @@
-"""The detection command: every option's effect, its JSON, and one line for whatever is wrong."""
+"""The detection command: every option's effect, and its JSON."""
 
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
-import logging
 import os
-import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -20,41 +16,10 @@ from PIL import Image
 
 import yolo
 from tests.bfloat16 import HAS_BF16
-from tests.inference.mjpeg import Camera
-from tests.inference.samples import NAMES, make_picture, make_video, make_weights, noise
-from yolo import detect
+from tests.inference.samples import NAMES, files, make_picture, make_video, make_weights, noise
 from yolo.data.images import read_image
-from yolo.inference.live import Patience
 from yolo.inference.video import VideoReader
 from yolo.models.weights.safetensors_io import read_safetensors, save_checkpoint
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_weights(tmp_path_factory.mktemp("weights") / "small.safetensors")
-
-
-@pytest.fixture
-def run(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    """Runs the command in an empty folder that has ``in/a.png``; gives exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    # The command's handler keeps the stderr it was made with; each test has its own.
-    logger = logging.getLogger("yolo")
-    monkeypatch.setattr(logger, "handlers", [])
-    monkeypatch.setattr(logger, "propagate", True)
-    make_picture(Path("in/a.png"))
-    base = ["--weights", str(weights), "--imgsz", "64", "--conf-thres", "0.001", "--max-det", "5", "--device", "cpu"]
-
-    def call(*argv: str) -> tuple[int, str, str]:
-        code = detect.main([*base, *argv])
-        return code, *capfd.readouterr()
-
-    return call
-
-
-def files(folder: str = "runs") -> list[str]:
-    root = Path(folder)
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
 @pytest.mark.covers("detect", "project", "name", "weights", "source", "imgsz", "device")
@@ -321,122 +286,6 @@ def test_half(run) -> None:
     exact = json.loads(run("--source", "in", "--nosave", "--json")[1])["images"][0]["detections"]
     assert len(found) == 5 and found != exact
     assert found[0]["conf"] == pytest.approx(exact[0]["conf"], abs=0.05)
-
-
-def test_a_list_as_the_source(run) -> None:
-    make_picture(Path("other/b.png"), seed=1)
-    Path("list.txt").write_text("other\nin/*.png\n")
-    code, out, err = run("--source", "list.txt", "--json")
-    assert code == 0 and "image 2/2 in/a.png: " in err
-    assert [image["path"] for image in json.loads(out)["images"]] == ["other/b.png", "in/a.png"]
-
-
-def test_a_stream_that_breaks_off_and_ends(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolo.inference.live.PATIENCE", Patience(0.02, 0.05, 0.2))
-    with Camera(frames=6, connections=2) as camera:
-        code, out, err = run("--source", camera.url, "--json", "--save-txt")
-    assert code == 0 and "stream 1/1 (12) http_127.0.0.1_" in err and "secret" not in out + err
-    images = json.loads(out)["images"]
-    name = images[0]["path"]
-    assert images[-1]["frame"] == 12 and {image["path"] for image in images} == {name}
-    written = [number for number, _ in VideoReader(f"runs/detect/exp/{name}.mp4")]
-    assert len(written) == len(images) and Path(f"runs/detect/exp/labels/{name}_12.txt").is_file()
-
-
-def test_several_streams(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolo.inference.live.PATIENCE", Patience(0.02, 0.05, 0.2))
-    with Camera(frames=4) as first, Camera(frames=8) as second:
-        Path("all.streams").write_text(f"{first.url}\n\n{second.url}\n")
-        code, _, err = run("--source", "all.streams")
-    assert code == 0 and "stream 1/2 (4) " in err and "stream 2/2 (8) " in err
-    assert len(files("runs/detect/exp")) == 2
-
-
-def interrupt_after(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
-    """Ctrl-C when so many frames were looked at."""
-    line, seen = detect._line, []
-
-    def noticed(*given: object) -> str:
-        seen.append(1)
-        if len(seen) == frames:
-            signal.raise_signal(signal.SIGINT)
-        return line(*given)
-
-    monkeypatch.setattr(detect, "_line", noticed)
-
-
-def test_ctrl_c_is_how_a_stream_ends(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupt_after(monkeypatch, 3)
-    with Camera(frames=100_000) as camera:
-        code, out, err = run("--source", camera.url, "--json")
-    assert code == 0 and "results: runs/detect/exp" in err and "Traceback" not in err
-    images = json.loads(out)["images"]
-    assert 2 <= len(images) <= 3
-    assert len(list(VideoReader(f"runs/detect/exp/{images[0]['path']}.mp4"))) == 3
-    assert not [
-        thread.name for thread in threading.enumerate() if thread.name.startswith(("stream", "ahead", "behind"))
-    ]
-
-
-def test_ctrl_c_in_a_video_keeps_its_frames(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupt_after(monkeypatch, 3)
-    make_video(Path("in/clip.avi"), frames=50)
-    code, out, err = run("--source", "in/clip.avi", "--json")
-    assert (code, out) == (130, "") and err.splitlines()[-1] == "yolo.detect: interrupted"
-    assert files() == ["detect/exp/clip.mp4"]
-    assert len(list(VideoReader("runs/detect/exp/clip.mp4"))) == 3
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("ahead", "behind"))]
-
-
-@pytest.mark.parametrize(
-    ("argv", "message"),
-    [
-        ([], "--source: nothing to work on"),
-        (["--source", "absent"], "absent: does not exist"),
-        (["--source", "empty"], "empty: no picture and no video in the folder"),
-        (["--source", "notes.txt"], "notes.txt: the list is empty"),
-        (["--source", "own.text"], "own.text: neither a picture nor a video"),
-        (["--source", "screen 1 2"], "--source: cannot be understood: 'screen 1 2'"),
-        (["--source", "63"], "--source: there is no camera 63"),
-        (["--source", "http://127.0.0.1:9/live"], "http://127.0.0.1:9/live: cannot be connected to"),
-        (["--source", "in", "--update", "--weights", "absent.safetensors"], "no weights 'absent.safetensors'"),
-        (["--source", "bad.jpg"], "bad.jpg: the picture cannot be decoded"),
-        (["--source", "bad.mp4"], "bad.mp4: the video cannot be opened"),
-        (["--source", "in", "--weights", "absent.pt"], "no weights 'absent.pt'"),
-        (["--source", "in", "--weights", "notes.txt"], "notes.txt: empty file"),
-        (["--source", "in", "--classes", "0", "7"], "classes: the weights have no class 7"),
-        (["--source", "in", "--imgsz", "1", "2", "3"], "--imgsz: 3 numbers"),
-        (["--source", "in", "--conf-thres", "2"], "--conf-thres: is 2.0"),
-        (["--source", "in", "--vid-stride", "0"], "--vid-stride: is 0"),
-        (["--source", "in", "--data", "absent.yaml"], "absent.yaml: no such data set file"),
-        (["--source", "in", "--device", "97"], "--device 97"),
-        (["--source", "in", "--project", "notes.txt"], "notes.txt: is a file, not a folder"),
-        (["--source", "in", "--save-text"], "unknown option --save-text; did you mean --save-txt?"),
-    ],
-)
-def test_what_is_wrong_is_one_line_and_leaves_nothing(run, argv: list[str], message: str) -> None:
-    Path("empty").mkdir()
-    Path("notes.txt").touch()
-    Path("own.text").touch()
-    for name in ("bad.jpg", "bad.mp4"):
-        Path(name).write_bytes(b"\0" * 1000)
-    code, out, err = run(*argv)
-    assert (code, out) == (2, "")
-    assert err.startswith(f"yolo.detect: {message}") and err.count("\n") == 1
-    assert not Path("runs").exists()
-
-
-@pytest.mark.parametrize("options", [[], ["--save-txt", "--nosave"], ["--save-crop", "--nosave"]])
-def test_a_full_disk_is_one_line(run, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    code, out, err = run("--source", "in", *options)
-    assert (code, out) == (2, "")
-    lines = err.splitlines()  # the picture was looked at, its result could not be written
-    assert len(lines) == 2 and lines[0].startswith("image 1/1 ") and "No space left on device" in lines[1]
-    assert files() == []
 
 
 def test_as_its_own_process(run, weights: Path) -> None:
