@@ -55,6 +55,24 @@ def test_any_number_of_ranks_measures_the_same(shop: Workshop, compile: str, num
 
 
 @pytest.mark.slow
+def test_every_rank_calibrates_int8_alike(shop: Workshop) -> None:
+    alone = run(val.main, [*argv(shop, "int8"), "--int8"], shop.folder / "val/int8")
+    assert alone.code == 0, alone.err
+    expected = json.loads(alone.out)
+    done = launch(["-m", "yolo.val", *argv(shop, "int8of2"), "--int8"], 2)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found.keys() == expected.keys() and found["int8"]["map50_95_int8"] > 0.05
+    for part in ("metrics", "per_class", "coco", "int8"):
+        assert found[part] == expected[part], part
+    cost = [line for line in alone.err.splitlines() if "; int8 costs " in line]
+    assert len(cost) == 1 and done.stderr.count(cost[0]) == 1
+    one, two = (files(shop.folder / f"val/{folder}") for folder in ("int8", "int8of2"))
+    texts = {name for name in one if not name.endswith(".jpg")}
+    assert len(texts) > 3 and {name: two[name] for name in texts} == {name: one[name] for name in texts}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("flag, value", [("--task", "speed"), ("--task", "study")])
 def test_what_ranks_cannot_do_is_said_once(shop: Workshop, flag: str, value: str) -> None:
     done = launch(["-m", "yolo.val", *argv(shop, "no"), flag, value], 2)

@@ -69,8 +69,9 @@ def _measure_share(config: ValConfig, dataset: Dataset, links: Links) -> dict[st
         validator = _validator(config, models, index, config.imgsz, links=links)
         facts["data"] = index_digest(index)[:16]
         facts["weights"] = files_digest(map(resolve_weights, config.weights))[:16]
+    float32 = _in_float32(config, dataset, index, links) if config.int8 else None
     if links.ranks.first:
-        return _measured(config, dataset, index, validator)
+        return _measured(config, dataset, index, validator, float32)
     wanted = not config.noplots or config.save_txt or config.save_hybrid or config.save_json
     validator.run([lambda batch, detections: None] if wanted else [])
     return {}
@@ -106,10 +107,11 @@ def _measured(
     return {"save_dir": str(run), **validation_json(validation, index.names), **extra}
 
 
-def _in_float32(config: ValConfig, dataset: Dataset, index: Index) -> Validation:
+def _in_float32(config: ValConfig, dataset: Dataset, index: Index, links: Links | None = None) -> Validation:
     """The same validation in fp32, for what int8 costs."""
     config = dataclasses.replace(config, int8=False)
-    return _validator(config, _models(config, config.weights, dataset), index, config.imgsz).run()
+    models = _models(config, config.weights, dataset, links)
+    return _validator(config, models, index, config.imgsz, links=links).run()
 
 
 def _speed(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
