@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.launched import launch
+from tests.train_samples import Workshop
+from yolo.models.weights.load import load_weights
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -19,3 +23,13 @@ def test_a_file_for_each_command(command: str, monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(SystemExit) as caught:
         runpy.run_path(str(file), run_name="__main__")
     assert caught.value.code == 0 and capsys.readouterr().out.startswith(f"usage: yolo.{command} ")
+
+
+@pytest.mark.slow
+def test_the_file_trains_on_ranks(tmp_path: Path) -> None:
+    shop = Workshop.make(tmp_path)
+    argv = shop.argv("two", "--noplots", "--noval", "--sync-bn", "--log-ranks", "1", epochs="1")
+    done = launch([str(ROOT / "train.py"), *argv], 2, environment={"PYTHONPATH": ""})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "[rank 1] 8 pictures to train on" in done.stderr
+    assert load_weights(tmp_path / "runs/two/weights/last.safetensors").training is not None
