@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import io
@@ -71,7 +72,7 @@ class Links:
         self._watch.end(reason)
 
     def leave(self) -> None:
-        """This rank's work is done; the others may still be busy. For one rank alone."""
+        """Wait until the work of all ranks is done."""
         self._watch.leave()
 
 
@@ -79,13 +80,15 @@ class Links:
 def linked(ranks: Ranks) -> Iterator[Links | None]:
     """The links of a process that is one of several, None of one that is alone.
 
-    An error that leaves the block ends all ranks. Raises RuntimeSetupError where the ranks do not find each other.
+    An error that leaves the block ends all ranks, and the process waits for the others at its very end. Raises
+    RuntimeSetupError where the ranks do not find each other.
     """
     if ranks.alone:
         yield None
         return
     die_with_launcher(signal.SIGKILL)  # one that is stopped, too: nobody else knows of it yet
     links = meet(ranks)
+    atexit.register(links.leave)  # behind OneFlow's own end, which waits for all ranks, too
     links.advise("Start the command again.")  # until there is a checkpoint
     die_with_launcher(signal.SIGTERM)  # training writes a checkpoint
     try:
@@ -100,8 +103,6 @@ def linked(ranks: Ranks) -> Iterator[Links | None]:
         if not isinstance(error, OSError | KeyboardInterrupt):
             traceback.print_exc()
         links.end(f"{type(error).__name__}: {error}")
-    finally:
-        links.leave()
 
 
 @contextlib.contextmanager

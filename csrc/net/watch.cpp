@@ -18,6 +18,7 @@ constexpr char kBeat = 'b', kEnd = 'e', kLeave = 'l', kStop = 's';
 constexpr size_t kLongestText = 1 << 16;
 constexpr int kNobody = -1;
 constexpr int kTick = 200;  // milliseconds
+constexpr auto kBetweenLooks = std::chrono::milliseconds(5);
 constexpr auto kBetweenBeats = std::chrono::seconds(1);
 // After an abort: who says nothing for so long is to blame; so long another rank may take to be found.
 constexpr double kPatienceAfterAbort = 4.0;
@@ -45,7 +46,8 @@ Watch::Watch(int rank, std::vector<Socket> peers, std::vector<std::string> peopl
       near_(std::move(near)),
       patience_(patience),
       heard_(peers_.size(), Clock::now()),
-      left_(peers_.size(), false),
+      leaving_(peers_.size(), false),
+      gone_(peers_.size(), false),
       stderr_(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
     for (const Socket& peer : peers_) peer.limit(5.0);  // a rank that takes nothing in must not hold up the thread
     thread_ = std::thread([this] { loop(); });
@@ -71,8 +73,20 @@ void Watch::advise(const std::string& advice) {
     advice_ = advice;
 }
 
+// Rank 0 waits for all, lets all go, and hears of each that it goes: one that was stopped meanwhile does not.
 void Watch::leave() {
-    for (size_t peer = 0; peer < peers_.size(); ++peer) send(peer, kLeave, "");
+    const auto wait = [this](size_t words) {
+        while (heard_leaving_ < words) std::this_thread::sleep_for(kBetweenLooks);  // or the thread ends the process
+    };
+    if (rank_ == 0) {
+        wait(peers_.size());
+        for (size_t peer = 0; peer < peers_.size(); ++peer) send(peer, kLeave, "");
+        wait(2 * peers_.size());
+    } else {
+        send(0, kLeave, "");
+        wait(1);
+        send(0, kLeave, "");
+    }
     unwatched_ = done_ = true;
 }
 
@@ -105,16 +119,13 @@ void Watch::loop() {
             next = Clock::now() + kBetweenBeats;
         }
         std::vector<pollfd> waiting;
-        std::vector<size_t> numbers;
         for (size_t peer = 0; peer < peers_.size(); ++peer) {
-            if (left_[peer]) continue;
-            waiting.push_back({peers_[peer].get(), POLLIN, 0});
-            numbers.push_back(peer);
+            waiting.push_back({gone_[peer] ? -1 : peers_[peer].get(), POLLIN, 0});  // -1: not looked at
         }
         poll(waiting.data(), waiting.size(), kTick);
-        for (size_t i = 0; i < waiting.size() && !done_; ++i) {
-            const size_t peer = numbers[i];
-            if (waiting[i].revents != 0) {
+        for (size_t peer = 0; peer < peers_.size() && !done_; ++peer) {
+            if (gone_[peer]) continue;
+            if (waiting[peer].revents != 0) {
                 if (!hear(peer) && !done_) stop_all(number(peer), " is gone: its connection closed", false);
             } else if (Clock::now() - heard_[peer] > std::chrono::duration<double>(patience_)) {
                 stop_all(number(peer), " has said nothing for " + seconds(patience_) + ": stopped, or cut off", true);
@@ -134,7 +145,7 @@ void Watch::find_culprit() {
 
 void Watch::beat() {
     for (size_t peer = 0; peer < peers_.size(); ++peer) {
-        if (!left_[peer]) send(peer, kBeat, "");  // a failure is noticed when nothing is heard
+        send(peer, kBeat, "");  // a failure is noticed when nothing is heard
     }
 }
 
@@ -147,7 +158,11 @@ bool Watch::hear(size_t peer) {
     std::string text(size, '\0');
     if (!from.read(text.data(), size)) return false;
     heard_[peer] = Clock::now();
-    if (kind == kLeave) left_[peer] = true;
+    if (kind == kLeave) {
+        gone_[peer] = rank_ != 0 || leaving_[peer];  // its last word
+        leaving_[peer] = true;
+        ++heard_leaving_;
+    }
     if (kind == kEnd) stop_all(number(peer), ": " + text, false);
     if (kind == kStop) {
         const size_t line = text.find('\n');
@@ -163,9 +178,7 @@ void Watch::stop_all(int culprit, const std::string& what, bool silent) {
     const int stopped = silent ? culprit : kNobody;
     if (rank_ == 0) {
         for (size_t peer = 0; peer < peers_.size(); ++peer) {
-            if (!left_[peer] && number(peer) != culprit) {
-                send(peer, kStop, std::to_string(stopped) + "\n" + line);
-            }
+            if (number(peer) != culprit) send(peer, kStop, std::to_string(stopped) + "\n" + line);
         }
     }
     kill_stopped(stopped);

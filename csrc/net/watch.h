@@ -32,7 +32,8 @@ public:
     void advise(const std::string& advice);
     // Tell all ranks that this one ends because of an error, and end this process.
     [[noreturn]] void end(const std::string& reason);
-    // The work is done: this rank may go without the others ending.
+    // The work is done. Returns when that of all ranks is: until then one that is stopped or dies would keep the others
+    // waiting, in OneFlow's end too.
     void leave();
 
 private:
@@ -55,11 +56,12 @@ private:
     std::vector<int> near_;
     double patience_;
     std::vector<Clock::time_point> heard_;
-    std::vector<bool> left_;
+    std::vector<bool> leaving_, gone_;  // its work is done; it has said its last word
     std::string advice_;
     int stderr_;  // as it was at first: while OneFlow loads, descriptor 2 leads to nowhere
     std::mutex mutex_;  // of what is sent, and the advice
     std::atomic<bool> done_{false};
+    std::atomic<size_t> heard_leaving_{0};
     std::atomic<bool> aborted_{false}, unwatched_{false};
     Clock::time_point search_end_ = Clock::time_point::max();
     std::atomic_flag ending_ = ATOMIC_FLAG_INIT;

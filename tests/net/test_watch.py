@@ -163,15 +163,30 @@ def test_a_stopped_rank_of_another_machine_is_not_killed() -> None:
     assert "rank 0 (" in far.communicate(timeout=20)[1] and far.returncode == 1
 
 
-def test_ranks_that_leave_end_nobody() -> None:
+@pytest.mark.parametrize("order", [(1, 2, 0), (0, 1, 2)])
+def test_all_leave_together(order: tuple[int, ...]) -> None:
     run = Run(1, "leave", others="leave")
-    run.go(1)
-    time.sleep(1)
-    assert [rank.poll() for rank in run.ranks] == [None, 0, None]
-    run.go(2)
-    time.sleep(1)
-    run.go(0)
+    for rank in order:
+        assert [rank.poll() for rank in run.ranks] == [None] * 3
+        run.go(rank)
+        time.sleep(0.5)
     assert run.wait() == [(0, "")] * 3
+
+
+@pytest.mark.parametrize("culprit, busy", [(1, 0), (0, 2)])
+@pytest.mark.parametrize("number, why", [(signal.SIGKILL, "is gone"), (signal.SIGSTOP, "has said nothing for 3 s")])
+def test_a_rank_is_watched_until_all_have_done_their_work(
+    culprit: int, busy: int, number: signal.Signals, why: str
+) -> None:
+    run = Run(1, "leave", patience=3.0, others="leave")
+    run.go(*{0, 1, 2} - {busy})
+    time.sleep(0.5)
+    run.ranks[culprit].send_signal(number)
+    found = run.wait()
+    assert found.pop(culprit)[0] == -signal.SIGKILL
+    assert any(code == 1 and f"rank {culprit} (" in text and why in text for code, text in found)
+    # The busy one ends its work when its stdin closes, and may have let the third one go.
+    assert all((code, text) == (0, "") or (code == 1 and f"rank {culprit} (" in text) for code, text in found)
 
 
 def test_a_busy_rank_is_not_taken_for_a_silent_one() -> None:
