@@ -109,9 +109,9 @@ def judge(run: RankRun, row: Row, whole: Path) -> dict[str, Any] | None:
     """What is to be said of a run after its fault, the run that goes on included; None where it needed nothing more."""
     ended = run.wait(ENDS_WITHIN)
     text, left = run.text(), len(run.processes())
+    if ended is not None and not left and "\nweights: " in text and equal(run.folder, whole):
+        return None
     if ended is not None and run.code == 0:
-        if equal(run.folder, whole):
-            return None
         return {"ended_s": round(ended, 1), "ours": False, "note": "the run did not notice"}
     run.clear(processes=True)
     last = run.folder / "weights/last.safetensors"
