@@ -44,7 +44,9 @@ class TrainConfig:
     evolve: int = option(0, "search hyperparameters over so many trainings; 0: train once", bare=300, low=0)
     parallel: int = option(1, "with --evolve: trainings side by side", low=1)
     noplots: bool = option(False, "draw no pictures and curves")
-    device: str = option("", "cpu, or a CUDA index such as 0; '' takes a GPU when there is one")
+    device: str = option(
+        "", "cpu, a CUDA index such as 0, or of several processes one each (0,1); '' takes a GPU when there is one"
+    )
     single_cls: bool = option(False, "treat all classes as one")
     fraction: float = option(1.0, "share of the training set that is used, at even distances", low=0, high=1)
     optimizer: str = option("SGD", "the optimizer", choices=("SGD", "Adam", "AdamW"))
@@ -100,7 +102,7 @@ class ValConfig:
     study_sizes: tuple = option(
         tuple(range(256, 1536 + 128, 128)), "picture sizes of the study, in pixels", many=int, low=1
     )
-    device: str = option("", "cpu, or a CUDA index such as 0")
+    device: str = option("", "cpu, a CUDA index such as 0, or of several processes one each (0,1)")
     workers: int = option(8, "threads that prepare pictures (at most one a core is used)", low=0)
     single_cls: bool = option(False, "treat all classes as one")
     augment: bool = option(False, AUGMENT)
