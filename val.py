@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
+from yolo.links import depart
 from yolo.val import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    depart(main())

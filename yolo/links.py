@@ -10,8 +10,10 @@ import json
 import os
 import signal
 import socket
+import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from typing import NoReturn
 
 import numpy as np
 
@@ -88,7 +90,7 @@ def linked(ranks: Ranks) -> Iterator[Links | None]:
         return
     die_with_launcher(signal.SIGKILL)  # one that is stopped, too: nobody else knows of it yet
     links = meet(ranks)
-    atexit.register(links.leave)  # behind OneFlow's own end, which waits for all ranks, too
+    atexit.register(links.leave)  # behind whatever else a process does at its end
     links.advise("Start the command again.")  # until there is a checkpoint
     die_with_launcher(signal.SIGTERM)  # training writes a checkpoint
     try:
@@ -121,6 +123,20 @@ def agreed(links: Links | None) -> Iterator[dict[str, str]]:
         links.agree({"error": str(error)})
     if links is not None:
         links.agree(facts)
+
+
+def depart(code: int) -> NoReturn:
+    """End this process with an exit code; one of several ends when all do.
+
+    It does not go through the end of OneFlow's library, where a rank that is stopped keeps the others waiting.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        sys.exit(code)
+    atexit._run_exitfuncs()  # OneFlow's among them; the last is the first that was registered: to leave
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _everywhere(error: YoloError) -> YoloError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from yolo.engine.resume import Resumed
 from yolo.engine.resume_together import find_run_together
 from yolo.engine.time_limit import TimeLimit
 from yolo.files import remove_leftovers, write_text_atomic
-from yolo.links import Links, agreed, linked
+from yolo.links import Links, agreed, depart, linked
 from yolo.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
@@ -240,4 +239,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    depart(main())

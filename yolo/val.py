@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from yolo.command import new_run_folder, remove_if_empty, run_command, stride_mu
 from yolo.common_ground import code_and_options, files_digest
 from yolo.config.commands import ValConfig
 from yolo.errors import ConfigError
-from yolo.links import Links, agreed, linked
+from yolo.links import Links, agreed, depart, linked
 from yolo.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
@@ -259,4 +258,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    depart(main())

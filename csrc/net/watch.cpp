@@ -26,8 +26,14 @@ constexpr auto kSearch = std::chrono::seconds(6);
 
 std::atomic<Watch*> watching{nullptr};
 
+// As OneFlow notices that another rank has just ended, when all have left: this one's end is near, and has its own code.
+constexpr int kBetweenLeavingAndEnd = 5000;  // milliseconds
+
 void on_abort(int number) {
-    if (Watch* watch = watching) watch->hold_up_abort();
+    if (Watch* watch = watching) {
+        watch->hold_up_abort();
+        poll(nullptr, 0, kBetweenLeavingAndEnd);
+    }
     signal(number, SIG_DFL);
     raise(number);
 }
