@@ -1,6 +1,8 @@
 """OneFlow is brought up once, quietly, before any test module imports it; no test is decided by its time or
 reaches for the web."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -11,6 +13,7 @@ settings.load_profile("untimed")
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started the tests in the background
     runtime.start()
 
 
