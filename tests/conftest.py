@@ -13,7 +13,7 @@ settings.load_profile("untimed")
 
 
 def pytest_configure(config):
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started the tests in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests in the background ignores it
     runtime.start()
 
 
