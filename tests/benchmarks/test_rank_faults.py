@@ -35,8 +35,8 @@ def test_who_names_the_rank(text: str, who: str) -> None:
 
 def test_advice_depends_on_whether_there_is_a_checkpoint() -> None:
     resume, again = "start again with --resume runs/exp", "Start the command again."
-    assert advised(resume, began=True) and advised(again, began=False) and advised(DIED, began=False)
-    assert not advised(again, began=True) and not advised(DIED, began=True) and not advised("", began=False)
+    assert advised(resume, began=True) and advised(again, began=False)
+    assert not advised(again, began=True) and not advised(DIED, began=False) and not advised("", began=False)
 
 
 def test_the_newest_checkpoint(tmp_path: Path) -> None:
