@@ -58,12 +58,12 @@ Watch::Watch(int rank, std::vector<Socket> peers, std::vector<std::string> peopl
     for (const Socket& peer : peers_) peer.limit(5.0);  // a rank that takes nothing in must not hold up the thread
     thread_ = std::thread([this] { loop(); });
     watching = this;
-    signal(SIGABRT, &on_abort);
+    former_ = signal(SIGABRT, &on_abort);
 }
 
 Watch::~Watch() {
     Watch* own = this;
-    watching.compare_exchange_strong(own, nullptr);
+    if (watching.compare_exchange_strong(own, nullptr) && former_ != &on_abort) signal(SIGABRT, former_);
     unwatched_ = done_ = true;
     thread_.join();
     close(stderr_);

@@ -58,6 +58,7 @@ private:
     std::vector<Clock::time_point> heard_;
     std::vector<bool> leaving_, gone_;  // its work is done; it has said its last word
     std::string advice_;
+    void (*former_)(int) = nullptr;  // the handler of SIGABRT before
     int stderr_;  // as it was at first: while OneFlow loads, descriptor 2 leads to nowhere
     std::mutex mutex_;  // of what is sent, and the advice
     std::atomic<bool> done_{false};
