@@ -13,6 +13,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -152,6 +153,7 @@ def meet(ranks: Ranks) -> Links:
             _refuse_taken(port)
         return Links(ranks, native.Meeting(host, port + 1, ranks.rank, ranks.count, MEETING_SECONDS))
     except (RuntimeError, OSError) as error:
+        end_stopped_siblings()
         mend = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
         if "in use" in str(error):
             mend = f"give another one: python -m oneflow.distributed.launch --master_port {port + 1000} …"
@@ -171,7 +173,25 @@ def _refuse_taken(port: int) -> None:
 def die_with_launcher(number: int) -> None:
     """Let the kernel send this process a signal when its launcher is gone, which may be now: none outlives it."""
     ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, number)
-    # OneFlow's launcher sets this variable so; what it started is in its group, what others have taken over is not.
-    launched = os.environ.get("GLOG_log_dir", "").endswith(f"local_rank_{os.environ.get('LOCAL_RANK')}")  # noqa: SIM112
-    if launched and os.getpgid(os.getppid()) != os.getpgrp():
+    # What it started is in its group, what others have taken over is not.
+    if _launched() and os.getpgid(os.getppid()) != os.getpgrp():
         os.kill(os.getpid(), number)
+
+
+def end_stopped_siblings() -> None:
+    """Kill what this process's launcher has started and somebody has stopped: nothing else would ever end it.
+
+    A rank that was stopped before it could ask the kernel for an end with its launcher is known to nobody.
+    """
+    if not _launched():
+        return
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state in "Tt" and int(parent) == os.getppid():
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def _launched() -> bool:
+    """Whether OneFlow's launcher has started this process: it sets this variable so."""
+    return os.environ.get("GLOG_log_dir", "").endswith(f"local_rank_{os.environ.get('LOCAL_RANK')}")  # noqa: SIM112
