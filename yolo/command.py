@@ -36,7 +36,7 @@ def run_command(
         result = action(config)
     except YoloError as error:
         # What is wrong on one machine alone is said there, once.
-        if first or (not error.everywhere and os.environ.get("LOCAL_RANK", "0") == "0"):
+        if first or error.own or (not error.everywhere and os.environ.get("LOCAL_RANK", "0") == "0"):
             print(f"{program}: {error}", file=sys.stderr)
         return 2
     except OSError as error:

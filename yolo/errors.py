@@ -7,10 +7,11 @@ class YoloError(Exception):
     """A user's problem in one line: what is wrong, where, and how to mend it.
 
     Commands print ``str(error)`` on stderr and exit with code 2. ``where`` is a file, ``file:line`` or an
-    option; ``mend`` is an instruction. ``everywhere`` says that all ranks of a run raise it together.
+    option; ``mend`` is an instruction. ``everywhere`` says that all ranks of a run raise it together, ``own`` that it
+    is of one rank, which must say so itself.
     """
 
-    everywhere = False
+    everywhere = own = False
 
     def __init__(self, what: str, *, where: object = None, mend: str | None = None) -> None:
         self.what, self.where, self.mend = what, where, mend

@@ -129,10 +129,11 @@ def agreed(links: Links | None) -> Iterator[dict[str, str]]:
 def depart(code: int) -> NoReturn:
     """End this process with an exit code; one of several ends when all do.
 
-    It does not go through the end of OneFlow's library, where a rank that is stopped keeps the others waiting.
+    Siblings that were stopped end with it. It does not go through the end of OneFlow's library, where a rank that is stopped keeps the others waiting.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         sys.exit(code)
+    end_stopped_siblings()  # behind what this one has said: their end is that of all
     atexit._run_exitfuncs()  # OneFlow's among them; the last is the first that was registered: to leave
     with contextlib.suppress(OSError):
         sys.stdout.flush()
@@ -153,11 +154,12 @@ def meet(ranks: Ranks) -> Links:
             _refuse_taken(port)
         return Links(ranks, native.Meeting(host, port + 1, ranks.rank, ranks.count, MEETING_SECONDS))
     except (RuntimeError, OSError) as error:
-        end_stopped_siblings()
         mend = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
         if "in use" in str(error):
             mend = f"give another one: python -m oneflow.distributed.launch --master_port {port + 1000} …"
-        raise RuntimeSetupError(str(error), where="ranks", mend=mend) from error
+        refusal = RuntimeSetupError(str(error), where="ranks", mend=mend)
+        refusal.own = True
+        raise refusal from error
 
 
 def _refuse_taken(port: int) -> None:
