@@ -129,7 +129,8 @@ def agreed(links: Links | None) -> Iterator[dict[str, str]]:
 def depart(code: int) -> NoReturn:
     """End this process with an exit code; one of several ends when all do.
 
-    Siblings that were stopped end with it. It does not go through the end of OneFlow's library, where a rank that is stopped keeps the others waiting.
+    Siblings that were stopped end with it. It does not go through the end of OneFlow's library, where a rank that is
+    stopped keeps the others waiting.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         sys.exit(code)
