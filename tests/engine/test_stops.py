@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -125,17 +127,38 @@ def test_a_progress_that_is_none(values):
         Progress.from_json(values)
 
 
-def test_a_launched_process_takes_sigterm_for_a_request_however_often_it_comes():
-    """Ctrl-C at a launcher: SIGINT from the terminal, SIGTERM from the launcher and from the kernel at its end."""
+@pytest.fixture
+def handlers() -> Iterator[tuple]:
+    """Those of SIGINT and SIGTERM, put back behind the test."""
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    yield before
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
+
+
+def test_a_launched_process_takes_sigterm_for_a_request_however_often_it_comes(handlers):
+    """Ctrl-C at a launcher: SIGINT from the terminal, SIGTERM from the launcher and from the kernel at its end."""
     with StopRequest(launched=True) as stop:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
             os.kill(os.getpid(), number)
         assert stop.signal == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
-    with StopRequest(launched=True) as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert stop.signal == signal.SIGTERM
+    assert signal.getsignal(signal.SIGINT) == handlers[0]
+    os.kill(os.getpid(), signal.SIGTERM)  # the launcher's may come late: this process lives
+
+
+def test_a_launched_process_that_stops_because_of_another_survives_its_own_signal(handlers):
+    with pytest.raises(Interrupted), StopRequest(launched=True):
+        raise Interrupted("as the ranks have agreed")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("launched", [False, True])
+def test_a_process_that_was_not_stopped_has_its_handlers_back(handlers, launched):
+    with contextlib.suppress(ZeroDivisionError), StopRequest(launched=launched):
+        raise ZeroDivisionError
+    assert handlers == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    with StopRequest(launched=launched):
+        pass
+    assert handlers == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from types import FrameType
+from types import FrameType, TracebackType
+
+from yolo.errors import Interrupted
 
 logger = logging.getLogger("yolo")
 
@@ -14,7 +16,8 @@ class StopRequest:
     """While it is entered the first SIGINT or SIGTERM is noted in ``signal``; another one acts as it always does.
 
     Outside the main thread, where Python lets nobody set a handler, it notes nothing. A ``launched`` process only ever
-    notes SIGTERM: on Ctrl-C its launcher sends it one, and the kernel another when the launcher has ended.
+    notes SIGTERM: on Ctrl-C its launcher sends it one, and the kernel another when the launcher has ended. They may
+    come when the step is long finished and another rank still saves, so once stopped such a process ignores SIGTERM.
     """
 
     def __init__(self, *, launched: bool = False) -> None:
@@ -28,7 +31,13 @@ class StopRequest:
                 self._former[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        stopped = self.signal is not None or isinstance(error, Interrupted)  # by what another rank was asked for
+        if self._launched and stopped and signal.SIGTERM in self._former:
+            self._former[signal.SIGTERM] = signal.SIG_IGN
+        self._restore()
+
+    def _restore(self) -> None:
         while self._former:
             number, handler = self._former.popitem()
             signal.signal(number, handler)
@@ -36,7 +45,7 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         again, self.signal = self.signal is not None, self.signal or number
         if not self._launched:
-            self.__exit__()
+            self._restore()
         elif signal.SIGINT in self._former and number == signal.SIGINT:
             signal.signal(signal.SIGINT, self._former.pop(signal.SIGINT))
         if not again:
