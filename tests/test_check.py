@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from tests.train_samples import Done, Workshop, make_data, run, write_yaml
 from yolo.check import main
+from yolo.config.commands import CheckConfig
 from yolo.data.audit.mend import mended_lines
 from yolo.data.dataset import load_dataset
 from yolo.data.index import index_split
@@ -89,6 +91,8 @@ SPOILT = Counter(
         ("huge-box", "train"): 1,
         ("broken-picture", "train"): 1,
         ("duplicate-picture", "train"): 1,
+        ("labels-differ", "train"): 1,
+        ("labels-differ", "val"): 1,
         ("picture-in-both", "val"): 1,
         ("unreadable-labels", "train"): 1,
         ("stray-labels", "val"): 1,
@@ -119,6 +123,27 @@ def test_everything_at_once_and_a_mended_copy(data: Path, tmp_path: Path) -> Non
         "0 .5 .5 .001 .3",
         "1 .5 .5 1 1",
     ]
+
+
+def test_a_copy_without_labels_takes_nobody_s_labels_away(data: Path, tmp_path: Path) -> None:
+    """An unlabelled copy that sorts first, and one in val."""
+    for copy, original in (("train/-copy.png", 0), ("val/999.png", 1)):
+        shutil.copy(picture(data, "train", original), data.parent / "images" / copy)
+    code, kinds = found(data, "--fix", str(tmp_path / "new"))
+    assert code == 1 and kinds["labels-differ", "train"] == kinds["labels-differ", "val"] == 1
+    new = tmp_path / "new"
+    assert (new / "labels/train/-copy.txt").read_text() == label(data, "train", 0).read_text() != ""
+    assert (new / "labels/val/999.txt").read_text() == label(data, "train", 1).read_text()
+    assert not (new / "images/train/000.png").exists() and not (new / "images/train/001.png").exists()
+
+
+def test_hidden_folders_are_passed_over(data: Path) -> None:
+    shutil.copytree(data.parent / "images/train", data.parent / "images/train/.ipynb_checkpoints")
+    assert found(data) == (0, Counter())
+
+
+def test_the_data_set_that_is_meant_without_one() -> None:
+    assert CheckConfig().data == "coco128.yaml"
 
 
 def test_pictures_of_the_copy_are_links_and_its_labels_are_not(data: Path, tmp_path: Path) -> None:
@@ -183,7 +208,7 @@ def test_a_copy_is_never_made_in_place(data: Path, tmp_path: Path, place: str) -
     (tmp_path / "taken/mine").write_text("x")
     before = contents(tmp_path)
     done = check(data, "--json", "--fix", str(tmp_path / place))
-    assert "new folder elsewhere" in done.refusal(PROGRAM) or "is there" in done.refusal(PROGRAM)
+    assert "new folder elsewhere" in done.refusal(PROGRAM) or "is not empty" in done.refusal(PROGRAM)
     assert contents(tmp_path) == before and done.out == ""
 
 

@@ -7,6 +7,10 @@ import errno
 import json
 import logging
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +51,37 @@ def failing(error):
 def test_success_says_nothing_of_itself(capsys):
     assert run(lambda config: {"size": config.size}, "--size", "4") == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(capsys):
+    cleaned = []
+
+    def action(config):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            cleaned.append(config)
+
+    assert run(action) == 128 + signal.SIGTERM and cleaned
+    assert capsys.readouterr() == ("", "yolo.thing: interrupted\n")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_whoever_looks_after_sigterm_still_does(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    seen = []
+    assert run(lambda config: seen.append(signal.getsignal(signal.SIGTERM)) or {}) == 0
+    assert seen == [signal.SIG_DFL]
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    code = "from tests.test_command import run; raise SystemExit(run(lambda config: print('x' * 100000) or {}))"
+    root = Path(__file__).parents[1]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root, text=True
+    )
+    process.stdout.close()
+    assert process.wait(60) == 128 + signal.SIGPIPE and process.stderr.read() == ""
 
 
 def test_json_is_one_object_on_stdout(capsys):

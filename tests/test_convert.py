@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import tarfile
@@ -19,7 +20,8 @@ from yolo.config import commands
 from yolo.convert import main
 from yolo.data.convert.outline import joined
 from yolo.data.convert.places import XVIEW_TYPES
-from yolo.data.convert.run import FORMATS
+from yolo.data.convert.records import split_of
+from yolo.data.convert.run import FORMATS, link_or_copy
 from yolo.data.dataset import PRESETS, load_dataset, preset_names
 from yolo.data.index import index_split
 from yolo.data.listing import label_path
@@ -100,7 +102,101 @@ def test_files_of_an_annotation_service(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "in")
     done = convert("coco", tmp_path, tmp_path / "out", "--json")
     assert json.loads(done.out)["pictures"] == {"train": 2, "val": 1}
-    assert json.loads(done.out)["left_out"] == {"crowds": 1, "pictures are not there": 1}
+    left_out = {"boxes without area in their picture": 1, "crowds": 1, "pictures are not there": 1}
+    assert json.loads(done.out)["left_out"] == left_out
+
+
+def coco_file(path: Path, images: list[dict], annotations: list[dict] = (), names: tuple[str, ...] = ("a",)) -> None:
+    categories = [{"id": number, "name": name} for number, name in enumerate(names)]
+    content = {"images": images, "annotations": list(annotations), "categories": categories}
+    foreign.write(path, json.dumps(content))
+
+
+def test_pictures_of_one_name_stay_apart_and_sources_untouched(tmp_path: Path) -> None:
+    """Two cameras with the same file names, written by many threads into hard links."""
+    source, images, boxes = tmp_path / "in", [], []
+    for number in range(60):
+        for camera in range(2):
+            name = f"cam{camera}/{number:04}.png"
+            foreign.picture(source / "images" / name, 2 * number + camera)
+            images.append({"id": len(images), "file_name": name})
+            boxes.append({"image_id": len(boxes), "category_id": 0, "bbox": [0, 0, 100, 50]})
+    images.append({"id": len(images), "file_name": "cam0/0000.png"})  # again
+    before = {path: path.read_bytes() for path in source.rglob("*.png")}
+    coco_file(source / "set.json", images, boxes)
+    done = convert("coco", source, tmp_path / "out", "--json")
+    result = json.loads(done.out)
+    assert (result["pictures"], result["labels"]) == ({"train": 120}, 120)
+    assert result["left_out"] == {"pictures occur twice": 1}
+    assert before == {path: path.read_bytes() for path in source.rglob("*.png")}
+    written = sorted((tmp_path / "out").rglob("*.png"))
+    assert sorted(path.read_bytes() for path in written) == sorted(before.values())
+    assert all(label_path(path).read_text() == "0 0.500000 0.500000 1.000000 1.000000\n" for path in written)
+    assert written[0].name == "0000-2.png" and written[0].read_bytes() == before[source / "images/cam1/0000.png"]
+
+
+def test_what_is_at_a_place_is_never_written_over(tmp_path: Path) -> None:
+    mine, other = foreign.write(tmp_path / "mine", "mine"), foreign.write(tmp_path / "other", "other")
+    link_or_copy(mine, tmp_path / "place")
+    with pytest.raises(FileExistsError):
+        link_or_copy(other, tmp_path / "place")
+    assert (tmp_path / "place").read_text() == mine.read_text() == "mine"
+
+
+def test_pictures_that_differ_in_their_endings_have_label_files_of_their_own(tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp"):
+        foreign.picture(tmp_path / "in" / name)
+    coco_file(tmp_path / "in/x.json", [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.bmp"}])
+    convert("coco", tmp_path / "in", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out/images/x").iterdir()) == ["a-2.bmp", "a.png"]
+
+
+def test_a_picture_of_another_split_or_folder_is_another_picture(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    for number, name in enumerate(("train/0001.png", "train/a.png", "train/sub/a.png", ".trash/b.png")):
+        foreign.picture(source / "images" / name, number)
+    coco_file(source / "annotations/instances_val.json", [{"id": 1, "file_name": "0001.png"}])
+    named = ["0001.png", "sub/a.png", "a.png", "b.png"]
+    images = [{"id": number, "file_name": name, "width": 1.5} for number, name in enumerate(named)]
+    coco_file(source / "annotations/instances_train.json", images)
+    done = convert("coco", source, tmp_path / "out", "--json")
+    assert json.loads(done.out)["left_out"] == {"pictures are not there": 2}
+    written = sorted((tmp_path / "out/images").rglob("*.png"))
+    assert [path.name for path in written] == ["0001.png", "a-2.png", "a.png"]
+    assert written[2].read_bytes() == (source / "images/train/sub/a.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("val2017", "val"), ("instances_val", "val"), ("minival2014", "val"), ("valminusminival", "val"),
+        ("valid", "val"), ("Validation", "val"), ("VisDrone2019-DET-test-dev", "test"), ("TestImages", "test"),
+        ("testing", "test"), ("valset", "val"), ("labels_latest", "train"), ("festival", "train"),
+        ("trainval", "train"), ("interval", "train"), ("x", "train"), ("", "train"),
+    ],
+)  # fmt: skip
+def test_splits_are_whole_words(name: str, split: str) -> None:
+    assert split_of(name) == split
+
+
+def test_what_is_left_out_of_a_coco_file_is_counted(tmp_path: Path) -> None:
+    foreign.picture(tmp_path / "in/test/a.png")
+    boxes = ([5, 5, 0, 5], [100, 5, 5, 5], [5, 5, 5, 5], [5, 5, 5, 5], [math.nan, 5, 5, 5], [5, 5, -5, 5], "x")
+    annotations = [{"image_id": 1, "category_id": 0, "bbox": box} for box in boxes]
+    annotations.append({"image_id": 9, "category_id": 0, "bbox": [5, 5, 5, 5]})
+    image = {"id": 1, "file_name": "a.png", "width": 100.0}
+    coco_file(tmp_path / "in/test/_annotations.coco.json", [image], annotations, ("a", "b", "a"))
+    done = convert("coco", tmp_path / "in", tmp_path / "out", "--json")
+    assert "nothing is for training" in done.err
+    result = json.loads(done.out)
+    assert result["labels"] == 1 and result["names"] == ["a", "b", "a 2"]
+    assert result["left_out"] == {
+        "annotations of pictures that the file does not name": 1,
+        "annotations without a box or with an unknown category": 1,
+        "boxes without area in their picture": 4,
+        "labels that repeat another": 1,
+    }
+    assert load_dataset(result["data"]).names == ("a", "b", "a 2")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +236,8 @@ def test_places(tmp_path: Path) -> None:
     foreign.voc(tmp_path / "in")
     (tmp_path / "out").mkdir()
     foreign.write(tmp_path / "out/mine.txt", "x")
-    assert "is there" in convert("voc", tmp_path / "in", tmp_path / "out").refusal(PROGRAM)
+    line = convert("voc", tmp_path / "in", tmp_path / "out").refusal(PROGRAM)
+    assert f"--output {tmp_path / 'out'}: is not empty; name a new folder" in line
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 

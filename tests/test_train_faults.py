@@ -74,6 +74,12 @@ def test_options(place: Workshop, instead: dict[str, str], message: str) -> None
     assert refused(place, **instead).startswith(message)
 
 
+def test_a_model_of_grey_pictures(place: Workshop) -> None:
+    model = write_yaml(place.folder / "grey.yaml", {**yaml.safe_load(place.model.read_text()), "ch": 1})
+    line = refused(place, cfg=str(model))
+    assert line == f"{model}: the model takes pictures of 1 channels, not 3; set 'ch: 3' in it, or leave the line out"
+
+
 def test_hyperparameters(place: Workshop) -> None:
     hyp = write_yaml(place.folder / "hyp.yaml", {**QUICK, "mosiac": 1.0})
     assert refused(place, hyp=str(hyp)) == f"{hyp}: unknown hyperparameter 'mosiac'; did you mean mosaic?"

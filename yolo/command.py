@@ -8,15 +8,25 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from yolo.config.options import parse
 from yolo.errors import ConfigError, DataError, Interrupted, YoloError
 
 SCHEMA_VERSION = 1
+_READER_GONE = 128 + signal.SIGPIPE
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, taken as Ctrl-C is."""
+
+    code = 128 + signal.SIGTERM
 
 
 def run_command(
@@ -24,21 +34,33 @@ def run_command(
 ) -> int:
     """Parse ``argv``, run ``action(config)``, print its result with ``--json``; give the exit code.
 
-    A YoloError or a failing disk is one line on stderr and 2; Ctrl-C is 130, SIGTERM in training 143. Of several ranks
-    the first one speaks.
+    A YoloError or a failing disk is one line on stderr and 2; Ctrl-C is 130, SIGTERM 143, a pipe that nobody reads any
+    more 141. Of several ranks the first one speaks.
     """
     log_to_stderr()
+    with _sigterm_as_ctrl_c():
+        return _run(program, config_class, action, argv)
+
+
+def _run(program: str, config_class: type, action: Callable[[Any], dict], argv: Sequence[str] | None) -> int:
     first = os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
     try:
         config = parse(config_class, sys.argv[1:] if argv is None else argv, program)
         if not first:
             hush(getattr(config, "log_ranks", ()))
         result = action(config)
+        if config.json and first:
+            command = program.rsplit(".", 1)[-1]
+            print(json.dumps({"schema_version": SCHEMA_VERSION, "command": command, **result}))
+        sys.stdout.flush()
     except YoloError as error:
         # What is wrong on one machine alone is said there, once.
         if first or error.own or (not error.everywhere and os.environ.get("LOCAL_RANK", "0") == "0"):
             print(f"{program}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python's end would say it again
+        return _READER_GONE
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG):
             raise
@@ -47,10 +69,33 @@ def run_command(
     except KeyboardInterrupt as stop:
         if first:
             print(f"{program}: {stop if isinstance(stop, Interrupted) else 'interrupted'}", file=sys.stderr)
-        return stop.code if isinstance(stop, Interrupted) else 130
-    if config.json and first:
-        print(json.dumps({"schema_version": SCHEMA_VERSION, "command": program.rsplit(".", 1)[-1], **result}))
+        return stop.code if isinstance(stop, Interrupted | _Terminated) else 130
     return 0
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that nothing half-written stays.
+
+    Not for one of several ranks, which end each other, and where somebody else looks after it.
+    """
+    ours = (
+        os.environ.get("WORLD_SIZE", "1") == "1"
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if not ours:
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def new_run_folder(project: str, name: str, exist_ok: bool) -> Path:
@@ -64,6 +109,10 @@ def new_run_folder(project: str, name: str, exist_ok: bool) -> Path:
         return _first_free(base)
     except (FileExistsError, NotADirectoryError) as error:
         raise ConfigError("is a file, not a folder", where=error.filename, mend="choose another --project") from error
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "no folder can be made there", where=error.filename, mend="choose another --project"
+        ) from error
 
 
 def _first_free(base: Path) -> Path:

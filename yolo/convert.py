@@ -25,7 +25,7 @@ def run(config: ConvertConfig) -> dict[str, Any]:
     if not config.output:
         raise ConfigError("no folder for the result", where="--output", mend="name a new one")
     names = config.names or (preset_names(FORMATS[config.format][1]) if FORMATS[config.format][1] else None)
-    with new_folder(output, source) as folder:
+    with new_folder(output, source, "--output") as folder:
         done = convert(config.format, source, folder, names, segments=config.segments)
         write_dataset_file(folder, done, source)
     file = output / "data.yaml"

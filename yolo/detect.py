@@ -138,13 +138,15 @@ class _Run:
         return {"save_dir": None if folder is None else str(folder), "images": self._images, "speed_ms": speed}
 
     def _note(self, frame: Frame, result: Result, writer: ResultWriter | None, features: FeatureMaps | None) -> None:
-        if writer is not None:
-            writer.write(result, frame)
-        if features is not None:
-            features.write(frame.path.stem, self._detector.network_input(frame.picture))
-        if self._viewer is not None:
-            self._viewer.show(str(frame.path), self._looks.drawn(result))
-        logger.info("%s", _line(result, frame, self._sources.count))
+        try:
+            if writer is not None:
+                writer.write(result, frame)
+            if features is not None:
+                features.write(frame.path.stem, self._detector.network_input(frame.picture))
+            if self._viewer is not None:
+                self._viewer.show(str(frame.path), self._looks.drawn(result))
+        finally:  # it was looked at, also where an earlier result turns out not to be on disk
+            logger.info("%s", _line(result, frame, self._sources.count))
         self._total.update(result.speed_ms)
         self._sizes.add(result.input_size)
         self._frames += 1

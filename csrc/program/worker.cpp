@@ -1,8 +1,12 @@
 #include "program/worker.h"
 
+#include <pthread.h>
+
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -18,7 +22,7 @@ struct Job {
 
 class Worker {
 public:
-    Worker() {
+    void start() {
         std::thread([this] { loop(); }).detach();
     }
 
@@ -62,10 +66,19 @@ private:
     std::thread::id id_;
 };
 
-// Never destroyed: its thread lives as long as the process.
+// Never destroyed: its thread lives as long as the process. A fork's child has no other thread than the one that forked,
+// so it gets a worker of its own, and that a team of its own; only when it needs one, as most children run other programs.
+std::atomic<Worker*> current{nullptr};
+
 Worker& worker() {
-    static auto* one = new Worker;
-    return *one;
+    static const int watched = pthread_atfork(nullptr, nullptr, [] { current = nullptr; });
+    static_cast<void>(watched);
+    Worker* one = current;
+    if (one != nullptr) return *one;
+    auto made = std::make_unique<Worker>();
+    if (!current.compare_exchange_strong(one, made.get())) return *one;  // another thread was quicker
+    made->start();
+    return *made.release();
 }
 
 }  // namespace

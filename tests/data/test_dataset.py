@@ -40,6 +40,7 @@ BASE = "path: .\ntrain: images\nval: images\n"
         (BASE + "names: [[a]]", "not text"),
         (BASE + "names: {0: a, 2: b}", "none is numbered 1"),
         (BASE + "names: {a: 0}", "none is numbered 0"),
+        (BASE + "names: cat", "a list of class names is meant"),
         (BASE + "names: [a]\nnc: 2", "'nc' is 2 but there are 1"),
         (BASE + "names: [a]\nnc: one", "'nc'"),
         ("names: [a]", "no split"),
@@ -110,6 +111,21 @@ def test_folders_lists_files_and_patterns(tmp_path):
     assert [path.name for path in list_pictures(dataset, "train")] == ["1.png", "2.PNG", "3.png"]
     assert sorted(path.name for path in list_pictures(dataset, "val")) == ["1.png", "3.png", "4.png"]
     assert sorted(path.name for path in list_pictures(dataset, "test")) == ["1.png", "3.png", "4.png"]
+
+
+def test_numbers_in_quotes_are_numbers(tmp_path):
+    assert make_dataset(tmp_path, names="{'0': cat, '1': dog}").names == ("cat", "dog")
+
+
+def test_lines_of_a_list_may_be_relative_to_the_current_folder(tmp_path, monkeypatch):
+    """As YOLOv5 takes them; what lies below the data set's own folder comes first."""
+    for place in ("set/images/a.png", "set/set/images/a.png", "set/images/b.png"):
+        save_picture(tmp_path / place, (20, 20), (1, 2, 3))
+    write(tmp_path / "set", "set/images/a.png\nset/images/b.png\nset/images/c.png\n", "x.txt")
+    monkeypatch.chdir(tmp_path)
+    dataset = load_dataset(write(tmp_path / "set", "train: x.txt\nnames: [a]\n"))
+    found = [str(path.relative_to(tmp_path)) for path in list_pictures(dataset, "train")]
+    assert found == ["set/images/b.png", "set/set/images/a.png", "set/set/images/c.png"]
 
 
 def test_no_picture_is_an_error(tmp_path):

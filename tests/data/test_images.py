@@ -81,6 +81,15 @@ def test_broken_pictures_are_refused_with_their_path(tmp_path, picture):
         check_image(save_picture(tmp_path / "small.png", (9, 40)))
 
 
+@pytest.mark.parametrize("suffix", [".bmp", ".png", ".jpg", ".tif", ".webp"])
+def test_what_is_cut_off_is_noticed_before_it_is_trained_on(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = write_image(tmp_path / f"a{suffix}", noise)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 9 // 10])
+    with pytest.raises(DataError):
+        check_image(path)
+
+
 def test_a_jpeg_that_only_lacks_its_end_marker_is_kept(tmp_path, picture):
     content = io.BytesIO()
     Image.fromarray(picture).save(content, "JPEG")

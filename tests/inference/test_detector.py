@@ -125,11 +125,63 @@ def test_sizes_are_rounded_up_to_the_stride(weights: Path, caplog: pytest.LogCap
         {"classes": [2]},
         {"classes": [-1]},
         {"names": ["one"]},
+        {"imgsz": "64"},
+        {"imgsz": 64.5},
+        {"imgsz": float("inf")},
+        {"conf": "a"},
+        {"conf": None},
+        {"max_det": 1.5},
+        {"compile": "Off"},
     ],
 )
 def test_wrong_options_are_refused(weights: Path, options: dict) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         Detector(weights, device="cpu", **options)
+
+
+def test_what_yolov5_s_users_give_is_taken(weights: Path, detector: Detector) -> None:
+    """None for all classes, whole floats, numpy's numbers; a ``max_det`` beyond what can be left costs nothing."""
+    given = Detector(weights, device="cpu", imgsz=64.0, conf=np.float32(0.001), classes=None, max_det=10**9)
+    found = given(noise())
+    assert same(found.rows[:20], detector(noise()).rows[:20]) and len(found) > 20
+    assert Detector(weights, device=None).imgsz == (640, 640)
+    with pytest.raises(RuntimeSetupError, match="--device 97"):
+        Detector(weights, device=97)
+
+
+FORKED = """
+import os, sys, time
+from tests.inference.samples import noise
+from yolo import Detector
+from yolo.errors import RuntimeSetupError
+detector = Detector(sys.argv[1], imgsz=64, conf=0.001, max_det=20)
+before = detector(noise()).rows
+child = os.fork()
+if not child:
+    try:
+        os._exit(3 if (detector(noise()).rows == before).all() else 4)
+    except RuntimeSetupError as error:
+        print(error, flush=True)
+        os._exit(5)
+deadline = time.monotonic() + 60
+while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+    time.sleep(0.05)
+if not ended[0]:
+    os.kill(child, 9)
+print(os.waitstatus_to_exitcode(ended[1]) if ended[0] else "hangs")
+"""
+
+
+@pytest.mark.parametrize(("kind", "ends"), [(".program", "3"), (".safetensors", "5")])
+def test_a_fork_s_child_runs_a_compiled_detector_and_is_told_of_the_rest(
+    weights: Path, tmp_path: Path, kind: str, ends: str
+) -> None:
+    copy = Path(shutil.copy(weights, tmp_path))
+    assert export_main(["--weights", str(copy), "--imgsz", "64"]) == 0
+    argv = [sys.executable, "-c", FORKED, str(copy.with_suffix(kind))]
+    done = subprocess.run(argv, cwd=Path(yolo.__file__).parents[1], capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[-1] == ends, done.stdout + done.stderr
+    assert ("start processes by 'spawn'" in done.stdout) == (ends == "5")
 
 
 def test_wrong_weights_and_devices_are_refused(tmp_path: Path, weights: Path) -> None:

@@ -230,3 +230,23 @@ def test_results_are_never_written_over_their_source(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="over the source"):
             refuse_own_results((tmp_path / "a.jpg",), folder)
     refuse_own_results((tmp_path / "a.jpg",), tmp_path / "runs")
+
+
+def test_a_video_too_small_to_be_written_goes_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with ResultWriter(tmp_path, Outputs(text=True, table=True)) as writer:
+        for name, picture in (("dot.gif", np.zeros((1, 1, 3), np.uint8)), ("a.mp4", noise())):
+            found = Result(picture, ROWS, NAMES, Path(name), 1)
+            writer.write(found, Frame(picture, Path(name), 1, 1, fps=5.0))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "labels", "predictions.csv"]
+    assert "dot.gif: no video of 1 x 1 pixels can be written" in caplog.text
+    assert sum("dot.gif" in line for line in (tmp_path / "predictions.csv").read_text().splitlines()) == len(ROWS)
+
+
+def test_the_table_has_what_was_found_until_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), ResultWriter(tmp_path, Outputs(pictures=False, table=True)) as writer:
+        writer.write(result(path=Path("a.jpg")), Frame(noise(), Path("a.jpg"), 1))
+        raise ZeroDivisionError
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + len(ROWS)
+    with pytest.raises(ZeroDivisionError), ResultWriter(tmp_path / "none", Outputs(pictures=False, table=True)):
+        raise ZeroDivisionError
+    assert not (tmp_path / "none").exists()

@@ -104,6 +104,18 @@ def test_label_files(measure, shop: Workshop) -> None:
         np.testing.assert_array_equal(rows[:, :5], without)
 
 
+def test_pictures_that_cocos_json_cannot_tell_apart_are_refused_before_any_is_looked_at(
+    measure, shop: Workshop, tmp_path: Path
+) -> None:
+    for folder in "ab":
+        for kind in ("images", "labels"):
+            shutil.copytree(shop.data.parent / kind / "val", tmp_path / "twice" / kind / folder)
+    content = {**yaml.safe_load(shop.data.read_text()), "path": str(tmp_path / "twice")}
+    data = write_yaml(tmp_path / "twice.yaml", {**content, "train": "images/a", "val": ["images/a", "images/b"]})
+    done = measure("--save-json", data=str(data))
+    assert "rename one" in done.refusal(PROGRAM) and not done.folder.exists()
+
+
 @pytest.mark.covers("val", "save_json")
 def test_cocos_json(measure) -> None:
     done = measure("--noplots", "--json", "--save-json")

@@ -192,7 +192,6 @@ class CheckConfig:
     """Look a data set over: exit code 0 when clean, 1 when not, 2 when it cannot be trained on."""
 
     data: str = option("coco128.yaml", "data set YAML")
-    data: str = option("", "data set YAML for --int8: calibration, and its cost in mAP on the val split")
     imgsz: int = option(640, "picture size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
     fix: str = option("", "new folder for a corrected copy (pictures are hard links where possible)")
     workers: int = option(8, "threads that read files", low=1)

@@ -17,7 +17,7 @@ from yolo.data.records import Index, IndexReport
 from yolo.files import write_atomic
 
 SUFFIX = ".oneflow-cache.npz"
-FORMAT = 1
+FORMAT = 2
 """Rises whenever the file's layout or the checks change."""
 
 _LOG = logging.getLogger("yolo.data")

@@ -143,6 +143,7 @@ def _read(source: Path) -> dict[str, Any]:
 def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
     given = content.get("names")
     if isinstance(given, dict):
+        given = {int(key) if isinstance(key, str) and key.isdecimal() else key: name for key, name in given.items()}
         gap = next((number for number in range(len(given)) if number not in given), None)
         if gap is not None:
             raise DataError(
@@ -151,6 +152,8 @@ def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
                 mend="number the classes 0, 1, 2 and so on without a gap",
             )
         given = [given[number] for number in range(len(given))]
+    if isinstance(given, str):
+        raise DataError("'names' is one text", where=source, mend=f"a list of class names is meant: [{brief(given)}]")
     if not isinstance(given, list) or not given:
         raise DataError("'names' is missing or empty", where=source, mend="list the class names there")
     for name in given:

@@ -23,8 +23,9 @@ MIN_SIDE = 10
 
 _EXIF_ORIENTATION = 274
 _TRANSPOSING = (5, 6, 7, 8)
-# Formats whose header says the shape; OpenCV turns JPEG and PNG by their EXIF orientation, not the others.
-_HEADER_TELLS = ("JPEG", "MPO", "PNG", "BMP", "WEBP")
+# Formats whose header says the shape, and of which Pillow notices that they are cut off (of a BMP it does not). OpenCV
+# turns JPEG and PNG by their EXIF orientation, not the others.
+_HEADER_TELLS = ("JPEG", "MPO", "PNG", "WEBP")
 _JPEG_END = b"\xff\xd9"
 
 

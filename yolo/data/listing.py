@@ -58,16 +58,21 @@ def _walk(folder: Path) -> Iterator[str]:
             folders.clear()
             continue
         seen.add(real)
-        # Files such as ._x.jpg are what some systems leave beside x.jpg.
+        # Systems and editors leave such beside the pictures: ._x.jpg, .ipynb_checkpoints. YOLOv5 passes them over, too.
+        folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (os.path.join(place, name) for name in files if not name.startswith("."))
 
 
 def _read_list(path: Path, dataset: Dataset) -> Iterator[Path]:
-    """The pictures a list names: lines from ``./`` are relative to the list, others to the root."""
+    """The pictures a list names: lines from ``./`` are relative to the list, others to the root.
+
+    Where there is none and the current folder has one, as YOLOv5 takes such a line, it is that.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list of pictures cannot be read ({error})", where=path) from error
     for line in map(str.strip, lines):
         if line and "\0" not in line:
-            yield (path.parent if line.startswith("./") else dataset.root) / line
+            named = (path.parent if line.startswith("./") else dataset.root) / line
+            yield Path.cwd() / line if not os.path.exists(named) and os.path.exists(line) else named

@@ -20,7 +20,7 @@ from yolo.data.subset import take_fraction
 from yolo.engine.autoanchor import check_anchors, require_anchors
 from yolo.engine.freeze import frozen_layers
 from yolo.engine.resume import Resumed
-from yolo.errors import ConfigError
+from yolo.errors import ConfigError, ModelError
 from yolo.models.config import ModelConfig, load_model_config, parse_model_config
 from yolo.models.network import Network, build_network
 from yolo.models.weights.checkpoint import Checkpoint
@@ -28,6 +28,9 @@ from yolo.models.weights.load import load_weights
 from yolo.models.weights.transfer import load_state, state_to_numpy, transfer
 
 logger = logging.getLogger("yolo")
+
+_CHANNELS = 3
+"""Of every picture that is read: colours."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +73,9 @@ def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = 
     names = ("item",) if config.single_cls else dataset.names
     anchors = 0 if config.noautoanchor else round(hyp.anchors)
     network = resumed_network(checkpoint, names) if checkpoint else make_network(config, len(names), anchors)
+    if network.spec.channels != _CHANNELS:
+        what = f"the model takes pictures of {network.spec.channels} channels, not {_CHANNELS}"
+        raise ModelError(what, where=config.cfg or config.weights, mend="set 'ch: 3' in it, or leave the line out")
     frozen = frozen_layers(config.freeze, len(network.spec.layers))
     imgsz = stride_multiple(config.imgsz, max(network.strides))
     train = take_fraction(index_split(dataset, "train", single_cls=config.single_cls), config.fraction)

@@ -14,7 +14,7 @@ from yolo.data.records import Index
 from yolo.files import write_text_atomic
 from yolo.inference.results import label_lines
 from yolo.inference.writer_names import UniqueNames
-from yolo.metrics.coco import coco_rows, evaluate_coco, image_id, labels_to_coco
+from yolo.metrics.coco import coco_rows, evaluate_coco, image_id, labels_to_coco, read_coco, refuse_unmeasurable
 
 logger = logging.getLogger("yolo")
 
@@ -41,27 +41,28 @@ class LabelFiles:
 
 
 class CocoJson:
-    """Called for every batch; ``finish`` writes COCO's JSON and measures it by COCO's own rule."""
+    """Called for every batch; ``finish`` writes COCO's JSON and measures it by COCO's own rule.
+
+    The data set's own ``annotations/instances_val2017.json`` is used when it is there (it knows crowds), else
+    annotations made from the labels. Raises DataError where they cannot tell the pictures apart or do not know them.
+    """
 
     def __init__(self, dataset: Dataset, index: Index) -> None:
-        self._dataset, self._index = dataset, index
         self._coco_ids = len(index.names) == COCO_CLASSES and dataset.source.stem.startswith("coco")
         self._rows: list[dict] = []
+        published = dataset.root / "annotations" / "instances_val2017.json"
+        own = self._coco_ids and published.is_file()
+        self._truth = read_coco(published) if own else labels_to_coco(index, coco_ids=self._coco_ids)
+        self._ids = [image_id(picture) for picture in index.paths]
+        refuse_unmeasurable(self._truth, self._ids, published if own else dataset.source)
 
     def __call__(self, batch: Batch, detections: list[np.ndarray]) -> None:
         for path, rows in zip(batch.paths, detections):
             self._rows += coco_rows(rows, path, coco_ids=self._coco_ids)
 
     def finish(self, path: Path) -> dict[str, float]:
-        """Write ``path``; give mAP50 and mAP50-95 by COCO's rule.
-
-        The data set's own ``annotations/instances_val2017.json`` is used when it is there (it knows crowds), else
-        annotations made from the labels.
-        """
+        """Write ``path``; give mAP50 and mAP50-95 by COCO's rule."""
         write_text_atomic(path, json.dumps(self._rows))
-        published = self._dataset.root / "annotations" / "instances_val2017.json"
-        own = self._coco_ids and published.is_file()
-        truth = published if own else labels_to_coco(self._index, coco_ids=self._coco_ids)
-        found = evaluate_coco(truth, self._rows, [image_id(picture) for picture in self._index.paths])
+        found = evaluate_coco(self._truth, self._rows, self._ids)
         logger.info("COCO's rule: mAP50 %.4f, mAP50-95 %.4f (%s)", found.map50, found.map50_95, path)
         return {"map50": found.map50, "map50_95": found.map50_95}

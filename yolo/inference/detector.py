@@ -22,7 +22,15 @@ from yolo.inference.picture_file import read_picture
 from yolo.inference.pipeline import Ahead, worker_count
 from yolo.inference.prepare import planes_into
 from yolo.inference.results import Result
-from yolo.inference.settings import check_classes, check_range, class_names, rounded_size, size_pair
+from yolo.inference.settings import (
+    COMPILE_MODES,
+    check_choice,
+    check_classes,
+    check_range,
+    class_names,
+    rounded_size,
+    size_pair,
+)
 from yolo.inference.sources import Frame, Task
 from yolo.program.detection import NmsSettings
 
@@ -56,7 +64,8 @@ class Detector:
     ``half`` computes in bfloat16; ``int8`` names a data set (YAML) and computes in 8 bits, calibrated on its pictures,
     which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs plain OneFlow operators instead
     of the compiled program; ``augment`` looks at each picture three times, scaled and mirrored.
-    Threads may share a detector; their calls go one after the other.
+    Threads may share a detector; their calls go one after the other. In a fork's child only that of a compiled
+    detector's file works: OneFlow, which runs the others, does not.
 
     Raises WeightsError, ConfigError (an option out of range) or RuntimeSetupError.
     """
@@ -65,12 +74,12 @@ class Detector:
         self,
         weights: Weights | Sequence[Weights],
         *,
-        device: str = "",
+        device: str | int | None = "",
         imgsz: int | Sequence[int] | None = None,
         conf: float = 0.25,
         iou: float = 0.45,
         max_det: int = 1000,
-        classes: Iterable[int] = (),
+        classes: Iterable[int] | None = (),
         agnostic: bool = False,
         names: Sequence[str] | None = None,
         half: bool = False,
@@ -81,9 +90,11 @@ class Detector:
         size = None if imgsz is None else size_pair(imgsz)
         check_range("conf", conf, 0, 1)
         check_range("iou", iou, 0, 1)
-        check_range("max_det", max_det, 1)
-        self.conf, self.iou, self.max_det, self.agnostic = conf, iou, max_det, agnostic
-        self.classes = tuple(sorted(set(classes)))
+        check_range("max_det", max_det, 1, whole=True)
+        check_choice("compile", compile, COMPILE_MODES)
+        device = "" if device is None else str(device)
+        self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), int(max_det), agnostic
+        self.classes = tuple(sorted(set(classes or ())))
         files = tuple(weights) if isinstance(weights, (list, tuple)) else (weights,)
         looked_at = None if int8 is None else Calibration(load_dataset(int8), size or (640, 640))
         self.models = tuple(load_models(files, device=device, half=half, compile=compile, int8=looked_at))
@@ -92,7 +103,7 @@ class Detector:
         check_classes(self.classes, self.names)
         self.stride = max(max(model.strides) for model in self.models)
         self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or 640,) * 2, self.stride)
-        settings = NmsSettings(conf, iou, max_det, self.classes, agnostic)
+        settings = NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic)
         self._forward = join_models(self.models, settings, augment=augment)
         self._lock = threading.Lock()
 

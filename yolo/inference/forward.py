@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from graphs.detect import CompiledDetectGraph, DetectGraph
 from graphs.pool import EagerRuns, GraphPool
 from graphs.validate import CompiledValGraph, ValGraph
 from yolo.data.batch import pad_labels
-from yolo.errors import ConfigError
+from yolo.errors import ConfigError, RuntimeSetupError
 from yolo.loss import LossSettings
 from yolo.models.network import Network
 from yolo.models.weights.transfer import state_to_numpy
@@ -89,7 +90,7 @@ class Forward:
         """
         self.network, self.device, self.loss = network.to(device).eval(), device, loss
         self.compiled = compiled
-        self._watch = native.Stopwatch()
+        self._watch, self._process = native.Stopwatch(), os.getpid()
         pool = GraphPool if alone else EagerRuns
         self._detect = pool(lambda: self._detect_graph(settings))
         self._validate = pool(lambda: self._validate_graph(settings))
@@ -111,6 +112,9 @@ class Forward:
 
     def detect(self, images: np.ndarray) -> Detections:
         """images uint8 [B, 3, H, W] -> detections float32 [B, max_det, 6] (pixels of the input), counts int32 [B]."""
+        if os.getpid() != self._process:
+            mend = "start processes by 'spawn', or use a compiled detector's file (python -m yolo.export)"
+            raise RuntimeSetupError("OneFlow does not run in a fork's child", mend=mend)
         outputs = [self._detect(*part) for part in _parts(self.device, images)]
         return _joined(outputs, 0), _joined(outputs, 1)
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
-
-import numpy as np
 
 from yolo.command import stride_multiple
 from yolo.data.letterbox import Size
 from yolo.errors import ConfigError
 
+COMPILE_MODES = ("program", "off")
+
 
 def size_pair(imgsz: int | Sequence[int]) -> Size:
     """(height, width) of one number, or of two."""
-    values = (imgsz, imgsz) if isinstance(imgsz, (int, np.integer)) else tuple(imgsz)
+    if isinstance(imgsz, str):
+        raise ConfigError(f"is {imgsz!r}", where="imgsz", mend="give a number")
+    values = (imgsz, imgsz) if isinstance(imgsz, numbers.Real) else tuple(imgsz)
     values = values * 2 if len(values) == 1 else values
     if len(values) != 2:
         raise ConfigError(f"{len(values)} numbers", where="imgsz", mend="give one, or height and width")
     for value in values:
-        check_range("imgsz", value, 1)
+        check_range("imgsz", value, 1, whole=True)
     return int(values[0]), int(values[1])
 
 
@@ -28,11 +31,18 @@ def rounded_size(size: Size, stride: int) -> Size:
     return height, height if size[1] == size[0] else stride_multiple(size[1], stride)
 
 
-def check_range(name: str, value: float, low: float, high: float | None = None) -> None:
-    """Raise ConfigError for a value out of range, NaN included."""
-    if not value >= low or (high is not None and not value <= high):
+def check_range(name: str, value: float, low: float, high: float | None = None, *, whole: bool = False) -> None:
+    """Raise ConfigError for what is no number (``whole``: no whole one), or out of range, NaN included."""
+    fits = isinstance(value, numbers.Real) and value >= low and (high is None or value <= high)
+    if not fits or (whole and value % 1 != 0):
         bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise ConfigError(f"is {value}", where=name, mend=f"give {bounds}")
+        raise ConfigError(f"is {value!r}", where=name, mend=f"give {'a whole number, ' if whole else ''}{bounds}")
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise ConfigError for anything else."""
+    if value not in choices:
+        raise ConfigError(f"is {value!r}", where=name, mend=f"give {' or '.join(map(repr, choices))}")
 
 
 def class_names(given: Sequence[str] | None, own: tuple[str, ...]) -> tuple[str, ...]:

@@ -20,11 +20,14 @@ class DetectionTable:
         self._text = io.StringIO(newline="")
         self._lines = csv.writer(self._text, lineterminator="\n")
         self._lines.writerow(HEADER)
+        self.count = 0
+        """Detections so far."""
 
     def add(self, result: Result) -> None:
         """The detections of one picture or frame, the most confident last as in label files."""
         name = "" if result.path is None else result.path.name
         for number, confidence in zip(result.classes[::-1], result.confidences[::-1]):
+            self.count += 1
             self._lines.writerow((name, result.names[number], f"{confidence:.2f}"))
 
     def write(self, path: Path) -> Path:

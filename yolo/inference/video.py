@@ -18,6 +18,9 @@ from yolo.errors import DataError
 SUFFIXES = frozenset({".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".wmv"})
 """File name endings (lower case) that count as videos."""
 
+LEAST_SIDE = 2
+"""Pixels of a video that can be written."""
+
 USUAL_FPS = 30.0
 """Of videos and streams that do not say."""
 # A container's own count is an estimate; a video that ends this much earlier was cut off.

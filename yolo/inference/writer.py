@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,10 @@ from yolo.inference.pipeline import Behind
 from yolo.inference.results import Result
 from yolo.inference.sources import Frame
 from yolo.inference.table import DetectionTable
-from yolo.inference.video import VideoWriter
+from yolo.inference.video import LEAST_SIDE, VideoWriter
 from yolo.inference.writer_names import UniqueNames, class_folders
+
+logger = logging.getLogger("yolo")
 
 # Picture formats that can be read but not written become JPEG.
 _WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -60,6 +64,7 @@ class _Place:
     """Of the annotated picture or video."""
     stem: str
     video: VideoWriter | None = None
+    drawn: bool = True
 
 
 class ResultWriter:
@@ -67,8 +72,8 @@ class ResultWriter:
 
     Every file appears whole or not at all, and no file of a run replaces another one of it. ``workers`` threads draw,
     encode and write; with 0 that is done at once. When it ends by Ctrl-C videos keep the frames that they have, when
-    it ends by an error they are removed. Raises DataError or OSError when something cannot be written, which may be
-    somewhat later than the call that it is about.
+    it ends by an error they are removed; the table has what was found until then. Raises DataError or OSError when
+    something cannot be written, which may be somewhat later than the call that it is about.
     """
 
     def __init__(self, folder: Path, outputs: Outputs, workers: int = 0) -> None:
@@ -93,7 +98,8 @@ class ResultWriter:
                 for path in list(self._places):
                     self._end(path)
                 self._behind.finish()
-                if self.outputs.table:
+            with contextlib.nullcontext() if kind is None else contextlib.suppress(OSError):
+                if self.outputs.table and (kind is None or self._table.count):
                     self._table.write(self.folder / "predictions.csv")
         finally:
             self._behind.close()
@@ -115,7 +121,7 @@ class ResultWriter:
             self._write_crops(result, place.stem)
         if self.outputs.table:
             self._table.add(result)
-        if self.outputs.pictures:
+        if self.outputs.pictures and place.drawn:
             self._behind.do(functools.partial(self._draw, result, place), in_order=place.video is not None)
 
     def _begin(self, frame: Frame) -> _Place:
@@ -131,6 +137,13 @@ class ResultWriter:
         place = _Place(self.folder / name, name if stem in self._stems else stem)
         self._stems.add(place.stem)
         if frame.number is not None and self.outputs.pictures:
+            height, width = frame.picture.shape[:2]
+            if min(height, width) < LEAST_SIDE:
+                logger.warning(
+                    "%s: no video of %d x %d pixels can be written; it goes without", frame.path, width, height
+                )
+                place.drawn = False
+                return place
             place.video = VideoWriter(place.target, frame.fps, frame.picture.shape[:2])
             self._videos = [other for other in self._videos if other.video is not None] + [place]
         return place

@@ -127,8 +127,8 @@ def evaluate_coco(
     for a file that is not COCO's JSON, or a picture that the annotations do not know.
     """
     where = annotations if isinstance(annotations, str | Path) else "annotations"
-    truth = _read(annotations) if isinstance(annotations, str | Path) else annotations
-    rows = _read(detections) if isinstance(detections, str | Path) else list(detections)
+    truth = read_coco(annotations) if isinstance(annotations, str | Path) else annotations
+    rows = read_coco(detections) if isinstance(detections, str | Path) else list(detections)
     try:
         known = [image["id"] for image in truth["images"]]
         wanted = known if image_ids is None else list(dict.fromkeys(image_ids))
@@ -138,7 +138,17 @@ def evaluate_coco(
     return _evaluate(truth, rows)
 
 
-def _read(path: str | Path) -> Any:
+def refuse_unmeasurable(annotations: dict[str, Any], image_ids: Sequence[ImageId], where: object) -> None:
+    """Raise what ``evaluate_coco`` would raise of these pictures, before anything was detected in them."""
+    _evaluation()
+    try:
+        _numbers(list(image_ids), [image["id"] for image in annotations["images"]], where)
+    except (KeyError, TypeError) as error:
+        raise DataError(f"not COCO's JSON form ({error!r})", where=where) from error
+
+
+def read_coco(path: str | Path) -> Any:
+    """A JSON file's content. Raises DataError."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -187,15 +197,20 @@ def _numbered(truth: dict[str, Any], rows: list[Row], numbers: dict[ImageId, int
     return truth, rows
 
 
-def _evaluate(truth: dict[str, Any], rows: list[Row]) -> CocoMetrics:
+def _evaluation() -> Any:
     try:
-        from faster_coco_eval import COCO, COCOeval_faster
+        import faster_coco_eval
     except ImportError as error:
         raise RuntimeSetupError(
             "COCO's evaluation needs faster-coco-eval", mend="pip install faster-coco-eval"
         ) from error
-    ground = COCO(truth)
-    evaluation = COCOeval_faster(ground, ground.loadRes(rows), iouType="bbox")
+    return faster_coco_eval
+
+
+def _evaluate(truth: dict[str, Any], rows: list[Row]) -> CocoMetrics:
+    library = _evaluation()
+    ground = library.COCO(truth)
+    evaluation = library.COCOeval_faster(ground, ground.loadRes(rows), iouType="bbox")
     evaluation.run()
     # [iou, recall, category, area, detections]; -1 where a category has no labels
     precision = evaluation.eval["precision"][:, :, :, 0, -1]

@@ -28,6 +28,10 @@ class NmsSettings:
     multi_label: bool = False
     max_candidates: int = 30_000
 
+    def __post_init__(self) -> None:
+        # No more can be left, and all of them have their place in memory.
+        object.__setattr__(self, "max_det", min(self.max_det, self.max_candidates))
+
     def native(self, classes: int) -> native.NmsSettings:
         """As the compiled operators take it, for a network of so many classes."""
         wanted = [int(number in self.classes) for number in range(classes)] if self.classes else []

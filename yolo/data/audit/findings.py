@@ -42,6 +42,7 @@ def findings(dataset: Dataset, splits: Mapping[str, Sequence[Seen]], imgsz: int)
         found += _of_split(pictures, split)
         found += _twice(pictures, split)
     found += _in_both(dataset, splits)
+    found += _labelled_otherwise(splits)
     found += _classes(dataset, splits)
     return found
 
@@ -104,6 +105,21 @@ def _of_split(pictures: Sequence[Seen], split: str) -> Iterator[Finding]:
         yield Finding("backgrounds", NOTE, split, split, f"{empty} of {len(usable)} pictures have no label")
     for file in stray_labels(pictures):
         yield Finding("stray-labels", NOTE, split, str(file), "no picture belongs to this label file")
+
+
+def _labelled_otherwise(splits: Mapping[str, Sequence[Seen]]) -> Iterator[Finding]:
+    """Copies of a picture with other labels than the first: one of them is wrong."""
+    first: dict[str, Seen] = {}
+    for split, pictures in splits.items():
+        for seen in filter(lambda seen: seen.usable, pictures):
+            other = first.setdefault(seen.digest, seen)
+            if seen.labels and other.labels and _rows(seen) != _rows(other):
+                text = f"{seen.objects} labels, but {other.path}, the same picture, has others: {other.objects}"
+                yield Finding("labels-differ", WARNING, split, str(seen.path), text)
+
+
+def _rows(seen: Seen) -> list[list[float]]:
+    return sorted(map(list, seen.labels.rows))
 
 
 def _twice(pictures: Sequence[Seen], split: str) -> Iterator[Finding]:

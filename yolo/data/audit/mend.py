@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,13 +24,14 @@ def write_mended(dataset: Dataset, splits: Mapping[str, Sequence[Seen]], folder:
     """Write usable pictures with mended labels and ``data.yaml`` into the new ``folder``; give the YAML file.
 
     Left out are pictures that are missing, broken, a second copy in their split, or in train although val or test has
-    them (unless nothing would remain to train on). Labels are cut to the picture; lines that cannot be mended, that
-    repeat another or whose class has no name are left out. Pictures are hard links where that is possible. Raises
-    DataError when ``folder`` is within the data set's own folders, or holds something.
+    them (unless nothing would remain to train on); what stays has the labels of the copy that has most. Labels are cut
+    to the picture; lines that cannot be mended, that repeat another or whose class has no name are left out. Pictures
+    are hard links where that is possible. Raises DataError when ``folder`` is within the data set's own folders, or
+    holds something.
     """
     _refuse_own(dataset, folder)
     chosen = choose(splits)
-    with new_folder(folder, dataset.source) as target:
+    with new_folder(folder, dataset.source, "--fix") as target:
         for split, pictures in chosen.items():
             parents = [str(seen.path.parent) for seen in pictures]
             common = os.path.commonpath([os.path.abspath(parent) for parent in parents]) if parents else "."
@@ -52,13 +54,22 @@ def write_mended(dataset: Dataset, splits: Mapping[str, Sequence[Seen]], folder:
 def choose(splits: Mapping[str, Sequence[Seen]]) -> dict[str, list[Seen]]:
     """The pictures of each split that are kept."""
     held_out = {seen.digest for split in ("val", "test") for seen in splits.get(split, ()) if seen.usable}
+    richest: dict[str, Seen] = {}
+    for seen in (seen for pictures in splits.values() for seen in pictures if seen.usable):
+        richest[seen.digest] = max(richest.get(seen.digest, seen), seen, key=lambda copy: copy.objects)
     chosen = {}
     for split, pictures in splits.items():
         kept = list({seen.digest: seen for seen in reversed(pictures) if seen.usable}.values())[::-1]
         if split == "train":
             kept = [seen for seen in kept if seen.digest not in held_out] or kept
-        chosen[split] = kept
+        chosen[split] = [_with_labels_of(richest[seen.digest], seen) for seen in kept]
     return chosen
+
+
+def _with_labels_of(copy: Seen, seen: Seen) -> Seen:
+    """The picture with the labels of its copy where those are more."""
+    more = copy.objects > seen.objects
+    return dataclasses.replace(seen, content=copy.content, labels=copy.labels) if more else seen
 
 
 def mended_lines(content: bytes, classes: int) -> list[str]:

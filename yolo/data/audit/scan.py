@@ -45,6 +45,11 @@ class Seen:
     def usable(self) -> bool:
         return not self.missing and not self.broken
 
+    @property
+    def objects(self) -> int:
+        """The number of its labels that can be used."""
+        return len(self.labels.rows) if self.labels else 0
+
 
 def scan(dataset: Dataset, split: str, workers: int) -> list[Seen]:
     """Look at every picture of ``split``, in order. Raises DataError when it has none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -39,7 +40,7 @@ def coco(source: Path, names: Sequence[str] | None, segments: bool = False) -> C
             need(_has(category, id=int, name=str), "a category without id or name", path)
             categories[category["id"]] = category["name"]
     ids = sorted(categories)
-    own = tuple(categories[number] for number in ids)
+    own = _told_apart([categories[number] for number in ids])
     need(names is None or len(names) == len(own), f"has {len(own)} categories, not {len(names or ())}", source)
     classes = {number: position for position, number in enumerate(ids)}
     skipped: dict[str, int] = {}
@@ -50,6 +51,12 @@ def coco(source: Path, names: Sequence[str] | None, segments: bool = False) -> C
             yield from _split(path, content, classes, finder, segments, skipped)
 
     return Conversion(tuple(names or own), pictures(), skipped)
+
+
+def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, each once: a data set file takes none twice."""
+    repeated = [names[:position].count(name) for position, name in enumerate(names)]
+    return tuple(f"{name} {times + 1}" if times else name for name, times in zip(names, repeated))
 
 
 def _is_coco(content: Any) -> bool:
@@ -75,15 +82,22 @@ def _split(
         objects[annotation["image_id"]].append(annotation)
     listed = f"{name}.txt" if path.parent.name == "annotations" else ""
     for image in content["images"]:
-        need(_has(image, id=(int, str), file_name=str, width=int, height=int), "an image without id or size", path)
-        picture = finder.find(image["file_name"], (path.parent, source_folder(path, name)))
+        need(_has(image, id=(int, str), file_name=str), "an image without id or file_name", path)
+        picture = finder.find(image["file_name"], (path.parent, source_folder(path, name)), split=name)
         if picture is None:
             count(skipped, "pictures are not there")
             continue
-        labels = [_label(some, classes, segments, skipped, path) for some in objects.get(image["id"], ())]
+        labels = [_label(some, classes, segments, skipped, path) for some in objects.pop(image["id"], ())]
         place = PurePosixPath("images", name, PurePosixPath(image["file_name"]).name)
-        size = (image["height"], image["width"])
-        yield Labelled(picture, place, split_of(name), tuple(filter(None, labels)), size, listed)
+        yield Labelled(picture, place, split_of(name), tuple(filter(None, labels)), _size(image), listed)
+    count(skipped, "annotations of pictures that the file does not name", sum(map(len, objects.values())))
+
+
+def _size(image: dict) -> tuple[int, int] | None:
+    """Height and width; None where the file does not say them and the picture has to."""
+    sides = (image.get("height"), image.get("width"))
+    usable = all(isinstance(side, int | float) and math.isfinite(side) and side >= 1 for side in sides)
+    return (int(sides[0]), int(sides[1])) if usable else None
 
 
 def source_folder(path: Path, name: str) -> Path:

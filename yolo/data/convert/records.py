@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from yolo.errors import DataError
+
+_SPLIT_WORD = re.compile(r"(?:^|[^a-z]|mini)(train|val|test)(?:id|idation|ing)?(?:set)?(?![a-z])")
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,10 @@ class Conversion:
     skipped: dict[str, int]
 
 
-def count(skipped: dict[str, int], reason: str) -> None:
-    """One more thing left out for ``reason``."""
-    skipped[reason] = skipped.get(reason, 0) + 1
+def count(skipped: dict[str, int], reason: str, number: int = 1) -> None:
+    """So many more things left out for ``reason``."""
+    if number:
+        skipped[reason] = skipped.get(reason, 0) + number
 
 
 def box_of(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
@@ -55,8 +59,14 @@ def box_of(x: float, y: float, width: float, height: float) -> tuple[float, floa
 
 def split_of(name: str) -> str:
     """train, val or test, as a file's or folder's name says; what says nothing is for training."""
-    lower = name.lower()
-    return next((split for split in ("test", "val") if split in lower), "train")
+    said = splits_in(name)
+    return next((split for split in ("test", "val") if split in said), "train")
+
+
+def splits_in(name: str) -> set[str]:
+    """The splits that a name has as words: val2017, minival, DET-test-dev, TrainImages; not latest or festival."""
+    words = re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()
+    return set(_SPLIT_WORD.findall(words))
 
 
 def need(condition: object, what: str, where: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -9,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import yaml
 from PIL import Image
 
 from yolo.data.convert.coco import coco
 from yolo.data.convert.places import argoverse, xview
-from yolo.data.convert.records import Conversion, Label, Labelled
+from yolo.data.convert.records import Conversion, Label, Labelled, count
 from yolo.data.convert.tables import globalwheat, sku110k, visdrone
 from yolo.data.convert.voc import voc
 from yolo.data.images import check_image
@@ -67,9 +68,10 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
     Image.init()  # Pillow finds its formats on first use, which is not a thing to do in many threads at once
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="convert")
     try:
-        for item, (labels, reason) in _each(pool, read, target):
-            if reason:
-                done.skipped[reason] = done.skipped.get(reason, 0) + 1
+        for item, (labels, skipped) in _each(pool, read, target):
+            for reason, number in skipped.items():
+                count(done.skipped, reason, number)
+            if labels is None:
                 continue
             done.pictures[item.split] += 1
             done.labels += labels
@@ -91,10 +93,11 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
 
 
 def _each(pool: ThreadPoolExecutor, read: Conversion, target: Path):
-    """Every picture with the number of its labels, or the reason why it is left out, in order."""
-    waiting = []
+    """Every picture, in order, with what ``_write`` says of it."""
+    waiting, taken = [], {}
     for item in read.pictures:
-        waiting.append((item, pool.submit(_write, item, target)))
+        placed = _placed(item, taken)
+        waiting.append((placed or item, pool.submit(_write, placed, target)))
         if len(waiting) > 1000:
             first, future = waiting.pop(0)
             yield first, future.result()
@@ -102,42 +105,67 @@ def _each(pool: ThreadPoolExecutor, read: Conversion, target: Path):
         yield item, future.result()
 
 
-def _write(item: Labelled, target: Path) -> tuple[int, str]:
-    """Place one picture with its labels."""
+def _placed(item: Labelled, taken: dict[PurePosixPath, Path]) -> Labelled | None:
+    """At a place that nobody has ``taken``: numbered where another picture has its own; None where it is there itself.
+
+    Pictures that differ in their endings alone are told apart, too: they would share a label file.
+    """
+    place, number = item.place, 1
+    while (key := place.with_suffix("")) in taken:
+        if taken[key] == item.picture:
+            return None
+        number += 1
+        place = item.place.with_stem(f"{item.place.stem}-{number}")
+    taken[key] = item.picture
+    return dataclasses.replace(item, place=place)
+
+
+def _write(item: Labelled | None, target: Path) -> tuple[int | None, dict[str, int]]:
+    """Place one picture with its labels; give their number, None where it is left out, and what was, by reason."""
+    if item is None:
+        return None, {"pictures occur twice": 1}
     if ".." in item.place.parts or item.place.is_absolute():
-        return 0, "pictures with an unsafe path"
+        return None, {"pictures with an unsafe path": 1}
     try:
         size = item.size if item.size and min(item.size) > 0 else check_image(item.picture)
     except DataError:
-        return 0, "pictures are broken"
+        return None, {"pictures are broken": 1}
     place = target / item.place
-    if place.exists():
-        return 0, "pictures occur twice"
     place.parent.mkdir(parents=True, exist_ok=True)
     link_or_copy(item.picture, place)
-    lines = label_lines(item.labels, size)
+    lines, skipped = label_lines(item.labels, size)
     file = label_path(place)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return len(lines), ""
+    return len(lines), skipped
 
 
 def link_or_copy(picture: Path, place: Path) -> None:
-    """``picture`` at ``place``, sharing its bytes on disk where that is possible."""
+    """``picture`` at ``place``, sharing its bytes on disk where that is possible.
+
+    Raises FileExistsError where something is at ``place``: it may be such a link, whose bytes are somebody's own.
+    """
     try:
         os.link(picture.resolve(), place)
+    except FileExistsError:
+        raise
     except OSError:
-        shutil.copyfile(picture, place)
+        with open(picture, "rb") as source, open(place, "xb") as target:
+            shutil.copyfileobj(source, target)
 
 
-def label_lines(labels: Sequence[Label], size: tuple[int, int]) -> list[str]:
-    """The lines of a label file: each once, cut to the picture, those without area left out."""
+def label_lines(labels: Sequence[Label], size: tuple[int, int]) -> tuple[list[str], dict[str, int]]:
+    """The lines of a label file: each once, cut to the picture; and what is left out, by reason."""
     lines: dict[str, None] = {}
+    skipped: dict[str, int] = {}
     for label in labels:
         words = _outline_words(label, size) or _box_words(label, size)
+        line = f"{label.category} {words}"
+        count(skipped, "boxes without area in their picture", not words)
+        count(skipped, "labels that repeat another", line in lines)
         if words:
-            lines[f"{label.category} {words}"] = None
-    return list(lines)
+            lines[line] = None
+    return list(lines), skipped
 
 
 def _box_words(label: Label, size: tuple[int, int]) -> str:
@@ -167,5 +195,7 @@ def write_dataset_file(target: Path, converted: Converted, source: Path) -> Path
 def _report(done: Converted, source: Path) -> None:
     pictures = ", ".join(f"{number} for {split}" for split, number in done.pictures.items())
     _LOG.info("%s: %s, %d labels, %d classes", source, pictures, done.labels, len(done.names))
+    if "train" not in done.pictures:
+        _LOG.warning("nothing is for training: no file or folder says so, and each says something else")
     for reason, number in sorted(done.skipped.items()):
         _LOG.warning("left out: %d %s", number, reason)

@@ -12,6 +12,7 @@ from yolo.data.convert.pictures import PictureFinder
 from yolo.data.convert.records import Conversion, Label, Labelled, box_of, count, need, split_of
 from yolo.errors import DataError
 
+_VISDRONE_CLASSES = 10
 _WHEAT_SPLITS = {"utokyo_1": "test", "utokyo_2": "test", "nau_1": "test", "uq_1": "test", "ethz_1": "val"}
 
 
@@ -38,8 +39,10 @@ def visdrone(source: Path, names: Sequence[str], segments: bool = False) -> Conv
                 for line, row in _rows(path):
                     values = _numbers(row[:6], path, line)
                     need(len(values) == 6, "needs at least 6 values", f"{path}:{line}")
-                    if values[4] == 0 or not 1 <= values[5] <= len(names):
+                    if values[4] == 0 or not 1 <= values[5] <= _VISDRONE_CLASSES:
                         count(skipped, "regions to be ignored")
+                    elif values[5] > len(names):
+                        count(skipped, "objects of other classes")
                     else:
                         labels.append(Label(int(values[5]) - 1, box_of(*values[:4])))
                 place = PurePosixPath(base.name, "images", picture.name)
