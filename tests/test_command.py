@@ -84,6 +84,19 @@ def test_a_reader_that_goes_away_is_no_error():
     assert process.wait(60) == 128 + signal.SIGPIPE and process.stderr.read() == ""
 
 
+def test_another_broken_pipe_is_not_kept_quiet(capsys):
+    with pytest.raises(BrokenPipeError):
+        run(failing(BrokenPipeError(errno.EPIPE, "a tracker's socket")))
+
+
+def test_a_process_without_stdout():
+    code = "from tests.test_command import run; raise SystemExit(run(lambda config: {}, '--json'))"
+    root = Path(__file__).parents[1]
+    argv = ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code]
+    done = subprocess.run(argv, stderr=subprocess.PIPE, cwd=root, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_json_is_one_object_on_stdout(capsys):
     assert run(lambda config: {"size": config.size, "names": ["血"]}, "--size", "4", "--json") == 0
     out, err = capsys.readouterr()

@@ -158,7 +158,8 @@ def test_a_picture_of_another_split_or_folder_is_another_picture(tmp_path: Path)
     coco_file(source / "annotations/instances_val.json", [{"id": 1, "file_name": "0001.png"}])
     named = ["0001.png", "sub/a.png", "a.png", "b.png"]
     images = [{"id": number, "file_name": name, "width": 1.5} for number, name in enumerate(named)]
-    coco_file(source / "annotations/instances_train.json", images)
+    box = {"image_id": 2, "category_id": 0, "bbox": [0, 0, 9, 9]}  # of the absent one: there is no more to say of it
+    coco_file(source / "annotations/instances_train.json", images, [box, {**box, "image_id": 3}])
     done = convert("coco", source, tmp_path / "out", "--json")
     assert json.loads(done.out)["left_out"] == {"pictures are not there": 2}
     written = sorted((tmp_path / "out/images").rglob("*.png"))
@@ -185,18 +186,18 @@ def test_what_is_left_out_of_a_coco_file_is_counted(tmp_path: Path) -> None:
     annotations = [{"image_id": 1, "category_id": 0, "bbox": box} for box in boxes]
     annotations.append({"image_id": 9, "category_id": 0, "bbox": [5, 5, 5, 5]})
     image = {"id": 1, "file_name": "a.png", "width": 100.0}
-    coco_file(tmp_path / "in/test/_annotations.coco.json", [image], annotations, ("a", "b", "a"))
+    coco_file(tmp_path / "in/test/_annotations.coco.json", [image], annotations, ("a", "b", "a", "a 2"))
     done = convert("coco", tmp_path / "in", tmp_path / "out", "--json")
     assert "nothing is for training" in done.err
     result = json.loads(done.out)
-    assert result["labels"] == 1 and result["names"] == ["a", "b", "a 2"]
+    assert result["labels"] == 1 and result["names"] == ["a", "b", "a 2", "a 2 2"]
     assert result["left_out"] == {
         "annotations of pictures that the file does not name": 1,
         "annotations without a box or with an unknown category": 1,
         "boxes without area in their picture": 4,
         "labels that repeat another": 1,
     }
-    assert load_dataset(result["data"]).names == ("a", "b", "a 2")
+    assert load_dataset(result["data"]).names == ("a", "b", "a 2", "a 2 2")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import select
 import signal
 import sys
 import threading
@@ -52,13 +53,15 @@ def _run(program: str, config_class: type, action: Callable[[Any], dict], argv: 
         if config.json and first:
             command = program.rsplit(".", 1)[-1]
             print(json.dumps({"schema_version": SCHEMA_VERSION, "command": command, **result}))
-        sys.stdout.flush()
+        print(end="", flush=True)
     except YoloError as error:
         # What is wrong on one machine alone is said there, once.
         if first or error.own or (not error.everywhere and os.environ.get("LOCAL_RANK", "0") == "0"):
             print(f"{program}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
+        if not _nobody_reads_stdout():
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python's end would say it again
         return _READER_GONE
     except OSError as error:
@@ -71,6 +74,14 @@ def _run(program: str, config_class: type, action: Callable[[Any], dict], argv: 
             print(f"{program}: {stop if isinstance(stop, Interrupted) else 'interrupted'}", file=sys.stderr)
         return stop.code if isinstance(stop, Interrupted | _Terminated) else 130
     return 0
+
+
+def _nobody_reads_stdout() -> bool:
+    with contextlib.suppress(AttributeError, OSError):  # no stdout, or one in memory
+        pipe = select.poll()
+        pipe.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in pipe.poll(0))
+    return False
 
 
 @contextlib.contextmanager

@@ -50,6 +50,19 @@ def start() -> ModuleType:
     return oneflow
 
 
+class OwnProcess:
+    """The process in which something of OneFlow was made: its threads are not there in a fork's child, which waits."""
+
+    def __init__(self) -> None:
+        self._number = os.getpid()
+
+    def require(self) -> None:
+        """Raise RuntimeSetupError in another process."""
+        if os.getpid() != self._number:
+            mend = "start processes by 'spawn', or use a compiled detector's file (python -m yolo.export)"
+            raise RuntimeSetupError("OneFlow does not run in a fork's child", mend=mend)
+
+
 def select_device(device: str = "", ranks: Ranks = ALONE) -> str:
     """Give "cpu" or "cuda:N" for a ``--device`` value: "" (whatever is there), "cpu", or CUDA indices such as "0,1".
 

@@ -115,17 +115,24 @@ def test_folders_lists_files_and_patterns(tmp_path):
 
 def test_numbers_in_quotes_are_numbers(tmp_path):
     assert make_dataset(tmp_path, names="{'0': cat, '1': dog}").names == ("cat", "dog")
+    for keys in ("{0: cat, '0': dog}", f"{{0: cat, '{'9' * 1000}': dog}}"):
+        with pytest.raises(DataError, match="none is numbered 1"):
+            make_dataset(tmp_path, names=keys)
 
 
 def test_lines_of_a_list_may_be_relative_to_the_current_folder(tmp_path, monkeypatch):
-    """As YOLOv5 takes them; what lies below the data set's own folder comes first."""
-    for place in ("set/images/a.png", "set/set/images/a.png", "set/images/b.png"):
-        save_picture(tmp_path / place, (20, 20), (1, 2, 3))
-    write(tmp_path / "set", "set/images/a.png\nset/images/b.png\nset/images/c.png\n", "x.txt")
+    """As YOLOv5 takes them; the data set's own folder comes first."""
+    save_picture(tmp_path / "set/images/b.png", (20, 20), (1, 2, 3))
+    write(tmp_path / "set", "set/images/absent.png\nset/images/b.png\n", "x.txt")
     monkeypatch.chdir(tmp_path)
     dataset = load_dataset(write(tmp_path / "set", "train: x.txt\nnames: [a]\n"))
-    found = [str(path.relative_to(tmp_path)) for path in list_pictures(dataset, "train")]
-    assert found == ["set/images/b.png", "set/set/images/a.png", "set/set/images/c.png"]
+
+    def found():
+        return [str(path.relative_to(tmp_path)) for path in list_pictures(dataset, "train")]
+
+    assert found() == ["set/images/absent.png", "set/images/b.png"]
+    save_picture(tmp_path / "set/set/images/b.png", (20, 20), (1, 2, 3))
+    assert found() == ["set/set/images/absent.png", "set/set/images/b.png"]
 
 
 def test_no_picture_is_an_error(tmp_path):

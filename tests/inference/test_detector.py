@@ -144,7 +144,7 @@ def test_what_yolov5_s_users_give_is_taken(weights: Path, detector: Detector) ->
     given = Detector(weights, device="cpu", imgsz=64.0, conf=np.float32(0.001), classes=None, max_det=10**9)
     found = given(noise())
     assert same(found.rows[:20], detector(noise()).rows[:20]) and len(found) > 20
-    assert Detector(weights, device=None).imgsz == (640, 640)
+    assert Detector(weights, device=None, classes=np.array([1, 0])).classes == (0, 1)
     with pytest.raises(RuntimeSetupError, match="--device 97"):
         Detector(weights, device=97)
 
@@ -154,7 +154,7 @@ import os, sys, time
 from tests.inference.samples import noise
 from yolo import Detector
 from yolo.errors import RuntimeSetupError
-detector = Detector(sys.argv[1], imgsz=64, conf=0.001, max_det=20)
+detector = Detector(sys.argv[2:], imgsz=64, conf=0.001, max_det=20, compile=sys.argv[1])
 before = detector(noise()).rows
 child = os.fork()
 if not child:
@@ -172,13 +172,21 @@ print(os.waitstatus_to_exitcode(ended[1]) if ended[0] else "hangs")
 """
 
 
-@pytest.mark.parametrize(("kind", "ends"), [(".program", "3"), (".safetensors", "5")])
+@pytest.mark.parametrize(
+    ("mode", "kinds", "ends"),
+    [
+        ("program", [".program"], "3"),
+        ("program", [".program", ".program"], "3"),
+        ("program", [".safetensors"], "5"),
+        ("off", [".safetensors", ".safetensors"], "5"),
+    ],
+)
 def test_a_fork_s_child_runs_a_compiled_detector_and_is_told_of_the_rest(
-    weights: Path, tmp_path: Path, kind: str, ends: str
+    weights: Path, tmp_path: Path, mode: str, kinds: list[str], ends: str
 ) -> None:
     copy = Path(shutil.copy(weights, tmp_path))
     assert export_main(["--weights", str(copy), "--imgsz", "64"]) == 0
-    argv = [sys.executable, "-c", FORKED, str(copy.with_suffix(kind))]
+    argv = [sys.executable, "-c", FORKED, mode, *(str(copy.with_suffix(kind)) for kind in kinds)]
     done = subprocess.run(argv, cwd=Path(yolo.__file__).parents[1], capture_output=True, text=True, timeout=120)
     assert done.stdout.splitlines()[-1] == ends, done.stdout + done.stderr
     assert ("start processes by 'spawn'" in done.stdout) == (ends == "5")

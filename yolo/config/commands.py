@@ -7,6 +7,7 @@ import dataclasses
 from yolo.config.options import option
 
 IMGSZ = ("--img", "--img-size")
+COMPILE_MODES = ("program", "off")
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
@@ -64,7 +65,7 @@ class TrainConfig:
     sync_bn: bool = option(False, "batch norms over the pictures of all processes; refused with only one")
     local_rank: int = option(-1, "this process's number, as launchers give it; -1 or 0 for a single one", low=-1)
     log_ranks: tuple = option((), "of several processes, those that speak besides the first", many=int, low=0)
-    compile: str = option("program", COMPILE, choices=("program", "off"))
+    compile: str = option("program", COMPILE, choices=COMPILE_MODES)
     amp: bool = option(False, "bfloat16 products and feature maps in training, on a processor that has it")
     recompute: bool = option(False, "make feature maps again in the backward pass: less memory, more time")
     nbs: int = option(64, "nominal batch: gradients of smaller batches are added up to it", low=1)
@@ -112,7 +113,7 @@ class ValConfig:
     save_conf: bool = option(False, "add the confidence to label files")
     half: bool = option(False, HALF)
     int8: bool = option(False, INT8)
-    compile: str = option("program", COMPILE, choices=("program", "off"))
+    compile: str = option("program", COMPILE, choices=COMPILE_MODES)
     save_json: bool = option(False, "write COCO JSON and evaluate it by COCO's own rule")
     project: str = option("runs/val", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")
@@ -153,7 +154,7 @@ class DetectConfig:
     hide_conf: bool = option(False, "draw no confidences")
     half: bool = option(False, HALF)
     int8: bool = option(False, INT8)
-    compile: str = option("program", COMPILE, choices=("program", "off"))
+    compile: str = option("program", COMPILE, choices=COMPILE_MODES)
     vid_stride: int = option(1, "take every n-th frame of a video or stream", low=1)
     project: str = option("runs/detect", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")

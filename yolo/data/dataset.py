@@ -143,7 +143,9 @@ def _read(source: Path) -> dict[str, Any]:
 def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
     given = content.get("names")
     if isinstance(given, dict):
-        given = {int(key) if isinstance(key, str) and key.isdecimal() else key: name for key, name in given.items()}
+        numbered = {str(number): number for number in range(len(given))}
+        keys = [numbered.get(key, key) for key in given]
+        given = dict(zip(keys, given.values())) if len(set(keys)) == len(keys) else given
         gap = next((number for number in range(len(given)) if number not in given), None)
         if gap is not None:
             raise DataError(

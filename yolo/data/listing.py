@@ -66,13 +66,15 @@ def _walk(folder: Path) -> Iterator[str]:
 def _read_list(path: Path, dataset: Dataset) -> Iterator[Path]:
     """The pictures a list names: lines from ``./`` are relative to the list, others to the root.
 
-    Where there is none and the current folder has one, as YOLOv5 takes such a line, it is that.
+    Where the root has none of them and the current folder has one, they are relative to that, as YOLOv5 takes them.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list of pictures cannot be read ({error})", where=path) from error
-    for line in map(str.strip, lines):
-        if line and "\0" not in line:
-            named = (path.parent if line.startswith("./") else dataset.root) / line
-            yield Path.cwd() / line if not os.path.exists(named) and os.path.exists(line) else named
+    lines = [line for line in map(str.strip, lines) if line and "\0" not in line]
+    others = [line for line in lines if not line.startswith("./")]
+    bases = (dataset.root, Path.cwd())
+    base = next((base for base in bases if any(os.path.exists(base / line) for line in others)), dataset.root)
+    for line in lines:
+        yield (path.parent if line.startswith("./") else base) / line

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo import ops
+from yolo.config.commands import COMPILE_MODES
 from yolo.data.dataset import load_dataset
 from yolo.data.letterbox import Letterbox, Size, fit
 from yolo.errors import DataError
@@ -23,7 +24,6 @@ from yolo.inference.pipeline import Ahead, worker_count
 from yolo.inference.prepare import planes_into
 from yolo.inference.results import Result
 from yolo.inference.settings import (
-    COMPILE_MODES,
     check_choice,
     check_classes,
     check_range,
@@ -94,7 +94,7 @@ class Detector:
         check_choice("compile", compile, COMPILE_MODES)
         device = "" if device is None else str(device)
         self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), int(max_det), agnostic
-        self.classes = tuple(sorted(set(classes or ())))
+        self.classes = tuple(sorted(set(() if classes is None else classes)))
         files = tuple(weights) if isinstance(weights, (list, tuple)) else (weights,)
         looked_at = None if int8 is None else Calibration(load_dataset(int8), size or (640, 640))
         self.models = tuple(load_models(files, device=device, half=half, compile=compile, int8=looked_at))

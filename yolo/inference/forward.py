@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,7 +12,7 @@ from graphs.detect import CompiledDetectGraph, DetectGraph
 from graphs.pool import EagerRuns, GraphPool
 from graphs.validate import CompiledValGraph, ValGraph
 from yolo.data.batch import pad_labels
-from yolo.errors import ConfigError, RuntimeSetupError
+from yolo.errors import ConfigError
 from yolo.loss import LossSettings
 from yolo.models.network import Network
 from yolo.models.weights.transfer import state_to_numpy
@@ -23,6 +22,7 @@ from yolo.program.detection import NmsSettings
 from yolo.program.int8.build import quantise
 from yolo.program.lower import lower
 from yolo.program.passes import optimise
+from yolo.runtime import OwnProcess
 
 logger = logging.getLogger("yolo")
 
@@ -90,7 +90,7 @@ class Forward:
         """
         self.network, self.device, self.loss = network.to(device).eval(), device, loss
         self.compiled = compiled
-        self._watch, self._process = native.Stopwatch(), os.getpid()
+        self._watch, self._process = native.Stopwatch(), OwnProcess()
         pool = GraphPool if alone else EagerRuns
         self._detect = pool(lambda: self._detect_graph(settings))
         self._validate = pool(lambda: self._validate_graph(settings))
@@ -112,9 +112,7 @@ class Forward:
 
     def detect(self, images: np.ndarray) -> Detections:
         """images uint8 [B, 3, H, W] -> detections float32 [B, max_det, 6] (pixels of the input), counts int32 [B]."""
-        if os.getpid() != self._process:
-            mend = "start processes by 'spawn', or use a compiled detector's file (python -m yolo.export)"
-            raise RuntimeSetupError("OneFlow does not run in a fork's child", mend=mend)
+        self._process.require()
         outputs = [self._detect(*part) for part in _parts(self.device, images)]
         return _joined(outputs, 0), _joined(outputs, 1)
 

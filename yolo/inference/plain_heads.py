@@ -10,6 +10,7 @@ import oneflow as flow
 from graphs.heads import HeadsGraph
 from graphs.pool import EagerRuns, GraphPool
 from yolo.models.network import Network
+from yolo.runtime import OwnProcess
 
 
 class PlainHeads:
@@ -18,6 +19,7 @@ class PlainHeads:
     def __init__(self, network: Network, device: str = "cpu", *, alone: bool = True) -> None:
         network = network.to(device).eval()
         pool = GraphPool if alone else EagerRuns
+        self._process = OwnProcess()
         self._device, self._pool = device, pool(lambda: HeadsGraph(network))
         self.anchors, self.strides = network.anchors, tuple(network.strides)
 
@@ -28,4 +30,5 @@ class PlainHeads:
 
     def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
         """uint8 ``[B, C, H, W]`` -> float32 ``[B, na * (5 + nc), h, w]`` a level."""
+        self._process.require()
         return [head.numpy() for head in self._pool(flow.tensor(images, device=self._device))]

@@ -9,8 +9,6 @@ from yolo.command import stride_multiple
 from yolo.data.letterbox import Size
 from yolo.errors import ConfigError
 
-COMPILE_MODES = ("program", "off")
-
 
 def size_pair(imgsz: int | Sequence[int]) -> Size:
     """(height, width) of one number, or of two."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -129,20 +130,22 @@ def evaluate_coco(
     where = annotations if isinstance(annotations, str | Path) else "annotations"
     truth = read_coco(annotations) if isinstance(annotations, str | Path) else annotations
     rows = read_coco(detections) if isinstance(detections, str | Path) else list(detections)
-    try:
-        known = [image["id"] for image in truth["images"]]
-        wanted = known if image_ids is None else list(dict.fromkeys(image_ids))
-        truth, rows = _numbered(truth, rows, _numbers(wanted, known, where))
-    except (KeyError, TypeError) as error:
-        raise DataError(f"not COCO's JSON form ({error!r})", where=where) from error
+    with _in_cocos_form(where):
+        truth, rows = _numbered(truth, rows, _numbers(truth, image_ids, where))
     return _evaluate(truth, rows)
 
 
 def refuse_unmeasurable(annotations: dict[str, Any], image_ids: Sequence[ImageId], where: object) -> None:
     """Raise what ``evaluate_coco`` would raise of these pictures, before anything was detected in them."""
     _evaluation()
+    with _in_cocos_form(where):
+        _numbers(annotations, image_ids, where)
+
+
+@contextlib.contextmanager
+def _in_cocos_form(where: object) -> Iterator[None]:
     try:
-        _numbers(list(image_ids), [image["id"] for image in annotations["images"]], where)
+        yield
     except (KeyError, TypeError) as error:
         raise DataError(f"not COCO's JSON form ({error!r})", where=where) from error
 
@@ -157,8 +160,10 @@ def read_coco(path: str | Path) -> Any:
         raise DataError(f"not JSON: {error}", where=path) from error
 
 
-def _numbers(wanted: list[ImageId], known: list[ImageId], where: object) -> dict[ImageId, int]:
+def _numbers(truth: dict[str, Any], image_ids: Iterable[ImageId] | None, where: object) -> dict[ImageId, int]:
     """A number from 1 for each picture: the evaluation wants numbers, our ids may be names."""
+    known = [image["id"] for image in truth["images"]]
+    wanted = known if image_ids is None else list(dict.fromkeys(image_ids))
     unknown = set(wanted) - set(known)
     if unknown:
         raise DataError(

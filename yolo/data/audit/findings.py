@@ -113,7 +113,7 @@ def _labelled_otherwise(splits: Mapping[str, Sequence[Seen]]) -> Iterator[Findin
     for split, pictures in splits.items():
         for seen in filter(lambda seen: seen.usable, pictures):
             other = first.setdefault(seen.digest, seen)
-            if seen.labels and other.labels and _rows(seen) != _rows(other):
+            if seen is not other and seen.labels and other.labels and _rows(seen) != _rows(other):
                 text = f"{seen.objects} labels, but {other.path}, the same picture, has others: {other.objects}"
                 yield Finding("labels-differ", WARNING, split, str(seen.path), text)
 

@@ -55,8 +55,14 @@ def coco(source: Path, names: Sequence[str] | None, segments: bool = False) -> C
 
 def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
     """The names, each once: a data set file takes none twice."""
-    repeated = [names[:position].count(name) for position, name in enumerate(names)]
-    return tuple(f"{name} {times + 1}" if times else name for name, times in zip(names, repeated))
+    apart: list[str] = []
+    for name in names:
+        own, number = name, 1
+        while own in apart:
+            number += 1
+            own = f"{name} {number}"
+        apart.append(own)
+    return tuple(apart)
 
 
 def _is_coco(content: Any) -> bool:
@@ -83,11 +89,12 @@ def _split(
     listed = f"{name}.txt" if path.parent.name == "annotations" else ""
     for image in content["images"]:
         need(_has(image, id=(int, str), file_name=str), "an image without id or file_name", path)
+        own = objects.pop(image["id"], ())
         picture = finder.find(image["file_name"], (path.parent, source_folder(path, name)), split=name)
         if picture is None:
             count(skipped, "pictures are not there")
             continue
-        labels = [_label(some, classes, segments, skipped, path) for some in objects.pop(image["id"], ())]
+        labels = [_label(some, classes, segments, skipped, path) for some in own]
         place = PurePosixPath("images", name, PurePosixPath(image["file_name"]).name)
         yield Labelled(picture, place, split_of(name), tuple(filter(None, labels)), _size(image), listed)
     count(skipped, "annotations of pictures that the file does not name", sum(map(len, objects.values())))

@@ -14,10 +14,11 @@ class PictureFinder:
     """All picture files below a folder, found by path, by name, or by name without its ending."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
         self._by_name: dict[str, list[Path]] = {}
+        self._splits: dict[Path, set[str]] = {}
         for folder, folders, files in os.walk(root):
             folders[:] = [name for name in folders if not name.startswith(".")]
+            self._splits[Path(folder)] = set().union(*map(splits_in, Path(folder).relative_to(root).parts))
             for name in files:
                 stem, suffix = os.path.splitext(name)
                 if suffix.lower() in SUFFIXES and not name.startswith("."):
@@ -33,13 +34,10 @@ class PictureFinder:
         wanted, near = PurePosixPath(named.replace("\\", "/")), tuple(folders)
         found = self._by_name.get(wanted.name, [])
         if own := splits_in(split):
-            found = [path for path in found if not (others := self._splits(path)) or others & own]
+            found = [path for path in found if not (others := self._splits[path.parent]) or others & own]
         return min(
             found, key=lambda path: (-_common_end(path.parts, wanted.parts), path.parent not in near), default=None
         )
-
-    def _splits(self, path: Path) -> set[str]:
-        return set().union(*map(splits_in, path.parent.relative_to(self._root).parts))
 
 
 def _common_end(one: tuple[str, ...], two: tuple[str, ...]) -> int:

@@ -196,6 +196,6 @@ def _report(done: Converted, source: Path) -> None:
     pictures = ", ".join(f"{number} for {split}" for split, number in done.pictures.items())
     _LOG.info("%s: %s, %d labels, %d classes", source, pictures, done.labels, len(done.names))
     if "train" not in done.pictures:
-        _LOG.warning("nothing is for training: no file or folder says so, and each says something else")
+        _LOG.warning("nothing is for training: by the names of files and folders all of it is val or test")
     for reason, number in sorted(done.skipped.items()):
         _LOG.warning("left out: %d %s", number, reason)
