@@ -17,6 +17,8 @@ from tests.train_samples import QUICK, Done, Workshop, run, write_yaml
 from yolo import train
 from yolo.engine.step import TrainStep
 from yolo.engine.trainer import Trainer
+from yolo.files import held
+from yolo.loggers.tensorboard import TensorBoard
 from yolo.models.weights.load import load_weights
 
 PROGRAM = "yolo.train"
@@ -100,6 +102,37 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(
     assert f"{done.folder} goes on at epoch {epoch}, batch {batch + 1}" in again.err
     assert differences(done.folder, whole.folder) == []
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_that_is_at_work_is_left_alone(shop: Workshop, whole: Done) -> None:
+    before = (whole.folder / "results.csv").read_bytes()
+    with held(whole.folder, "", ""):
+        line = resume(whole.folder).refusal("yolo.train")
+        assert line == f"{whole.folder}: another training is at work here; wait for it, or give this one another --name"
+    assert (whole.folder / "results.csv").read_bytes() == before
+
+
+def test_ctrl_c_behind_the_last_step_is_not_lost(shop: Workshop, whole: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(TensorBoard, "after_train", lambda self, trainer: os.kill(os.getpid(), signal.SIGINT))
+        done = start(shop, "at_the_end")
+    assert done.code == 130 and done.out == ""
+    line = f"yolo.train: stopped at the end; go on with: python -m yolo.train --resume {done.folder}"
+    assert done.err.splitlines()[-1] == line
+    again = resume(done.folder)
+    assert again.code == 0 and again.out and differences(done.folder, whole.folder) == []
+
+
+def test_a_table_that_is_gone_begins_anew(shop: Workshop, whole: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        interrupt(patched, 4)
+        done = start(shop, "no_table")
+    table = done.folder / "results.csv"
+    table.unlink()
+    again = resume(done.folder)
+    assert again.code == 0 and f"{table} is gone: it begins anew at epoch 2" in again.err
+    expected = (whole.folder / "results.csv").read_text().splitlines()
+    assert table.read_text().splitlines() == [expected[0], *expected[2:]]
 
 
 @pytest.mark.slow

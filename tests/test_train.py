@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -257,6 +258,27 @@ def test_folders_are_numbered_or_shared(shop: Workshop) -> None:
     folders = [Path(json.loads(done.out)["save_dir"]) for done in again]
     assert folders == [shop.folder / "runs" / name for name in ("exp", "exp2", "exp")]
     assert len(read_results(again[0].folder / "results.csv")["epoch"]) == 1
+    assert len(list(folders[0].glob("events.*"))) == 1  # of the later run alone
+
+
+def test_what_an_earlier_run_reported_does_not_stay(shop: Workshop) -> None:
+    folder = shop.folder / "runs/reported"
+    folder.mkdir(parents=True)
+    for name in ("report.html", "results.png", "mine.txt"):
+        (folder / name).write_text("earlier")
+    assert shop.train("reported", "--noplots", "--exist-ok", epochs="1").code == 0
+    assert (folder / "mine.txt").exists() and not {"report.html", "results.png"} & {p.name for p in folder.iterdir()}
+
+
+def test_a_single_class_keeps_its_name(shop: Workshop) -> None:
+    content = yaml.safe_load(shop.data.read_text())
+    root = shop.folder / "thing"
+    shutil.copytree(shop.data.parent, root)
+    for file in (root / "labels").rglob("*.txt"):
+        file.write_text("".join(f"0 {line.split(maxsplit=1)[1]}\n" for line in file.read_text().splitlines()))
+    data = write_yaml(shop.folder / "one.yaml", {**content, "path": str(root), "names": ["thing"]})
+    done = shop.train("one", "--noplots", "--single-cls", data=str(data), epochs="1")
+    assert done.code == 0 and load_weights(done.folder / "weights/best.safetensors").names == ("thing",)
 
 
 def test_weights_of_another_number_of_classes(shop: Workshop, base: Done) -> None:

@@ -192,10 +192,24 @@ def test_a_full_disk_leaves_the_checkpoint_of_the_epoch_before(
         assert load_weights(done.folder / f"weights/{name}.safetensors").meta["progress"]["epoch"] == 1
 
 
+@pytest.mark.parametrize("hours", ["inf", "1e306", "nan"])
+def test_hours_without_end(place: Workshop, hours: str) -> None:
+    assert refused(place, time=hours).startswith("--time: is ")
+
+
+def test_memory_that_does_not_suffice(place: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def backward(self: TrainStep, batch) -> None:
+        raise MemoryError("Unable to allocate 224 GiB")
+
+    monkeypatch.setattr(TrainStep, "backward", backward)
+    line = place.train("run", "--noplots").refusal(PROGRAM)
+    assert line == "not enough memory (Unable to allocate 224 GiB); lower --imgsz or --batch-size"
+
+
 def test_a_loss_that_is_no_number(place: Workshop) -> None:
     hyp = write_yaml(place.folder / "hyp.yaml", {**QUICK, "box": 1e38})
     done = place.train("run", "--noplots", hyp=str(hyp))
-    line = done.refusal(PROGRAM)
+    line = done.refusal(PROGRAM, code=3)
     pictures = str(place.data.parent / "images/train")
     assert line.startswith("the loss is ") and " at epoch 1, batch 1 of 2 (pictures in " in line
     assert line.count(pictures) == 1 and line.count(".png") == 4
@@ -214,7 +228,7 @@ def test_the_last_good_checkpoint_is_named(place: Workshop, monkeypatch: pytest.
     monkeypatch.setattr(TrainStep, "update", broken)
     done = place.train("run", "--noplots")
     last = done.folder / "weights/last.safetensors"
-    line = done.refusal(PROGRAM)
+    line = done.refusal(PROGRAM, code=3)
     assert line.startswith("the gradient's norm is nan at epoch 2, batch 2 of 2 (pictures in ")
     assert f"; the last good checkpoint is {last}; " in line
     assert load_weights(last).meta["progress"]["epoch"] == 1

@@ -43,10 +43,10 @@ class Done:
     err: str
     folder: Path
 
-    def refusal(self, program: str) -> str:
+    def refusal(self, program: str, code: int = 2) -> str:
         """The one line that says what is wrong: the last, after the program's name, and the only one of its kind."""
         lines = self.err.splitlines()
-        assert self.code == 2 and "Traceback" not in self.err and self.err.endswith("\n"), self.err
+        assert self.code == code and "Traceback" not in self.err and self.err.endswith("\n"), self.err
         assert [line.startswith(f"{program}: ") for line in lines] == [False] * (len(lines) - 1) + [True], self.err
         return lines[-1].removeprefix(f"{program}: ")
 

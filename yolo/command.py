@@ -35,8 +35,8 @@ def run_command(
 ) -> int:
     """Parse ``argv``, run ``action(config)``, print its result with ``--json``; give the exit code.
 
-    A YoloError or a failing disk is one line on stderr and 2; Ctrl-C is 130, SIGTERM 143, a pipe that nobody reads any
-    more 141. Of several ranks the first one speaks.
+    A YoloError, a failing disk or a lack of memory is one line on stderr and 2 (a training that diverged 3); Ctrl-C is
+    130, SIGTERM 143, a pipe that nobody reads any more 141. Of several ranks the first one speaks.
     """
     log_to_stderr()
     with _sigterm_as_ctrl_c():
@@ -58,12 +58,15 @@ def _run(program: str, config_class: type, action: Callable[[Any], dict], argv: 
         # What is wrong on one machine alone is said there, once.
         if first or error.own or (not error.everywhere and os.environ.get("LOCAL_RANK", "0") == "0"):
             print(f"{program}: {error}", file=sys.stderr)
-        return 2
+        return error.code
     except BrokenPipeError:
         if not _nobody_reads_stdout():
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python's end would say it again
         return _READER_GONE
+    except MemoryError as error:
+        print(f"{program}: not enough memory ({error}); lower --imgsz or --batch-size", file=sys.stderr)
+        return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG):
             raise

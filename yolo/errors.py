@@ -6,12 +6,14 @@ from __future__ import annotations
 class YoloError(Exception):
     """A user's problem in one line: what is wrong, where, and how to mend it.
 
-    Commands print ``str(error)`` on stderr and exit with code 2. ``where`` is a file, ``file:line`` or an
+    Commands print ``str(error)`` on stderr and exit with ``code``. ``where`` is a file, ``file:line`` or an
     option; ``mend`` is an instruction. ``everywhere`` says that all ranks of a run raise it together, ``own`` that it
     is of one rank, which must say so itself.
     """
 
     everywhere = own = False
+    code = 2
+    """With which a command ends."""
 
     def __init__(self, what: str, *, where: object = None, mend: str | None = None) -> None:
         self.what, self.where, self.mend = what, where, mend

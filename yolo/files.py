@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from yolo.errors import ConfigError
 
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.[^.]+)?")  # as ``tempfile`` names them
 
@@ -54,5 +58,24 @@ def _sync_directory(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held(folder: Path, what: str, mend: str) -> Iterator[None]:
+    """Keep other processes that hold it, too, out of ``folder``; one that dies lets go of it.
+
+    Raises ConfigError, with these words, where another has it. A file system without locks keeps nobody out.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(what, where=folder, mend=mend) from None
+        except OSError:
+            pass
+        yield
     finally:
         os.close(descriptor)

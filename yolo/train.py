@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from yolo.engine.interrupt import StopRequest
 from yolo.engine.resume import Resumed
 from yolo.engine.resume_together import find_run_together
 from yolo.engine.time_limit import TimeLimit
-from yolo.files import remove_leftovers, write_text_atomic
+from yolo.files import held, remove_leftovers, write_text_atomic
 from yolo.links import Links, agreed, depart, linked
 from yolo.ranks import ALONE, Ranks
 
@@ -69,21 +71,33 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
     config = with_dataset_of_wandb(config)
     parts, schedule = build_parts(config, device, resumed, links)
     run = _run_folder(config, resumed, links)
-    try:
-        if ranks.first:
-            _begin_records(config, parts, run, resumed)
-        logger.info("%s", describe(parts.network, parts.imgsz))
-        logger.info("%d pictures to train on, %d to validate; results go to %s", *_counts(parts), run)
-        hooks = _hooks(config, run, device, links)
-        if ranks.first:
-            hooks += _connections(config, parts, run, services, bucket)
-        if config.profile:
-            hooks.append(Profile(run, config.profile, ranks))
-        trainer = _train(config, parts, schedule, run, hooks, resumed, links)
-    except BaseException:
-        remove_if_empty(run)
-        raise
-    return _finish(config, trainer, run, links)
+    with _alone_in(run, links):
+        try:
+            if ranks.first:
+                _begin_records(config, parts, run, resumed)
+            logger.info("%s", describe(parts.network, parts.imgsz))
+            logger.info("%d pictures to train on, %d to validate; results go to %s", *_counts(parts), run)
+            hooks = _hooks(config, run, device, links)
+            if ranks.first:
+                hooks += _connections(config, parts, run, services, bucket)
+            if config.profile:
+                hooks.append(Profile(run, config.profile, ranks))
+            trainer = _train(config, parts, schedule, run, hooks, resumed, links)
+        except BaseException:
+            remove_if_empty(run)
+            raise
+        return _finish(config, trainer, run, links)
+
+
+@contextlib.contextmanager
+def _alone_in(run: Path, links: Links | None) -> Iterator[None]:
+    """Keep other trainings out of the run's folder."""
+    with contextlib.ExitStack() as stack:
+        with agreed(links):
+            if links is None or links.ranks.first:
+                mend = "wait for it, or give this one another --name"
+                stack.enter_context(held(run, "another training is at work here", mend))
+        yield
 
 
 def _run_folder(config: TrainConfig, resumed: Resumed | None, links: Links | None) -> Path:
@@ -105,15 +119,19 @@ def _begin_records(config: TrainConfig, parts: TrainParts, run: Path, resumed: R
             remove_leftovers(folder)  # half a checkpoint, when it was killed while it saved one
     else:
         # An earlier run's in the same folder, which nobody may take for this one's.
-        (run / "weights/last.safetensors").unlink(missing_ok=True)
+        for earlier in ("weights/last.safetensors", "report.html", "results.png", "events.out.tfevents.*"):
+            for file in run.glob(earlier):
+                file.unlink()
         write_text_atomic(run / "opt.yaml", to_yaml(config))
     save_hyperparameters(parts.hyp, run / "hyp.yaml")
 
 
 def _search(config: TrainConfig) -> dict[str, Any]:
     """Search hyperparameters; a bucket gets the record after each generation."""
-    from yolo.engine.evolve import evolve
+    from yolo.engine.evolve import evolve, resumed_search
 
+    if config.resume:
+        config = resumed_search(config)
     bucket = Bucket(config.bucket) if config.bucket else None
 
     def upload(folder: Path) -> None:

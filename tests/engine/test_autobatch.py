@@ -60,6 +60,22 @@ def test_no_more_than_the_data_set_has_or_a_thousand() -> None:
     assert chosen(ASKED, meter(600, 25, pictures=10**6), 10**6) == 1024
 
 
+@pytest.mark.parametrize(
+    ("free", "pictures", "expected"), [(2000, 500, 40), (1010, 500, 8), (2000, 26, 24), (900, 2, 4)]
+)
+def test_quad_takes_four_at_a_time(free: int, pictures: int, expected: int) -> None:
+    tried = []
+
+    def measure(config: TrainConfig) -> Measured:
+        tried.append(config.batch_size)
+        return meter(600, 25, pictures)(config)
+
+    assert chosen(dataclasses.replace(ASKED, quad=True), measure, free) == expected
+    assert tried[:2] == [4, 8]
+    with pytest.raises(ConfigError, match="not even 4 pictures a step fit"):
+        chosen(dataclasses.replace(ASKED, quad=True), meter(600, 25), 860)
+
+
 def test_several_ranks_name_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="one process cannot measure for several; name a size"):

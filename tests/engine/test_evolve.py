@@ -23,8 +23,8 @@ from yolo.config.hyp import load_hyperparameters, recipe
 from yolo.engine import evolve as module
 from yolo.engine.child import start_child, stop_child
 from yolo.engine.evolution_table import METRICS, EvolutionTable
-from yolo.engine.evolve import evolve, starting_values
-from yolo.engine.generation import GenerationError
+from yolo.engine.evolve import evolve, resumed_search, starting_values
+from yolo.engine.generation import GenerationError, TrainingProcess
 from yolo.errors import ConfigError
 
 NAMES = list(recipe(load_hyperparameters("hyp.scratch-low")))
@@ -54,13 +54,13 @@ class Formula:
 
 
 class Failing(Formula):
-    def __init__(self, values: Mapping[str, float], refused: bool = True) -> None:
+    def __init__(self, values: Mapping[str, float], diverged: bool = True) -> None:
         super().__init__(values)
-        self.refused = refused
+        self.diverged = diverged
 
     def poll(self) -> tuple[float, ...] | None:
         error = GenerationError("the loss is nan")
-        error.refused = self.refused
+        error.diverged = self.diverged
         raise error
 
 
@@ -159,17 +159,17 @@ def test_a_training_without_a_result_counts_as_one_without_fitness(tmp_path: Pat
     assert all(np.isnan(table(tmp_path).rows[2][name]) for name in METRICS[4:])
 
 
-@pytest.mark.parametrize(("first", "refused"), [(0, True), (1, False), (1, True)])
-def test_trainings_that_cannot_succeed_end_the_search(tmp_path: Path, first: int, refused: bool) -> None:
+@pytest.mark.parametrize(("first", "diverged"), [(0, True), (1, False), (1, True)])
+def test_trainings_that_cannot_succeed_end_the_search(tmp_path: Path, first: int, diverged: bool) -> None:
     """The first of all; one that did not say why; three in a row."""
 
     def failing(number, slot, values):
-        return Failing(values, refused) if number >= first else Formula(values)
+        return Failing(values, diverged) if number >= first else Formula(values)
 
     with pytest.raises(GenerationError, match="the loss is nan"):
         evolve(config(tmp_path, evolve=9), failing)
     assert Formula.at_work == 0
-    assert (len(table(tmp_path)) if first else not (tmp_path / "exp").exists()) == (3 if refused and first else 1)
+    assert (len(table(tmp_path)) if first else not (tmp_path / "exp").exists()) == (3 if diverged and first else 1)
 
 
 def test_two_searches_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -276,6 +276,42 @@ def test_resume_goes_on_with_a_search(searched: tuple[Workshop, Done]) -> None:
     assert json.loads(again.out) == json.loads(done.out) and "2 generations are there already" in again.err
 
 
+def test_a_search_goes_on_with_its_own_options(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    evolve(config(tmp_path, evolve=2, data="mine.yaml", epochs=7), launch)
+    asked = TrainConfig(resume=str(tmp_path / "exp"), evolve=3, parallel=2, imgsz=320, json=True)
+    going_on = resumed_search(asked)
+    own = dataclasses.asdict(config(tmp_path, evolve=3, data="mine.yaml", epochs=7, parallel=2))
+    assert dataclasses.asdict(going_on) == {**own, "resume": str(tmp_path / "exp")}
+    assert "ignored: --imgsz 320 (it is 640)" in caplog.text
+    evolve(going_on, launch)
+    assert yaml.safe_load((tmp_path / "exp/opt.yaml").read_text())["data"] == "mine.yaml"
+
+
+def test_a_training_s_folder_is_no_search_and_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "opt.yaml").write_text("epochs: 3\n")
+    for take in (resumed_search, lambda asked: evolve(asked, launch)):
+        with pytest.raises(ConfigError, match="is no search's folder"):
+            take(config(tmp_path, evolve=2, resume=str(tmp_path)))
+    assert os.listdir(tmp_path) == ["opt.yaml"]
+
+
+def test_a_search_that_is_refused_keeps_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp/opt.yaml").write_text("evolve: 3\n")
+    with pytest.raises(GenerationError):
+        evolve(config(tmp_path, evolve=3), lambda number, slot, values: Failing(values))
+    assert (tmp_path / "exp/opt.yaml").exists()
+
+
+@pytest.mark.parametrize(("code", "diverged", "says"), [(2, False, "it"), (3, True, "it"), (1, False, "the training")])
+def test_only_what_diverged_is_the_hyperparameters_fault(tmp_path: Path, code: int, diverged: bool, says: str) -> None:
+    training = TrainingProcess.__new__(TrainingProcess)
+    training.folder = tmp_path
+    (tmp_path / "log.txt").write_text("yolo.train: it says why\n")
+    error = training._failure(code)
+    assert error.diverged is diverged and str(error).startswith(says) and str(error).endswith("it says why")
+
+
 def test_a_bucket_gets_the_record(shop_bucket: Path, searched: tuple[Workshop, Done]) -> None:
     shop, done = searched
     options = ["--resume", str(done.folder), "--evolve", "3", "--bucket", f"file://{shop_bucket}"]
@@ -288,7 +324,7 @@ def test_a_bucket_gets_the_record(shop_bucket: Path, searched: tuple[Workshop, D
 
 def test_a_mistake_is_one_line_as_in_a_training(searched: tuple[Workshop, Done]) -> None:
     shop, _ = searched
-    done = shop.train("refused", "--evolve", data="absent.yaml")
+    done = shop.train("diverged", "--evolve", data="absent.yaml")
     assert done.refusal("yolo.train").startswith("absent.yaml: no such data set file")
     assert not done.folder.exists()
     assert run(train.main, ["--evolve", "-1"], shop.folder).refusal("yolo.train") == "--evolve: is -1; give at least 0"

@@ -29,7 +29,7 @@ class TrainConfig:
     data: str = option("coco128.yaml", "data set YAML")
     hyp: str = option("hyp.scratch-low.yaml", "hyperparameter YAML, or a preset's name")
     epochs: int = option(100, "how many times the whole training set is shown", low=1)
-    time: float = option(0.0, "hours to train, instead of --epochs; 0 for no limit", low=0)
+    time: float = option(0.0, "hours to train, instead of --epochs; 0 for no limit", low=0, high=1e6)
     batch_size: int = option(16, "pictures a step; -1: as many as memory holds", aliases=("--batch",), low=1, auto=-1)
     imgsz: int = option(640, "picture size in pixels, training and validation", aliases=IMGSZ, low=1)
     rect: bool = option(False, "rectangular batches: pictures of similar aspect together, no mosaic")

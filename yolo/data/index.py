@@ -38,7 +38,7 @@ def index_split(
     pictures = list_pictures(dataset, split)
     label_files = [label_path(picture) for picture in pictures]
     classes = None if single_cls else dataset.nc
-    names = ("item",) if single_cls and dataset.nc > 1 else dataset.names
+    names = single_class_names(dataset) if single_cls else dataset.names
     place = cache.cache_path(label_files, dataset.entries(split))
     key = cache.fingerprint(pictures, label_files, classes) if use_cache else ""
     index = cache.load(place, key, names) if use_cache else None
@@ -52,6 +52,11 @@ def index_split(
         for rows in index.labels:
             rows[:, 0] = 0
     return index
+
+
+def single_class_names(dataset: Dataset) -> tuple[str, ...]:
+    """What all classes together are called; a single one keeps its name."""
+    return ("item",) if dataset.nc > 1 else dataset.names
 
 
 def _scan(

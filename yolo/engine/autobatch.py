@@ -24,7 +24,7 @@ logger = logging.getLogger("yolo")
 SHARE = 0.8
 """Of the free memory that a training may take (YOLOv5)."""
 SIZES = (1, 2, 4)
-"""Batches that are measured."""
+"""Batches that are measured; --quad takes four pictures at a time, and so many times as many."""
 MOST = 1024
 GB = 1e9
 _FLOAT_BYTES = 4
@@ -54,25 +54,25 @@ def with_batch_size(
         return config
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise ConfigError("one process cannot measure for several", where=_WHERE, mend="name a size")
-    logger.info("autobatch: measuring what batches of %s take", ", ".join(map(str, SIZES)))
+    unit = 4 if config.quad else 1
+    logger.info("autobatch: measuring what batches of %s take", ", ".join(str(unit * size) for size in SIZES))
     measured = _measure_all(config, measure or measure_in_child, free or free_on)
     room = (free or free_on)(measured[0].device) / config.parallel
     slope, base = memory_line(measured, config.imgsz)
-    fits = int((SHARE * room - base) // slope)
-    if fits < 1:
+    fits = int((SHARE * room - base) // slope) // unit * unit
+    if fits < unit:
         raise ConfigError(
-            f"not even one picture a step fits: it takes {(base + slope) / GB:.2f} GB, "
+            f"not even {_pictures(unit)} a step fits: it takes {(base + unit * slope) / GB:.2f} GB, "
             f"and {SHARE:.0%} of the free memory are {SHARE * room / GB:.2f} GB",
             where=_WHERE,
             mend=_MEND,
         )
-    chosen = min(fits, measured[0].pictures, MOST)
+    chosen = max(min(fits, measured[0].pictures, MOST) // unit * unit, unit)
     logger.info("%s", _table(measured, chosen, base + slope * chosen))
-    most = (
-        ""
-        if chosen == fits
-        else f"; {fits} would fit, but " + (f"there are {chosen} pictures" if chosen < MOST else "that is the most")
-    )
+    most = ""
+    if chosen != fits:
+        most = f"there are {measured[0].pictures} pictures" if chosen < MOST else "that is the most"
+        most = f"; {fits} would fit, but {most}"
     logger.info(
         "autobatch: --batch-size %d takes %.0f%% of the %.2f GB of free memory%s",
         *(chosen, 100 * (base + slope * chosen) / room, room / GB, most),
@@ -117,7 +117,8 @@ def free_on(device: str) -> int:
 def _measure_all(config: TrainConfig, measure: Measure, free: Callable[[str], int]) -> list[Measured]:
     """The sizes as far as they fit."""
     measured: list[Measured] = []
-    for size in SIZES:
+    unit = 4 if config.quad else 1
+    for size in (unit * size for size in SIZES):
         if len(measured) > 1:
             slope, base = memory_line(measured, config.imgsz)
             if base + slope * size > SHARE * free(measured[0].device):
@@ -127,8 +128,12 @@ def _measure_all(config: TrainConfig, measure: Measure, free: Callable[[str], in
             break
         measured.append(found)
     if not measured:
-        raise ConfigError("not even one picture a step fits into memory", where=_WHERE, mend=_MEND)
+        raise ConfigError(f"not even {_pictures(unit)} a step fits into memory", where=_WHERE, mend=_MEND)
     return measured
+
+
+def _pictures(number: int) -> str:
+    return "one picture" if number == 1 else f"{number} pictures"
 
 
 def _table(measured: Sequence[Measured], chosen: int, memory: float) -> str:

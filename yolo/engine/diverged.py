@@ -19,6 +19,7 @@ class DivergedError(YoloError):
     """The loss or the gradient is no longer a finite number; both are sums over all ranks."""
 
     everywhere = True
+    code = 3  # a search tells it from a mistake by that
 
 
 def check_loss(parts: np.ndarray, batch: Batch, trainer: Trainer) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,9 @@ from yolo.config.options import to_yaml
 from yolo.engine.evolution_table import METRICS, EvolutionTable
 from yolo.engine.generation import GENERATIONS, Generation, GenerationError, TrainingProcess
 from yolo.engine.mutation import choose_parent, mutate, within_ranges
-from yolo.engine.resume import NEWEST
+from yolo.engine.resume import NEWEST, OF_THE_MACHINE, merged, own_options
 from yolo.errors import ConfigError
-from yolo.files import write_text_atomic
+from yolo.files import held, write_text_atomic
 
 logger = logging.getLogger("yolo")
 
@@ -34,6 +32,9 @@ MOST_FAILURES = 3
 """So many trainings in a row without a result, and something else than the hyperparameters is wrong."""
 _NO_RESULT = (0.0,) * 4 + (float("nan"),) * 3
 _POLL_SECONDS = 0.1
+
+_CHANGEABLE = ("evolve", "parallel", "bucket", *OF_THE_MACHINE)
+"""Options that a search which goes on takes from the command line."""
 
 Launch = Callable[[int, int, Mapping[str, float]], Generation]
 """Starts the training of generation number … in slot number …, with these hyperparameters."""
@@ -51,12 +52,12 @@ def evolve(
 ) -> dict[str, Any]:
     """Search until ``evolve.csv`` has ``config.evolve`` generations; give the command's JSON object without its head.
 
-    A search that was stopped goes on when it is run again in its folder. ``listeners`` get the folder after each
-    generation, with ``evolve.csv`` and ``hyp_evolve.yaml`` up to date.
+    A search that was stopped goes on when it is run again in its folder, with the options of ``resumed_search``.
+    ``listeners`` get the folder after each generation, with ``evolve.csv`` and ``hyp_evolve.yaml`` up to date.
     """
     values = starting_values(config)
     folder = _folder(config)
-    with _held(folder):
+    with held(folder, "another search is at work here", "use --parallel for trainings side by side"):
         try:
             table = EvolutionTable(folder / "evolve.csv", list(values))
             search = Search(config, folder, table, values, launch or _launcher(config, folder), listeners)
@@ -68,6 +69,15 @@ def evolve(
             remove_if_empty(folder)
             raise
     return _result(config, folder, table)
+
+
+def resumed_search(asked: TrainConfig) -> TrainConfig:
+    """The search that ``asked.resume`` means: its own options, with as many generations as are asked for.
+
+    Raises ConfigError where there is none.
+    """
+    folder = _folder(asked)
+    return dataclasses.replace(merged(own_options(folder), asked, folder, _CHANGEABLE), resume=str(folder))
 
 
 def starting_values(config: TrainConfig) -> dict[str, float]:
@@ -98,6 +108,7 @@ class Search:
         self._start, self._listeners = dict(start), listeners
         self._running: dict[int, _Running] = {}
         self._next, self._failures = len(table), 0
+        self._new = not (folder / "opt.yaml").exists()
 
     def run(self) -> None:
         """Train until there are enough generations; raises GenerationError when trainings cannot succeed."""
@@ -119,7 +130,8 @@ class Search:
         left = len(self._running)
         shutil.rmtree(self._folder / GENERATIONS, ignore_errors=True)
         if not len(self._table):
-            (self._folder / "opt.yaml").unlink(missing_ok=True)
+            if self._new:
+                (self._folder / "opt.yaml").unlink(missing_ok=True)
             return
         from yolo.plots.evolution import plot_evolution
 
@@ -158,7 +170,7 @@ class Search:
     def _failed(self, error: GenerationError) -> tuple[float, ...]:
         """A training that gave up is a generation without fitness, unless nothing else than that happens."""
         self._failures += 1
-        if not error.refused or not len(self._table) or self._failures >= MOST_FAILURES:
+        if not error.diverged or not len(self._table) or self._failures >= MOST_FAILURES:
             raise error
         logger.warning("generation %d has no result: %s", len(self._table), error)
         return _NO_RESULT
@@ -204,24 +216,9 @@ def _folder(config: TrainConfig) -> Path:
             raise ConfigError(f"no search in {project}", where="--resume", mend=mend)
         return tables[-1].parent
     folder = Path(config.resume)
-    if not (folder / "opt.yaml").is_file():
+    if not (folder / "opt.yaml").is_file() or not own_options(folder).evolve:
         raise ConfigError("is no search's folder", where=f"--resume {folder}", mend=mend)
     return folder
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep other searches out of the folder; a process that dies lets go of it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            mend = "use --parallel for trainings side by side"
-            raise ConfigError("another search is at work here", where=folder, mend=mend) from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _result(config: TrainConfig, folder: Path, table: EvolutionTable) -> dict[str, Any]:

@@ -12,18 +12,18 @@ from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters, save_hyperparameters
 from yolo.config.options import to_argv
 from yolo.engine.child import start_child, stop_child
+from yolo.engine.diverged import DivergedError
 from yolo.engine.evolution_table import METRICS
 from yolo.errors import YoloError
 
 GENERATIONS = "generations"
 """Folder in a search's own, of the trainings that are under way."""
-REFUSED = 2
 
 
 class GenerationError(YoloError):
-    """A training that came to no result. ``refused``: it said why itself, a loss that is no number for example."""
+    """A training that came to no result. ``diverged``: because of its hyperparameters."""
 
-    refused = False
+    diverged = False
 
 
 class Generation(Protocol):
@@ -75,6 +75,7 @@ class TrainingProcess:
         lines = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace").splitlines()
         said = lines[-1].removeprefix("yolo.train: ") if lines else "it said nothing"
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        error = GenerationError(said if code == REFUSED else f"the training process failed ({how}): {said}")
-        error.refused = code == REFUSED
+        itself = code in (YoloError.code, DivergedError.code)  # it has said what is wrong
+        error = GenerationError(said if itself else f"the training process failed ({how}): {said}")
+        error.diverged = code == DivergedError.code
         return error

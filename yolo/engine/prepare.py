@@ -15,7 +15,7 @@ from yolo.config.hyp import Hyperparameters, load_hyperparameters, recipe
 from yolo.data.dataset import Dataset, load_dataset
 from yolo.data.digest import index_digest
 from yolo.data.extras import library
-from yolo.data.index import Index, index_split
+from yolo.data.index import Index, index_split, single_class_names
 from yolo.data.subset import take_fraction
 from yolo.engine.autoanchor import check_anchors, require_anchors
 from yolo.engine.freeze import frozen_layers
@@ -70,7 +70,7 @@ def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = 
     checkpoint = None if resumed is None else resumed.checkpoint
     hyp = (resumed and resumed.hyp) or load_hyperparameters(config.hyp)
     dataset = load_dataset(config.data)
-    names = ("item",) if config.single_cls else dataset.names
+    names = single_class_names(dataset) if config.single_cls else dataset.names
     anchors = 0 if config.noautoanchor else round(hyp.anchors)
     network = resumed_network(checkpoint, names) if checkpoint else make_network(config, len(names), anchors)
     if network.spec.channels != _CHANNELS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,7 @@ def find_run(asked: TrainConfig) -> Resumed:
         if not options.is_file():
             mend = "name a run's folder or its weights/last.safetensors"
             raise ConfigError("is no run that could go on: no weights/last.safetensors", where=folder, mend=mend)
-        config = saved_options(TrainConfig, _read_yaml(options), options)
-        return Resumed(folder, _merged(config, asked, folder), None, Progress(), {})
+        return Resumed(folder, merged(own_options(folder), asked, folder), None, Progress(), {})
     return _from_checkpoint(folder, last, asked)
 
 
@@ -87,7 +86,7 @@ def _from_checkpoint(folder: Path, last: Path, asked: TrainConfig) -> Resumed:
             where=f"--epochs {asked.epochs}",
             mend=f"start a new run: --weights {folder / 'weights/last.safetensors'} --epochs N",
         )
-    return Resumed(folder, _merged(config, asked, folder), checkpoint, progress, hooks)
+    return Resumed(folder, merged(config, asked, folder), checkpoint, progress, hooks)
 
 
 def newest_run(asked: TrainConfig) -> Path:
@@ -127,7 +126,15 @@ def _read_yaml(path: Path) -> object:
         raise ConfigError(f"is not readable YAML ({error})", where=path) from error
 
 
-def _merged(config: TrainConfig, asked: TrainConfig, folder: Path) -> TrainConfig:
+def own_options(folder: Path) -> TrainConfig:
+    """What ``opt.yaml`` in ``folder`` says. Raises ConfigError."""
+    options = folder / "opt.yaml"
+    return saved_options(TrainConfig, _read_yaml(options), options)
+
+
+def merged(
+    config: TrainConfig, asked: TrainConfig, folder: Path, changeable: Sequence[str] = OF_THE_MACHINE
+) -> TrainConfig:
     """The run's own options with what the command line may change; names the others that it tried to."""
     changes: dict[str, Any] = {"json": asked.json}
     ignored = []
@@ -135,7 +142,7 @@ def _merged(config: TrainConfig, asked: TrainConfig, folder: Path) -> TrainConfi
         given, own = getattr(asked, field.name), getattr(config, field.name)
         if field.name in OF_THE_COMMAND or given in (field.default, own):
             continue
-        if field.name in OF_THE_MACHINE:
+        if field.name in changeable:
             changes[field.name] = given
         else:
             ignored.append(f"--{field.name.replace('_', '-')} {given} (it is {own})")

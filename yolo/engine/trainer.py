@@ -74,6 +74,7 @@ class Trainer:
                 self._run_epoch(self.progress.epoch)
                 self._stop_if_asked()
             self._call("after_train")
+            self._stop_if_asked()  # what comes behind takes as long as an epoch's validation
         except BaseException as error:
             self._call("broke_off", error)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ from yolo.files import write_text_atomic
 
 if TYPE_CHECKING:
     from yolo.engine.trainer import Trainer
+
+logger = logging.getLogger("yolo")
 
 COLUMNS = (
     "epoch",
@@ -49,7 +52,9 @@ class ResultsCsv(Hook):
 
     def before_train(self, trainer: Trainer) -> None:
         kept = [_line(COLUMNS)]
-        if trainer.progress.epoch:
+        if trainer.progress.epoch and not self.path.exists():
+            logger.warning("%s is gone: it begins anew at epoch %d", self.path, trainer.progress.epoch + 1)
+        elif trainer.progress.epoch:
             kept += self.path.read_text(encoding="utf-8").splitlines(keepends=True)[1 : trainer.progress.epoch + 1]
         write_text_atomic(self.path, "".join(kept))
 

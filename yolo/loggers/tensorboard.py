@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,8 @@ class TensorBoard(Hook):
 
     def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
         for name, value in epoch_values(report).items():
-            self._writer.add_scalar(name, value, report.epoch)
+            if math.isfinite(value):  # else it was not measured
+                self._writer.add_scalar(name, value, report.epoch)
         self._writer.flush()
 
     def broke_off(self, trainer: Trainer, error: BaseException) -> None:
