@@ -44,6 +44,7 @@ def validate(config: ValConfig) -> dict[str, Any]:
 
         with agreed(links):
             dataset = load_dataset(config.data)
+        _say_what_is_not_written(config)
         if config.task == "speed":
             return _speed(config, dataset)
         if config.task == "study":
@@ -56,6 +57,14 @@ def _refuse_ranks(config: ValConfig, links: Links | None) -> None:
         return
     if config.task in ("speed", "study"):
         raise ConfigError("times one process", where=f"--task {config.task}", mend="start it without the launcher")
+
+
+def _say_what_is_not_written(config: ValConfig) -> None:
+    """Of the tasks that measure again and again, and write no files for each picture."""
+    wanted = [name for name in ("save_txt", "save_conf", "save_json") if getattr(config, name)]
+    if wanted and config.task in ("speed", "study"):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in wanted)
+        logger.warning("--task %s writes no files a picture: without %s", config.task, flags)
 
 
 def _measure_share(config: ValConfig, dataset: Dataset, links: Links) -> dict[str, Any]:
@@ -135,7 +144,7 @@ def _study(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
     run = new_run_folder(config.project, config.name, config.exist_ok)
     try:
         study = Study(run, dataset.source.stem, index.names)
-        for weights in config.weights:
+        for weights in dict.fromkeys(config.weights):  # each has a file of its own
             models = _models(config, (weights,), dataset)
             forward = _forward(config, models)
             for imgsz in config.study_sizes:

@@ -75,7 +75,9 @@ def test_labels_together_with_detections(measure, shop: Workshop) -> None:
 @pytest.mark.covers("val", "task")
 def test_speed(measure, trained: Done, other: str, tmp_path: Path) -> None:
     files = [str(trained.folder / "weights/best.safetensors"), other]
-    found = result(measure("--json", "--weights", *files, task="speed"))
+    done = measure("--json", "--save-txt", "--save-json", "--weights", *files, task="speed")
+    assert "--task speed writes no files a picture: without --save-txt, --save-json" in done.err
+    found = result(done)
     assert set(found) == {"schema_version", "command", "save_dir", "speed"} and found["save_dir"] is None
     assert [row["weights"] for row in found["speed"]] == files
     for row in found["speed"]:
@@ -90,7 +92,7 @@ def test_speed(measure, trained: Done, other: str, tmp_path: Path) -> None:
 @pytest.mark.covers("val", "study_sizes")
 def test_a_study(measure, trained: Done, other: str) -> None:
     files = [str(trained.folder / "weights/best.safetensors"), other]
-    done = measure("--json", "--weights", *files, "--study-sizes", "64", "96", task="study")
+    done = measure("--json", "--weights", *files, files[0], "--study-sizes", "64", "96", task="study")
     found = result(done)
     assert {path.name for path in done.folder.iterdir()} == {
         "study_data_best.txt",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.hub import NAMES, fetch_published, find_published, split_sum
 from yolo.models.weights.pt import LEGACY_MAGIC, ZIP_MAGIC, read_pt
 from yolo.models.weights.safetensors_io import read_safetensors
+from yolo.program.file import is_program
 
 _SUFFIXES: Final = ("", ".safetensors", ".pt")
 _FOLDERS: Final = ("", "weights")
@@ -32,6 +34,9 @@ def load_weights(name_or_path: str | Path) -> Checkpoint:
         return read_pt(path)
     if start[8:9] == b"{":
         return read_safetensors(path)
+    if is_program(path):
+        mend = "name the weights that it was made from, or give it to yolo.detect or yolo.val"
+        raise WeightsError("is a compiled detector already", where=path, mend=mend)
     what = "empty file" if not start else "neither a .safetensors nor a PyTorch .pt file"
     raise WeightsError(what, where=path, mend="fetch or copy it again")
 
@@ -49,6 +54,9 @@ def resolve_weights(name_or_path: str | Path) -> Path:
         if stated and sha256_of(found) != stated:
             raise WeightsError(f"has SHA-256 {sha256_of(found)}, not the one stated", where=found)
         return found
+    if not name or os.path.isdir(name):
+        what = "is a folder" if name else "no weights are named"
+        raise WeightsError(what, where=name or None, mend="give the path of a .pt or .safetensors file")
     places = ", ".join(str(path)[:200] for path in tried)
     nothing = f"no weights {name[:200]!r} (looked for {places})"
     published = find_published(name, stated)
