@@ -41,7 +41,7 @@ $(VENV)/.built: $(VENV)/.installed $(SOURCES)
 
 train: build
 	@$(PY) -m yolo.train --weights '' --cfg yolov5n --data shapes --hyp hyp.shapes --imgsz 64 --batch 16 --nbs 16 \
-		--optimizer AdamW --epochs 42 --device cpu --project runs/train --name shapes
+		--optimizer AdamW --epochs 36 --device cpu --project runs/train --name shapes
 
 val: build
 	@$(PY) -m yolo.val --data shapes --imgsz 64 --weights $$(ls -td runs/train/*/weights | head -1)/best.safetensors
