@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from tests.bfloat16 import needs_bf16, needs_no_bf16
 from tests.program.networks import (
     ROWS,
     network_of,
@@ -27,7 +28,6 @@ BIG = (
     *("yolov5s", "yolov5m", "yolov5l", "yolov5x", "yolov5s6", "yolov5m6", "yolov5l6", "yolov5x6", "yolov3"),
     *("yolov3-spp", "yolov5-bifpn", "yolov5-fpn", "yolov5-p2", "yolov5-p34", "yolov5-p6", "yolov5-p7", "yolov5-panet"),
 )
-bf16 = pytest.mark.skipif("bf16" not in native.instruction_set(), reason="this processor has no bfloat16 instructions")
 
 
 def close(found: list[np.ndarray], expected: list[np.ndarray], limit: float = 1e-5) -> None:
@@ -69,14 +69,14 @@ def test_a_fused_checkpoint() -> None:
     close(found.program(images.shape)(images), raw_heads(network, images))
 
 
-@bf16
+@needs_bf16
 @pytest.mark.parametrize("name", [*ROWS])
 def test_bfloat16_is_near(name: str) -> None:
     network, images = network_of(name), pictures((2, 3, 64, 64))
     close(compiled(network, precision="bf16").program(images.shape)(images), raw_heads(network, images), 0.03)
 
 
-@pytest.mark.skipif("bf16" in native.instruction_set(), reason="this processor has bfloat16 instructions")
+@needs_no_bf16
 def test_bfloat16_is_refused_without_instructions() -> None:
     with pytest.raises(ValueError, match="no bfloat16 instructions"):
         compiled(two_levels(), precision="bf16").program((1, 3, 64, 64))
