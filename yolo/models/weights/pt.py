@@ -12,13 +12,12 @@ from typing import Any, Final
 import numpy as np
 
 from yolo.errors import WeightsError, YoloError
+from yolo.models.weights import magic
 from yolo.models.weights.checkpoint import Checkpoint, checked
 from yolo.models.weights.rebuild import ForbiddenError, Instance
 from yolo.models.weights.stack_machine import read_pickle
 from yolo.models.weights.storage import Storage, TensorRef, storage_from_id
 
-ZIP_MAGIC: Final = b"PK\x03\x04"
-LEGACY_MAGIC: Final = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _MAX_PICKLE: Final = 256 << 20
 _MAX_MODULES: Final = 100_000
 _MAX_VALUES: Final = 1_000_000
@@ -37,11 +36,11 @@ def read_pt(path: str | Path) -> Checkpoint:
     path = Path(path)
     with _one_line_errors(path):
         with open(path, "rb") as stream:
-            start = stream.read(len(LEGACY_MAGIC))
-        if start.startswith(ZIP_MAGIC):
+            start = stream.read(len(magic.LEGACY))
+        if start.startswith(magic.ZIP):
             with zipfile.ZipFile(path) as archive:
                 return _checkpoint(*_open_zip(archive, path.stat().st_size), path)
-        if start == LEGACY_MAGIC:
+        if start == magic.LEGACY:
             return _checkpoint(*_open_legacy(path.read_bytes()), path)
     raise WeightsError("no PyTorch checkpoint (neither zip nor torch.save's older form)", where=path, mend=_MEND)
 
