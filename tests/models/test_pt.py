@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.models.pt_files import checkpoint_pickle, write_legacy, write_zip
+from tests.models.pt_files import LEGACY_MAGIC, checkpoint_pickle, write_legacy, write_zip
 from tests.models.small import small_mapping
 from tests.parity import PARITY, needs_parity
 from yolo.errors import WeightsError
@@ -127,6 +127,43 @@ def test_hostile_values_inside_a_good_checkpoint(tmp_path: Path) -> None:
     data, arrays = checkpoint_pickle(state, {**small_mapping(), "head": [[-1, 1, "os.system", ["true"]]]})
     assert "last row" in refused(write_zip(tmp_path / "x.pt", data, arrays))
     assert not marker.exists()
+
+
+def bound(owner: bytes, name: bytes) -> bytes:
+    """The pickle of `{"model": getattr(owner, name)}`."""
+    return b"\x80\x02}X\x05\0\0\0modelc__builtin__\ngetattr\n" + owner + b"\x8c%c" % len(name) + name + b"\x86Rs."
+
+
+def test_bound_methods_are_data(tmp_path: Path) -> None:
+    """`getattr` stands for a forward of an object of the file, of nothing else, and nothing may be done with it."""
+    conv, method = b"cmodels.common\nConv\n)\x81", b"c__builtin__\ngetattr\n"
+    assert "no YOLOv5 model" in refused(write_zip(tmp_path / "x.pt", bound(conv, b"forward_fuse")))
+    for owner in (b"cmodels.common\nConv\n", b"X\x01\0\0\0x", b"]", method):
+        assert "getattr" in refused(write_zip(tmp_path / "x.pt", bound(owner, b"forward")))
+    for name in (b"__class__", b"__init__", b"state", b"kind", b"_call_impl"):
+        assert "getattr" in refused(write_zip(tmp_path / "x.pt", bound(conv, name)))
+    made = b"\x80\x02" + method + conv + b"\x8c\x07forward\x86R"
+    for used, says in ((b")R.", "a call of a Method"), (b")\x81.", "an instance of a Method"), (b"}b.", "state for a")):
+        assert says in refused(write_zip(tmp_path / "x.pt", made + used))
+
+
+def test_classes_of_the_older_form_are_names(tmp_path: Path) -> None:
+    """The older form stores classes with their source: the name is taken, the source never looked at."""
+    start = [pickle.dumps(value, protocol=2) for value in (LEGACY_MAGIC, 1001, {"little_endian": True})]
+    source = f"import os; os.system('touch {tmp_path / 'ran'}')".encode()
+    text = b"X" + len(source).to_bytes(4, "little") + source
+    for named, says in ((b"cmodels.yolo\nX\n", "carries no YAML"), (b"cposix\nsystem\n", "posix.system"), (text, "")):
+        data = b"\x80\x02(X\x06\0\0\0module" + named + text + text + b"tQ)\x81."
+        path = tmp_path / "x.pt"
+        path.write_bytes(b"".join((*start, data, pickle.dumps([], protocol=2))))
+        assert says in refused(path)
+        assert "no storage" in refused(write_zip(tmp_path / "zip.pt", data)) or named.startswith(b"cposix")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_storages_that_are_parts_of_others_are_refused(tmp_path: Path) -> None:
+    identity = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0aX\x03\0\0\0cpuK\x00(X\x01\0\0\0bK\x00K\x00ttQ."
+    assert "part of another" in refused(write_zip(tmp_path / "x.pt", b"\x80\x02" + identity))
 
 
 def one_tensor(*claim: Any) -> tuple[bytes, list[np.ndarray]]:
