@@ -62,6 +62,23 @@ def test_both_forms_of_torch_save(tmp_path: Path, write: Callable[..., Path]) ->
     network_from_checkpoint(checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        ({1: "dog", "0": "cat"}, ("cat", "dog")),
+        ({1: "dog"}, ("0", "dog")),
+        (["cat", None], ("cat", "1")),
+        (["", " "], ("0", "1")),
+        ("ab", ("0", "1")),
+        (["cat", "dog", "cow"], ("cat", "dog")),
+        (None, ("0", "1")),
+    ],
+)
+def test_classes_without_a_name_get_their_number(tmp_path: Path, names: Any, read: tuple[str, ...]) -> None:
+    data, arrays = checkpoint_pickle(small_state(), small_mapping(), names)
+    assert load_weights(write_zip(tmp_path / "x.pt", data, arrays)).names == read
+
+
 class Call:
     """Pickles as a call of ``function``."""
 
@@ -250,7 +267,11 @@ def damage(data: bytes, rng: np.random.Generator) -> bytes:
 @pytest.mark.parametrize("inside", [False, True], ids=["file", "pickle"])
 @pytest.mark.parametrize("write", [write_zip, write_legacy])
 def test_random_damage_gives_an_error_or_weights(tmp_path: Path, write: Callable[..., Path], inside: bool) -> None:
-    data, arrays = checkpoint_pickle(small_state(), small_mapping(), ["cat", "dog"])
+    rows = [[-1, 1, "Conv", [8, 3, 2]], [-1, 1, "SPPF", [8, 5]]]
+    config = small_mapping(anchors=[[5, 6]], backbone=rows, head=[[[1], 1, "Detect", ["nc", "anchors"]]])
+    state = state_to_numpy(build_network(parse_model_config(config, name="tiny.yaml")))
+    data, arrays = checkpoint_pickle(state, config, ["cat", "dog"])
+    load_weights(write(tmp_path / "x.pt", data, arrays))
     whole = write(tmp_path / "x.pt", data, arrays).read_bytes()
     rng = np.random.default_rng(1)
     path, good = tmp_path / "damaged.pt", 0
