@@ -29,7 +29,7 @@ from yolo.models.weights.load import load_weights
 from yolo.models.weights.modules import modules_of
 from yolo.models.weights.rebuild import Global, Instance, Method
 from yolo.models.weights.safetensors_io import save_checkpoint
-from yolo.models.weights.transfer import is_fused, network_from_checkpoint
+from yolo.models.weights.transfer import is_fused, network_from_checkpoint, transfer
 from yolo.models.weights.tree import activation_of
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.lower import lower
@@ -78,6 +78,17 @@ def test_their_compiled_programs_do_too(files: Path, name: str) -> None:
     with flow.no_grad():
         plain = network_from_checkpoint(checkpoint).eval()(flow.tensor(pixels.astype(np.float32) / 255))[0].numpy()
     assert np.allclose(head.reshape(plain.transpose(0, 1, 4, 2, 3).shape), plain.transpose(0, 1, 4, 2, 3), atol=1e-4)
+
+
+def test_fused_weights_are_a_start_for_training(files: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Their biases went lost, as the network that trains has batch norms in their place."""
+    checkpoint = load_weights(files / "fused.pt")
+    network = build_network(parse_model_config(checkpoint.config, name="fused"), init=False).eval()
+    moved = transfer(network, checkpoint)
+    assert all(name.endswith("num_batches_tracked") for name in moved.skipped) and "fused" in caplog.text
+    with flow.no_grad():
+        found = network(flow.tensor(IMAGES))[0].numpy()
+    assert np.allclose(found, np.load(files / "heads.npz")["fused"], rtol=1e-4, atol=1e-5)
 
 
 def test_all_files_are_tried_and_differ(files: Path) -> None:
