@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.data.convert.small import BOX, coco, converted, voc
+from yolo.data.convert.frame import in_frame
+from yolo.data.convert.records import Label, Labelled, Tally
 from yolo.data.images import read_image
 
 SWAPPED = "images whose annotations swap width and height"
@@ -79,6 +81,15 @@ def test_swapped_without_a_turn_boxes_stay_where_they_can(tmp_path: Path) -> Non
     assert result.labels == {"a/0.jpg": ["0 0.400000 0.100000 0.400000 0.100000"]}
     assert result.done.noticed == {AS_THEY_ARE: 1}
     assert result.done.skipped == {"pictures whose width and height are swapped, and whose boxes fit only so": 1}
+
+
+def test_no_turn_for_an_image_that_is_read_as_it_is_stored(tmp_path: Path) -> None:
+    """As OpenCV reads some formats, whatever their EXIF orientation says."""
+    path = jpeg(tmp_path / "0.jpg", 6, BOX)
+    label = Label(0, (10.0, 5.0, 30.0, 15.0))
+    noticed = Tally()
+    item = Labelled(path, PurePosixPath("images/0.jpg"), "train", (label,), size=(100, 50))
+    assert in_frame(item, (50, 100), noticed) == ((label,), (50, 100)) and noticed == {AS_THEY_ARE: 1}
 
 
 def test_voc_files_swap_them_too(tmp_path: Path) -> None:

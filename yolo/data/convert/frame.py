@@ -37,7 +37,7 @@ def in_frame(
         what = "scaled to it" if item.scaled else "taken as they are"
         count(noticed, f"images of another size than their annotations say: boxes are {what}", 1, name)
         return item.labels, item.size if item.scaled else actual
-    turn = _TURNS.get(_orientation(item.picture))
+    turn = _TURNS.get(_orientation(item.picture, item.size))
     fit_said, fit_own = (all(_fits(label, size) for label in item.labels) for size in (item.size, actual))
     if turn and (fit_said or not fit_own):
         count(noticed, f"{_SWAPPED}: boxes are turned with the image by its EXIF orientation", 1, name)
@@ -48,10 +48,11 @@ def in_frame(
     return None
 
 
-def _orientation(picture: Path) -> int:
+def _orientation(picture: Path, size: tuple[int, int]) -> int:
+    """The EXIF orientation of an image that is stored with that height and width; 1 for any other."""
     try:
         with Image.open(picture) as image:
-            return image.getexif().get(_EXIF_ORIENTATION, 1)
+            return image.getexif().get(_EXIF_ORIENTATION, 1) if image.size == size[::-1] else 1
     except Exception:  # Pillow's readers raise whatever a broken EXIF block makes them stumble over
         return 1
 
