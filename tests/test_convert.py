@@ -200,7 +200,6 @@ def test_what_is_left_out_of_a_coco_file_is_counted(tmp_path: Path) -> None:
     assert load_dataset(result["data"]).names == ("a", "b", "a 2", "a 2 2")
 
 
-@pytest.mark.covers("convert", "json")
 def test_what_was_noticed_and_left_out_is_said_with_names(tmp_path: Path) -> None:
     for name, own, folder in (("a", ("cat", "dog"), "train"), ("b", ("dog", "cat"), "val")):
         foreign.picture(tmp_path / f"in/{folder}/{name}.png")
