@@ -7,7 +7,7 @@ import itertools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("yolo")
 class Frame:
     """A picture (RGB uint8 ``[H, W, 3]``) and where it is from."""
 
-    picture: NDArray[np.uint8]
+    picture: NDArray[np.uint8] = field(repr=False)
     path: Path
     """Of the file; of a stream a name that can be a file's."""
     position: int
