@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import json
 import logging
 import os
@@ -20,9 +21,11 @@ from typing import Any
 
 from yolo.config.options import parse
 from yolo.errors import ConfigError, DataError, Interrupted, YoloError
+from yolo.launcher import LastWord
 
 SCHEMA_VERSION = 1
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG})
+_INTERRUPTED = "Interrupted"
 _READER_GONE = 128 + signal.SIGPIPE
 
 
@@ -47,7 +50,7 @@ def run_command(
 
 
 def _run(program: str, config_class: type, action: Callable[[Any], dict], argv: Sequence[str] | None) -> int:
-    argv = sys.argv[1:] if argv is None else argv
+    argv, last = sys.argv[1:] if argv is None else argv, LastWord()
     try:
         try:
             _act(program, config_class, action, argv)
@@ -55,7 +58,13 @@ def _run(program: str, config_class: type, action: Callable[[Any], dict], argv: 
             failure = _Failure.of(error)
             if failure is None:
                 raise
-            failure.tell(program, as_json=any(len(word) > 2 and "--json".startswith(word) for word in argv))
+            as_json = any(len(word) > 2 and "--json".startswith(word) for word in argv)
+            say = functools.partial(failure.tell, program, as_json=as_json)
+            # Who stops a run stops its launcher, which is told of the checkpoint meanwhile.
+            if failure.kind != _INTERRUPTED:
+                last.leave(say if failure.said_here else None)
+            elif failure.said_here:
+                say()
             return failure.code
     except BrokenPipeError:
         if not _nobody_reads_stdout():
@@ -113,13 +122,11 @@ class _Failure:
             return cls(kind, f"{place}: {error.strerror}", where=place) if error.errno in _OF_THE_DISK else None
         if isinstance(error, Interrupted | _Terminated):
             text = str(error) if isinstance(error, Interrupted) else "interrupted"
-            return cls("Interrupted", text, error.code, said_here=_first())
-        return cls("Interrupted", "interrupted", 130, said_here=_first())
+            return cls(_INTERRUPTED, text, error.code, said_here=_first())
+        return cls(_INTERRUPTED, "interrupted", 130, said_here=_first())
 
     def tell(self, program: str, *, as_json: bool) -> None:
         """One line on stderr, and with ``--json`` one object on stdout."""
-        if not self.said_here:
-            return
         print(f"{program}: {self.message}", file=sys.stderr)
         if as_json and (_first() or os.environ.get("LOCAL_RANK", "0") == "0"):
             where = None if self.where is None else str(self.where)
