@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from yolo.inference.detector import Detector
 from yolo.inference.open_sources import LiveSources, ScreenSources, Sources, open_sources
 from yolo.inference.pipeline import worker_count
 from yolo.inference.results import Result
-from yolo.inference.sources import Frame
+from yolo.inference.sources import Frame, LeftOut
 from yolo.inference.strip import strip_weights
 from yolo.inference.viewer import Viewer
 from yolo.inference.writer import Outputs, ResultWriter, refuse_own_results
@@ -135,7 +135,15 @@ class _Run:
         speed = {name: milliseconds / max(self._frames, 1) for name, milliseconds in self._total.items()}
         logger.info("%s", _speed_line(speed, self._frames, self._sizes))
         speed = {name: round(milliseconds, 2) for name, milliseconds in speed.items()}
-        return {"save_dir": None if folder is None else str(folder), "images": self._images, "speed_ms": speed}
+        left_out = [entry.to_dict() for entry in self._sources.left_out]
+        if left_out:
+            logger.warning("%s", _left_out_line(self._sources.left_out))
+        return {
+            "save_dir": None if folder is None else str(folder),
+            "images": self._images,
+            "left_out": left_out,
+            "speed_ms": speed,
+        }
 
     def _note(self, frame: Frame, result: Result, writer: ResultWriter | None, features: FeatureMaps | None) -> None:
         try:
@@ -178,6 +186,14 @@ def _speed_line(speed: dict[str, float], pictures: int, sizes: Iterable[tuple[in
     parts = ", ".join(f"{ms:.1f} ms {name}" for name, ms in speed.items())
     shapes = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
     return f"speed of {pictures} {'picture' if pictures == 1 else 'pictures'} at {shapes}: {parts}"
+
+
+def _left_out_line(left_out: Sequence[LeftOut]) -> str:
+    """All of it in one line at the end, since what was said meanwhile is far above."""
+    frames = sum(entry.frames or 0 for entry in left_out)
+    files = len({entry.path for entry in left_out if not entry.frames})
+    counts = [f"{count} {word}{'s' * (count > 1)}" for count, word in ((frames, "frame"), (files, "file")) if count]
+    return f"left out, wholly or in part: {', '.join(counts)}; named above"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.inference.matroska import write_matroska
 from tests.inference.samples import make_picture, make_video, noise
 from yolo.errors import DataError, DownloadError
 from yolo.inference.open_sources import open_sources
@@ -142,6 +143,21 @@ def test_an_unreadable_file_is_passed_over_while_there_are_others(
     (tmp_path / "b.jpg").unlink()
     with pytest.raises(DataError, match="none of 3 files can be read"):
         open_sources(tmp_path)
+
+
+def test_what_is_left_out_of_videos_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_matroska(tmp_path / "a.mkv", range(0, 1600, 40), 1600, [2, 3, 40])
+    write_matroska(tmp_path / "b.mkv", range(0, 800, 40), 1600)
+    (tmp_path / "c.png").write_bytes(b"nonsense")
+    sources = open_sources(tmp_path)
+    with caplog.at_level(logging.WARNING, "yolo"):
+        assert len(list(sources)) == 37 + 20
+    assert [(entry.path.name, entry.reason, entry.frames) for entry in sources.left_out] == [
+        ("c.png", "the picture cannot be decoded", None),
+        ("a.mkv", "3 of 40 frames cannot be decoded", 3),
+        ("b.mkv", "cut off: its frames end at 0.80 s of 1.60 s", None),
+    ]
+    assert [record.message.startswith("left out: ") for record in caplog.records[-2:]] == [True] * 2
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])

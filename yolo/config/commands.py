@@ -7,6 +7,7 @@ import dataclasses
 from yolo.config.options import option
 
 IMGSZ = ("--img", "--img-size")
+MOST_LINE_WIDTH = 200
 COMPILE_MODES = ("program", "off")
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
@@ -149,7 +150,7 @@ class DetectConfig:
     augment: bool = option(False, AUGMENT)
     visualize: bool = option(False, "write every layer's feature maps as pictures and arrays")
     update: bool = option(False, "take the training state out of the weights files first")
-    line_thickness: int = option(3, "width of drawn lines in pixels", low=1)
+    line_thickness: int = option(3, "width of drawn lines in pixels", low=1, high=MOST_LINE_WIDTH)
     hide_labels: bool = option(False, "draw no class names")
     hide_conf: bool = option(False, "draw no confidences")
     half: bool = option(False, HALF)

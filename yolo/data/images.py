@@ -50,8 +50,9 @@ def read_bytes(path: str | Path) -> NDArray[np.uint8]:
     """The file's bytes, ``[n]``; raises DataError when it cannot be read."""
     try:
         return np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"the picture cannot be read ({error.strerror or error})", where=path) from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"the picture cannot be read ({why})", where=path) from error
 
 
 def decode_image(content: NDArray[np.uint8], where: object) -> NDArray[np.uint8]:
@@ -98,8 +99,9 @@ def write_image(path: str | Path, rgb: NDArray[np.uint8], *, quality: int = 95) 
         raise DataError("the picture cannot be encoded", where=path)
     try:
         return write_atomic(path, lambda temporary: temporary.write_bytes(content.tobytes()))
-    except OSError as error:
-        raise DataError(f"the picture cannot be written ({error.strerror or error})", where=path) from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"the picture cannot be written ({why})", where=path) from error
 
 
 def check_image(path: str | Path) -> tuple[int, int]:

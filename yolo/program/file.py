@@ -48,7 +48,7 @@ def is_program(path: str | Path) -> bool:
     try:
         with open(path, "rb") as stream:
             return stream.read(len(MAGIC)) == MAGIC
-    except OSError:
+    except (OSError, ValueError):  # a name with a NUL
         return False
 
 

@@ -14,7 +14,7 @@ from yolo.models.weights.hub import NAMES, fetch_published, find_published, spli
 from yolo.models.weights.pt import read_pt
 from yolo.models.weights.safetensors_io import read_safetensors
 
-_SUFFIXES: Final = ("", ".safetensors", ".pt")
+_SUFFIXES: Final = (".safetensors", ".pt")
 _FOLDERS: Final = ("", "weights")
 
 
@@ -76,7 +76,8 @@ def _places(name: str) -> list[Path]:
     if published is not None:
         return [Path(published.target.name), published.target]
     folders = [Path(folder) for folder in (_FOLDERS if path.parent == Path() else _FOLDERS[:1])]
-    return [folder / f"{path}{suffix}" for folder in folders for suffix in _SUFFIXES]
+    suffixes = ("",) if name.lower().endswith(_SUFFIXES) else ("", *_SUFFIXES)
+    return [folder / f"{path}{suffix}" for folder in folders for suffix in suffixes]
 
 
 def _first_file(paths: list[Path]) -> Path | None:
