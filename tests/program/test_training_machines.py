@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import yaml
 
 from tests.older_processors import held_to, older
-from tests.program.networks import network_of, pictures, two_levels
+from tests.program.networks import narrow_zoo_network, network_of, pictures, two_levels
 from tests.program.training_reference import Step, Subject, assert_equal, head_slopes
-from yolo.models.config import PRESETS, parse_model_config
-from yolo.models.network import build_network
+from yolo.models.config import PRESETS
 
-PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml") if "transformer" not in path.stem)
+SIZES = {f"yolov5{size}{levels}" for size in "smlx" for levels in ("", "6")}
+PRESET_NAMES = sorted({path.stem for path in PRESETS.glob("*.yaml") if "transformer" not in path.stem} - SIZES)
+"""With one depth and width the sizes n to x are one network."""
 
 
 def check(network, shape: tuple[int, ...], *, threads: int = 2) -> list[str]:
@@ -58,9 +58,7 @@ def test_older_processors(limit: str) -> None:
 
 def narrow_model(name: str):
     """A published model with an eighth of the channels, and one block for three."""
-    mapping = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
-    config = parse_model_config({**mapping, "nc": 3, "width_multiple": 0.125, "depth_multiple": 0.33}, name=name)
-    return build_network(config)
+    return narrow_zoo_network(name, 0.125, 0.33)
 
 
 @pytest.mark.slow
