@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from tests.inference.samples import make_picture, make_video, noise
+from yolo.data.images import read_whole_image
 from yolo.errors import DataError, DownloadError
 from yolo.inference.open_sources import open_sources
-from yolo.inference.picture_file import read_picture
 from yolo.inference.source_files import find_files
 
 
@@ -157,9 +157,9 @@ def test_a_picture_that_was_cut_off_is_refused_quietly(
 
 def test_bytes_behind_a_jpeg_do_no_harm(tmp_path: Path) -> None:
     path = make_picture(tmp_path / "a.jpg")
-    expected = read_picture(path)
+    expected = read_whole_image(path)
     path.write_bytes(path.read_bytes() + b"trailer of a camera")
-    np.testing.assert_array_equal(read_picture(path), expected)
+    np.testing.assert_array_equal(read_whole_image(path), expected)
 
 
 def test_pictures_of_every_kind_become_upright_rgb(tmp_path: Path) -> None:

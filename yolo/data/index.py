@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from yolo.data import cache
 from yolo.data.dataset import Dataset
@@ -68,7 +67,6 @@ def _scan(
 ) -> Index:
     report = IndexReport()
     paths, labels, segments, shapes = [], [], [], []
-    Image.init()  # Pillow finds its formats on first use, which is not a thing to do in many threads at once
     pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="index")
     try:
         checks: Iterable[object] = pool.map(_attempt(check_image), pictures)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.data.images import read_whole_image
 from yolo.errors import DataError
-from yolo.inference.picture_file import read_picture
 from yolo.inference.source_files import suffix_of
 from yolo.inference.video import SUFFIXES as VIDEOS
 from yolo.inference.video import VideoReader
@@ -98,7 +98,7 @@ def _given(frame: Frame) -> Frame:
 
 def _picture(path: Path, position: int, alone: bool) -> Frame | None:
     try:
-        return Frame(read_picture(path), path, position)
+        return Frame(read_whole_image(path), path, position)
     except DataError as error:
         if alone:
             raise
