@@ -41,6 +41,23 @@ def test_a_name_with_brackets_is_itself(tmp_path: Path) -> None:
     assert names(tmp_path / "a[1].jpg") == ["a[1].jpg"]
 
 
+def test_a_pattern_below_a_folder_with_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "set [v1]"
+    folder.mkdir()
+    for name in ("a.png", "b.jpg"):
+        (folder / name).touch()
+    assert names(folder / "*.png") == ["a.png"] and names(folder / "**/*") == ["a.png", "b.jpg"]
+    (tmp_path / "list.txt").write_text("set [v1]/*.jpg\n")
+    assert names(tmp_path / "list.txt") == ["b.jpg"]
+    monkeypatch.chdir(tmp_path)
+    assert find_files("set [v1]/[ab].*") == (Path("set [v1]/a.png"), Path("set [v1]/b.jpg"))
+    assert names("list.txt") == ["b.jpg"]
+    with pytest.raises(DataError, match="no picture and no video matches"):
+        find_files("set [v1]/*.bmp")
+    with pytest.raises(DataError, match="does not exist"):
+        find_files("set [v1]/absent.jpg")
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

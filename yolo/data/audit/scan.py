@@ -14,7 +14,7 @@ from yolo.data.dataset import Dataset
 from yolo.data.image_header import read_header
 from yolo.data.images import check_image
 from yolo.data.labels import LabelFile, parse_labels
-from yolo.data.listing import label_path, list_pictures
+from yolo.data.listing import label_files, list_pictures
 from yolo.errors import DataError
 
 
@@ -53,7 +53,7 @@ def scan(dataset: Dataset, split: str, workers: int) -> list[Seen]:
     pictures = list_pictures(dataset, split)
     pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="check")
     try:
-        return list(pool.map(lambda path: _look(path, dataset.nc), pictures))
+        return list(pool.map(lambda *files: _look(*files, dataset.nc), pictures, label_files(pictures)))
     finally:  # also when interrupted: what has not begun is not begun
         pool.shutdown(cancel_futures=True)
 
@@ -69,8 +69,7 @@ def stray_labels(pictures: Sequence[Seen]) -> list[Path]:
     return [file for file in found if file not in known]
 
 
-def _look(path: Path, classes: int) -> Seen:
-    file = label_path(path)
+def _look(path: Path, file: Path, classes: int) -> Seen:
     content, labels = b"", LabelFile()
     try:
         content = file.read_bytes()
