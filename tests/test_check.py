@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import struct
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -98,6 +101,27 @@ def test_a_large_image_and_one_that_is_too_large(data: Path, monkeypatch: pytest
     with pytest.raises(DataError) as caught:
         read_whole_image(picture(data, "val", 0))
     assert report.corrupt == [str(caught.value)] and caught.value.what == finding["text"]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_what_only_decoding_tells(data: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A header and an end that are right, and pixels that are not: the same words as in detecting."""
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(file, kind, lossless=True)
+    content = bytearray(file.getvalue())
+    if kind == "PNG":
+        content[41:80] = bytes(39)  # within the first IDAT, which begins at 33
+        (length,) = struct.unpack_from(">I", content, 33)
+        struct.pack_into(">I", content, 41 + length, zlib.crc32(content[37 : 41 + length]))
+    else:
+        content[25:80] = b"\xff" * 55  # behind the size
+    picture(data, "val", 0).write_bytes(content)
+    (finding,) = json.loads(check(data, "--json").out)["findings"]
+    capfd.readouterr()  # libpng has a word of its own
+    with pytest.raises(DataError) as caught:
+        read_whole_image(picture(data, "val", 0))
+    assert (finding["kind"], finding["text"]) == ("broken-picture", caught.value.what)
+    assert caught.value.what == "the picture cannot be decoded"
 
 
 def spoil(data: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from yolo.data.dataset import Dataset
 from yolo.data.image_header import read_header
-from yolo.data.images import check_image
+from yolo.data.images import check_image, decode_image, read_bytes
 from yolo.data.labels import LabelFile, parse_labels
 from yolo.data.listing import label_files, list_pictures
 from yolo.errors import DataError
@@ -82,10 +82,10 @@ def _look(path: Path, file: Path, classes: int) -> Seen:
         return Seen(path, file, missing=True, content=content, labels=labels)
     try:
         shape = check_image(path)
-        picture = path.read_bytes()
-    except (DataError, OSError) as error:
-        reason = error.what if isinstance(error, DataError) else str(error.strerror)
-        return Seen(path, file, broken=reason, content=content, labels=labels)
-    turned = read_header(io.BytesIO(picture)).orientation != 1
+        picture = read_bytes(path)
+        decode_image(picture, path)  # training only looks at the header before it begins
+    except DataError as error:
+        return Seen(path, file, broken=error.what, content=content, labels=labels)
+    turned = read_header(io.BytesIO(memoryview(picture))).orientation != 1
     digest = hashlib.blake2b(picture, digest_size=16).hexdigest()
     return Seen(path, file, False, "", digest, shape, turned, content, labels)
