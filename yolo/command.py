@@ -214,7 +214,7 @@ def stride_multiple(size: int, stride: int) -> int:
 def require_source(value: str, flag: str) -> str:
     """Raise DataError when an option that names an input is empty."""
     if not value:
-        raise DataError("nothing to work on", where=flag, mend="name a picture, video, folder or glob")
+        raise DataError("nothing to work on", where=flag, mend="name the folder with the annotations")
     return value
 
 

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolo.command import new_run_folder, remove_if_empty, require_source, run_command
+from yolo.command import new_run_folder, remove_if_empty, run_command
 from yolo.config.commands import DetectConfig
 from yolo.data.dataset import load_dataset
 from yolo.data.images import limit_opencv_threads
 from yolo.errors import ConfigError
+from yolo.inference.default_source import default_source
 from yolo.inference.detector import Detector
 from yolo.inference.open_sources import LiveSources, ScreenSources, Sources, open_sources
 from yolo.inference.pipeline import worker_count
@@ -35,7 +36,7 @@ def detect(config: DetectConfig) -> dict[str, Any]:
     """Detect as ``config`` says; give the command's JSON object without its head."""
     # All that can be refused is refused before a folder is made; the source first, as it is quickly looked at.
     limit_opencv_threads()  # reading and writing have threads of their own
-    with contextlib.closing(open_sources(require_source(config.source, "--source"), config.vid_stride)) as sources:
+    with contextlib.closing(open_sources(config.source or default_source(), config.vid_stride)) as sources:
         if config.exist_ok:
             refuse_own_results(sources.files, Path(config.project) / config.name)
         if config.update:

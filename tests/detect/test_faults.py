@@ -14,7 +14,6 @@ from tests.inference.samples import files
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "--source: nothing to work on"),
         (["--source", "absent"], "absent: does not exist"),
         (["--source", "empty"], "empty: no picture and no video in the folder"),
         (["--source", "notes.txt"], "notes.txt: the list is empty"),

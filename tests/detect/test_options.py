@@ -19,6 +19,7 @@ from tests.bfloat16 import HAS_BF16
 from tests.inference.matroska import write_matroska
 from tests.inference.samples import NAMES, files, make_picture, make_video, make_weights, noise
 from yolo.data.images import read_image
+from yolo.inference.default_source import DEMO
 from yolo.inference.video import VideoReader
 from yolo.models.weights.safetensors_io import read_safetensors, save_checkpoint
 
@@ -35,6 +36,18 @@ def test_a_picture(run) -> None:
     assert (read_image("runs/detect/exp/a.png") != noise()).any()
     assert run("--source", "in/a.png")[0] == 0
     assert files() == ["detect/exp/a.png", "detect/exp2/a.png"]
+
+
+def test_without_a_source_it_looks_at_images_of_its_own(run) -> None:
+    code, out, err = run()
+    assert (code, out) == (0, "")
+    assert err.startswith(f"no --source is given: looking at the 2 demo images in {DEMO}\n")
+    assert files() == ["detect/exp/room.png", "detect/exp/street.png"]
+    make_picture(Path("data/images/own.png"))
+    _, _, err = run("--nosave")
+    lines = err.splitlines()
+    assert lines[0] == "no --source is given: looking at 1 file of data/images"
+    assert lines[1].startswith("image 1/1 data/images/own.png: ")
 
 
 @pytest.mark.covers("detect", "json")

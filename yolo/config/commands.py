@@ -131,7 +131,9 @@ class DetectConfig:
         ("yolov5s.pt",), f"weights: {WEIGHTS}; or a compiled detector, .program; several are an ensemble", many=str
     )
     source: str = option(
-        "", "picture, video, folder, glob, .txt list of these; camera number, stream URL, .streams list; screen"
+        "",
+        "picture, video, folder, glob, .txt list of these; camera number, stream URL, .streams list; screen "
+        "(default: data/images where it is, else two demo images)",
     )
     data: str = option("", "data set YAML for class names (default: the names in the weights) and for --int8")
     imgsz: tuple = option((640,), "picture size: one number, or height and width", aliases=IMGSZ, many=int, low=1)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from yolo import ops
 from yolo.config.commands import COMPILE_MODES
 from yolo.data.dataset import load_dataset
+from yolo.data.images import read_whole_image
 from yolo.data.letterbox import Letterbox, Size, fit
 from yolo.errors import DataError
 from yolo.inference.calibration import Calibration
 from yolo.inference.models import Weights, join_models, load_models
 from yolo.inference.open_sources import Source, are_tasks, open_sources
-from yolo.inference.picture_file import read_picture
 from yolo.inference.pipeline import Ahead, worker_count
 from yolo.inference.prepare import planes_into
 from yolo.inference.results import Result
@@ -234,7 +234,7 @@ def _original(rows: NDArray[np.float32], box: Letterbox) -> NDArray[np.float32]:
 
 def _load(picture: Picture) -> NDArray[np.uint8]:
     if isinstance(picture, (str, os.PathLike)):
-        return read_picture(picture)
+        return read_whole_image(picture)
     if not isinstance(picture, np.ndarray):
         raise DataError(f"a {type(picture).__name__} is no picture", mend="give a path or an RGB uint8 array [H, W, 3]")
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from yolo.data.images import SUFFIXES as PICTURES
+from yolo.data.patterns import is_pattern, is_there, matching_files
 from yolo.errors import DataError
 from yolo.inference.video import SUFFIXES as VIDEOS
 
@@ -27,9 +27,8 @@ def find_files(source: str | Path) -> tuple[Path, ...]:
         return _usable([text], text, "neither a picture nor a video")
     if os.path.exists(text):
         raise DataError("is no ordinary file", where=text)
-    if glob.has_magic(text) and "\0" not in text:
-        found = [path for path in glob.iglob(text, recursive=True) if os.path.isfile(path)]
-        return _usable(found, text, "no picture and no video matches")
+    if is_pattern(text):
+        return _usable(list(matching_files(text)), text, "no picture and no video matches")
     raise DataError("does not exist", where=text, mend="give a picture, a video, a folder or a glob")
 
 
@@ -62,7 +61,7 @@ def _listed(path: str) -> tuple[Path, ...]:
         if suffix_of(line) == LIST:
             raise DataError(f"{line} is a list itself", where=where, mend="name pictures, videos, folders and globs")
         try:
-            found.append(find_files(line if os.path.exists(line) or glob.glob(line) else beside))
+            found.append(find_files(line if is_there(line) else beside))
         except DataError as error:
             raise DataError(f"{line}: {error.what}", where=where, mend="mend that line") from error
     if not found:

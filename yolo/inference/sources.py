@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.data.images import read_whole_image
 from yolo.errors import DataError
-from yolo.inference.picture_file import read_picture
 from yolo.inference.source_files import suffix_of
 from yolo.inference.video import SUFFIXES as VIDEOS
 from yolo.inference.video import VideoReader
@@ -108,7 +108,7 @@ class Sources:
 
     def _picture(self, path: Path, position: int) -> Frame | None:
         try:
-            return Frame(read_picture(path), path, position)
+            return Frame(read_whole_image(path), path, position)
         except DataError as error:
             self._pass_over(path, error)
             return None

@@ -6,11 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image
-
 from yolo.data.convert.records import Label, Labelled, Tally, count
+from yolo.data.image_header import read_header
 
-_EXIF_ORIENTATION = 274
 _SWAPPED = "images whose annotations swap width and height"
 _TURNS: dict[int, Callable[[float, float, int, int], tuple[float, float]]] = {
     5: lambda x, y, height, width: (y, x),
@@ -50,11 +48,9 @@ def in_frame(
 
 def _orientation(picture: Path, size: tuple[int, int]) -> int:
     """The EXIF orientation of an image that is stored with that height and width; 1 for any other."""
-    try:
-        with Image.open(picture) as image:
-            return image.getexif().get(_EXIF_ORIENTATION, 1) if image.size == size[::-1] else 1
-    except Exception:  # Pillow's readers raise whatever a broken EXIF block makes them stumble over
-        return 1
+    with open(picture, "rb") as stream:
+        header = read_header(stream)
+    return header.orientation if (header.height, header.width) == size else 1
 
 
 def _fits(label: Label, size: tuple[int, int]) -> bool:
