@@ -5,6 +5,8 @@ PY := $(VENV)/bin/python
 PEERS := .venv-peers
 SOURCES := $(shell find csrc -type f) CMakeLists.txt setup.py
 TIMED := scripts/timed.sh
+# A file's tests stay together, in two processes. Each has as many threads as there are cores: they do not wait busily.
+PYTEST = GOMP_SPINCOUNT=1000 $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build train test test-fast lint format detect val bench bench-peers bench-bccd bench-ddp stress clean
@@ -18,7 +20,7 @@ help:
 	@echo 'make bench       times of inference and of training steps, beside those of other frameworks (about 8 minutes)'
 	@echo 'make bench-peers the other frameworks: PyTorch, onnxruntime, OpenVINO in an environment of their own (1.5 GB)'
 	@echo 'make bench-bccd  fine-tune yolov5n.pt on BCCD for 10 epochs (about a minute on 2 cores)'
-	@echo 'make stress      the C++ library under ThreadSanitizer: many threads share a detector, others train'
+	@echo 'make stress      the longest tests; then the C++ library under ThreadSanitizer: many threads share a detector'
 	@echo 'make bench-ddp   how training scales over ranks: YOLOv5 DDP profile, one epoch for each number of them'
 	@echo 'make lint        ruff: rules and format;    make format   let ruff and clang-format rewrite'
 	@echo 'make setup       .venv with the locked packages;    make build   the C++ operators'
@@ -60,14 +62,14 @@ format: build
 
 test: build
 	@$(TIMED) lint $(MAKE) --no-print-directory lint
-	@$(TIMED) fast-tests $(PY) -m pytest -q -m 'not slow' --durations=10
-	@$(TIMED) slow-tests $(PY) -m pytest -q -m slow --durations=20
+	@$(TIMED) tests $(PYTEST) -m 'not stress' --durations=40
 	@scripts/timed.sh --report
 
 test-fast: build
-	@$(PY) -m pytest -q -m 'not slow'
+	@$(PYTEST) -m 'not slow and not stress'
 
 stress: build
+	@$(PYTEST) -m stress
 	@cmake=$$(ls $(VENV)/bin/cmake 2>/dev/null || command -v cmake); build=$$(ls -d build/cpython-* | head -1); \
 	"$$cmake" --build "$$build" --target stress && TSAN_OPTIONS='halt_on_error=1' "$$build/stress"
 

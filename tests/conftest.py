@@ -17,6 +17,12 @@ def pytest_configure(config):
     runtime.start()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, so that of several workers none is left with them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def no_published_weights(monkeypatch):
     """The published weights are at an address where nobody answers."""

@@ -177,20 +177,22 @@ def test_killed_again_and_again(shop: Workshop, whole: Done) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments(shop: Workshop) -> None:
+@pytest.mark.parametrize("moments", [5, pytest.param(22, marks=pytest.mark.stress)])
+def test_killed_at_random_moments(shop: Workshop, moments: int) -> None:
     """Anywhere between two calls of functions; each run goes on where the one before was killed, to the end."""
     options, rng, kills, ends = {**OPTIONS, "epochs": "12"}, np.random.default_rng(7), 0, 0
-    counted = run_killed("calls", 0, shop.argv("counted", "--noplots", **options))
+    counted = run_killed("calls", 0, shop.argv(f"counted{moments}", "--noplots", **options))
     assert counted.returncode == 0, counted.stderr
     calls = int(counted.stdout.splitlines()[-1])
-    while kills < 20 or (shop.folder / f"runs/random{ends}").exists():
-        folder = shop.folder / f"runs/random{ends}"
+    while kills < moments or (shop.folder / f"runs/random{moments}_{ends}").exists():
+        folder = shop.folder / f"runs/random{moments}_{ends}"
         argv = ["--resume", str(folder)] if folder.exists() else shop.argv(folder.name, "--noplots", **options)
-        done = run_killed("calls", int(rng.integers(1, calls // 6)) if kills < 20 else 0, argv)
+        done = run_killed("calls", int(rng.integers(1, calls // 3)) if kills < moments else 0, argv)
         if done.returncode == -signal.SIGKILL:
             kills += 1
         else:
-            assert done.returncode == 0 and differences(folder, shop.folder / "runs/counted") == [], done.stderr
+            counted_folder = shop.folder / f"runs/counted{moments}"
+            assert done.returncode == 0 and differences(folder, counted_folder) == [], done.stderr
             ends += 1
 
 
