@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo import ops
+from yolo.class_names import ClassNames
 from yolo.config.commands import COMPILE_MODES
 from yolo.data.dataset import load_dataset
 from yolo.data.letterbox import Letterbox, Size, fit
@@ -60,7 +61,8 @@ class Detector:
     runs without OneFlow; a list or tuple of them is an ensemble. ``imgsz`` (pixels; one number, or height and width;
     default: 640, or what the compiled detector was made for) is rounded up to the network's stride; ``conf`` and
     ``iou`` are the thresholds of NMS, ``classes`` the class numbers to keep (default: all), ``agnostic`` suppresses
-    overlaps between classes too; ``names`` replaces the names in the weights.
+    overlaps between classes too; ``names`` replaces the names in the weights, and where they are the same in another
+    order, it numbers the classes anew.
     ``half`` computes in bfloat16; ``int8`` names a data set (YAML) and computes in 8 bits, calibrated on its pictures,
     which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs plain OneFlow operators instead
     of the compiled program; ``augment`` looks at each picture three times, scaled and mirrored.
@@ -97,7 +99,9 @@ class Detector:
         self.classes = tuple(sorted(set(() if classes is None else classes)))
         files = tuple(weights) if isinstance(weights, (list, tuple)) else (weights,)
         looked_at = None if int8 is None else Calibration(load_dataset(int8), size or (640, 640))
-        self.models = tuple(load_models(files, device=device, half=half, compile=compile, int8=looked_at))
+        wanted = None if names is None else ClassNames(tuple(map(str, names)), "the names given", new=True)
+        options = {"device": device, "half": half, "compile": compile, "int8": looked_at}
+        self.models = tuple(load_models(files, classes=wanted, **options))
         """What the weights hold."""
         self.names = class_names(names, self.models[0].names)
         check_classes(self.classes, self.names)
