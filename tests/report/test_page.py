@@ -173,8 +173,20 @@ def test_pictures_in_their_order(folder):
 
 def test_labels_and_what_was_found_are_a_pair(folder):
     first, second = page(content(folder)).split('<div class="pictures')[1:]
-    assert first.startswith('">') and "Training batch 1" in first and "Validation" not in first
-    assert second.startswith(' pairs">') and second.index("batch 0: labels") < second.index("what the best checkpoint")
+    assert first.startswith('" style="--columns:3">') and "Training batch 1" in first and "Validation" not in first
+    assert second.startswith(' pairs" style="--columns:2">')
+    assert second.index("batch 0: labels") < second.index("what the best checkpoint")
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (6, 3)])
+def test_no_cell_of_the_pictures_is_empty(tmp_path, count, columns):
+    """Rows are as full as they can be, and the pictures of one that is not grow."""
+    for number in range(count):
+        write_image(tmp_path / f"train_batch{number}.jpg", np.zeros((8, 8, 3), np.uint8))
+    text = page(content(tmp_path))
+    assert f'<div class="pictures" style="--columns:{columns}">' in text
+    assert re.search(r"\.pictures figure \{ flex: 1 1 ", text) and ".pictures { display: flex; flex-wrap: wrap" in text
+    assert count % columns in (0, columns - 1)
 
 
 def test_large_pictures_are_made_smaller(tmp_path):
