@@ -10,7 +10,7 @@ import yaml
 
 from tests.swapped import swapped
 from tests.train_samples import NAMES, Done, Workshop, run, write_yaml
-from tests.val.outcome import labels_in, result
+from tests.val.outcome import assert_alike, result
 from yolo import export
 from yolo.data.dataset import load_dataset
 from yolo.data.index import index_split
@@ -25,10 +25,10 @@ def best(trained: Done) -> Path:
 
 
 def test_another_order_is_matched_by_name(measure, best: Path, tmp_path: Path) -> None:
-    expected = result(measure("--noplots", "--json"))
+    flags = ("--noplots", "--json", "--save-txt", "--save-conf")
     weights = swapped(best, tmp_path / "swapped.safetensors")
-    done = measure("--noplots", "--json", weights=str(weights))
-    assert result(done)["per_class"] == expected["per_class"]
+    done = measure(*flags, weights=str(weights), name="swapped")
+    assert_alike(done, measure(*flags, name="plain"), map_within=1e-3, conf_within=1e-3)
     assert "has the classes of" in done.err and "in another order; they are matched by name" in done.err
     # The labels take part in the suppression under the data set's numbers.
     assert result(measure("--noplots", "--json", "--save-hybrid", weights=str(weights)))["metrics"]["recall"] > 0.99
@@ -40,7 +40,7 @@ def test_a_compiled_detector_in_another_order(measure, best: Path, shop: Worksho
     program = weights.with_suffix(".program")
     expected = result(measure("--noplots", "--json"))["metrics"]
     assert result(measure("--noplots", "--json", weights=str(program)))["metrics"]["map50_95"] == pytest.approx(
-        expected["map50_95"], abs=1e-6
+        expected["map50_95"], abs=1e-3
     )
     # What int8 costs is measured on the same data set.
     content = load_program(program)
@@ -84,13 +84,3 @@ def test_cocos_numbers_follow_the_names(tmp_path: Path) -> None:
         assert [row["category_id"] for row in writer._rows] == ids
         assert rows[:, 5].tolist() == [0, 1]
         assert sorted(row["category_id"] for row in writer._truth["annotations"]) == sorted(ids)
-
-
-def test_label_files_have_the_data_sets_numbers(measure, best: Path, tmp_path: Path) -> None:
-    weights = swapped(best, tmp_path / "swapped.safetensors")
-    plain, other = (
-        labels_in(measure("--noplots", "--save-txt", weights=str(file), conf_thres="0.2", name=file.stem))
-        for file in (best, weights)
-    )
-    for name, rows in plain.items():
-        np.testing.assert_allclose(rows, other[name], atol=1e-3)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 
-from yolo.plots.fonts import drawable, family_name, fonts, runs
+from yolo.plots.fonts import drawable, family_name, runs, usual_file
 
 logger = logging.getLogger("yolo")
 
@@ -31,7 +31,7 @@ def say_fonts(names: Sequence[str]) -> None:
 @lru_cache(maxsize=64)
 def _say(names: tuple[str, ...]) -> None:
     numbers = [number for number, name in enumerate(names) if not drawable(name)]
-    files = {file for name in names if drawable(name) for file, _ in runs(name)} - {fonts()[0]}
+    files = {file for name in names if drawable(name) for file, _ in runs(name)} - {usual_file()}
     if files:
         logger.info("class names are drawn with %s", ", ".join(sorted(map(family_name, files))))
     if numbers:

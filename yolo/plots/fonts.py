@@ -1,6 +1,7 @@
-"""Fonts for class names in any script: matplotlib's DejaVu Sans, then whatever the system has that knows the letters.
+r"""Fonts for class names in any script: matplotlib's DejaVu Sans, then whatever the system has that knows the letters.
 
-Matplotlib's figures and Pillow's text take the same fonts. In a file name, a letter that no font has becomes ``?``.
+Matplotlib's figures and Pillow's text take the same fonts. In a file name, a letter that no font has becomes its code
+point, as ``\u884c``.
 """
 
 from __future__ import annotations
@@ -41,18 +42,23 @@ _SAYING = threading.Lock()
 
 
 @lru_cache(maxsize=1)
-def fonts() -> tuple[str, ...]:
-    """The files of the fonts that are tried first, in the order of choice."""
+def fonts() -> tuple[tuple[str, str], ...]:
+    """Family name and file of each font that is tried first, in the order of choice."""
     bundled = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
     # Matplotlib remembers what was installed when it first looked.
     installed = {entry.name: entry.fname for entry in fontManager.ttflist if Path(entry.fname).is_file()}
-    return (bundled, *(installed[name] for name in _FAMILIES if name in installed))
+    return (("DejaVu Sans", bundled), *((name, installed[name]) for name in _FAMILIES if name in installed))
+
+
+def usual_file() -> str:
+    """The file of the font that draws what needs no other."""
+    return fonts()[0][1]
 
 
 @lru_cache(maxsize=4096)
 def font_of(letter: str) -> str | None:
     """The file of the first font that has ``letter``, of all that are installed; None without one."""
-    preferred = next((file for file in fonts() if _has(file, letter)), None)
+    preferred = next((file for _, file in fonts() if _has(file, letter)), None)
     return preferred or next((file for file, letters in _others() if _holds(letters, letter)), None)
 
 
@@ -64,9 +70,9 @@ def drawable(text: str) -> bool:
 def runs(text: str) -> list[tuple[str, str]]:
     """``text`` in parts, each with a font's file: one part where one font has all letters."""
     if text.isascii():
-        return [(fonts()[0], text)]
-    needed = [font_of(letter) or fonts()[0] for letter in text]
-    for file in dict.fromkeys((*fonts(), *needed)):
+        return [(usual_file(), text)]
+    needed = [font_of(letter) or usual_file() for letter in text]
+    for file in dict.fromkeys((*(file for _, file in fonts()), *needed)):
         if all(_has(file, letter) for letter in _visible(text)):
             return [(file, text)]
     parts: list[tuple[str, str]] = []
@@ -80,7 +86,7 @@ def runs(text: str) -> list[tuple[str, str]]:
 
 def families(text: str) -> list[str]:
     """The names by which matplotlib finds the fonts of ``text``."""
-    return [_registered(file) for file in dict.fromkeys((fonts()[0], *(file for file, _ in runs(text))))]
+    return [_registered(file) for file in dict.fromkeys((usual_file(), *(file for file, _ in runs(text))))]
 
 
 def family_name(file: str) -> str:
@@ -89,12 +95,12 @@ def family_name(file: str) -> str:
 
 
 def readable(text: str) -> str:
-    """``text`` with ``?`` for each letter that no font can draw; the first time, it is said."""
+    r"""``text`` with the code point of each letter that no font can draw, as ``\u884c``; the first time, it is said."""
     if drawable(text):
         return text
     with _SAYING:
         _say_unreadable()
-    return "".join(c if drawable(c) else "?" for c in text)
+    return "".join(c if drawable(c) else c.encode("ascii", "backslashreplace").decode() for c in text)
 
 
 def shorten(text: str, length: int) -> str:
@@ -132,7 +138,7 @@ def _letters(file: str) -> NDArray[np.uint32]:
 def _others() -> tuple[tuple[str, NDArray[np.uint32]], ...]:
     """All other installed fonts with their letters, upright and regular ones first."""
     found = []
-    for file in sorted(set(findSystemFonts()) - set(fonts())):
+    for file in sorted(set(findSystemFonts()) - {file for _, file in fonts()}):
         try:
             font = FT2Font(file)
             name = font.family_name.lower().replace(" ", "")
@@ -154,4 +160,4 @@ def _registered(file: str) -> str:
 
 @lru_cache(maxsize=1)
 def _say_unreadable() -> None:
-    logger.warning("no installed font has some letters of file names: '?' stands for them in the pictures")
+    logger.warning("no installed font has some letters of file names: the images show their code points")
