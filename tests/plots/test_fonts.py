@@ -116,8 +116,10 @@ def test_figures_take_the_same_fonts(installed, monkeypatch, tmp_path: Path) -> 
         warnings.simplefilter("error")
         save_figure(figure, tmp_path / "a.png")
     assert text.get_fontfamily() == ["DejaVu Sans", "Some Sans"]
-    seen: list[str] = []
-    monkeypatch.setattr(Text, "set_fontfamily", lambda self, names: seen.append(self.get_text()))
+    seen, real = [], Text.set_fontfamily
+    monkeypatch.setattr(
+        Text, "set_fontfamily", lambda self, names: (seen.append(self.get_text()), real(self, names))[1]
+    )
     accumulator = MetricAccumulator(3)
     accumulator.update([(0, 0, 9, 9, 0.9, 0)], [(0, 0, 0, 9, 9), (2, 20, 20, 30, 30)])
     plot_curves(accumulator.compute(), NAMES, tmp_path)

@@ -76,8 +76,9 @@ def smoothed(values: Floats, sigma: float | None = None) -> Floats:
 def _panel(axes: Axes, epochs: Floats, values: Floats) -> None:
     axes.plot(epochs, values, color="0.7", linewidth=1, marker="o", markersize=2.5, label="each epoch")
     axes.plot(epochs, smoothed(values), color=ACCENT, linewidth=2, label="smoothed")
+    if np.isfinite(epochs).any():
+        axes.set_xlim(np.nanmin(epochs) - 0.5, np.nanmax(epochs) + 0.5)
     if len(epochs) == 1:
-        axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
         axes.set_xticks(epochs)
         return
     axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
