@@ -134,7 +134,7 @@ def test_half(measure) -> None:
     done = measure(*FOUND, "--half", name="half")
     if HAS_BF16:
         exact = measure(*FOUND, name="exact")
-        assert_alike(done, exact, map_within=0.1, conf_within=0.1)
+        assert_alike(done, exact, map_within=0.05, conf_within=0.05)
         assert any(not np.array_equal(rows, labels_in(exact)[name]) for name, rows in labels_in(done).items())
     else:
         assert "bf" in done.refusal(PROGRAM)
