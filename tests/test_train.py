@@ -123,7 +123,8 @@ def test_stdout_is_one_json_object_when_asked(base: Done) -> None:
     assert base.code == 0 and base.out.count("\n") == 1
     found = json.loads(base.out)
     assert set(found) == {
-        *("schema_version", "command", "save_dir", "epochs", "best_epoch", "metrics", "per_class", "speed_ms")
+        *("schema_version", "command", "save_dir", "epochs", "best_epoch"),
+        *("metrics", "per_class", "undetected", "speed_ms"),
     }
     assert (found["schema_version"], found["command"], found["save_dir"]) == (1, "train", str(base.folder))
     assert found["epochs"] == 2 and found["best_epoch"] in (0, 1)

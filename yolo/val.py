@@ -69,13 +69,14 @@ def _say_what_is_not_written(config: ValConfig) -> None:
 
 def _measure_share(config: ValConfig, dataset: Dataset, links: Links) -> dict[str, Any]:
     """What ``_measure`` does, on all ranks together; the first writes and tells."""
-    from yolo.data.digest import index_digest
+    from yolo.data.digest import index_digest, names_digest
     from yolo.models.weights.load import resolve_weights
 
     with agreed(links) as facts:
         models, index = _models(config, config.weights, dataset, links), _index(config, dataset)
         validator = _validator(config, models, index, config.imgsz, links=links)
         facts["data"] = index_digest(index)[:16]
+        facts["class names"] = names_digest(index.names)[:16]
         facts["weights"] = files_digest(map(resolve_weights, config.weights))[:16]
     float32 = _in_float32(config, dataset, index, links) if config.int8 else None
     if links.ranks.first:
@@ -165,13 +166,15 @@ def _index(config: ValConfig, dataset: Dataset) -> Index:
 
 
 def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, links: Links | None = None) -> list[Model]:
-    """What the weights hold; they must know as many classes as the data set."""
+    """What the weights hold, their classes numbered as the data set's; they must know as many of them."""
+    from yolo.class_names import ClassNames
     from yolo.engine.setup import thread_count
     from yolo.inference.calibration import Calibration
     from yolo.inference.models import load_models
 
     share: dict[str, Any] = {"alone": links is None, "threads": thread_count(links)}
     share["int8"] = Calibration(dataset, (config.imgsz, config.imgsz)) if config.int8 else None
+    share["classes"] = None if config.single_cls else ClassNames(dataset.names, dataset.source)
     models = load_models(weights, device=config.device, half=config.half, compile=config.compile, **share)
     for model in models:
         if len(model.names) != dataset.nc and not config.single_cls:

@@ -18,6 +18,7 @@ def validation(**instead) -> Validation:
         **dict(precision=0.5, recall=0.25, map50=0.75, map50_95=0.125, classes=np.array([0, 2]), labels=7),
         **dict(counts=np.array([4, 3]), p=np.array([0.4, 0.6]), r=np.array([0.2, 0.3])),
         **dict(ap50=np.array([0.9, 0.6]), ap=np.array([0.1, 0.15])),
+        **dict(undetected=np.zeros(2, bool), confidence=0.3125),
         **instead,
     }
     speed = {"preprocess": 1.04, "inference": 22.25, "nms": 0.5}
@@ -43,6 +44,16 @@ def test_the_table():
     assert metrics_table(validation(), NAMES, every_class=False).splitlines() == lines[:2]
 
 
+def test_a_precision_of_nothing_is_marked_and_explained():
+    lines = metrics_table(validation(undetected=np.array([False, True])), NAMES, every_class=True).splitlines()
+    assert [line.split()[-4] for line in lines[1:4]] == ["0.500*", "0.400", "0.600*"]
+    assert lines[4:] == ["* P counts 1 for 1 of 2 classes without a detection above confidence 0.312, as in YOLOv5"]
+    plain = metrics_table(validation(), NAMES, every_class=True).splitlines()
+    assert [line.replace("*", " ") for line in lines[:4]] == plain
+    found = validation_json(validation(undetected=np.array([False, True])), NAMES)
+    assert found["undetected"] == [2] and found["metrics"]["precision"] == 0.5
+
+
 def test_columns_stand_under_their_names():
     """Every column ends where its name ends, up to one place."""
     head, row = metrics_table(validation(), NAMES, every_class=False).splitlines()
@@ -56,7 +67,8 @@ def test_columns_stand_under_their_names():
 
 def test_no_class_at_all():
     nothing = np.zeros(0)
-    empty = validation(classes=nothing.astype(int), counts=nothing, p=nothing, r=nothing, ap50=nothing, ap=nothing)
+    classes = dict(classes=nothing.astype(int), undetected=nothing.astype(bool), counts=nothing)
+    empty = validation(**classes, p=nothing, r=nothing, ap50=nothing, ap=nothing)
     assert len(metrics_table(empty, NAMES, every_class=True).splitlines()) == 2
     assert validation_json(empty, NAMES)["per_class"] == []
 
@@ -73,6 +85,7 @@ def test_json():
             dict(name="cat", labels=4, precision=0.4, recall=0.2, map50=0.9, map50_95=0.1, **{"class": 0}),
             dict(name=NAMES[2], labels=3, precision=0.6, recall=0.3, map50=0.6, map50_95=0.15, **{"class": 2}),
         ],
+        "undetected": [],
         "speed_ms": {"preprocess": 1.04, "inference": 22.25, "nms": 0.5},
     }
 

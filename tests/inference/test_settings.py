@@ -13,6 +13,7 @@ from yolo.inference.settings import (
     check_flag,
     class_names,
     class_numbers,
+    given_names,
     size_pair,
     weights_files,
 )
@@ -49,13 +50,13 @@ def test_what_is_no_class_number(given: object) -> None:
 
 @pytest.mark.parametrize("given", [["a", "b"], ("a", "b"), np.array(["a", "b"]), {1: "b", 0: "a"}])
 def test_class_names(given: object) -> None:
-    assert class_names(given, OWN) == ("a", "b") and class_names(None, OWN) == OWN
+    assert class_names(given_names(given), OWN) == ("a", "b") and class_names(given_names(None), OWN) == OWN
 
 
 @pytest.mark.parametrize("given", ["ab", {"a", "b"}, {1: "a", 2: "b"}, iter("ab"), 2, ["a"], NOTHING])
 def test_what_names_no_classes(given: object) -> None:
     with pytest.raises(ConfigError, match=r"^names: "):
-        class_names(given, OWN)
+        class_names(given_names(given), OWN)
 
 
 @pytest.mark.parametrize("given", [None, 5, b"x.pt", {}, {"x.pt"}, [None], ["x.pt", 5], NOTHING])

@@ -85,6 +85,72 @@ def test_a_missing_file_and_an_unknown_picture_are_refused(tmp_path):
         evaluate_coco(labels_to_coco(index()), [], ["a", "c"])
 
 
+def odd(part: str, **instead):
+    """A perfect detection in COCO's form, with fields of its truth's or its row's replaced; part: where."""
+    truth, rows = labels_to_coco(index()), coco_rows([(*BOX, 0.9, 1)], "a.jpg")
+    (rows[0] if part == "row" else truth[part][0]).update(instead)
+    return truth, rows
+
+
+@pytest.mark.parametrize(
+    "part, instead, said",
+    [
+        ("row", dict(image_id="elsewhere"), r"detections: \[0\]: its image_id is 'elsewhere', and no such image"),
+        ("row", dict(image_id=1), "its image_id is 1, and no such image"),
+        ("row", dict(category_id=7), "its category_id is 7, and no such category"),
+        ("row", dict(score=float("nan")), "its score is nan"),
+        ("row", dict(score="0.9"), "its score is '0.9'"),
+        ("row", dict(bbox=[1, 2, float("inf"), 3]), "its bbox is"),
+        ("row", dict(bbox=[1, 2, 3]), "its bbox is"),
+        ("row", dict(bbox=[10, 10, -5, 5]), "its bbox is"),
+        ("row", dict(bbox=None), "not COCO's JSON form"),
+        ("categories", dict(name="platelet"), "category name 'platelet' occurs twice"),
+        ("categories", dict(id=1), "category id 1 occurs twice"),
+        ("images", dict(id="b"), "image id 'b' occurs twice"),
+        ("annotations", dict(image_id="c"), r"annotations\[0\]: its image_id is 'c'"),
+        ("annotations", dict(category_id=2), r"annotations\[0\]: its category_id is 2"),
+        ("annotations", dict(bbox=[1, 2, "3", 4]), r"annotations\[0\]: its bbox is"),
+        ("annotations", dict(area=float("nan")), r"annotations\[0\]: its area is nan"),
+    ],
+)
+def test_what_would_be_measured_wrongly_is_refused(part, instead, said):
+    with pytest.raises(DataError, match=said):
+        evaluate_coco(*odd(part, **instead))
+
+
+def test_detections_of_another_form_are_refused_by_their_own_name(tmp_path):
+    truth, (row,) = odd("row")
+    file = tmp_path / "rows.json"
+    for content in ([{name: value for name, value in row.items() if name != "score"}], {"images": []}, [1], 3):
+        file.write_text(json.dumps(content))
+        with pytest.raises(DataError, match=r"rows\.json: not COCO's JSON form"):
+            evaluate_coco(truth, file)
+
+
+@pytest.mark.parametrize("ids", [(0, 1), (2**53, 2**53 + 1), ("x", "y")], ids=["zero", "large", "text"])
+def test_any_ids_are_told_apart(ids):
+    """Other evaluations take 2^53 and 2^53 + 1 for one, want numbers, or leave an annotation of id 0 out."""
+    truth, rows = odd("row")
+    for place, part in enumerate(truth["categories"]):
+        part["id"] = ids[place]
+    for row in (rows[0], truth["annotations"][0]):
+        row["category_id"] = ids[1]
+    for place, image in enumerate(truth["images"]):
+        image["id"] = ids[place]
+    rows[0]["image_id"] = truth["annotations"][0]["image_id"] = ids[0]
+    truth["annotations"][0]["id"] = 0
+    del truth["annotations"][0]["area"]
+    metrics = evaluate_coco(truth, rows)
+    assert metrics.map50_95 == pytest.approx(1) and metrics.ap_by_class == pytest.approx({"platelet": 1.0})
+    assert evaluate_coco(truth, [{**rows[0], "category_id": ids[0]}]).map50_95 == 0
+    assert evaluate_coco(truth, [{**rows[0], "image_id": ids[1]}]).map50_95 == 0
+
+
+def test_detections_outside_the_images_looked_at_do_not_count():
+    truth, rows = odd("row")
+    assert evaluate_coco(truth, [*rows, {**rows[0], "image_id": "b", "score": 1.0}], ["a"]).map50_95 == pytest.approx(1)
+
+
 @needs_parity
 @pytest.mark.parity
 def test_figures_are_those_of_cocos_own_evaluation():

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolo.plots.batch import plot_batch
+from yolo.plots.annotate import Annotator, Tag
+from yolo.plots.batch import DENSE, MOST_TAGGED, plot_batch
 from yolo.plots.colours import class_colour
 
 NO_LABELS = np.zeros((0, 5), np.float32)
@@ -74,3 +75,41 @@ def test_captions():
     named = plot_batch(images(1), [NO_LABELS], ["folder/" + "long" * 50 + ".jpg"])
     rows, _ = np.nonzero((plain != named).any(-1))
     assert rows.size and rows.min() > 128
+
+
+def crowd(count, rng):
+    """Detections that lie close together: a row of boxes, each a little beside the one before."""
+    left = np.linspace(5, 300, count)
+    return [(x, 60 + 5 * (i % 3), x + 60, 150, sure, i % 3) for i, (x, sure) in enumerate(zip(left, rng.random(count)))]
+
+
+def tags_of(monkeypatch, rows, **options):
+    """The tags drawn, with the text of all that was rendered in order."""
+    tags, texts = [], []
+    paste, rendered = Tag.paste, Annotator._rendered
+    monkeypatch.setattr(Tag, "paste", lambda self, picture: (tags.append(self), paste(self, picture))[1])
+    monkeypatch.setattr(Annotator, "_rendered", lambda self, text: (texts.append(text), rendered(self, text))[1])
+    plot_batch(images(1), [rows], names=["RBC", "WBC", "Platelets"], conf=0.0, **options)
+    return tags, texts
+
+
+def test_a_crowd_does_not_bury_the_picture(monkeypatch):
+    rows = crowd(60, np.random.default_rng(0))
+    (*tags, _), texts = tags_of(monkeypatch, rows, paths=["blood.jpg"])
+    assert texts[-1] == f"blood.jpg ({60 - len(tags)} of 60 without a tag)" and 3 <= len(tags) < 40
+    assert not any(one.covers(other) for one in tags for other in tags if one is not other)
+    assert sum(tag.mask.size for tag in tags) <= MOST_TAGGED * 256 * 384
+    surest = max(rows, key=lambda row: row[4])
+    assert tags[-1].background == class_colour(surest[5])  # the most confident has one, and lies on top
+
+
+def test_few_boxes_all_have_tags(monkeypatch):
+    rows = crowd(DENSE, np.random.default_rng(0))
+    (*tags, _), texts = tags_of(monkeypatch, rows, paths=["blood.jpg"])
+    assert len(tags) == DENSE and texts[-1] == "blood.jpg"
+
+
+def test_a_crowd_of_labels_without_captions_says_so(monkeypatch):
+    rows = [(0, 0.5, 0.5, 0.1, 0.1)] * (DENSE + 1)
+    tags, texts = tags_of(monkeypatch, rows)
+    assert len(tags) == 2 and texts[-1] == f"({DENSE} of {DENSE + 1} without a tag)"

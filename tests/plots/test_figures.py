@@ -105,6 +105,21 @@ def test_results(tmp_path, epochs):
     assert decoded(path).shape == (900, 2250, 3)
 
 
+@pytest.mark.parametrize(("epochs", "ticks"), [(1, {1}), (2, {1, 2}), (30, {1, 30})])
+def test_results_count_epochs_from_one(tmp_path, monkeypatch, epochs, ticks):
+    """As the console does; the file keeps YOLOv5's count from 0."""
+    figures = []
+    monkeypatch.setattr("yolo.plots.results.save_figure", lambda figure, path: figures.append(figure))
+    plot_results(write_results(tmp_path / "results.csv", epochs))
+    for axes in figures[0].axes:
+        for line in axes.lines:
+            assert line.get_xdata().tolist() == list(range(1, epochs + 1))
+        low, high = axes.get_xlim()
+        assert 0 <= low < 1 and epochs < high <= epochs + 2
+        shown = {tick for tick in axes.get_xticks() if low <= tick <= high}
+        assert all(tick == round(tick) for tick in shown) and (epochs > 2 or shown == ticks)
+
+
 def test_results_with_gaps(tmp_path):
     def values(epoch, name):
         if name == "val/cls_loss":

@@ -13,6 +13,7 @@ import pytest
 from tests.plots.test_figures import measured
 from yolo.data.images import read_image, write_image
 from yolo.loggers.results_csv import COLUMNS
+from yolo.metrics import MetricAccumulator
 from yolo.report.content import EpochRow, Layer, RunContent
 from yolo.report.page import page, read_epochs
 from yolo.report.pictures import LONGEST_SIDE, described, embedded, pictures_of
@@ -172,8 +173,20 @@ def test_pictures_in_their_order(folder):
 
 def test_labels_and_what_was_found_are_a_pair(folder):
     first, second = page(content(folder)).split('<div class="pictures')[1:]
-    assert first.startswith('">') and "Training batch 1" in first and "Validation" not in first
-    assert second.startswith(' pairs">') and second.index("batch 0: labels") < second.index("what the best checkpoint")
+    assert first.startswith('" style="--columns:3">') and "Training batch 1" in first and "Validation" not in first
+    assert second.startswith(' pairs" style="--columns:2">')
+    assert second.index("batch 0: labels") < second.index("what the best checkpoint")
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (6, 3)])
+def test_no_cell_of_the_pictures_is_empty(tmp_path, count, columns):
+    """Rows are as full as they can be, and the pictures of one that is not grow."""
+    for number in range(count):
+        write_image(tmp_path / f"train_batch{number}.jpg", np.zeros((8, 8, 3), np.uint8))
+    text = page(content(tmp_path))
+    assert f'<div class="pictures" style="--columns:{columns}">' in text
+    assert re.search(r"\.pictures figure \{ flex: 1 1 ", text) and ".pictures { display: flex; flex-wrap: wrap" in text
+    assert count % columns in (0, columns - 1)
 
 
 def test_large_pictures_are_made_smaller(tmp_path):
@@ -189,3 +202,18 @@ def test_large_pictures_are_made_smaller(tmp_path):
 @pytest.mark.parametrize(("seconds", "text"), [(1.25, "1.2 s"), (245, "4 min 05 s"), (11100, "3 h 05 min")])
 def test_times(seconds, text):
     assert clock(seconds) == text
+
+
+def test_a_precision_of_nothing_is_marked(folder):
+    """Class 1's only detection is weaker than the confidence at which P and R are read."""
+    accumulator = MetricAccumulator(2)
+    boxes = [(0, 0, 10, 10), (20, 20, 30, 30), (40, 40, 50, 50)]
+    labels = [(0, *boxes[0]), (0, *boxes[1]), (1, *boxes[2])]
+    wrong = [(60, 60, 70, 70, 0.3, 0), (60, 60, 70, 70, 0.1, 1)]
+    accumulator.update([(*boxes[0], 0.9, 0), (*boxes[1], 0.9, 0), *wrong], labels)
+    metrics = accumulator.compute()
+    assert metrics.undetected.tolist() == [False, True] and metrics.recall == 0.5 < 0.95 < metrics.precision
+    text = page(content(folder, metrics=metrics))
+    assert "* P counts 1 for 1 of 2 classes without a detection above confidence" in text
+    assert text.count(f"{metrics.precision:.3f}*") == 2 and text.count("1.000*") == 1  # tile and all; class 1
+    assert "P counts 1" not in page(content(folder))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +50,11 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+
+def renumbered(index: Index, order: Sequence[int]) -> Index:
+    """``index`` with its classes in another order: class i is the one that was ``order[i]``."""
+    numbers, labels = np.argsort(order), [rows.copy() for rows in index.labels]
+    for rows in labels:
+        rows[:, 0] = numbers[rows[:, 0].astype(int)]
+    return replace(index, labels=labels, names=tuple(index.names[number] for number in order))

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from yolo.class_names import ClassNames, class_order
 from yolo.data.dataset import Dataset
 from yolo.data.index import Index, index_split
 from yolo.data.loader import val_loader
+from yolo.data.records import renumbered
 from yolo.engine.validator import Validation, Validator, validation_settings
 from yolo.inference.program_forward import ProgramForward
 from yolo.program.file import ProgramFile
@@ -43,8 +45,13 @@ class Int8Cost:
 
 
 def cost_in_files(fp32: ProgramFile, int8: ProgramFile, dataset: Dataset) -> Int8Cost:
-    """Validate two compiled detectors on up to 256 pictures, evenly spread over the data set's val split."""
+    """Validate two compiled detectors on up to 256 pictures, evenly spread over the data set's val split.
+
+    Classes are matched by name where the names are the same; raises ConfigError as ``class_order`` does.
+    """
+    order = class_order(dataset.names, ClassNames(fp32.names, "the weights"), dataset.source)
     index = some_pictures(index_split(dataset, "val"), MOST_PICTURES)
+    index = index if order is None else renumbered(index, order)
     found = [_validation(program, index) for program in (fp32, int8)]
     return Int8Cost.of(*found)
 

@@ -9,11 +9,12 @@ import logging
 
 import numpy as np
 
+from yolo.class_names import ClassNames
 from yolo.command import stride_multiple
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters, load_hyperparameters, recipe
 from yolo.data.dataset import Dataset, load_dataset
-from yolo.data.digest import index_digest
+from yolo.data.digest import index_digest, names_digest
 from yolo.data.extras import library
 from yolo.data.index import Index, index_split, single_class_names
 from yolo.data.subset import take_fraction
@@ -24,6 +25,7 @@ from yolo.errors import ConfigError, ModelError
 from yolo.models.config import ModelConfig, load_model_config, parse_model_config
 from yolo.models.network import Network, build_network
 from yolo.models.weights.checkpoint import Checkpoint
+from yolo.models.weights.classes import in_order_of
 from yolo.models.weights.load import load_weights
 from yolo.models.weights.transfer import load_state, state_to_numpy, transfer
 
@@ -56,6 +58,7 @@ class Prepared:
         return {
             "training data": index_digest(self.train)[:16],
             "validation data": index_digest(self.held_out)[:16],
+            "class names": names_digest(self.names)[:16],
             "hyperparameters": hashlib.sha256(json.dumps(recipe(self.hyp), sort_keys=True).encode()).hexdigest()[:16],
             "model or weights": weights.hexdigest()[:16],
         }
@@ -72,7 +75,7 @@ def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = 
     dataset = load_dataset(config.data)
     names = single_class_names(dataset) if config.single_cls else dataset.names
     anchors = 0 if config.noautoanchor else round(hyp.anchors)
-    network = resumed_network(checkpoint, names) if checkpoint else make_network(config, len(names), anchors)
+    network = resumed_network(checkpoint, names) if checkpoint else make_network(config, names, anchors)
     if network.spec.channels != _CHANNELS:
         what = f"the model takes pictures of {network.spec.channels} channels, not {_CHANNELS}"
         raise ModelError(what, where=config.cfg or config.weights, mend="set 'ch: 3' in it, or leave the line out")
@@ -88,16 +91,19 @@ def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = 
     return Prepared(hyp, dataset, names, imgsz, network.to(device), checkpoint, frozen, train, held_out)
 
 
-def make_network(config: TrainConfig, classes: int, anchors: int = 0) -> Network:
+def make_network(config: TrainConfig, names: tuple[str, ...], anchors: int = 0) -> Network:
     """The network to train: from --cfg, with matching weights from --weights, or as the weights describe it.
+
+    Weights that know the classes ``names`` in another order give each its own outputs.
 
     ``anchors``: so many a level, still to be fitted, instead of those of the model and the weights; 0: theirs.
     """
+    classes = len(names)
     if not config.weights:
         if not config.cfg:
             raise ConfigError("neither weights nor a model is given", where="--weights ''", mend="name one with --cfg")
         return build_network(_with_anchors(load_model_config(config.cfg), anchors), nc=classes, rng=config.seed)
-    checkpoint = load_weights(config.weights)
+    checkpoint = in_order_of(load_weights(config.weights), ClassNames(names, config.data, new=True), config.weights)
     model = load_model_config(config.cfg) if config.cfg else parse_model_config(checkpoint.config, name=config.weights)
     network = build_network(_with_anchors(model, anchors), nc=classes, rng=config.seed)
     # A model file's anchors are its author's choice; those of the weights come along only when there is none.

@@ -6,21 +6,24 @@ import math
 from typing import Any
 
 from yolo.engine.validator import Validation
+from yolo.metrics.average_precision import precision_note
 
 HEADER = f"{'class':>22}{'images':>9}{'labels':>9}{'P':>9}{'R':>9}{'mAP50':>9}{'mAP50-95':>10}"
 
 
 def metrics_table(validation: Validation, names: tuple[str, ...], *, every_class: bool) -> str:
     """The table YOLOv5's users know: one line for all classes, then one for each on request."""
-    metrics = validation.metrics
-    rows = [("all", metrics.labels, metrics.precision, metrics.recall, metrics.map50, metrics.map50_95)]
+    metrics, note = validation.metrics, precision_note(validation.metrics)
+    rows = [("all", bool(note), metrics.labels, metrics.precision, metrics.recall, metrics.map50, metrics.map50_95)]
     if every_class:
-        columns = (metrics.classes, metrics.counts, metrics.p, metrics.r, metrics.ap50, metrics.ap)
-        rows += [(names[int(category)], *values) for category, *values in zip(*columns)]
+        columns = (metrics.undetected, metrics.counts, metrics.p, metrics.r, metrics.ap50, metrics.ap)
+        rows += [(names[int(category)], *values) for category, *values in zip(metrics.classes, *columns)]
     lines = [HEADER]
-    for name, labels, *scores in rows:
-        lines.append(f"{name:>22}{validation.pictures:>9}{int(labels):>9}{''.join(f'{s:9.3f}' for s in scores)}")
-    return "\n".join(lines)
+    for name, marked, labels, p, *scores in rows:
+        others = "".join(f"{s:9.3f}" for s in scores)
+        others = f"*{others[1:]}" if marked else others
+        lines.append(f"{name:>22}{validation.pictures:>9}{int(labels):>9}{p:9.3f}{others}")
+    return "\n".join([*lines, *([f"* {note}"] if note else [])])
 
 
 def speed_line(validation: Validation) -> str:
@@ -30,7 +33,10 @@ def speed_line(validation: Validation) -> str:
 
 
 def validation_json(validation: Validation, names: tuple[str, ...]) -> dict[str, Any]:
-    """``metrics``, ``per_class`` and ``speed_ms`` of a command's JSON; a value that is no number becomes null."""
+    """``metrics``, ``per_class`` and ``speed_ms`` of a command's JSON; a value that is no number becomes null.
+
+    ``undetected``: numbers of the classes whose P counts 1 without a detection.
+    """
     metrics = validation.metrics
     columns = (metrics.classes, metrics.counts, metrics.p, metrics.r, metrics.ap50, metrics.ap)
     return {
@@ -42,6 +48,7 @@ def validation_json(validation: Validation, names: tuple[str, ...]) -> dict[str,
             | _numbers(precision=p, recall=r, map50=ap50, map50_95=ap)
             for c, n, p, r, ap50, ap in zip(*columns)
         ],
+        "undetected": metrics.classes[metrics.undetected].tolist(),
         "speed_ms": _numbers(**validation.speed_ms),
     }
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from yolo.class_names import match_names
 from yolo.data.batch import Batch
-from yolo.data.dataset import Dataset
-from yolo.data.records import Index
+from yolo.data.dataset import Dataset, preset_names
+from yolo.data.records import Index, renumbered
 from yolo.files import write_text_atomic
 from yolo.inference.results import label_lines
 from yolo.inference.writer_names import UniqueNames
 from yolo.metrics.coco import coco_rows, evaluate_coco, image_id, labels_to_coco, read_coco, refuse_unmeasurable
 
 logger = logging.getLogger("yolo")
-
-COCO_CLASSES = 80
 
 
 class LabelFiles:
@@ -48,7 +48,9 @@ class CocoJson:
     """
 
     def __init__(self, dataset: Dataset, index: Index) -> None:
-        self._coco_ids = len(index.names) == COCO_CLASSES and dataset.source.stem.startswith("coco")
+        self._order = _coco_order(dataset, index)
+        self._coco_ids = self._order is not None
+        index = renumbered(index, self._order) if self._coco_ids else index
         self._rows: list[dict] = []
         published = dataset.root / "annotations" / "instances_val2017.json"
         own = self._coco_ids and published.is_file()
@@ -58,6 +60,9 @@ class CocoJson:
 
     def __call__(self, batch: Batch, detections: list[np.ndarray]) -> None:
         for path, rows in zip(batch.paths, detections):
+            if self._coco_ids:
+                rows = rows.copy()
+                rows[:, 5] = np.argsort(self._order)[rows[:, 5].astype(int)]
             self._rows += coco_rows(rows, path, coco_ids=self._coco_ids)
 
     def finish(self, path: Path) -> dict[str, float]:
@@ -66,3 +71,14 @@ class CocoJson:
         found = evaluate_coco(self._truth, self._rows, self._ids)
         logger.info("COCO's rule: mAP50 %.4f, mAP50-95 %.4f (%s)", found.map50, found.map50_95, path)
         return {"map50": found.map50, "map50_95": found.map50_95}
+
+
+def _coco_order(dataset: Dataset, index: Index) -> Sequence[int] | None:
+    """Where each of COCO's classes stands in the data set; None where it is another one's."""
+    names = preset_names("coco")
+    if not dataset.source.stem.startswith("coco") or len(index.names) != len(names):
+        return None
+    match = match_names(index.names, names)
+    if match.displaced is not None or len(match.renamed) > len(names) // 2:
+        return None
+    return range(len(names)) if match.order is None else match.order

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo import ops
+from yolo.class_names import ClassNames
 from yolo.config.commands import COMPILE_MODES
 from yolo.data.dataset import load_dataset
 from yolo.data.images import read_whole_image
@@ -34,6 +35,7 @@ from yolo.inference.settings import (
     check_range,
     class_names,
     class_numbers,
+    given_names,
     rounded_size,
     size_pair,
     weights_files,
@@ -67,7 +69,8 @@ class Detector:
     runs without OneFlow; a list or tuple of them is an ensemble. ``imgsz`` (pixels; one number, or height and width;
     default: 640, or what the compiled detector was made for) is rounded up to the network's stride; ``conf`` and
     ``iou`` are the thresholds of NMS, ``classes`` the class number or numbers to keep (default: all), ``agnostic``
-    suppresses overlaps between classes too; ``names`` (a list, or a dict from 0) replaces the names in the weights.
+    suppresses overlaps between classes too; ``names`` (a list, or a dict from 0) replaces the names in the weights, and
+    where they are the same in another order, it numbers the classes anew.
     ``half`` computes in bfloat16; ``int8`` names a data set (YAML) and computes in 8 bits, calibrated on its pictures,
     which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs plain OneFlow operators instead
     of the compiled program; ``augment`` looks at each picture three times, scaled and mirrored.
@@ -103,11 +106,13 @@ class Detector:
         agnostic, half, augment = map(check_flag, ("agnostic", "half", "augment"), (agnostic, half, augment))
         self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), int(max_det), agnostic
         self.classes = class_numbers(classes)
-        files, dataset = weights_files(weights), calibration_file(int8)
+        files, dataset, new = weights_files(weights), calibration_file(int8), given_names(names)
         looked_at = None if dataset is None else Calibration(load_dataset(dataset), size or (640, 640))
-        self.models = tuple(load_models(files, device=device, half=half, compile=compile, int8=looked_at))
+        wanted = None if new is None else ClassNames(new, "the names given", new=True)
+        options = {"device": device, "half": half, "compile": compile, "int8": looked_at}
+        self.models = tuple(load_models(files, classes=wanted, **options))
         """What the weights hold."""
-        self.names = class_names(names, self.models[0].names)
+        self.names = class_names(new, self.models[0].names)
         check_classes(self.classes, self.names)
         self.stride = max(max(model.strides) for model in self.models)
         self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or 640,) * 2, self.stride)

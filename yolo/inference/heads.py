@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from yolo.class_names import class_channels
 from yolo.program.compiled import CompiledNetwork
 
 
@@ -35,3 +36,20 @@ class CompiledHeads:
         program = self._compiled.program(images.shape)  # made now, or long ago in no time
         self.compile_seconds += time.perf_counter() - begin
         return program(images)
+
+
+class ReorderedHeads:
+    """``Heads`` with the classes in another order: class i is class ``order[i]`` of ``heads``."""
+
+    def __init__(self, heads: Heads, order: Sequence[int]) -> None:
+        self._heads, self._order = heads, tuple(order)
+        self.anchors, self.strides = heads.anchors, heads.strides
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling so far."""
+        return self._heads.compile_seconds
+
+    def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
+        found = self._heads(images)
+        return [np.ascontiguousarray(head[:, class_channels(head.shape[1], self._order)]) for head in found]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from yolo import runtime
+from yolo.class_names import ClassNames, class_order
 from yolo.errors import ConfigError
 from yolo.inference.calibration import Calibration, precision_of
-from yolo.inference.heads import CompiledHeads, Heads
+from yolo.inference.heads import CompiledHeads, Heads, ReorderedHeads
 from yolo.inference.joint_forward import JointForward
 from yolo.inference.program_forward import ProgramForward
 from yolo.program.detection import NmsSettings
@@ -64,14 +65,16 @@ class WeightsModel:
         int8: Calibration | None = None,
         alone: bool = True,
         threads: int = 0,
+        classes: ClassNames | None = None,
     ) -> None:
         precision = precision_of(half=half, int8=int8 is not None)
         self._device = runtime.select_device(device)
         from yolo.inference.forward import compile_network
+        from yolo.models.weights.classes import in_order_of
         from yolo.models.weights.load import load_weights
         from yolo.models.weights.transfer import network_from_checkpoint
 
-        checkpoint = load_weights(where)
+        checkpoint = in_order_of(load_weights(where), classes, where)
         self.where, self.names, self.strides = where, checkpoint.names, checkpoint.strides
         self.network = network_from_checkpoint(checkpoint)
         looked_at = () if int8 is None else int8.pictures(max(self.strides))
@@ -104,14 +107,20 @@ class ProgramModel:
         half: bool = False,
         compile: str = "program",
         int8: Calibration | None = None,
+        classes: ClassNames | None = None,
         **_: object,
     ) -> None:
         _refuse_for_program(device=device, low=half or int8 is not None, compile=compile)
         self._program = load_program(where)
         self.where, self.imgsz = where, self._program.imgsz
         self.names, self.strides = self._program.names, self._program.strides
+        self._order = None if classes is None else class_order(self.names, classes, where)
+        if self._order is not None:
+            self.names = classes.names
 
     def forward(self, settings: NmsSettings) -> Detecting:
+        if self._order is not None:
+            return JointForward([self.heads()], settings)
         return ProgramForward(self._program, settings, where=self.where)
 
     def heads(self) -> Heads:
@@ -119,18 +128,23 @@ class ProgramModel:
 
         program = self._program
         compiled = CompiledNetwork(program.graph, precision=program.precision)
-        return CompiledHeads(compiled, program.anchors, program.strides)
+        heads = CompiledHeads(compiled, program.anchors, program.strides)
+        return heads if self._order is None else ReorderedHeads(heads, self._order)
 
 
-def load_models(weights: Sequence[Weights], **options: object) -> list[Model]:
+def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None, **options: object) -> list[Model]:
     """All of ``weights``; ``options``: device, half, compile, int8 (what it is calibrated on), and of one of several
     ranks alone and threads.
 
+    Classes are numbered as in ``classes``, or else as in the first of the weights, where the names are the same ones.
     Raises WeightsError, RuntimeSetupError, and ConfigError for models that do not know the same classes.
     """
     if not weights:
         raise ConfigError("no weights are named", where="weights")
-    models = [(ProgramModel if is_program(path) else WeightsModel)(path, **options) for path in weights]
+    models: list[Model] = []
+    for path in weights:
+        models.append((ProgramModel if is_program(path) else WeightsModel)(path, classes=classes, **options))
+        classes = ClassNames(models[0].names, models[0].where)
     for model in models[1:]:
         if len(model.names) != len(models[0].names):
             raise ConfigError(

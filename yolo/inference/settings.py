@@ -90,18 +90,25 @@ def class_numbers(classes: object) -> tuple[int, ...]:
     return tuple(sorted(chosen))
 
 
-def class_names(given: Sequence[str] | Mapping[int, str] | None, own: tuple[str, ...]) -> tuple[str, ...]:
-    """The names given, in order or by class number, else the weights' own."""
+def given_names(given: Sequence[str] | Mapping[int, str] | None) -> tuple[str, ...] | None:
+    """The names given, in order or by class number; None for none. Raises ConfigError for what is neither."""
     if given is None:
-        return own
+        return None
     given = given.tolist() if isinstance(given, np.ndarray) else given
     if isinstance(given, Mapping) and set(given) == set(range(len(given))):
         given = [given[number] for number in range(len(given))]
     if not isinstance(given, (list, tuple)):
         raise ConfigError(f"is {given!r}"[:200], where="names", mend="give a list of names, or a dict from 0")
+    return tuple(map(str, given))
+
+
+def class_names(given: tuple[str, ...] | None, own: tuple[str, ...]) -> tuple[str, ...]:
+    """The names given, else the weights' own; raises ConfigError for another number of them."""
+    if given is None:
+        return own
     if len(given) != len(own):
         raise ConfigError(f"{len(given)} class names, but the weights have {len(own)} classes", where="names")
-    return tuple(map(str, given))
+    return given
 
 
 def check_classes(classes: tuple[int, ...], names: tuple[str, ...]) -> None:

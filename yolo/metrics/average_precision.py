@@ -55,6 +55,14 @@ class DetectionMetrics:
         """The number of labels of all classes."""
         return int(self.counts.sum())
 
+    @property
+    def undetected(self) -> NDArray[np.bool_]:
+        """Classes ``[k]`` of which no detection reaches ``confidence`` although there are weaker ones.
+
+        Their P counts 1, as in YOLOv5, beside an R of 0. A class without any detection has P 0.
+        """
+        return (self.p == 1) & (self.r == 0)
+
     def ap_of_every_class(self) -> Floats:
         """AP50-95 ``[num_classes]``; classes without labels get the mean (image weights need every class)."""
         ap = np.full(self.num_classes, self.map50_95)
@@ -86,6 +94,15 @@ def detection_metrics(
         if mine.any():
             curves[:, row], ap[row] = _class_curves(correct[mine], confidence[mine], int(count))
     return _metrics(classes, counts, curves, ap, num_classes, pictures)
+
+
+def precision_note(metrics: DetectionMetrics) -> str:
+    """What lifts the mean P without a detection behind it, in a sentence; nothing where there is no such class."""
+    count = int(metrics.undetected.sum())
+    if not count:
+        return ""
+    classes = f"{count} of {len(metrics.classes)} classes"
+    return f"P counts 1 for {classes} without a detection above confidence {metrics.confidence:.3f}, as in YOLOv5"
 
 
 def _class_curves(correct: NDArray[np.bool_], confidence: NDArray[np.float32], labels: int) -> tuple[Floats, Floats]:

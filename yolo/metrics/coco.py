@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yolo.errors import DataError, RuntimeSetupError
+from yolo.metrics.coco_form import Row, check_annotations, check_detections
 from yolo.ops import labels_to_xyxy
 
-Row = dict[str, Any]
 ImageId = int | str
 # COCO numbers its 80 classes 1 to 90; these ten were never used.
 _UNUSED_CATEGORIES = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
@@ -124,21 +124,31 @@ def evaluate_coco(
 ) -> CocoMetrics:
     """COCO's figures for ``detections`` (rows, or a JSON file of them) against ``annotations`` (dict or file).
 
-    ``image_ids`` are the pictures that were looked at; without them, all of the annotations. Raises DataError
-    for a file that is not COCO's JSON, or a picture that the annotations do not know.
+    ``image_ids`` are the images that were looked at, the only ones that count; without them, all of the annotations.
+    Raises DataError for a file that is not COCO's JSON, an image or category that the annotations do not know, ids or
+    category names that occur twice, and boxes or scores that are no finite numbers.
     """
-    where = annotations if isinstance(annotations, str | Path) else "annotations"
+    where, place = _named(annotations, "annotations"), _named(detections, "detections")
     truth = read_coco(annotations) if isinstance(annotations, str | Path) else annotations
-    rows = read_coco(detections) if isinstance(detections, str | Path) else list(detections)
+    rows = read_coco(detections) if isinstance(detections, str | Path) else detections
     with _in_cocos_form(where):
-        truth, rows = _numbered(truth, rows, _numbers(truth, image_ids, where))
-    return _evaluate(truth, rows)
+        check_annotations(truth, where)
+        numbers = _numbers(truth, image_ids, where)
+    with _in_cocos_form(place):
+        rows = list(rows)
+        check_detections(rows, truth, place)
+    return _evaluate(*_numbered(truth, rows, numbers))
+
+
+def _named(given: object, what: str) -> object:
+    return given if isinstance(given, str | Path) else what
 
 
 def refuse_unmeasurable(annotations: dict[str, Any], image_ids: Sequence[ImageId], where: object) -> None:
     """Raise what ``evaluate_coco`` would raise of these pictures, before anything was detected in them."""
     _evaluation()
     with _in_cocos_form(where):
+        check_annotations(annotations, where)
         _numbers(annotations, image_ids, where)
 
 
@@ -146,7 +156,7 @@ def refuse_unmeasurable(annotations: dict[str, Any], image_ids: Sequence[ImageId
 def _in_cocos_form(where: object) -> Iterator[None]:
     try:
         yield
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"not COCO's JSON form ({error!r})", where=where) from error
 
 
@@ -175,13 +185,17 @@ def _numbers(truth: dict[str, Any], image_ids: Iterable[ImageId] | None, where: 
 
 
 def _numbered(truth: dict[str, Any], rows: list[Row], numbers: dict[ImageId, int]) -> tuple[dict[str, Any], list[Row]]:
-    """Copies with numbered pictures, of these pictures only, and without masks."""
+    """Copies with numbered images and categories, of these images only, and without masks.
+
+    The evaluation takes numbers alone, and large ones as floating point.
+    """
+    places = {category["id"]: number for number, category in enumerate(truth["categories"], 1)}
     images = [image for image in truth["images"] if image["id"] in numbers]
     annotations = [
         {
             "id": number,
             "image_id": numbers[row["image_id"]],
-            "category_id": row["category_id"],
+            "category_id": places[row["category_id"]],
             "bbox": row["bbox"],
             "area": row.get("area", row["bbox"][2] * row["bbox"][3]),
             "iscrowd": row.get("iscrowd", 0),
@@ -191,11 +205,15 @@ def _numbered(truth: dict[str, Any], rows: list[Row], numbers: dict[ImageId, int
     truth = {
         "images": [{**image, "id": numbers[image["id"]]} for image in images],
         "annotations": annotations,
-        "categories": truth["categories"],
+        "categories": [{**category, "id": places[category["id"]]} for category in truth["categories"]],
     }
-    fields = ("category_id", "bbox", "score")
     rows = [
-        {"image_id": numbers[row["image_id"]], **{name: row[name] for name in fields}}
+        {
+            "image_id": numbers[row["image_id"]],
+            "category_id": places[row["category_id"]],
+            "bbox": row["bbox"],
+            "score": row["score"],
+        }
         for row in rows
         if row["image_id"] in numbers
     ]

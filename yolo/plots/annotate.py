@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from yolo.plots.class_labels import class_label, say_fonts
 from yolo.plots.colours import Colour, class_colour, text_colour
-from yolo.plots.fonts import font_file, pillow_font, readable, shorten
+from yolo.plots.fonts import pillow_font, readable, runs, shorten
 
 Picture = NDArray[np.uint8]
 LONGEST_NAME = 40
 _CAPITAL = 0.73  # height of a capital letter in DejaVu Sans, by the font's size
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tag:
+    """Text ready to be pasted: how much of each pixel is ink, uint8 ``[h, w]``, and its upper left corner."""
+
+    mask: Picture
+    x: int
+    y: int
+    colour: Colour
+    background: Colour
+
+    def paste(self, picture: Picture) -> None:
+        """Onto ``picture``; what lies outside is cut off."""
+        x, y = self.x, self.y
+        target = picture[max(y, 0) : y + self.mask.shape[0], max(x, 0) : x + self.mask.shape[1]]
+        mask = self.mask[max(-y, 0) :, max(-x, 0) :][: target.shape[0], : target.shape[1], None]
+        share = mask.astype(np.float32) / 255
+        target[:] = (share * self.colour + (1 - share) * self.background).round()
+
+    def covers(self, other: Tag) -> bool:
+        """Whether the two have a pixel in common."""
+        (height, width), (tall, wide) = self.mask.shape, other.mask.shape
+        beside = self.x >= other.x + wide or other.x >= self.x + width
+        return not (beside or self.y >= other.y + tall or other.y >= self.y + height)
 
 
 class Annotator:
@@ -29,12 +56,13 @@ class Annotator:
         self.line_width = line_width or max(round((height + width) / 2 * 0.003), 2)
         self.text_height = text_height or 4 + 3 * self.line_width
 
-    def boxes(self, boxes: Iterable[tuple[ArrayLike, Colour, str]]) -> None:
+    def boxes(self, boxes: Iterable[tuple[ArrayLike, Colour, str]], *, most_tagged: float = 0) -> int:
         """Frames around boxes (xyxy, pixels) with their labels on tags, later ones on top.
 
         A tag lies above its box, or inside where there is no room; an empty label has none. All tags lie above
         all frames. A box with a coordinate that is no number is left out; what lies outside the picture is cut
-        off.
+        off. With ``most_tagged`` tags cover no other tag and at most this share of the picture, the last boxes' first;
+        gives how many tags were left out.
         """
         height, width = self.picture.shape[:2]
         far = np.array((width, height) * 2) + 10
@@ -46,9 +74,11 @@ class Annotator:
             x1, y1, x2, y2 = np.clip(corners, -10, far).round().astype(int).tolist()
             cv2.rectangle(self.picture, (x1, y1), (x2, y2), colour, self.line_width, cv2.LINE_AA)
             tags.append((label, x1, y1, colour))
-        for label, x, y, colour in tags:
-            if label:
-                self._tag(label, x, y, colour)
+        tags = [self._tag(*tag) for tag in tags if tag[0]]
+        shown = _apart(tags, most_tagged * height * width) if most_tagged else tags
+        for tag in shown:
+            tag.paste(self.picture)
+        return len(tags) - len(shown)
 
     def box(self, xyxy: ArrayLike, colour: Colour, label: str = "") -> None:
         """One of ``boxes``."""
@@ -63,6 +93,8 @@ class Annotator:
         hide_conf: bool = False,
     ) -> None:
         """Detection rows ``[n, 6]`` (x1, y1, x2, y2, confidence, class; pixels), the most confident on top."""
+        if not hide_labels:
+            say_fonts(names)
         rows = np.asarray(rows, np.float32).reshape(-1, 6)
         rows = rows[np.argsort(rows[:, 4], kind="stable")]
         categories = rows[:, 5].astype(int).tolist()
@@ -73,40 +105,49 @@ class Annotator:
 
     def text(self, text: str, x: int, y: int, colour: Colour, background: Colour) -> None:
         """``text`` with its upper left corner at ``(x, y)`` on a rectangle of ``background``."""
-        self._paste(self._rendered(text), x, y, colour, background)
+        Tag(self._rendered(text), x, y, colour, background).paste(self.picture)
 
-    def _tag(self, label: str, x: int, y: int, colour: Colour) -> None:
+    def _tag(self, label: str, x: int, y: int, colour: Colour) -> Tag:
         mask = self._rendered(label)
         height, width = mask.shape
         half = self.line_width // 2
         top = y - height - half + 1 if y - height - half + 1 >= 0 else max(y, 0) + half
         left = min(x - half, self.picture.shape[1] - width)
-        self._paste(mask, max(left, 0), top, text_colour(colour), colour)
-
-    def _paste(self, mask: Picture, x: int, y: int, colour: Colour, background: Colour) -> None:
-        target = self.picture[max(y, 0) : y + mask.shape[0], max(x, 0) : x + mask.shape[1]]
-        mask = mask[max(-y, 0) :, max(-x, 0) :][: target.shape[0], : target.shape[1], None]
-        share = mask.astype(np.float32) / 255
-        target[:] = (share * colour + (1 - share) * background).round()
+        return Tag(mask, max(left, 0), top, text_colour(colour), colour)
 
     def _rendered(self, text: str) -> Picture:
         """How much of each pixel is ink, uint8 ``[h, w]``, with a margin around the letters.
 
         Every text has the same height, so that tags in a row look alike.
         """
-        text = readable(text)
         margin = max(self.text_height // 3, 2)
-        font = pillow_font(font_file(text), round(self.text_height / _CAPITAL))
-        ink, (left, top) = font.getmask2(text, mode="L")
-        width, height = ink.size
-        above = font.getmetrics()[0] - self.text_height  # the font's room over its capitals
-        mask = np.zeros((self.text_height + 2 * margin, left + width + 2 * margin), np.uint8)
-        letters = np.asarray(ink, np.uint8).reshape(height, width)
-        y = margin + top - above
-        letters = letters[max(-y, 0) :]
-        target = mask[max(y, 0) : max(y, 0) + len(letters), margin + left : margin + left + width]
-        target[:] = letters[: len(target)]
+        parts, right = [], 0.0
+        for file, part in runs(readable(text)):
+            font = pillow_font(file, round(self.text_height / _CAPITAL))
+            ink, (left, top) = font.getmask2(part, mode="L")
+            above = font.getmetrics()[0] - self.text_height  # the font's room over its capitals
+            letters = np.asarray(ink, np.uint8).reshape(ink.size[1], ink.size[0])
+            parts.append((letters, max(round(right) + left, 0), margin + top - above))
+            right += font.getlength(part)
+        width = max(x + letters.shape[1] for letters, x, _ in parts)
+        mask = np.zeros((self.text_height + 2 * margin, width + 2 * margin), np.uint8)
+        for letters, x, y in parts:
+            letters = letters[max(-y, 0) :]
+            target = mask[max(y, 0) : max(y, 0) + len(letters), margin + x : margin + x + letters.shape[1]]
+            np.maximum(target, letters[: len(target)], out=target)
         return mask
+
+
+def _apart(tags: Sequence[Tag], room: float) -> list[Tag]:
+    """Those of ``tags``, the last first, that cover none before them, as many as have room (pixels); one at least."""
+    shown: list[Tag] = []
+    for tag in reversed(tags):
+        room -= tag.mask.size
+        if shown and (room < 0 or any(map(tag.covers, shown))):
+            room += tag.mask.size
+            continue
+        shown.append(tag)
+    return shown[::-1]
 
 
 def annotate(
@@ -125,6 +166,6 @@ def annotate(
 
 
 def label_text(names: Sequence[str], category: int, confidence: float | None = None) -> str:
-    """``name`` or ``name 0.87``; the number of a class without a name."""
-    name = shorten(names[category] if category < len(names) else str(category), LONGEST_NAME)
+    """``name`` or ``name 0.87``; the number of a class without a name, or with one that cannot be drawn."""
+    name = shorten(class_label(names, category), LONGEST_NAME)
     return name if confidence is None else f"{name} {confidence:.2f}"

@@ -12,10 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from yolo.ops import xywhn_to_xyxy
 from yolo.plots.annotate import Annotator, label_text
+from yolo.plots.class_labels import say_fonts
 from yolo.plots.colours import class_colour
 from yolo.plots.fonts import shorten
 
 MOST_PICTURES = 16
+DENSE = 12  # boxes: with more, lines are thin, tags small, and some are left out
+MOST_TAGGED = 0.15  # of such a picture, so that it is still seen
 LEAST_SIDE = 240  # pixels: on smaller pictures tags would hide what they name
 _PAPER = 255
 
@@ -33,8 +36,10 @@ def plot_batch(
 
     ``rows[i]`` is what is drawn on picture i: label rows ``[n, 5]`` (class, xywhn) or detection rows ``[n, 6]``
     (x1, y1, x2, y2, confidence, class; pixels of the batch), of which those above ``conf`` are shown. Pictures
-    smaller than 240 pixels are enlarged to that; the result's longer side is at most ``max_side`` pixels.
+    smaller than 240 pixels are enlarged to that; the result's longer side is at most ``max_side`` pixels. Of more than
+    12 boxes the most confident have tags, as many as leave the picture visible; the caption says how many have none.
     """
+    say_fonts(names)
     images = np.asarray(images)[:MOST_PICTURES]
     count, _, height, width = images.shape
     across = max(math.ceil(math.sqrt(count)), 1)
@@ -63,16 +68,18 @@ def _drawn(
     conf: float,
 ) -> NDArray[np.uint8]:
     height, width = picture.shape[:2]
-    annotator = Annotator(picture, line_width=2, text_height=int(np.clip(height / 45, 7, 12)))
     entries = _entries(np.asarray(rows, np.float32), (height, width), scale, conf)
-    annotator.boxes(
-        (box, class_colour(category), label_text(names, category, confidence)) for category, confidence, box in entries
-    )
-    if caption:
-        fits = max(int(width / annotator.text_height / 0.95) - 1, 4)
+    dense = len(entries) > DENSE
+    text_height = 7 if dense else int(np.clip(height / 45, 7, 12))
+    annotator = Annotator(picture, line_width=1 if dense else 2, text_height=text_height)
+    boxes = [(box, class_colour(category), label_text(names, category, sure)) for category, sure, box in entries]
+    untold = annotator.boxes(boxes, most_tagged=MOST_TAGGED if dense else 0)
+    if caption or untold:
+        note = f" ({untold} of {len(boxes)} without a tag)" if untold else ""
+        fits = max(int(width / annotator.text_height / 0.95) - 1 - len(note), 4)
         # Below, because most tags lie above.
         place = height - 2 * annotator.text_height - 2
-        annotator.text(shorten(caption, fits), 3, place, (255, 255, 255), (60, 60, 60))
+        annotator.text((shorten(caption, fits) + note).strip(), 3, place, (255, 255, 255), (60, 60, 60))
     # The grid line between the pictures: half of it belongs to each.
     cv2.rectangle(annotator.picture, (0, 0), (width - 1, height - 1), (_PAPER,) * 3, 3)
     return annotator.picture

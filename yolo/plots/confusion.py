@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from yolo.metrics.confusion import ConfusionMatrix
+from yolo.plots.class_labels import say_fonts
 from yolo.plots.figures import GREY, name_of, new_figure, save_figure
 from yolo.plots.fonts import shorten
 
@@ -22,6 +23,7 @@ LEAST_SHOWN = 0.005
 
 def plot_confusion(confusion: ConfusionMatrix, names: Sequence[str], path: str | Path) -> Path:
     """Write the matrix, each column (what it was) as fractions of its labels; rows are what was predicted."""
+    say_fonts(names)
     count = confusion.num_classes + 1
     labels = [shorten(name_of(names, c), 20) for c in range(confusion.num_classes)] + ["background"]
     side = float(np.clip(4.5 + 0.25 * count, 6, 18))

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from yolo.metrics.average_precision import DetectionMetrics, smooth
+from yolo.plots.class_labels import say_fonts
 from yolo.plots.figures import GREY, name_of, new_figure, quiet, save_figure, say_empty, unit_colour
 from yolo.plots.fonts import shorten
 
@@ -20,6 +21,7 @@ INK = "#202124"  # of the mean; no class has it
 
 def plot_curves(metrics: DetectionMetrics, names: Sequence[str], folder: str | Path) -> list[Path]:
     """Write the four curves into ``folder`` and return their files."""
+    say_fonts(names)
     folder = Path(folder)
     mean = f"all classes {metrics.map50:.3f} mAP@0.5"
     written = [

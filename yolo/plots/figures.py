@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from yolo.files import write_atomic
+from yolo.plots.class_labels import class_label
 from yolo.plots.colours import class_colour
-from yolo.plots.fonts import fonts, readable
+from yolo.plots.fonts import families
 
 GREY = "#5f6368"
 ACCENT = "#1e5fbf"
@@ -29,7 +30,7 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
     """Write ``figure`` in the format of ``path``'s suffix, whole or not at all."""
     for text in figure.findobj(Text):
         if not text.get_text().isascii():
-            text.set_fontfamily([family for family, _ in fonts()])
+            text.set_fontfamily(families(text.get_text()))
     return write_atomic(path, lambda temporary: figure.savefig(temporary, dpi=dpi))
 
 
@@ -53,6 +54,5 @@ def say_empty(axes: Axes, text: str) -> None:
 
 
 def name_of(names: Sequence[str], category: int) -> str:
-    """The class's name, drawable, or its number where the names do not reach."""
-    name = names[category] if category < len(names) else str(category)
-    return readable(name).replace("$", r"\$")  # else matplotlib reads mathematics between two of them
+    """What ``class_label`` gives, for matplotlib."""
+    return class_label(names, category).replace("$", r"\$")  # else matplotlib reads mathematics between two of them

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from yolo.ops import xywhn_to_xyxy
+from yolo.plots.class_labels import say_fonts
 from yolo.plots.colours import class_colour
 from yolo.plots.figures import GREY, name_of, new_figure, quiet, save_figure, say_empty, unit_colour
 from yolo.plots.fonts import shorten
@@ -25,6 +26,7 @@ def plot_labels(labels: ArrayLike, names: Sequence[str], path: str | Path) -> Pa
 
     ``labels [n, 5]``: class, xywhn, of all pictures together.
     """
+    say_fonts(names)
     labels = np.asarray(labels, np.float32).reshape(-1, 5)
     figure = new_figure(12, 11)
     (classes, shapes), (places, sizes) = figure.subplots(2, 2)

@@ -48,7 +48,7 @@ def plot_results(table: str | Path, path: str | Path | None = None) -> Path:
         axes.set_title(name, fontsize=10, color=GREY)
         values = columns.get(name, np.zeros(0))
         if np.isfinite(values).any():
-            _panel(axes, columns["epoch"], values)
+            _panel(axes, columns["epoch"] + 1, values)  # the file counts from 0, people and the console from 1
         else:
             axes.set(xticks=[], yticks=[])
             say_empty(axes, "no values")
@@ -76,8 +76,11 @@ def smoothed(values: Floats, sigma: float | None = None) -> Floats:
 def _panel(axes: Axes, epochs: Floats, values: Floats) -> None:
     axes.plot(epochs, values, color="0.7", linewidth=1, marker="o", markersize=2.5, label="each epoch")
     axes.plot(epochs, smoothed(values), color=ACCENT, linewidth=2, label="smoothed")
+    if np.isfinite(epochs).any():
+        axes.set_xlim(np.nanmin(epochs) - 0.5, np.nanmax(epochs) + 0.5)
     if len(epochs) == 1:
-        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
+        axes.set_xticks(epochs)
+        return
     axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
 
 

@@ -85,8 +85,15 @@ def _pictures(files: Sequence[Path]) -> str:
     pairs = [file for file in files if file.name.startswith("val_")]
     grids = ((" pairs", pairs), ("", [file for file in files if file not in pairs]))
     return "".join(
-        f'<div class="pictures{kind}">{"".join(map(_figure, some))}</div>' for kind, some in reversed(grids) if some
+        f'<div class="pictures{kind}" style="--columns:{_columns(len(some))}">{"".join(map(_figure, some))}</div>'
+        for kind, some in reversed(grids)
+        if some
     )
+
+
+def _columns(count: int) -> int:
+    """So many columns, at most three, that rows are as full as can be; what stands in a row that is not grows."""
+    return math.ceil(count / math.ceil(count / 3))
 
 
 def _figure(file: Path) -> str:

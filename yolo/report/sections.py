@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from yolo.metrics import DetectionMetrics
-from yolo.metrics.average_precision import smooth
+from yolo.metrics.average_precision import precision_note, smooth
 from yolo.metrics.confusion import ConfusionMatrix
 from yolo.plots.colours import class_colour
 from yolo.report.charts import LARGE, Axis, Line, line_chart
@@ -28,7 +28,7 @@ def headline(content: RunContent) -> str:
     tiles = [
         ("mAP50-95", f"{metrics.map50_95:.3f}" if metrics else "–"),
         ("mAP50", f"{metrics.map50:.3f}" if metrics else "–"),
-        ("Precision", f"{metrics.precision:.3f}" if metrics else "–"),
+        ("Precision", f"{metrics.precision:.3f}{'*' * bool(precision_note(metrics))}" if metrics else "–"),
         ("Recall", f"{metrics.recall:.3f}" if metrics else "–"),
         ("Best epoch", f"{content.best_epoch + 1} of {len(rows)}" if content.best_epoch >= 0 else "–"),
         ("Time", clock(seconds)),
@@ -81,18 +81,24 @@ def detection_curves(metrics: DetectionMetrics, names: Sequence[str]) -> str:
 
 def class_table(metrics: DetectionMetrics, names: Sequence[str]) -> str:
     """A line for all classes and one for each."""
-    rows = [("all", metrics.labels, metrics.precision, metrics.recall, metrics.map50, metrics.map50_95)]
-    columns = (metrics.classes, metrics.counts, metrics.p, metrics.r, metrics.ap50, metrics.ap)
-    rows += [(names[int(category)], *values) for category, *values in zip(*columns)]
+    note = precision_note(metrics)
+    rows = [("all", bool(note), metrics.labels, metrics.precision, metrics.recall, metrics.map50, metrics.map50_95)]
+    columns = (metrics.undetected, metrics.counts, metrics.p, metrics.r, metrics.ap50, metrics.ap)
+    rows += [(names[int(category)], *values) for category, *values in zip(metrics.classes, *columns)]
     lines = []
-    for name, labels, *scores in rows:
-        cells = "".join(f'<td class="bar" style="--v:{100 * score:.1f}%">{score:.3f}</td>' for score in scores)
+    for name, marked, labels, *scores in rows:
+        marks = ("*" if marked else "", "", "", "")
+        cells = "".join(
+            f'<td class="bar" style="--v:{100 * score:.1f}%">{score:.3f}{mark}</td>'
+            for score, mark in zip(scores, marks)
+        )
         lines.append(f'<tr><th scope="row">{escape(str(name))}</th><td>{int(labels)}</td>{cells}</tr>')
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Class", "Labels", "P", "R", "mAP50", "mAP50-95"))
     caption = "P and R at the confidence of the best F1"
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
     table = f'<table class="classes"><caption>{caption}</caption>{body}</table>'
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="Table of classes">{table}</div>'
+    table = f'<div class="scroll" tabindex="0" role="region" aria-label="Table of classes">{table}</div>'
+    return table + (f'<p class="hint">* {note}.</p>' if note else "")
 
 
 def confusion_table(confusion: ConfusionMatrix, names: Sequence[str]) -> str:
