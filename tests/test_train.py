@@ -213,8 +213,10 @@ def test_label_smoothing_and_save_period(shop: Workshop, base: Done) -> None:
     # Rates begin at zero, so the first epoch of two steps saw equal weights.
     assert ours["train/box_loss"][0] == usual["train/box_loss"][0]
     assert abs(ours["train/cls_loss"][0] / usual["train/cls_loss"][0] - 1) > 0.005
-    assert files(done.folder) == RECORDS | {"weights/epoch1.safetensors"}
-    assert load_weights(done.folder / "weights/epoch1.safetensors").training is None
+    assert files(done.folder) == RECORDS | {"weights/epoch2.safetensors"}
+    kept = load_weights(done.folder / "weights/epoch2.safetensors")
+    assert kept.training is None and kept.meta["progress"]["epoch"] == 2
+    assert "epoch 2/3 " in done.err  # the console's second
 
 
 def test_rectangles_of_one_class(shop: Workshop) -> None:
@@ -250,6 +252,7 @@ def test_patience_ends_a_run(shop: Workshop, flags: tuple[str, ...], monkeypatch
     assert (found["best_epoch"], found["epochs"]) == (0, 3)
     assert len(read_results(done.folder / "results.csv")["epoch"]) == 3
     assert files(done.folder) == RECORDS
+    assert "stopped early: no improvement in the last 2 epochs (--patience); the best was epoch 1\n" in done.err
 
 
 @pytest.mark.covers("train", "project", "name", "exist_ok")

@@ -232,3 +232,24 @@ def test_the_last_good_checkpoint_is_named(place: Workshop, monkeypatch: pytest.
     assert line.startswith("the gradient's norm is nan at epoch 2, batch 2 of 2 (pictures in ")
     assert f"; the last good checkpoint is {last}; " in line
     assert load_weights(last).meta["progress"]["epoch"] == 1
+
+
+@pytest.mark.parametrize("part", ["ema", "training_state"])
+def test_no_checkpoint_holds_what_is_not_finite(place: Workshop, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """From the second epoch on, whatever the cause."""
+    usual, count = getattr(TrainStep, part), iter(range(100))
+    before = 1 if part == "training_state" else 2  # the EMA is asked for by the validation, too
+
+    def broken(self: TrainStep) -> dict[str, np.ndarray]:
+        state = usual(self)
+        return state if next(count) < before else {name: array * np.float32("nan") for name, array in state.items()}
+
+    monkeypatch.setattr(TrainStep, part, broken)
+    done = place.train("run", "--noplots", epochs="3")
+    line = done.refusal(PROGRAM, code=3)
+    last = done.folder / "weights/last.safetensors"
+    assert " tensors are not finite after epoch 2 (" in line and f"the last good checkpoint is {last}" in line
+    for kept in done.folder.glob("weights/*"):
+        held = load_weights(kept)
+        assert held.meta["progress"]["epoch"] == 1
+        assert all(np.isfinite(array).all() for array in (held.model | (held.training or {})).values())

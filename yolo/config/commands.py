@@ -60,7 +60,7 @@ class TrainConfig:
     patience: int = option(100, "stop after this many epochs without a better result; 0 never stops", low=0)
     freeze: tuple = option((0,), "layers that stay as they are: the first N, or a list of numbers", many=int, low=0)
     close_mosaic: int = option(0, "no mosaic, mixup and copy-paste in the last N epochs", low=0)
-    save_period: int = option(-1, "keep a checkpoint every so many epochs; -1 keeps none")
+    save_period: int = option(-1, "keep a checkpoint every so many epochs (5: epoch5, epoch10, …); -1 keeps none")
     seed: int = option(0, "seed of everything random", low=0)
     sync_bn: bool = option(False, "batch norms over the pictures of all processes; refused with only one")
     local_rank: int = option(-1, "this process's number, as launchers give it; -1 or 0 for a single one", low=-1)

@@ -133,9 +133,10 @@ class Search:
             if self._new:
                 (self._folder / "opt.yaml").unlink(missing_ok=True)
             return
-        from yolo.plots.evolution import plot_evolution
+        if not self._config.noplots:
+            from yolo.plots.evolution import plot_evolution
 
-        plot_evolution(self._table, self._folder / "evolve.png")
+            plot_evolution(self._table, self._folder / "evolve.png")
         if left:
             logger.info("%d generations are kept; to go on: --resume %s", len(self._table), self._folder)
 
