@@ -47,7 +47,8 @@ def test_a_file_gets_a_line_an_epoch(console):
 
 
 @pytest.mark.parametrize(("stale", "epochs"), [(True, 9), (True, 3), (False, 3)])
-def test_what_ended_a_run_early_is_said(caplog, stale, epochs):
+def test_what_ended_a_run_early_is_said(caplog, monkeypatch, stale, epochs):
+    monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
     running = trainer(epochs=epochs)
     running.stale, running.patience, running.progress.epoch, running.progress.best_epoch = stale, 2, 3, 0
     caplog.set_level(logging.INFO, "yolo")
