@@ -84,7 +84,7 @@ def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = 
     if config.noautoanchor:
         require_anchors(network)
     elif checkpoint is None:
-        check_anchors(network, train, imgsz, hyp.anchor_t, config.seed)
+        check_anchors(network, train, imgsz, hyp.anchor_t, config.seed, pretrained=bool(config.weights))
     return Prepared(hyp, dataset, names, imgsz, network.to(device), checkpoint, frozen, train, held_out)
 
 
