@@ -67,7 +67,7 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
     # All that can be refused is refused before a folder is made.
     with agreed(links):
         services = chosen_services(config) if ranks.first else []
-        bucket = Bucket(config.bucket) if config.bucket and ranks.first else None
+        bucket = _bucket(config) if ranks.first else None
     config = with_dataset_of_wandb(config)
     parts, schedule = build_parts(config, device, resumed, links)
     run = _run_folder(config, resumed, links)
@@ -126,18 +126,26 @@ def _begin_records(config: TrainConfig, parts: TrainParts, run: Path, resumed: R
     save_hyperparameters(parts.hyp, run / "hyp.yaml")
 
 
+def _bucket(config: TrainConfig) -> Bucket | None:
+    """Where results are to be copied; raises ConfigError where nothing can be written now."""
+    if not config.bucket:
+        return None
+    bucket = Bucket(config.bucket)
+    bucket.check()
+    return bucket
+
+
 def _search(config: TrainConfig) -> dict[str, Any]:
     """Search hyperparameters; a bucket gets the record after each generation."""
     from yolo.engine.evolve import evolve, resumed_search
 
     if config.resume:
         config = resumed_search(config)
-    bucket = Bucket(config.bucket) if config.bucket else None
+    bucket = _bucket(config)
 
     def upload(folder: Path) -> None:
         try:
-            for name in ("evolve.csv", "hyp_evolve.yaml"):
-                bucket.upload(folder / name, f"{folder.name}/{name}")
+            bucket.upload_all({f"{folder.name}/{name}": folder / name for name in ("evolve.csv", "hyp_evolve.yaml")})
         except BucketError as error:  # the search goes on, and so does its record here
             logger.warning("%s", error)
 
