@@ -287,7 +287,7 @@ def test_changed_data_is_told_or_refused(whole: Done, shop: Workshop, tmp_path: 
     with open(root / "labels/train/003.txt", "a") as stream:
         stream.write("1 0.5 0.5 0.2 0.2\n")
     again = resume(done.folder)
-    assert again.code == 0 and "the training pictures or labels are not what they were when this run began" in again.err
+    assert again.code == 0 and "the training images or labels are not what they were when this run began" in again.err
     for number in range(4):
         (root / f"images/train/{number:03}.png").unlink()
     line = resume(done.folder).refusal(PROGRAM)

@@ -106,7 +106,7 @@ def test_stdout_is_the_table(full: Done) -> None:
     lines = [line.split() for line in full.out.splitlines()]
     assert lines[0] == ["class", "images", "labels", "P", "R", "mAP50", "mAP50-95"]
     assert [line[:3] for line in lines[1:]] == [["all", "6", "12"], ["red", "6", "6"], ["blue", "6", "6"]]
-    assert "8 pictures to train on, 6 to validate" in full.err and "epoch 2/2" in full.err
+    assert "8 training images, 6 validation images" in full.err and "epoch 2/2" in full.err
 
 
 def test_the_report_shows_the_run(full: Done) -> None:

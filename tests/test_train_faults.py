@@ -77,7 +77,7 @@ def test_options(place: Workshop, instead: dict[str, str], message: str) -> None
 def test_a_model_of_grey_pictures(place: Workshop) -> None:
     model = write_yaml(place.folder / "grey.yaml", {**yaml.safe_load(place.model.read_text()), "ch": 1})
     line = refused(place, cfg=str(model))
-    assert line == f"{model}: the model takes pictures of 1 channels, not 3; set 'ch: 3' in it, or leave the line out"
+    assert line == f"{model}: the model takes images of 1 channels, not 3; set 'ch: 3' in it, or leave the line out"
 
 
 def test_hyperparameters(place: Workshop) -> None:
@@ -113,7 +113,7 @@ def test_no_labels(place: Workshop) -> None:
     for cache in root.rglob("*.cache*"):
         cache.unlink()
     done = place.train("run", "--noplots", data=data)
-    assert done.refusal(PROGRAM).startswith(f"{data}: no picture of the training split has a label; label files lie")
+    assert done.refusal(PROGRAM).startswith(f"{data}: no image of the training split has a label; label files lie")
     assert not (place.folder / "runs").exists()
 
 
@@ -211,7 +211,7 @@ def test_a_loss_that_is_no_number(place: Workshop) -> None:
     done = place.train("run", "--noplots", hyp=str(hyp))
     line = done.refusal(PROGRAM, code=3)
     pictures = str(place.data.parent / "images/train")
-    assert line.startswith("the loss is ") and " at epoch 1, batch 1 of 2 (pictures in " in line
+    assert line.startswith("the loss is ") and " at epoch 1, batch 1 of 2 (images in " in line
     assert line.count(pictures) == 1 and line.count(".png") == 4
     assert "; no checkpoint was saved yet; lower lr0 in the hyperparameters" in line
     assert not list(done.folder.glob("weights/*"))
@@ -229,7 +229,7 @@ def test_the_last_good_checkpoint_is_named(place: Workshop, monkeypatch: pytest.
     done = place.train("run", "--noplots")
     last = done.folder / "weights/last.safetensors"
     line = done.refusal(PROGRAM, code=3)
-    assert line.startswith("the gradient's norm is nan at epoch 2, batch 2 of 2 (pictures in ")
+    assert line.startswith("the gradient's norm is nan at epoch 2, batch 2 of 2 (images in ")
     assert f"; the last good checkpoint is {last}; " in line
     assert load_weights(last).meta["progress"]["epoch"] == 1
 

@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +21,7 @@ from yolo.config.options import parse
 from yolo.errors import ConfigError, DataError, Interrupted, YoloError
 
 SCHEMA_VERSION = 1
+_STAGES = {"preprocess": "pre-process", "nms": "NMS"}
 _READER_GONE = 128 + signal.SIGPIPE
 
 
@@ -161,6 +162,12 @@ def require_source(value: str, flag: str) -> str:
     if not value:
         raise DataError("nothing to work on", where=flag, mend="name a picture, video, folder or glob")
     return value
+
+
+def speed_line(speed_ms: Mapping[str, float]) -> str:
+    """Milliseconds an image by stage, in words."""
+    parts = ", ".join(f"{value:.1f} ms {_STAGES.get(name, name)}" for name, value in speed_ms.items())
+    return f"speed per image: {parts}"
 
 
 def hush(talkative: Sequence[int]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from yolo import runtime
 from yolo.bucket import Bucket, BucketError
-from yolo.command import new_run_folder, remove_if_empty, run_command
+from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line
 from yolo.common_ground import code_and_options
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
@@ -76,7 +76,7 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
             if ranks.first:
                 _begin_records(config, parts, run, resumed)
             logger.info("%s", describe(parts.network, parts.imgsz))
-            logger.info("%d pictures to train on, %d to validate; results go to %s", *_counts(parts), run)
+            logger.info("%d training images, %d validation images; results in %s", *_counts(parts), run)
             hooks = _hooks(config, run, device, links)
             if ranks.first:
                 hooks += _connections(config, parts, run, services, bucket)
@@ -222,16 +222,16 @@ def _connections(config: TrainConfig, parts: TrainParts, run: Path, services: li
 
 def _finish(config: TrainConfig, trainer, run: Path, links: Links | None) -> dict[str, Any]:
     """Measure the best checkpoint, draw what it sees, and say where everything is."""
-    from yolo.engine.report import metrics_table, speed_line, validation_json
+    from yolo.engine.report import metrics_table, validation_json
 
     parts, first = trainer.parts, links is None or links.ranks.first
     validation = _validate_best(config, parts, run, links)
     if not config.json and first:
         print(metrics_table(validation, parts.names, every_class=True))
-    logger.info("%s", speed_line(validation))
+    logger.info("%s", speed_line(validation.speed_ms))
     logger.info("weights: %s", run / "weights" / "best.safetensors")
     if not config.noplots:
-        logger.info("pictures and curves: %s", run)
+        logger.info("plots: %s", run)
     for hook in trainer.hooks:
         hook.after_run(trainer, validation)
     return {

@@ -116,9 +116,9 @@ def test_a_loss_that_is_no_number_ends_training_and_names_pictures(value):
     with pytest.raises(DivergedError) as caught:
         trainer.train()
     assert str(caught.value) == (
-        f"the loss is {value} at epoch 2, batch 2 of 2 (pictures in .: 0.png, 1.png, 2.png, 3.png, 4.png, 5.png); the "
+        f"the loss is {value} at epoch 2, batch 2 of 2 (images in .: 0.png, 1.png, 2.png, 3.png, 4.png, 5.png); the "
         "last good checkpoint is run/weights/last.safetensors; lower lr0 in the hyperparameters, or look at these "
-        "pictures' labels"
+        "images' labels"
     )
     assert len(step.updates) == 3 and len(notes.reports()) == 1
     assert notes.calls[-1] == ("a", "broke_off", caught.value)

@@ -76,7 +76,7 @@ def test_labels_together_with_detections(measure, shop: Workshop) -> None:
 def test_speed(measure, trained: Done, other: str, tmp_path: Path) -> None:
     files = [str(trained.folder / "weights/best.safetensors"), other]
     done = measure("--json", "--save-txt", "--save-json", "--weights", *files, task="speed")
-    assert "--task speed writes no files a picture: without --save-txt, --save-json" in done.err
+    assert "--task speed writes no files per image: without --save-txt, --save-json" in done.err
     found = result(done)
     assert set(found) == {"schema_version", "command", "save_dir", "speed"} and found["save_dir"] is None
     assert [row["weights"] for row in found["speed"]] == files

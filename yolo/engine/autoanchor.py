@@ -44,7 +44,7 @@ def check_anchors(
         fitted = fit_anchors(box_sizes(index, imgsz), network.anchors.size // 2, anchor_t, rng)
     except ValueError as error:
         if not has_anchors(network):
-            raise ConfigError(f"no anchors: {error}", where=f"--imgsz {imgsz}", mend="train larger pictures") from None
+            raise ConfigError(f"no anchors: {error}", where=f"--imgsz {imgsz}", mend="train larger images") from None
         logger.warning("anchors: no new ones (%s); the model's own are kept", error)
         return
     better = recall(sizes, fitted, anchor_t)

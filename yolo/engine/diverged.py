@@ -55,7 +55,7 @@ def _diverged(what: str, batch: Batch, trainer: Trainer) -> DivergedError:
     where = f"epoch {progress.epoch + 1}, batch {progress.batch + 1} of {trainer.schedule.batches}"
     return DivergedError(
         f"{what} at {where} ({_pictures(batch)}); {_saved(trainer)}",
-        mend="lower lr0 in the hyperparameters, or look at these pictures' labels",
+        mend="lower lr0 in the hyperparameters, or look at these images' labels",
     )
 
 
@@ -69,4 +69,4 @@ def _pictures(batch: Batch) -> str:
     shown = [path.name if len(folders) == 1 else str(path) for path in batch.paths[:NAMED_PICTURES]]
     more = ["…"] if len(batch.paths) > NAMED_PICTURES else []
     place = f" in {folders.pop()}" if len(folders) == 1 else ""
-    return f"pictures{place}: {', '.join(shown + more)}"
+    return f"images{place}: {', '.join(shown + more)}"

@@ -88,7 +88,7 @@ def starting_values(config: TrainConfig) -> dict[str, float]:
     values = within_ranges(given)
     moved = [f"{name} {given[name]:g} to {values[name]:g}" for name in given if abs(given[name] - values[name]) > 1e-5]
     if moved:
-        logger.info("brought into the ranges of the search: %s", ", ".join(moved))
+        logger.info("clipped to the ranges of the search: %s", ", ".join(moved))
     return values
 
 
