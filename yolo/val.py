@@ -143,7 +143,7 @@ def _study(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
     index = _index(config, dataset)
     run = new_run_folder(config.project, config.name, config.exist_ok)
     try:
-        study = Study(run, dataset.source.stem, index.names)
+        study = Study(run, dataset.source.stem, index.names, plots=not config.noplots)
         for weights in dict.fromkeys(config.weights):  # each has a file of its own
             models = _models(config, (weights,), dataset)
             forward = _forward(config, models)

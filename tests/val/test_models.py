@@ -110,6 +110,9 @@ def test_a_study(measure, trained: Done, other: str) -> None:
         for numbers, row in zip(rows, study["sizes"]):
             expected = [*row["metrics"].values(), 0, 0, 0, *row["speed_ms"].values()]
             assert numbers == pytest.approx(expected, rel=1e-3)
+    without = measure("--json", "--noplots", "--study-sizes", "64", task="study", name="without")
+    assert [path.name for path in without.folder.iterdir()] == ["study_data_best.txt"]
+    assert result(without)["picture"] is None
 
 
 @pytest.mark.covers("val", "workers", "exist_ok")
