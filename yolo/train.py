@@ -224,12 +224,13 @@ def _finish(config: TrainConfig, trainer, run: Path, links: Links | None) -> dic
     """Measure the best checkpoint, draw what it sees, and say where everything is."""
     from yolo.engine.report import metrics_table, validation_json
 
-    parts, first = trainer.parts, links is None or links.ranks.first
+    parts, first, best = trainer.parts, links is None or links.ranks.first, run / "weights/best.safetensors"
+    logger.info("validating %s", best)
     validation = _validate_best(config, parts, run, links)
     if not config.json and first:
         print(metrics_table(validation, parts.names, every_class=True))
     logger.info("%s", speed_line(validation.speed_ms))
-    logger.info("weights: %s", run / "weights" / "best.safetensors")
+    logger.info("weights: %s", best)
     if not config.noplots:
         logger.info("plots: %s", run)
     for hook in trainer.hooks:
