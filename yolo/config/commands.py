@@ -17,7 +17,7 @@ EXTRAS = "blur, median blur, grey and CLAHE, 1 % each, through the library album
 CACHE = "keep decoded images: ram, one copy for all processes of the machine, or disk, as .npy files"
 PROFILE = "write a Chrome trace for each process into profile/: so many steps of an epoch; 0: none"
 HALF = "bfloat16 inference, on a processor that has it"
-INT8 = "8-bit inference, calibrated on images of --data; what it costs is said"
+INT8 = "8-bit inference, calibrated on images of --data; prints what it costs"
 
 
 @dataclasses.dataclass(frozen=True)
