@@ -55,6 +55,9 @@ def test_what_ended_a_run_early_is_said(caplog, monkeypatch, stale, epochs):
     Console().after_train(running)
     line = "stopped early: no improvement in the last 2 epochs (--patience); the best was epoch 1"
     assert (line in caplog.messages) == (stale and epochs > 3) and len(caplog.messages) <= 2
+    running.stale, running.hours = False, 0.5
+    Console().after_train(running)
+    assert caplog.messages[-2] == "no more epochs: another would not fit into the 0.5 hours of --time"
 
 
 def drawn(text: str) -> list[str]:

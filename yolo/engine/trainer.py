@@ -68,6 +68,11 @@ class Trainer:
         return bool(self.patience) and self._validate and since >= self.patience
 
     @property
+    def hours(self) -> float | None:
+        """The time limit, where there is one."""
+        return None if self._limit.seconds is None else self._limit.seconds / 3600
+
+    @property
     def stop_asked(self) -> bool:
         """Whether this process has been asked to stop."""
         return self._stop.signal is not None

@@ -92,6 +92,8 @@ class Console(Hook):
                 trainer.patience,
                 trainer.progress.best_epoch + 1,
             )
+        elif trainer.hours is not None:
+            logger.info("no more epochs: another would not fit into the %g hours of --time", trainer.hours)
         logger.info(
             "%d epochs in %.1f s, of which %.1f s compiling",
             trainer.progress.epoch,
