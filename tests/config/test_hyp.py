@@ -149,6 +149,7 @@ def test_values(tmp_path, text, changed):
         ("names: [a]\nnc: 1\ntrain: x", "no hyperparameter is called names, nc, train; is it another file?"),
         ("lr_0: 0.1\nbox: 1", "unknown hyperparameter 'lr_0'; did you mean lr0?"),
         ("LRF: 0.1\nbox: 1", "unknown hyperparameter 'LRF'; did you mean lrf?"),
+        ("mosaic: 1\nmosiac: 0.5", "unknown hyperparameter 'mosiac'; did you mean mosaic?"),
         ("giou: fast", "box is 'fast', not a number"),
         ("? [a]\n: 1", ""),
         ("", "holds no"),

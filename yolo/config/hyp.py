@@ -22,8 +22,8 @@ POSITIVE = ("lr0", "anchor_t")
 MOST_ANCHORS = 100
 FORMER_NAMES = {"giou": "box"}
 """Names that YOLOv5 gave up, and those that took their place."""
-NEAR = 0.8
-"""From this likeness on an unknown name is a typing error."""
+NEAR, NEARER = 0.8, 0.82
+"""From this likeness on an unknown name is a typing error; more is needed where the file has the known name too."""
 MOST_NAMED = 20
 
 
@@ -130,7 +130,7 @@ def _known(values: dict, path: Path) -> dict:
             found[new] = value
             logger.warning("%s: %s is read as %s, its name today", path, key, new)
         elif key not in names:
-            _refuse_typing_error(key, [name for name in names if name not in values], path)
+            _refuse_typing_error(key, names, values, path)
             unknown.append(brief(key).strip("'"))
     if unknown and not found:
         raise ConfigError(f"no hyperparameter is called {_listed(unknown)}", where=path, mend="is it another file?")
@@ -139,10 +139,10 @@ def _known(values: dict, path: Path) -> dict:
     return found
 
 
-def _refuse_typing_error(key: object, names: list[str], path: Path) -> None:
-    """Raise ConfigError where an unknown key is all but one of ``names``, those that the file lacks."""
+def _refuse_typing_error(key: object, names: list[str], values: dict, path: Path) -> None:
+    """Raise ConfigError where an unknown key is all but one of ``names``."""
     near = difflib.get_close_matches(brief(key).strip("'").lower(), names, n=1, cutoff=NEAR)
-    if near:
+    if near and not (near[0] in values and difflib.SequenceMatcher(None, str(key), near[0]).ratio() <= NEARER):
         raise ConfigError(f"unknown hyperparameter {brief(key)}", where=path, mend=f"did you mean {near[0]}?")
 
 
