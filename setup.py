@@ -62,7 +62,7 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "."},
     packages=find_packages(str(ROOT), include=["yolo", "yolo.*", "graphs", "graphs.*"]),
-    package_data={"yolo": ["**/*.yaml", "**/*.css"], "graphs": ["**/*.yaml"]},
+    package_data={"yolo": ["**/*.yaml", "**/*.css", "demo/*.png"], "graphs": ["**/*.yaml"]},
     ext_modules=[Extension(f"yolo.{name}", sources=[]) for name in ("_C", "_graph_queue", "_program", "_oneflow")],
     cmdclass={"build_ext": CMakeBuild},
     zip_safe=False,

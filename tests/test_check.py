@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import struct
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -14,9 +17,12 @@ from PIL import Image
 from tests.train_samples import Done, Workshop, make_data, run, write_yaml
 from yolo.check import main
 from yolo.config.commands import CheckConfig
+from yolo.data import images
 from yolo.data.audit.mend import mended_lines
 from yolo.data.dataset import load_dataset
+from yolo.data.images import read_whole_image
 from yolo.data.index import index_split
+from yolo.errors import DataError
 
 PROGRAM = "yolo.check"
 
@@ -64,6 +70,60 @@ def test_a_clean_data_set(data: Path) -> None:
     assert result["command"] == "check" and result["fixed"] is None
 
 
+def test_sizes_as_an_engineer_says_them(data: Path) -> None:
+    for split in ("train", "val", "test"):
+        for file in sorted((data.parent / "images" / split).iterdir())[1:]:
+            file.unlink()
+    out = check(data).out
+    assert out.startswith(
+        "train: 1 image (0 without labels), 2 labels\n  width: 64\n  height: 64\n  width / height: 1.00\n"
+    )
+    Image.fromarray(np.zeros((64, 90, 3), np.uint8)).save(data.parent / "images/train/wide.png")
+    Image.fromarray(np.zeros((64, 80, 3), np.uint8)).save(data.parent / "images/train/less.png")
+    lines = check(data).out.splitlines()
+    assert lines[0] == "train: 3 images (2 without labels), 2 labels"
+    assert lines[1:3] == ["  width: 64 to 90, median 80", "  height: 64"]
+    assert lines[4].startswith("  box size at 640 (square root of its area): ")
+
+
+def test_a_large_image_and_one_that_is_too_large(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training and validation take what detecting takes, and all call the rest the same."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow's own limit is the double
+    assert found(data) == (0, Counter())
+    large = Image.fromarray(np.zeros((64, 65, 3), np.uint8))
+    large.save(picture(data, "val", 0))
+    monkeypatch.setattr(images, "MAX_PIXELS", 64 * 64)
+    said = "an image of 65 x 64 pixels is too large, "
+    result = json.loads(check(data, "--json").out)
+    (finding,) = result["findings"]
+    assert result["exit_code"] == 1 and finding["kind"] == "broken-picture" and finding["text"].startswith(said)
+    report = index_split(load_dataset(data), "val", use_cache=False).report
+    with pytest.raises(DataError) as caught:
+        read_whole_image(picture(data, "val", 0))
+    assert report.corrupt == [str(caught.value)] and caught.value.what == finding["text"]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_what_only_decoding_tells(data: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A header and an end that are right, and pixels that are not: the same words as in detecting."""
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(file, kind, lossless=True)
+    content = bytearray(file.getvalue())
+    if kind == "PNG":
+        content[41:80] = bytes(39)  # within the first IDAT, which begins at 33
+        (length,) = struct.unpack_from(">I", content, 33)
+        struct.pack_into(">I", content, 41 + length, zlib.crc32(content[37 : 41 + length]))
+    else:
+        content[25:80] = b"\xff" * 55  # behind the size
+    picture(data, "val", 0).write_bytes(content)
+    (finding,) = json.loads(check(data, "--json").out)["findings"]
+    capfd.readouterr()  # libpng has a word of its own
+    with pytest.raises(DataError) as caught:
+        read_whole_image(picture(data, "val", 0))
+    assert (finding["kind"], finding["text"]) == ("broken-picture", caught.value.what)
+    assert caught.value.what == "the picture cannot be decoded"
+
+
 def spoil(data: Path) -> None:
     """One of everything."""
     label(data, "train", 0).write_text(
@@ -107,7 +167,8 @@ def test_everything_at_once_and_a_mended_copy(data: Path, tmp_path: Path) -> Non
     before = contents(data.parent)
     assert found(data, "--workers", "1") == (1, SPOILT)
     done = check(data, "--fix", str(tmp_path / "new"))
-    assert done.code == 1 and "not clean" in done.out and f"a corrected copy: {tmp_path / 'new/data.yaml'}" in done.err
+    assert done.code == 1 and done.out.endswith("\n13 warnings\n")
+    assert f"a corrected copy: {tmp_path / 'new/data.yaml'}" in done.err
     for (kind, split), number in SPOILT.items():
         assert f": {kind} in {split} ({number})\n" in done.out
     assert contents(data.parent) == before
@@ -209,7 +270,7 @@ def test_a_copy_is_never_made_in_place(data: Path, tmp_path: Path, place: str) -
     before = contents(tmp_path)
     done = check(data, "--json", "--fix", str(tmp_path / place))
     assert "new folder elsewhere" in done.refusal(PROGRAM) or "is not empty" in done.refusal(PROGRAM)
-    assert contents(tmp_path) == before and done.out == ""
+    assert contents(tmp_path) == before and json.loads(done.out)["exit_code"] == 2
 
 
 def test_a_data_file_that_is_none(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from yolo.command import new_run_folder, remove_if_empty, require_source, run_command, stride_multiple
 from yolo.config.options import option
-from yolo.errors import ConfigError, DataError, YoloError
+from yolo.errors import ConfigError, DataError, Interrupted, YoloError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +113,69 @@ def test_options_come_from_the_process_when_none_are_given(capsys, monkeypatch):
 
 @pytest.mark.parametrize("kind", [YoloError, ConfigError, DataError])
 def test_a_users_mistake_is_one_line_and_2(capsys, kind):
-    assert run(failing(kind("is\nodd", where="a.yaml", mend="mend it")), "--json") == 2
+    assert run(failing(kind("is\nodd", where="a.yaml", mend="mend it"))) == 2
     assert capsys.readouterr() == ("", "yolo.thing: a.yaml: is odd; mend it\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (
+            DataError("is odd", where=Path("a.yaml"), mend="mend it"),
+            2,
+            {"kind": "DataError", "message": "a.yaml: is odd; mend it", "where": "a.yaml", "mend": "mend it"},
+        ),
+        (YoloError("odd"), 2, {"kind": "YoloError", "message": "odd", "where": None, "mend": None}),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/data/x"),
+            2,
+            {"kind": "OSError", "message": "/data/x: No space left on device", "where": "/data/x", "mend": None},
+        ),
+        (
+            MemoryError("9 GB"),
+            2,
+            {
+                "kind": "MemoryError",
+                "message": "not enough memory (9 GB); lower --imgsz or --batch-size",
+                "where": None,
+                "mend": "lower --imgsz or --batch-size",
+            },
+        ),
+        (
+            Interrupted("stopped at epoch 3", signal=15),
+            143,
+            {"kind": "Interrupted", "message": "stopped at epoch 3", "where": None, "mend": None},
+        ),
+        (
+            KeyboardInterrupt(),
+            130,
+            {"kind": "Interrupted", "message": "interrupted", "where": None, "mend": None},
+        ),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--json", "--jso"])
+def test_with_json_an_error_is_an_object(capsys, error, code, told, flag):
+    assert run(failing(error), flag) == code
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"schema_version": 1, "command": "thing", "error": told, "exit_code": code}
+    assert (len(out.splitlines()), err) == (1, f"yolo.thing: {told['message']}\n")
+
+
+def test_with_json_our_own_mistakes_leave_stdout_alone(capsys):
+    with pytest.raises(ZeroDivisionError):
+        run(failing(ZeroDivisionError()), "--json")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("rank", "objects"), [("0", 1), ("1", 0)])
+def test_of_several_ranks_one_prints_the_object(capsys, monkeypatch, rank, objects):
+    for name, value in {"WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank}.items():
+        monkeypatch.setenv(name, value)
+    error = DataError("is odd")
+    error.own = True
+    assert run(failing(error), "--json") == 2
+    out, err = capsys.readouterr()
+    assert (len(out.splitlines()), err) == (objects, "yolo.thing: is odd\n")
 
 
 @pytest.mark.parametrize("argv", [["--size", "0"], ["--size", "x"], ["--siez", "1"], ["--size"], ["picture.jpg"]])
@@ -123,6 +184,9 @@ def test_a_wrong_command_line_is_one_line_and_2(capsys, argv):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("yolo.thing: ") and len(err.splitlines()) == 1
+    assert run(failing(AssertionError("not to be called")), "--json", *argv) == 2
+    out, err = capsys.readouterr()
+    assert f"yolo.thing: {json.loads(out)['error']['message']}\n" == err
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM])
@@ -143,7 +207,7 @@ def test_our_own_mistakes_are_not_hidden(error):
 
 
 def test_an_interrupt_is_130(capsys):
-    assert run(failing(KeyboardInterrupt()), "--json") == 130
+    assert run(failing(KeyboardInterrupt())) == 130
     assert capsys.readouterr() == ("", "yolo.thing: interrupted\n")
 
 

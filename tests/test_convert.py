@@ -200,6 +200,23 @@ def test_what_is_left_out_of_a_coco_file_is_counted(tmp_path: Path) -> None:
     assert load_dataset(result["data"]).names == ("a", "b", "a 2", "a 2 2")
 
 
+def test_what_was_noticed_and_left_out_is_said_with_names(tmp_path: Path) -> None:
+    for name, own, folder in (("a", ("cat", "dog"), "train"), ("b", ("dog", "cat"), "val")):
+        foreign.picture(tmp_path / f"in/{folder}/{name}.png")
+        foreign.picture(tmp_path / f"in/{folder}/more-{name}.png")
+        box = {"image_id": 1, "category_id": 0, "bbox": [0, 0, 9, 9]}
+        coco_file(tmp_path / f"in/{folder}/x.json", [{"id": 1, "file_name": f"{name}.png"}], [box], own)
+    done = convert("coco", tmp_path / "in", tmp_path / "out", "--json")
+    noticed, left_out = (
+        "JSON files that number their categories differently",
+        "image files that no annotation is used for",
+    )
+    result = json.loads(done.out)
+    assert result["left_out"] == {left_out: 2} and list(result["noticed"].values()) == [2]
+    assert f"noticed: 2 {noticed}: classes go by name (train/x.json, val/x.json)\n" in done.err
+    assert f"left out: 2 {left_out} (train/more-a.png, val/more-b.png)\n" in done.err
+
+
 @pytest.mark.parametrize(
     ("kind", "file", "content", "says"),
     [

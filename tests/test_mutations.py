@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,8 +43,6 @@ download:
 convert:
 """
 LABELS = b"0 0.5 0.5 0.2 0.2\n1 0.25 0.5 0.1 0.3\n0 0.1 0.1 0.3 0.1 0.3 0.3\n"
-LONGEST = 20.0
-"""Seconds for one of them, far above what any needs: what takes longer hangs."""
 numbers = itertools.count()
 
 
@@ -58,13 +55,11 @@ def many(count: int) -> Callable:
 
 @contextlib.contextmanager
 def a_result_or_one_line() -> Iterator[None]:
-    begin = time.monotonic()
     try:
         yield
     except YoloError as error:
         line = str(error)
         assert line and "\n" not in line and len(line) < 2500, line
-    assert time.monotonic() - begin < LONGEST
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.bfloat16 import HAS_BF16
 from tests.train_samples import ONE_LEVEL, QUICK, Done, Workshop, write_yaml
 from yolo.config.hyp import Hyperparameters
 from yolo.data.planner import Planner
@@ -18,7 +19,6 @@ from yolo.models.network import build_network
 from yolo.models.weights.load import load_weights
 from yolo.models.weights.transfer import state_to_numpy
 from yolo.plots.results import read_results
-from yolo.program._native import native
 
 PROGRAM = "yolo.train"
 
@@ -75,7 +75,7 @@ def test_plain_modules_give_nearly_the_same(shop: Workshop, base: Done) -> None:
 def test_bfloat16(shop: Workshop, base: Done) -> None:
     """Losses are nearly those of float32, where the processor can; elsewhere one line says that it cannot."""
     done = shop.train("amp", "--noplots", "--amp")
-    if "bf16" not in native.instruction_set():
+    if not HAS_BF16:
         line = done.refusal(PROGRAM)
         assert "bf16" in line and "leave" in line and "--amp" in line
         return

@@ -35,9 +35,9 @@ def model(shop: Workshop, name: str, kind: str = "last") -> dict[str, np.ndarray
 
 
 def refusal(done: subprocess.CompletedProcess) -> str:
-    """The command's only line of its kind."""
+    """The command's only line of its kind, the last of all: no launcher's traceback comes behind it."""
     lines = [line for line in done.stderr.splitlines() if line.startswith("yolo.train: ")]
-    assert len(lines) == 1, done.stderr
+    assert lines == done.stderr.splitlines()[-1:], done.stderr
     return lines[0].removeprefix("yolo.train: ")
 
 
@@ -68,6 +68,7 @@ def test_two_ranks_train_as_one_does(shop: Workshop, compile: str) -> None:
             "--batch-size: 5 images do not divide among 2 ranks; give a multiple of 2, such as 4",
         ),
         ({"data": "nowhere.yaml"}, "nowhere.yaml: no such data set file"),
+        ({"device": "96,97"}, "--device 96,97: "),
     ],
 )
 def test_what_is_wrong_on_all_ranks_is_said_once(shop: Workshop, instead: dict[str, str], said: str) -> None:
@@ -128,9 +129,8 @@ def test_a_lost_rank_ends_all_and_the_run_goes_on(
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     os.kill(rank_process(tmp_path, 1), number)
-    begin = time.monotonic()
     _, text = process.communicate(timeout=120)
-    assert time.monotonic() - begin < 60 and process.returncode != 0
+    assert process.returncode != 0
     assert "rank 1 (" in text and said in text and "rank 0 ends, as all ranks do." in text
     assert f"start again with --resume {run}" in text
     with pytest.raises(AssertionError, match="no process"):

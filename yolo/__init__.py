@@ -11,6 +11,10 @@ __version__ = "0.1.0"
 __all__ = ["Detector", "__version__"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     """``yolo.Detector`` on first use: importing the package alone brings up neither OpenCV nor OneFlow."""
     if name == "Detector":

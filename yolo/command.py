@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
+import functools
 import json
 import logging
 import os
@@ -19,8 +21,11 @@ from typing import Any
 
 from yolo.config.options import parse
 from yolo.errors import ConfigError, DataError, Interrupted, YoloError
+from yolo.launcher import LastWord
 
 SCHEMA_VERSION = 1
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG})
+_INTERRUPTED = "Interrupted"
 _STAGES = {"preprocess": "pre-process", "nms": "NMS"}
 _READER_GONE = 128 + signal.SIGPIPE
 
@@ -36,6 +41,7 @@ def run_command(
 ) -> int:
     """Parse ``argv``, run ``action(config)``, print its result with ``--json``; give the exit code.
 
+    What went wrong is an object too with ``--json``: ``error`` with kind, message, where and mend, and ``exit_code``.
     A YoloError, a failing disk or a lack of memory is one line on stderr and 2 (a training that diverged 3); Ctrl-C is
     130, SIGTERM 143, a pipe that nobody reads any more 141. Of several ranks the first one speaks.
     """
@@ -45,39 +51,88 @@ def run_command(
 
 
 def _run(program: str, config_class: type, action: Callable[[Any], dict], argv: Sequence[str] | None) -> int:
-    first = os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+    argv, last = sys.argv[1:] if argv is None else argv, LastWord()
     try:
-        config = parse(config_class, sys.argv[1:] if argv is None else argv, program)
-        if not first:
-            hush(getattr(config, "log_ranks", ()))
-        result = action(config)
-        if config.json and first:
-            command = program.rsplit(".", 1)[-1]
-            print(json.dumps({"schema_version": SCHEMA_VERSION, "command": command, **result}))
-        print(end="", flush=True)
-    except YoloError as error:
-        # What is wrong on one machine alone is said there, once.
-        if first or error.own or (not error.everywhere and os.environ.get("LOCAL_RANK", "0") == "0"):
-            print(f"{program}: {error}", file=sys.stderr)
-        return error.code
+        try:
+            _act(program, config_class, action, argv)
+        except (YoloError, OSError, MemoryError, KeyboardInterrupt) as error:
+            failure = _Failure.of(error)
+            if failure is None:
+                raise
+            as_json = any(len(word) > 2 and "--json".startswith(word) for word in argv)
+            say = functools.partial(failure.tell, program, as_json=as_json)
+            # Who stops a run stops its launcher, which is told of the checkpoint meanwhile.
+            if failure.kind != _INTERRUPTED:
+                last.leave(say if failure.said_here else None)
+            elif failure.said_here:
+                say()
+            return failure.code
     except BrokenPipeError:
         if not _nobody_reads_stdout():
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python's end would say it again
         return _READER_GONE
-    except MemoryError as error:
-        print(f"{program}: not enough memory ({error}); lower --imgsz or --batch-size", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG):
-            raise
-        print(f"{program}: {error.filename or 'disk'}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stop:
-        if first:
-            print(f"{program}: {stop if isinstance(stop, Interrupted) else 'interrupted'}", file=sys.stderr)
-        return stop.code if isinstance(stop, Interrupted | _Terminated) else 130
     return 0
+
+
+def _act(program: str, config_class: type, action: Callable[[Any], dict], argv: Sequence[str]) -> None:
+    config = parse(config_class, argv, program)
+    if not _first():
+        hush(getattr(config, "log_ranks", ()))
+    result = action(config)
+    if config.json and _first():
+        _print_json(program, result)
+    print(end="", flush=True)
+
+
+def _print_json(program: str, content: dict) -> None:
+    command = program.rsplit(".", 1)[-1]
+    print(json.dumps({"schema_version": SCHEMA_VERSION, "command": command, **content}), flush=True)
+
+
+def _first() -> bool:
+    """Whether this process is the first rank, or alone."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Failure:
+    """What ended a command that is not a mistake of ours."""
+
+    kind: str
+    message: str
+    code: int = 2
+    where: object = None
+    mend: str | None = None
+    said_here: bool = True
+    """Whether it is for this process to say."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> _Failure | None:
+        """None for a mistake of ours."""
+        kind = type(error).__name__
+        if isinstance(error, YoloError):
+            # What is wrong on one machine alone is said there, once.
+            here = error.own or (not error.everywhere and os.environ.get("LOCAL_RANK", "0") == "0")
+            return cls(kind, str(error), error.code, error.where, error.mend, _first() or here)
+        if isinstance(error, MemoryError):
+            mend = "lower --imgsz or --batch-size"
+            return cls(kind, f"not enough memory ({error}); {mend}", mend=mend)
+        if isinstance(error, OSError):
+            place = error.filename or "disk"
+            return cls(kind, f"{place}: {error.strerror}", where=place) if error.errno in _OF_THE_DISK else None
+        if isinstance(error, Interrupted | _Terminated):
+            text = str(error) if isinstance(error, Interrupted) else "interrupted"
+            return cls(_INTERRUPTED, text, error.code, said_here=_first())
+        return cls(_INTERRUPTED, "interrupted", 130, said_here=_first())
+
+    def tell(self, program: str, *, as_json: bool) -> None:
+        """One line on stderr, and with ``--json`` one object on stdout."""
+        print(f"{program}: {self.message}", file=sys.stderr)
+        if as_json and (_first() or os.environ.get("LOCAL_RANK", "0") == "0"):
+            where = None if self.where is None else str(self.where)
+            error = {"kind": self.kind, "message": self.message, "where": where, "mend": self.mend}
+            _print_json(program, {"error": error, "exit_code": self.code})
 
 
 def _nobody_reads_stdout() -> bool:
@@ -160,7 +215,7 @@ def stride_multiple(size: int, stride: int) -> int:
 def require_source(value: str, flag: str) -> str:
     """Raise DataError when an option that names an input is empty."""
     if not value:
-        raise DataError("nothing to work on", where=flag, mend="name a picture, video, folder or glob")
+        raise DataError("nothing to work on", where=flag, mend="name the folder with the annotations")
     return value
 
 

@@ -38,6 +38,7 @@ def run(config: ConvertConfig) -> dict[str, Any]:
         "pictures": dict(done.pictures),
         "labels": done.labels,
         "left_out": done.skipped,
+        "noticed": done.noticed,
     }
 
 

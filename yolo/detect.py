@@ -7,20 +7,21 @@ import dataclasses
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolo.command import new_run_folder, remove_if_empty, require_source, run_command, speed_line
+from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line
 from yolo.config.commands import DetectConfig
 from yolo.data.dataset import load_dataset
 from yolo.data.images import limit_opencv_threads
 from yolo.errors import ConfigError
+from yolo.inference.default_source import default_source
 from yolo.inference.detector import Detector
 from yolo.inference.open_sources import LiveSources, ScreenSources, Sources, open_sources
 from yolo.inference.pipeline import worker_count
 from yolo.inference.results import Result
-from yolo.inference.sources import Frame
+from yolo.inference.sources import Frame, LeftOut
 from yolo.inference.strip import strip_weights
 from yolo.inference.viewer import Viewer
 from yolo.inference.writer import Outputs, ResultWriter, refuse_own_results
@@ -35,7 +36,7 @@ def detect(config: DetectConfig) -> dict[str, Any]:
     """Detect as ``config`` says; give the command's JSON object without its head."""
     # All that can be refused is refused before a folder is made; the source first, as it is quickly looked at.
     limit_opencv_threads()  # reading and writing have threads of their own
-    with contextlib.closing(open_sources(require_source(config.source, "--source"), config.vid_stride)) as sources:
+    with contextlib.closing(open_sources(config.source or default_source(), config.vid_stride)) as sources:
         if config.exist_ok:
             refuse_own_results(sources.files, Path(config.project) / config.name)
         if config.update:
@@ -135,7 +136,15 @@ class _Run:
         speed = {name: milliseconds / max(self._frames, 1) for name, milliseconds in self._total.items()}
         logger.info("%s", _speed_line(speed, self._frames, self._sizes))
         speed = {name: round(milliseconds, 2) for name, milliseconds in speed.items()}
-        return {"save_dir": None if folder is None else str(folder), "images": self._images, "speed_ms": speed}
+        left_out = [entry.to_dict() for entry in self._sources.left_out]
+        if left_out:
+            logger.warning("%s", _left_out_line(self._sources.left_out))
+        return {
+            "save_dir": None if folder is None else str(folder),
+            "images": self._images,
+            "left_out": left_out,
+            "speed_ms": speed,
+        }
 
     def _note(self, frame: Frame, result: Result, writer: ResultWriter | None, features: FeatureMaps | None) -> None:
         try:
@@ -177,6 +186,14 @@ def _line(result: Result, frame: Frame, count: int) -> str:
 def _speed_line(speed: dict[str, float], pictures: int, sizes: Iterable[tuple[int, int]]) -> str:
     shapes = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
     return f"{speed_line(speed)}, over {pictures} image{'' if pictures == 1 else 's'} at {shapes}"
+
+
+def _left_out_line(left_out: Sequence[LeftOut]) -> str:
+    """All of it in one line at the end, since what was said meanwhile is far above."""
+    frames = sum(entry.frames or 0 for entry in left_out)
+    files = len({entry.path for entry in left_out if not entry.frames})
+    counts = [f"{count} {word}{'s' * (count > 1)}" for count, word in ((frames, "frame"), (files, "file")) if count]
+    return f"left out, wholly or in part: {', '.join(counts)}; named above"
 
 
 def main(argv: list[str] | None = None) -> int:

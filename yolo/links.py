@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import io
 import json
 import os
@@ -13,12 +12,12 @@ import socket
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
 from yolo.errors import ConfigError, Interrupted, RuntimeSetupError, YoloError
+from yolo.launcher import die_with_launcher, end_stopped_siblings
 from yolo.place import Place
 from yolo.program._native import native
 from yolo.ranks import Ranks
@@ -26,8 +25,6 @@ from yolo.ranks import Ranks
 MEETING_SECONDS = 45.0
 PATIENCE_SECONDS = 30.0
 """How long nothing may be heard of a rank before all end."""
-
-_PARENT_DEATH_SIGNAL = 1
 
 
 class Links:
@@ -99,6 +96,7 @@ def linked(ranks: Ranks) -> Iterator[Links | None]:
     except YoloError as error:
         if not error.everywhere:
             links.end(str(error))
+        links.advise(str(error))  # it is said when all have left, or where one is lost before
         raise
     except Interrupted:
         raise  # agreed upon
@@ -171,30 +169,3 @@ def _refuse_taken(port: int) -> None:
             probe.bind(("", port))
         except OSError as error:
             raise OSError(f"port {port}: {error.strerror}") from error
-
-
-def die_with_launcher(number: int) -> None:
-    """Let the kernel send this process a signal when its launcher is gone, which may be now: none outlives it."""
-    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, number)
-    # What it started is in its group, what others have taken over is not.
-    if _launched() and os.getpgid(os.getppid()) != os.getpgrp():
-        os.kill(os.getpid(), number)
-
-
-def end_stopped_siblings() -> None:
-    """Kill what this process's launcher has started and somebody has stopped: nothing else would ever end it.
-
-    A rank that was stopped before it could ask the kernel for an end with its launcher is known to nobody.
-    """
-    if not _launched():
-        return
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
-            if state in "Tt" and int(parent) == os.getppid():
-                os.kill(int(process.name), signal.SIGKILL)
-
-
-def _launched() -> bool:
-    """Whether OneFlow's launcher has started this process: it sets this variable so."""
-    return os.environ.get("GLOG_log_dir", "").endswith(f"local_rank_{os.environ.get('LOCAL_RANK')}")  # noqa: SIM112

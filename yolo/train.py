@@ -58,7 +58,8 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
         facts["batch size"] = str(config.batch_size)  # that memory has room for
     if config.evolve:
         return _search(config if resumed is None else dataclasses.replace(config, resume=str(resumed.folder)))
-    device = runtime.select_device(config.device, ranks)
+    with agreed(links):
+        device = runtime.select_device(config.device, ranks)
     from yolo.engine.profile import Profile
     from yolo.engine.setup import build_parts
     from yolo.loggers.choice import chosen_services, with_dataset_of_wandb

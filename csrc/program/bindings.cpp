@@ -22,6 +22,7 @@ PYBIND11_MODULE(_program, module) {
     yolo::net::bind_net(module);
     module.def("instruction_set", &instruction_set);
     module.def("channel_block", &channel_block);
+    module.def("has_bfloat16", &has_bfloat16);
     module.def("default_threads", &default_threads);
     module.def("weight_limit", &weight_limit);
     bind_inference(module);

@@ -53,6 +53,10 @@ int weight_limit() {
     return has(dnnl::cpu_isa::avx512_core_vnni) || has(dnnl::cpu_isa::avx2_vnni) ? 127 : 64;
 }
 
+bool has_bfloat16() {
+    return has(dnnl::cpu_isa::avx512_core_bf16);
+}
+
 int default_threads() {
     return std::max(1, omp_get_num_procs());
 }

@@ -30,6 +30,9 @@ int weight_limit();
 // others, and never what was meant. `what` names the operation.
 void refuse_reference(const std::string& implementation, const std::string& what);
 
+// Whether oneDNN has bfloat16 kernels here: AVX-512 BF16, and every set above it.
+bool has_bfloat16();
+
 // Threads for a program when nobody says otherwise: the cores that this process may use.
 int default_threads();
 

@@ -2,7 +2,7 @@ import pytest
 
 from tests.data.samples import make_dataset, save_picture
 from yolo.data.dataset import load_dataset
-from yolo.data.listing import label_path, list_pictures
+from yolo.data.listing import label_files, label_path, list_pictures
 from yolo.errors import DataError
 
 
@@ -111,6 +111,64 @@ def test_folders_lists_files_and_patterns(tmp_path):
     assert [path.name for path in list_pictures(dataset, "train")] == ["1.png", "2.PNG", "3.png"]
     assert sorted(path.name for path in list_pictures(dataset, "val")) == ["1.png", "3.png", "4.png"]
     assert sorted(path.name for path in list_pictures(dataset, "test")) == ["1.png", "3.png", "4.png"]
+
+
+@pytest.mark.parametrize("name", ["set [v1]", "a*b?", "[!x]", "plain"])
+def test_a_pattern_begins_below_the_folders_that_exist(tmp_path, name):
+    folder = tmp_path / name
+    for file in ("images/1.png", "images/sub/2.png", "images/3.bmp"):
+        save_picture(folder / file)
+    text = f"path: .\ntrain: images/*.png\nval: images/**/*.png\ntest: '{folder}/images/[3].*'\nnames: [a]"
+    dataset = load_dataset(write(folder, text))
+
+    def found(split):
+        return [str(path.relative_to(folder)) for path in list_pictures(dataset, split)]
+
+    assert found("train") == ["images/1.png"] and found("test") == ["images/3.bmp"]
+    assert found("val") == ["images/1.png", "images/sub/2.png"]
+    absent = write(folder, "path: .\ntrain: images/*.png\nval: absent\nnames: [a]", "absent.yaml")
+    with pytest.raises(DataError, match="the data is not there"):
+        load_dataset(absent)
+
+
+def test_a_pattern_is_looked_for_in_every_place_too(tmp_path, monkeypatch):
+    (tmp_path / "configs/set").mkdir(parents=True)
+    save_picture(tmp_path / "set/images/0.png")
+    monkeypatch.chdir(tmp_path)
+    source = write(tmp_path / "configs", "path: set\ntrain: images/*.png\nnames: [a]\n")
+    assert load_dataset(source).root == tmp_path / "set"
+    source = write(tmp_path, "train: ../set/images/*.png\nnames: [a]\n")
+    assert len(list_pictures(load_dataset(source), "train")) == 1
+
+
+@pytest.mark.parametrize("text", ["path: .\ntrain: IN", "path: IN\ntrain: .", "path: ABOVE/IN\ntrain: ."])
+@pytest.mark.parametrize("link", ["images", "pictures"])
+@pytest.mark.parametrize("real", ["images", "pictures"])
+@pytest.mark.parametrize("beside", ["link", "folder"])
+def test_labels_lie_beside_a_link_or_the_folder_that_it_leads_to(tmp_path, text, link, real, beside):
+    here, there = tmp_path / "set", tmp_path / "store"
+    save_picture(there / real / "0.png")
+    save_picture(there / real / "none.png")
+    here.mkdir()
+    (here / link).symlink_to(there / real)
+    name = link if beside == "link" else real
+    labels = (here if beside == "link" else there) / ("labels" if name == "images" else name)
+    labels.mkdir(exist_ok=True)
+    (labels / "0.txt").write_text("0 .5 .5 .5 .5")
+    text = text.replace("ABOVE", str(here)).replace("IN", link)
+    pictures = list_pictures(load_dataset(write(here, f"{text}\nnames: [a]")), "train")
+    files = label_files(pictures)
+    assert [file.is_file() for file in files] == [True, False] and files[0].samefile(labels / "0.txt")
+    assert files[1] == label_path(pictures[1])
+
+
+def test_a_label_beside_the_link_comes_first(tmp_path):
+    for folder in ("set", "store"):
+        (tmp_path / folder / "labels").mkdir(parents=True)
+        (tmp_path / folder / "labels/0.txt").write_text("")
+    save_picture(tmp_path / "store/images/0.png")
+    (tmp_path / "set/images").symlink_to(tmp_path / "store/images")
+    assert label_files([tmp_path / "set/images/0.png"]) == [tmp_path / "set/labels/0.txt"]
 
 
 def test_numbers_in_quotes_are_numbers(tmp_path):

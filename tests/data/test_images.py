@@ -1,12 +1,16 @@
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from tests.data.samples import save_picture
-from yolo.data.images import check_image, read_image, write_image
+from yolo.data import images
+from yolo.data.images import check_image, read_image, read_whole_image, write_image
 from yolo.errors import DataError
 
 
@@ -42,15 +46,134 @@ def test_other_modes_become_rgb(tmp_path, mode):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "TIFF"])
-@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
-def test_the_shape_is_that_of_the_picture_as_read(tmp_path, picture, kind, orientation):
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_format_is_turned_by_its_exif(tmp_path, picture, kind, orientation):
     exif = Image.Exif()
     exif[274] = orientation
     path = tmp_path / f"x.{kind.lower()}"
-    Image.fromarray(picture).save(path, kind, exif=exif)
-    assert check_image(path) == read_image(path).shape[:2]
-    if kind == "JPEG":
-        assert check_image(path) == ((50, 30) if orientation >= 5 else (30, 50))
+    Image.fromarray(picture).save(path, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
+    np.testing.assert_array_equal(read_image(path), upright)
+    np.testing.assert_array_equal(read_whole_image(path), upright)
+    assert check_image(path) == upright.shape[:2] == ((50, 30) if orientation >= 5 else (30, 50))
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_and_exif_as_text_turn_nothing(tmp_path, picture, kind):
+    texts = PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    texts.add_text("Raw profile type exif", "\nexif\n26\n" + (b"MM\0*\0\0\0\x08\0\x01" + TURNED + bytes(4)).hex())
+    options = {"PNG": {"pnginfo": texts}, "TIFF": {"tiffinfo": {700: XMP}}}.get(kind, {"xmp": XMP})
+    path = tmp_path / f"x.{kind.lower()}"
+    Image.fromarray(picture).save(path, kind, **options)
+    assert Image.open(path).getexif()[274] == 6, "Pillow takes it"
+    assert check_image(path) == read_image(path).shape[:2] == (30, 50)
+
+
+TURNED = bytes.fromhex("0112 0003 00000001 0006 0000")
+
+
+@pytest.mark.parametrize(
+    ("exif", "shape"),
+    [
+        (b"MM\0*\0\0\0\x08\0\x01" + TURNED, (50, 30)),
+        (b"MM\0*\0\0\0\x08\0\x01" + bytes.fromhex("0112 0004 00000001 00000006"), (50, 30)),
+        (b"MM\0*\0\0\0\x08\0\x01" + bytes.fromhex("0112 0003 00000001 0009 0000"), (30, 50)),
+        (b"MM\0*\0\0\0\x08\0\x01" + bytes.fromhex("0112 0002 00000001 0006 0000"), (30, 50)),
+        (b"MM\0*\xff\xff\xff\xff", (30, 50)),
+        (b"MM\0*\0\0\0\x08\xff\xff", (30, 50)),
+        (b"MM\0+\0\x08\0\0" + b"\xff" * 8, (30, 50)),
+        (b"neither order", (30, 50)),
+        (b"", (30, 50)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_in_either_order_and_broken(tmp_path, picture, kind, exif, shape):
+    path = tmp_path / f"x.{kind.lower()}"
+    Image.fromarray(picture).save(path, kind, exif=b"Exif\0\0" + exif)
+    assert check_image(path) == read_image(path).shape[:2] == shape
+
+
+def test_the_smallest_forms_of_webp(tmp_path, picture):
+    """Without the extended header that Pillow writes with EXIF."""
+    for lossless in (True, False):
+        Image.fromarray(picture).save(tmp_path / "x.webp", lossless=lossless)
+        assert check_image(tmp_path / "x.webp") == read_image(tmp_path / "x.webp").shape[:2] == (30, 50)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp"])
+def test_there_is_one_limit_and_it_is_our_own(tmp_path, picture, suffix, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow calls the double a bomb
+    path = write_image(tmp_path / f"x{suffix}", picture)
+    assert check_image(path) == read_whole_image(path).shape[:2] == (30, 50)
+    if suffix == ".jpg":
+        path.write_bytes(path.read_bytes() + b"a trailer, which Pillow is asked about")
+        assert check_image(path) == (30, 50)
+    monkeypatch.setattr(images, "MAX_PIXELS", 1500)
+    assert check_image(path) == (30, 50)
+    monkeypatch.setattr(images, "MAX_PIXELS", 1499)
+    said = set()
+    for read in (check_image, read_image, read_whole_image):
+        with pytest.raises(DataError, match=f"x{suffix}: an image of 50 x 30 pixels is too large, ") as caught:
+            read(path)
+        said.add(str(caught.value))
+    assert len(said) == 1
+
+
+def header_only_png(width, height):
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+@pytest.mark.parametrize("size", [(32768, 32769), (2_000_000, 20), (20, 2_000_000)])
+def test_the_largest_image(tmp_path, size, capfd):
+    path = tmp_path / "x.png"
+    path.write_bytes(header_only_png(*size))
+    for read in (check_image, read_image, read_whole_image):
+        with pytest.raises(DataError, match="too large, 1074 megapixels and 1000000 a side are the most"):
+            read(path)
+    path.write_bytes(header_only_png(32768, 32768))
+    with pytest.raises(DataError, match="corrupt picture"):
+        check_image(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_too_little_memory_is_no_broken_file(tmp_path, picture, monkeypatch):
+    def fail(*_):
+        error = cv2.error("Insufficient memory")
+        error.code = cv2.Error.StsNoMem
+        raise error
+
+    path = write_image(tmp_path / "x.png", picture)
+    monkeypatch.setattr(cv2, "imdecode", fail)
+    with pytest.raises(DataError, match="not enough memory"):
+        read_image(path)
+
+
+def test_long_texts_spoil_no_png(tmp_path, picture):
+    texts = PngInfo()
+    texts.add_text("workflow", "x" * 2_000_000, zip=True)
+    path = tmp_path / "x.png"
+    Image.fromarray(picture).save(path, pnginfo=texts)
+    assert check_image(path) == (30, 50)
+    np.testing.assert_array_equal(read_whole_image(path), picture)
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".png", ".jpg", ".tif", ".webp"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.9])
+def test_checking_and_detecting_call_a_broken_file_the_same(tmp_path, suffix, share, capfd):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = write_image(tmp_path / f"a{suffix}", noise)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    said = []
+    for read in (check_image, read_whole_image):
+        with pytest.raises(DataError) as caught:
+            read(path)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
 
 
 def test_broken_pictures_are_refused_with_their_path(tmp_path, picture):

@@ -14,7 +14,6 @@ from tests.inference.samples import files
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "--source: nothing to work on"),
         (["--source", "absent"], "absent: does not exist"),
         (["--source", "empty"], "empty: no picture and no video in the folder"),
         (["--source", "notes.txt"], "notes.txt: the list is empty"),
@@ -30,6 +29,7 @@ from tests.inference.samples import files
         (["--source", "in", "--classes", "0", "7"], "classes: the weights have no class 7"),
         (["--source", "in", "--imgsz", "1", "2", "3"], "--imgsz: 3 numbers"),
         (["--source", "in", "--conf-thres", "2"], "--conf-thres: is 2.0"),
+        (["--source", "in", "--line-thickness", "100000"], "--line-thickness: is 100000; give between 1 and 200"),
         (["--source", "in", "--vid-stride", "0"], "--vid-stride: is 0"),
         (["--source", "in", "--data", "absent.yaml"], "absent.yaml: no such data set file"),
         (["--source", "in", "--device", "97"], "--device 97"),

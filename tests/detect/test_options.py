@@ -16,8 +16,10 @@ from PIL import Image
 
 import yolo
 from tests.bfloat16 import HAS_BF16
+from tests.inference.matroska import write_matroska
 from tests.inference.samples import NAMES, files, make_picture, make_video, make_weights, noise
 from yolo.data.images import read_image
+from yolo.inference.default_source import DEMO
 from yolo.inference.video import VideoReader
 from yolo.models.weights.safetensors_io import read_safetensors, save_checkpoint
 
@@ -40,6 +42,18 @@ def test_a_picture(run) -> None:
     assert files() == ["detect/exp/a.png", "detect/exp2/a.png"]
 
 
+def test_without_a_source_it_looks_at_images_of_its_own(run) -> None:
+    code, out, err = run()
+    assert (code, out) == (0, "")
+    assert err.startswith(f"no --source is given: looking at the 2 demo images in {DEMO}\n")
+    assert files() == ["detect/exp/room.png", "detect/exp/street.png"]
+    make_picture(Path("data/images/own.png"))
+    _, _, err = run("--nosave")
+    lines = err.splitlines()
+    assert lines[0] == "no --source is given: looking at 1 file of data/images"
+    assert lines[1].startswith("image 1/1 data/images/own.png: ")
+
+
 @pytest.mark.covers("detect", "json")
 def test_json_has_every_detection(run) -> None:
     make_video(Path("in/b.mp4"), frames=2)
@@ -47,7 +61,7 @@ def test_json_has_every_detection(run) -> None:
     assert code == 0 and len(out.splitlines()) == 1
     given = json.loads(out)
     assert (given["schema_version"], given["command"], given["save_dir"]) == (1, "detect", "runs/detect/exp")
-    assert set(given) == {"schema_version", "command", "save_dir", "images", "speed_ms"}
+    assert set(given) == {"schema_version", "command", "save_dir", "images", "left_out", "speed_ms"}
     assert set(given["speed_ms"]) == {"preprocess", "inference", "nms"}
     assert [(image["path"], image.get("frame")) for image in given["images"]] == [
         ("in/a.png", None),
@@ -91,6 +105,23 @@ def test_a_video_and_its_stride(run) -> None:
     written = VideoReader("runs/detect/exp/clip.mp4")
     assert [picture.shape for _, picture in written] == [(48, 64, 3)] * 3
     assert written.fps == 5
+
+
+def test_frames_that_cannot_be_decoded_are_passed_over_and_said(run) -> None:
+    write_matroska(Path("in/clip.mkv"), range(0, 400, 40), 400, damaged=[4, 10])
+    Path("in/bad.png").write_bytes(b"nonsense")
+    code, out, err = run("--source", "in", "--save-txt", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [image.get("frame") for image in found["images"]] == [None, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert found["left_out"] == [
+        {"path": "in/bad.png", "reason": "the picture cannot be decoded"},
+        {"path": "in/clip.mkv", "reason": "2 of 10 frames cannot be decoded", "frames": 2},
+    ]
+    assert "left out: in/clip.mkv: 2 of 10 frames cannot be decoded\n" in err
+    assert "\nleft out, wholly or in part: 2 frames, 1 file; named above\n" in err
+    assert len(list(VideoReader("runs/detect/exp/clip.mp4"))) == 8
+    assert json.loads(run("--source", "in/a.png", "--json")[1])["left_out"] == []
 
 
 def test_a_glob_with_names_that_clash(run) -> None:
@@ -284,7 +315,7 @@ def test_without_compiling(run) -> None:
 def test_half(run) -> None:
     code, out, err = run("--source", "in", "--nosave", "--json", "--half")
     if not HAS_BF16:
-        assert (code, out) == (2, "") and err.count("\n") == 1 and "bf" in err
+        assert code == 2 and json.loads(out)["exit_code"] == 2 and err.count("\n") == 1 and "bf" in err
         return
     found = json.loads(out)["images"][0]["detections"]
     exact = json.loads(run("--source", "in", "--nosave", "--json")[1])["images"][0]["detections"]

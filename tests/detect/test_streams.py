@@ -75,7 +75,8 @@ def test_ctrl_c_in_a_video_keeps_its_frames(run, monkeypatch: pytest.MonkeyPatch
     interrupt_after(monkeypatch, 3)
     make_video(Path("in/clip.avi"), frames=50)
     code, out, err = run("--source", "in/clip.avi", "--json")
-    assert (code, out) == (130, "") and err.splitlines()[-1] == "yolo.detect: interrupted"
+    assert (code, json.loads(out)["error"]["kind"]) == (130, "Interrupted")
+    assert err.splitlines()[-1] == "yolo.detect: interrupted"
     assert files() == ["detect/exp/clip.mp4"]
     assert len(list(VideoReader("runs/detect/exp/clip.mp4"))) == 3
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("ahead", "behind"))]

@@ -37,11 +37,18 @@ def assert_equal(found: list[State], expected: State) -> None:
                 np.testing.assert_array_equal(other[name], found[0][name], err_msg=name)
 
 
+KINDS = [
+    (2, "program", "normalised", "AdamW", "sync"),
+    (4, "program", "plain", "SGD", "own"),
+    (2, "off", "normalised", "AdamW", "sync"),
+    (2, "off", "plain", "SGD", "own"),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("ranks, compile", [(2, "program"), (4, "program"), (2, "off")])
-@pytest.mark.parametrize("kind, optimizer, sync", [("plain", "SGD", "own"), ("normalised", "AdamW", "sync")])
+@pytest.mark.parametrize("ranks, compile, kind, optimizer, sync", KINDS)
 def test_ranks_equal_one_rank_on_the_joined_batch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranks: int, kind: str, optimizer: str, sync: str, compile: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranks: int, compile: str, kind: str, optimizer: str, sync: str
 ) -> None:
     # Statistics of one rank by the operators of several: OneFlow's kernel alone puts gradients 1.4e-5 off theirs here.
     monkeypatch.setattr(normalisation, "MOST_SUMMED", 0)

@@ -10,6 +10,7 @@ import pytest
 
 from graphs.base import synchronise
 from graphs.update import Rates
+from tests.bfloat16 import needs_bf16
 from tests.graphs.tiny import SETTINGS, label_rows, pictures
 from tests.models.small import small_mapping
 from yolo.data.batch import Batch
@@ -17,7 +18,6 @@ from yolo.engine.step import TrainStep
 from yolo.errors import ConfigError
 from yolo.models.config import parse_model_config
 from yolo.models.network import Network, build_network
-from yolo.program._native import native
 
 SHAPE = (2, 3, 32, 40)
 COUNTS = [(3, 1), (11, 2), (0, 0), (8, 9)]
@@ -196,7 +196,7 @@ def test_compiled_steps_equal_plain_ones():
                     np.testing.assert_allclose(array, theirs[kind][name], atol=1e-4 * scale, err_msg=f"{kind} {name}")
 
 
-@pytest.mark.skipif("bf16" not in native.instruction_set(), reason="this processor has no bfloat16 instructions")
+@needs_bf16
 def test_bfloat16_steps_are_near():
     options = {"optimizer": "SGD", "weight_decay": 5e-4}
     half, whole = (TrainStep(network(), SETTINGS, **options, amp=amp) for amp in (True, False))

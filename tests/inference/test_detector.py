@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import yolo
-from tests.inference.samples import NAMES, SIZE, make_picture, noise
+from tests.inference.samples import NAMES, SIZE, make_picture, make_video, noise
 from tests.parity import PARITY, needs_parity
 from yolo.errors import ConfigError, DataError, RuntimeSetupError, WeightsError
 from yolo.export import main as export_main
@@ -29,6 +30,10 @@ def test_importing_the_package_brings_up_nothing() -> None:
     assert yolo.Detector is Detector
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = yolo.Nothing
+
+
+def test_the_package_shows_what_it_offers() -> None:
+    assert {*yolo.__all__} <= {*dir(yolo)} and "Detector" in yolo.__all__
 
 
 def test_one_picture_gives_one_result(detector: Detector, tmp_path: Path) -> None:
@@ -124,6 +129,11 @@ def test_sizes_are_rounded_up_to_the_stride(weights: Path, caplog: pytest.LogCap
         {"max_det": 0},
         {"classes": [2]},
         {"classes": [-1]},
+        {"classes": 2},
+        {"classes": "cat"},
+        {"names": "ab"},
+        {"half": "no"},
+        {"int8": True},
         {"names": ["one"]},
         {"imgsz": "64"},
         {"imgsz": 64.5},
@@ -145,8 +155,48 @@ def test_what_yolov5_s_users_give_is_taken(weights: Path, detector: Detector) ->
     found = given(noise())
     assert same(found.rows[:20], detector(noise()).rows[:20]) and len(found) > 20
     assert Detector(weights, device=None, classes=np.array([1, 0])).classes == (0, 1)
+    assert set(Detector(weights, device="cpu", imgsz=64, conf=0.001, classes=1)(noise()).classes) == {1}
     with pytest.raises(RuntimeSetupError, match="--device 97"):
         Detector(weights, device=97)
+
+
+@pytest.mark.parametrize("form", [str, Path, lambda path: [path], lambda path: (str(path),)])
+def test_a_video_is_streamed_by_its_path(detector: Detector, tmp_path: Path, form: Callable[[Path], object]) -> None:
+    path = make_video(tmp_path / "a.mp4", frames=5)
+    found = list(detector.stream(form(path), vid_stride=2))
+    assert [(frame.path, frame.number, result.frame) for frame, result in found] == [(path, n, n) for n in (1, 3, 5)]
+    assert same(found[1][1].rows, detector(found[1][0].picture).rows)
+
+
+def test_folders_and_lists_are_streamed(detector: Detector, tmp_path: Path) -> None:
+    paths = [make_picture(tmp_path / name) for name in ("a.png", "b.png", "c.bmp")]
+    assert [result.path for _, result in detector.stream(tmp_path)] == paths
+    chosen = [tmp_path / "*.bmp", paths[0], tmp_path / "c.bmp"]
+    assert [result.path for _, result in detector.stream(chosen)] == [paths[2], paths[0]]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "a NoneType names no source"),
+        (1.5, "a float names no source"),
+        (True, "a bool names no source"),
+        (b"a.mp4", "a bytes names no source"),
+        (noise(), "a ndarray names no source"),
+        ([None], "a NoneType names no source"),
+        ([], "nothing to work on"),
+        ("absent.mp4", r"absent\.mp4: does not exist"),
+        (63, "there is no camera 63"),
+        (["absent.mp4", "rtsp://u:p@camera/1"], r"^rtsp://camera/1: is a stream among files"),
+        (["http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/b.jpg"], "a.jpg: is a file elsewhere, among others"),
+        ((path for path in [Path("a.mp4")]), "a PosixPath gives no frame; give a list of paths"),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused(detector: Detector, source: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        list(detector.stream(source))
+    with pytest.raises(ConfigError, match="vid_stride: is 0"):
+        list(detector.stream("a.mp4", vid_stride=0))
 
 
 FORKED = """

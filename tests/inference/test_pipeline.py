@@ -118,7 +118,9 @@ def test_so_many_jobs_wait_and_no_more() -> None:
     running, gate, behind = [], threading.Event(), Behind(1, depth=2)
     giver = threading.Thread(target=lambda: [behind.do(gate.wait) or running.append(1) for _ in range(6)])
     giver.start()
-    time.sleep(0.1)
+    while len(running) < 2:
+        time.sleep(0.01)
+    time.sleep(0.1)  # for a third, which does not come
     assert len(running) == 2
     gate.set()
     giver.join()

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.inference.matroska import write_matroska
 from tests.inference.samples import make_picture, make_video, noise
+from yolo.data.images import read_whole_image
 from yolo.errors import DataError, DownloadError
 from yolo.inference.open_sources import open_sources
-from yolo.inference.picture_file import read_picture
 from yolo.inference.source_files import find_files
 
 
@@ -39,6 +40,23 @@ def test_a_folder_gives_pictures_then_videos_and_not_its_subfolders(tmp_path: Pa
 def test_a_name_with_brackets_is_itself(tmp_path: Path) -> None:
     (tmp_path / "a[1].jpg").touch()
     assert names(tmp_path / "a[1].jpg") == ["a[1].jpg"]
+
+
+def test_a_pattern_below_a_folder_with_brackets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "set [v1]"
+    folder.mkdir()
+    for name in ("a.png", "b.jpg"):
+        (folder / name).touch()
+    assert names(folder / "*.png") == ["a.png"] and names(folder / "**/*") == ["a.png", "b.jpg"]
+    (tmp_path / "list.txt").write_text("set [v1]/*.jpg\n")
+    assert names(tmp_path / "list.txt") == ["b.jpg"]
+    monkeypatch.chdir(tmp_path)
+    assert find_files("set [v1]/[ab].*") == (Path("set [v1]/a.png"), Path("set [v1]/b.jpg"))
+    assert names("list.txt") == ["b.jpg"]
+    with pytest.raises(DataError, match="no picture and no video matches"):
+        find_files("set [v1]/*.bmp")
+    with pytest.raises(DataError, match="does not exist"):
+        find_files("set [v1]/absent.jpg")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +162,21 @@ def test_an_unreadable_file_is_passed_over_while_there_are_others(
         open_sources(tmp_path)
 
 
+def test_what_is_left_out_of_videos_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_matroska(tmp_path / "a.mkv", range(0, 1600, 40), 1600, [2, 3, 40])
+    write_matroska(tmp_path / "b.mkv", range(0, 800, 40), 1600)
+    (tmp_path / "c.png").write_bytes(b"nonsense")
+    sources = open_sources(tmp_path)
+    with caplog.at_level(logging.WARNING, "yolo"):
+        assert len(list(sources)) == 37 + 20
+    assert [(entry.path.name, entry.reason, entry.frames) for entry in sources.left_out] == [
+        ("c.png", "the picture cannot be decoded", None),
+        ("a.mkv", "3 of 40 frames cannot be decoded", 3),
+        ("b.mkv", "cut off: its frames end at 0.80 s of 1.60 s", None),
+    ]
+    assert [record.message.startswith("left out: ") for record in caplog.records[-2:]] == [True] * 2
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_a_picture_that_was_cut_off_is_refused_quietly(
     tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
@@ -157,9 +190,9 @@ def test_a_picture_that_was_cut_off_is_refused_quietly(
 
 def test_bytes_behind_a_jpeg_do_no_harm(tmp_path: Path) -> None:
     path = make_picture(tmp_path / "a.jpg")
-    expected = read_picture(path)
+    expected = read_whole_image(path)
     path.write_bytes(path.read_bytes() + b"trailer of a camera")
-    np.testing.assert_array_equal(read_picture(path), expected)
+    np.testing.assert_array_equal(read_whole_image(path), expected)
 
 
 def test_pictures_of_every_kind_become_upright_rgb(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.inference.matroska import write_matroska
 from tests.inference.samples import make_video, noise
 from yolo.errors import DataError
 from yolo.inference.video import VideoReader, VideoWriter
@@ -22,7 +23,7 @@ def test_frames_come_in_order_with_their_numbers(tmp_path: Path, suffix: str) ->
     assert [number for number, _ in frames] == [1, 2, 3, 4, 5]
     assert [round(float(picture.mean()) / 20) for _, picture in frames] == [1, 2, 3, 4, 5]
     assert frames[0][1].shape == (48, 64, 3) and frames[0][1].dtype == np.uint8
-    assert (video.count, video.fps, video.is_cut_off) == (5, 12, False)
+    assert (video.count, video.fps, video.missed, video.timeline.is_cut_off) == (5, 12, 0, False)
 
 
 @pytest.mark.parametrize(("stride", "numbers"), [(1, [1, 2, 3, 4, 5]), (2, [1, 3, 5]), (3, [1, 4]), (9, [1])])
@@ -56,7 +57,75 @@ def test_a_video_that_was_cut_off_is_known_as_such(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     video = VideoReader(path)
     assert 0 < len(list(video)) < 90
-    assert video.is_cut_off
+    assert video.timeline.is_cut_off
+
+
+EVEN = range(0, 1600, 40)
+UNEVEN = [round(100 / 3 * (number + 3 * (number // 3))) for number in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "stride", "numbers"),
+    [
+        ([16], 1, [*range(1, 16), *range(17, 41)]),
+        ([1, 2], 1, [*range(3, 41)]),
+        ([39, 40], 1, [*range(1, 39)]),
+        ([*range(2, 40)], 1, [1, 40]),
+        ([5, 8], 4, [1, *range(9, 41, 4)]),
+    ],
+)
+def test_a_damaged_frame_is_counted_and_does_not_end_the_video(
+    tmp_path: Path, damaged: list[int], stride: int, numbers: list[int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = VideoReader(write_matroska(tmp_path / "clip.mkv", EVEN, 1600, damaged), stride)
+    frames = list(video)
+    assert [number for number, _ in frames] == numbers
+    assert [round(float(picture.mean()) / 2) for _, picture in frames] == numbers
+    assert (video.read, video.missed, video.timeline.is_cut_off) == (40 - len(damaged), len(damaged), False)
+
+
+def test_a_stretch_longer_than_any_patience_does_not_end_it(tmp_path: Path) -> None:
+    video = VideoReader(write_matroska(tmp_path / "clip.mkv", range(0, 30_000, 100), 30_000, range(2, 300)))
+    assert [number for number, _ in video] == [1, 300] and video.missed == 298
+
+
+def test_frames_that_are_fetched_in_vain_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = VideoReader(make_video(tmp_path / "clip.mp4", frames=5))
+    real, calls = video._capture, iter(range(5))
+
+    class Capture:
+        """Whose third frame comes and cannot be had."""
+
+        grab, get, release = real.grab, real.get, real.release
+
+        def retrieve(self) -> tuple[bool, np.ndarray | None]:
+            return (False, None) if next(calls) == 2 else real.retrieve()
+
+    monkeypatch.setattr(video, "_capture", Capture())
+    assert [number for number, _ in video] == [1, 2, 4, 5] and (video.read, video.missed) == (4, 1)
+
+
+def test_uneven_times_are_no_cut_and_keep_their_length(tmp_path: Path) -> None:
+    """Of which Matroska announces twice as many frames: only the length is right."""
+    video = VideoReader(write_matroska(tmp_path / "clip.mkv", UNEVEN, UNEVEN[-1] + 33))
+    assert video.timeline.announced == 199
+    assert len(list(video)) == video.count == 100
+    assert (video.missed, video.timeline.is_cut_off) == (0, False)
+    writer = VideoWriter(tmp_path / "out.mp4", video.fps, (48, 64))
+    for _ in range(100):
+        writer.add(noise())
+    writer.finish()
+    written = VideoReader(tmp_path / "out.mp4")
+    assert written.timeline.length == pytest.approx((UNEVEN[-1] + 33) / 1000, abs=0.05) and written.count == 100
+
+
+@pytest.mark.parametrize("times", [EVEN, UNEVEN])
+def test_a_film_that_ends_before_its_announced_length_is_cut_off(tmp_path: Path, times: Sequence[int]) -> None:
+    """Also one that has 95 of 100 seconds."""
+    path = write_matroska(tmp_path / "clip.mkv", times, times[-1] / 0.95)
+    assert VideoReader(path).timeline.is_cut_off == (times is UNEVEN)
+    path = write_matroska(path, times, times[-1] / 0.8)
+    assert VideoReader(path).timeline.is_cut_off
 
 
 def test_odd_names_are_paths_and_not_patterns(tmp_path: Path) -> None:

@@ -15,6 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from yolo.errors import ModelError
+from yolo.models.activation import Activation
+from yolo.models.config import parse_model_config
+from yolo.models.parser import parse_network
+from yolo.models.spec import NetworkSpec
+from yolo.models.weights.agreement import TORCH
+from yolo.models.weights.modules import Module, modules_of
+
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
@@ -39,7 +47,7 @@ class _Tensor:
 @contextmanager
 def _foreign_modules():
     """`torch` and `models` as far as pickle looks at them, gone again afterwards."""
-    names = ("torch", "torch._utils", "models", "models.yolo")
+    names = ("torch", "torch._utils", "torch.nn.modules.any", "models", "models.common", "models.yolo")
     assert not any(name in sys.modules for name in names)
     made = {name: types.ModuleType(name) for name in names}
     made["torch"].FloatStorage = type("FloatStorage", (), {"__module__": "torch"})
@@ -64,6 +72,50 @@ def _dump(value: Any) -> bytes:
     stream = io.BytesIO()
     _Pickler(stream, protocol=2).dump(value)
     return stream.getvalue()
+
+
+def module_parts(module: Module, spec: NetworkSpec) -> tuple[str, str, dict[str, Any]]:
+    """Where the class of a module stands, its name, and the attributes that a file holds of it."""
+    if module.kind != "activation":
+        return (
+            ("torch.nn.modules.any" if module.kind in TORCH else "models.common"),
+            module.kind,
+            dict(module.attributes),
+        )
+    activation: Activation = module.activation or spec.activation
+    number = {"LeakyReLU": "negative_slope", "ELU": "alpha"}.get(activation.name)
+    return "torch.nn.modules.any", activation.name, {number: activation.value} if number else {}
+
+
+def _groups() -> dict[str, Any]:
+    return {"_parameters": OrderedDict(), "_buffers": OrderedDict(), "_modules": OrderedDict()}
+
+
+def _modules(config: Any, made: dict[str, types.ModuleType]) -> dict[str, Any]:
+    """The modules that ``config`` describes, not yet one within the other; none where it describes no network."""
+    try:
+        spec = parse_network(parse_model_config(config, name="a test's"))
+    except ModelError:
+        return {}
+    objects = {}
+    for path, module in modules_of(spec).items():
+        place, kind, attributes = module_parts(module, spec)
+        if not hasattr(made[place], kind):
+            setattr(made[place], kind, type(kind, (), {"__module__": place}))
+        objects[path] = getattr(made[place], kind)()
+        objects[path].__dict__.update(attributes, **_groups())
+    return objects
+
+
+def _attach(model: Any, objects: dict[str, Any], parameters: dict[str, Any]) -> None:
+    """Put modules and tensors below ``model`` where their names say; foreign tensors into it."""
+    for path, module in objects.items():
+        parent, _, name = path.rpartition(".")
+        objects.get(parent, model)._modules[name] = module
+    for path, tensor in parameters.items():
+        parent, _, name = path.rpartition(".")
+        holder, name = (objects[parent], name) if parent in objects else (model, path)
+        holder._buffers[name] = tensor
 
 
 def checkpoint_pickle(
@@ -92,7 +144,8 @@ def checkpoint_pickle(
             parameters[name] = _Tensor(made["torch._utils"]._rebuild_tensor_v2, arguments)
             arrays.append(values)
         model = made["models.yolo"].DetectionModel()
-        model.__dict__.update(yaml=config, names=names, _buffers=parameters, _parameters={}, _modules={})
+        model.__dict__.update(yaml=config, names=names, **_groups())
+        _attach(model, _modules(config, made), parameters)
         return _dump({"epoch": -1, "model": model, **top}), arrays
 
 

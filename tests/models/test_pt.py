@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.models.pt_files import checkpoint_pickle, write_legacy, write_zip
+from tests.models.pt_files import LEGACY_MAGIC, checkpoint_pickle, write_legacy, write_zip
 from tests.models.small import small_mapping
 from tests.parity import PARITY, needs_parity
 from yolo.errors import WeightsError
@@ -60,6 +60,23 @@ def test_both_forms_of_torch_save(tmp_path: Path, write: Callable[..., Path]) ->
     assert checkpoint.meta == {"epoch": -1, "best_fitness": 0.5}
     assert all(np.array_equal(checkpoint.model[key], state[key]) for key in state)
     network_from_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        ({1: "dog", "0": "cat"}, ("cat", "dog")),
+        ({1: "dog"}, ("0", "dog")),
+        (["cat", None], ("cat", "1")),
+        (["", " "], ("0", "1")),
+        ("ab", ("0", "1")),
+        (["cat", "dog", "cow"], ("cat", "dog")),
+        (None, ("0", "1")),
+    ],
+)
+def test_classes_without_a_name_get_their_number(tmp_path: Path, names: Any, read: tuple[str, ...]) -> None:
+    data, arrays = checkpoint_pickle(small_state(), small_mapping(), names)
+    assert load_weights(write_zip(tmp_path / "x.pt", data, arrays)).names == read
 
 
 class Call:
@@ -127,6 +144,43 @@ def test_hostile_values_inside_a_good_checkpoint(tmp_path: Path) -> None:
     data, arrays = checkpoint_pickle(state, {**small_mapping(), "head": [[-1, 1, "os.system", ["true"]]]})
     assert "last row" in refused(write_zip(tmp_path / "x.pt", data, arrays))
     assert not marker.exists()
+
+
+def bound(owner: bytes, name: bytes) -> bytes:
+    """The pickle of `{"model": getattr(owner, name)}`."""
+    return b"\x80\x02}X\x05\0\0\0modelc__builtin__\ngetattr\n" + owner + b"\x8c%c" % len(name) + name + b"\x86Rs."
+
+
+def test_bound_methods_are_data(tmp_path: Path) -> None:
+    """`getattr` stands for a forward of an object of the file, of nothing else, and nothing may be done with it."""
+    conv, method = b"cmodels.common\nConv\n)\x81", b"c__builtin__\ngetattr\n"
+    assert "no YOLOv5 model" in refused(write_zip(tmp_path / "x.pt", bound(conv, b"forward_fuse")))
+    for owner in (b"cmodels.common\nConv\n", b"X\x01\0\0\0x", b"]", method):
+        assert "getattr" in refused(write_zip(tmp_path / "x.pt", bound(owner, b"forward")))
+    for name in (b"__class__", b"__init__", b"state", b"kind", b"_call_impl"):
+        assert "getattr" in refused(write_zip(tmp_path / "x.pt", bound(conv, name)))
+    made = b"\x80\x02" + method + conv + b"\x8c\x07forward\x86R"
+    for used, says in ((b")R.", "a call of a Method"), (b")\x81.", "an instance of a Method"), (b"}b.", "state for a")):
+        assert says in refused(write_zip(tmp_path / "x.pt", made + used))
+
+
+def test_classes_of_the_older_form_are_names(tmp_path: Path) -> None:
+    """The older form stores classes with their source: the name is taken, the source never looked at."""
+    start = [pickle.dumps(value, protocol=2) for value in (LEGACY_MAGIC, 1001, {"little_endian": True})]
+    source = f"import os; os.system('touch {tmp_path / 'ran'}')".encode()
+    text = b"X" + len(source).to_bytes(4, "little") + source
+    for named, says in ((b"cmodels.yolo\nX\n", "carries no YAML"), (b"cposix\nsystem\n", "posix.system"), (text, "")):
+        data = b"\x80\x02(X\x06\0\0\0module" + named + text + text + b"tQ)\x81."
+        path = tmp_path / "x.pt"
+        path.write_bytes(b"".join((*start, data, pickle.dumps([], protocol=2))))
+        assert says in refused(path)
+        assert "no storage" in refused(write_zip(tmp_path / "zip.pt", data)) or named.startswith(b"cposix")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_storages_that_are_parts_of_others_are_refused(tmp_path: Path) -> None:
+    identity = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0aX\x03\0\0\0cpuK\x00(X\x01\0\0\0bK\x00K\x00ttQ."
+    assert "part of another" in refused(write_zip(tmp_path / "x.pt", b"\x80\x02" + identity))
 
 
 def one_tensor(*claim: Any) -> tuple[bytes, list[np.ndarray]]:
@@ -213,7 +267,11 @@ def damage(data: bytes, rng: np.random.Generator) -> bytes:
 @pytest.mark.parametrize("inside", [False, True], ids=["file", "pickle"])
 @pytest.mark.parametrize("write", [write_zip, write_legacy])
 def test_random_damage_gives_an_error_or_weights(tmp_path: Path, write: Callable[..., Path], inside: bool) -> None:
-    data, arrays = checkpoint_pickle(small_state(), small_mapping(), ["cat", "dog"])
+    rows = [[-1, 1, "Conv", [8, 3, 2]], [-1, 1, "SPPF", [8, 5]]]
+    config = small_mapping(anchors=[[5, 6]], backbone=rows, head=[[[1], 1, "Detect", ["nc", "anchors"]]])
+    state = state_to_numpy(build_network(parse_model_config(config, name="tiny.yaml")))
+    data, arrays = checkpoint_pickle(state, config, ["cat", "dog"])
+    load_weights(write(tmp_path / "x.pt", data, arrays))
     whole = write(tmp_path / "x.pt", data, arrays).read_bytes()
     rng = np.random.default_rng(1)
     path, good = tmp_path / "damaged.pt", 0

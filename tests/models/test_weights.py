@@ -247,3 +247,12 @@ def test_names_are_looked_for_here_and_in_weights(
     for name in ("", "a" * 5000, "nul\0", tmp_path):
         with pytest.raises(WeightsError):
             resolve_weights(name)
+
+
+@pytest.mark.parametrize("name", ["yolov5m.pt", "best.safetensors", "runs/best.PT"])
+def test_a_whole_name_gets_no_second_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("yolo.models.weights.load.find_published", lambda *_: None)
+    with pytest.raises(WeightsError, match=r"looked for ") as caught:
+        resolve_weights(name)
+    assert str(caught.value).split("(looked for ")[1].split(")")[0] in (name, f"{name}, weights/{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -65,9 +66,10 @@ def test_wrong_number_of_threads():
         set_num_threads(-1)
 
 
-def test_default_is_the_machine():
+def test_default_is_all_cores_of_the_process():
+    set_num_threads(3)
     set_num_threads(0)
-    assert num_threads() >= 1
+    assert num_threads() == len(os.sched_getaffinity(0))
 
 
 def test_a_missing_module_is_one_clear_line():

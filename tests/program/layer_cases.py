@@ -30,7 +30,7 @@ ARGUMENTS: dict[str, list[list]] = {
     "GhostBottleneck": [[16], [32, 5, 2], [24, 3, 2]],
     "SPP": [[24], [16, [3]]],
     "SPPF": [[24], [16, 3]],
-    "BottleneckCSP": [[16], [24, False, 1, 0.25]],
+    "BottleneckCSP": [[16], [24, False, 1, 0.25], [16, True, 1, 0.5, "nn.LeakyReLU(0.1)"]],
     "C3": [[24], [16, False], [32, True, 2, 0.25]],
     "C3x": [[16], [24, True, 2, 1.0]],
     "C3TR": [[16], [40], [32, True, 1, 0.75]],

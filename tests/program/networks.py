@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import oneflow as flow
+import yaml
 
 from tests.models.small import small_mapping
-from yolo.models.config import load_model_config, parse_model_config
+from yolo.models.config import PRESETS, load_model_config, parse_model_config
 from yolo.models.network import Network, build_network
 from yolo.models.weights.transfer import state_to_numpy
 
@@ -73,6 +74,13 @@ def network_with(rows: list, name: str, seed: int = 0) -> Network:
 def zoo_network(name: str) -> Network:
     """A published model with random weights, in evaluation mode."""
     return stirred(build_network(load_model_config(name)), 0)
+
+
+def narrow_zoo_network(name: str, width: float, depth: float | None = None) -> Network:
+    """A published model with other numbers of channels, and of blocks where ``depth`` is given; not stirred."""
+    mapping = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    changed = {"nc": 3, "width_multiple": width, "depth_multiple": depth or mapping["depth_multiple"]}
+    return build_network(parse_model_config({**mapping, **changed}, name=name))
 
 
 def two_levels(seed: int = 0) -> Network:

@@ -6,23 +6,16 @@ layers keep heads within 1 % and gradients within 5 % of their norm.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
+from tests.bfloat16 import needs_bf16
+from tests.older_processors import held_to
 from tests.program.networks import ROWS, network_of, network_with, pictures, two_levels
 from tests.program.test_training import MORE_ROWS
 from tests.program.training_reference import Step, Subject, head_slopes, off
-from yolo.program._native import native
 
 SHAPE = (2, 3, 64, 96)
-
-needs_bf16 = pytest.mark.skipif(
-    "bf16" not in native.instruction_set() and "amx" not in native.instruction_set(), reason="no AVX-512 BF16 here"
-)
 
 NAMES = ["contract", "cross", "csp", "dilated", "focus", "ghost", "groups", "joined", "transposed"]
 MORE_NAMES = ["deep_residuals", "depthwise_transposed", "many_readers", "norm_of_pictures", "unaligned_everywhere"]
@@ -65,6 +58,5 @@ def refuse() -> None:
 
 def test_refused_where_the_processor_has_none() -> None:
     script = "from yolo import runtime; runtime.start();from tests.program.test_training_bf16 import refuse; refuse()"
-    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300)
+    done = held_to("AVX2", ["-c", script])
     assert done.returncode == 0, done.stderr[-2000:]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-import yaml
 
-from tests.program.networks import network_of, pictures, two_levels
+from tests.older_processors import held_to, older
+from tests.program.networks import narrow_zoo_network, network_of, pictures, two_levels
 from tests.program.training_reference import Step, Subject, assert_equal, head_slopes
-from yolo.models.config import PRESETS, parse_model_config
-from yolo.models.network import build_network
+from yolo.models.config import PRESETS
 
-PRESET_NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml") if "transformer" not in path.stem)
+SIZES = {f"yolov5{size}{levels}" for size in "smlx" for levels in ("", "6")}
+PRESET_NAMES = sorted({path.stem for path in PRESETS.glob("*.yaml") if "transformer" not in path.stem} - SIZES)
+"""With one depth and width the sizes n to x are one network."""
 
 
 def check(network, shape: tuple[int, ...], *, threads: int = 2) -> list[str]:
@@ -36,25 +33,32 @@ def in_this_process() -> None:
     print("\n".join(found))
 
 
-@pytest.mark.parametrize("limit, loops, kernels", [("AVX2", "avx2", "avx2"), ("SSE41", "generic", "gemm")])
-def test_older_processors(limit: str, loops: str, kernels: str) -> None:
+WIDEST = {
+    "AVX512_CORE_VNNI": ("avx512", "avx512"),
+    "AVX512_CORE": ("avx512", "avx512"),
+    "AVX2": ("avx2", "avx2"),
+    "SSE41": ("generic", "gemm"),
+}
+"""The own loops and oneDNN's kernels that are taken with each limit."""
+
+
+@pytest.mark.parametrize("limit", older(*WIDEST))
+def test_older_processors(limit: str) -> None:
     script = (
         "from yolo import runtime; runtime.start();"
         "from tests.program.test_training_machines import in_this_process as run; run()"
     )
-    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": limit}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300)
+    done = held_to(limit, ["-c", script])
     assert done.returncode == 0, done.stderr[-2000:]
     used = set(done.stdout.split("\n"))
-    assert loops in used and not {"avx512"} & used
+    loops, kernels = WIDEST[limit]
+    assert loops in used and not {"avx2", "avx512", "avx512_bf16"} - {loops} & used
     assert any(kernels in each for each in used)
 
 
 def narrow_model(name: str):
     """A published model with an eighth of the channels, and one block for three."""
-    mapping = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
-    config = parse_model_config({**mapping, "nc": 3, "width_multiple": 0.125, "depth_multiple": 0.33}, name=name)
-    return build_network(config)
+    return narrow_zoo_network(name, 0.125, 0.33)
 
 
 @pytest.mark.slow

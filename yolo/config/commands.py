@@ -7,6 +7,7 @@ import dataclasses
 from yolo.config.options import option
 
 IMGSZ = ("--img", "--img-size")
+MOST_LINE_WIDTH = 200
 COMPILE_MODES = ("program", "off")
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
@@ -130,7 +131,9 @@ class DetectConfig:
         ("yolov5s.pt",), f"weights: {WEIGHTS}; or a compiled detector, .program; several are an ensemble", many=str
     )
     source: str = option(
-        "", "image, video, folder, glob, .txt list of these; camera number, stream URL, .streams list; screen"
+        "",
+        "image, video, folder, glob, .txt list of these; camera number, stream URL, .streams list; screen "
+        "(default: data/images where it is, else two demo images)",
     )
     data: str = option("", "data set YAML for class names (default: the names in the weights) and for --int8")
     imgsz: tuple = option((640,), "image size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
@@ -149,7 +152,7 @@ class DetectConfig:
     augment: bool = option(False, AUGMENT)
     visualize: bool = option(False, "write every layer's feature maps as images and arrays")
     update: bool = option(False, "take the training state out of the weights files first")
-    line_thickness: int = option(3, "width of drawn lines in pixels", low=1)
+    line_thickness: int = option(3, "width of drawn lines in pixels", low=1, high=MOST_LINE_WIDTH)
     hide_labels: bool = option(False, "draw no class names")
     hide_conf: bool = option(False, "draw no confidences")
     half: bool = option(False, HALF)

@@ -17,7 +17,7 @@ from yolo.data.records import Index, IndexReport
 from yolo.files import write_atomic
 
 SUFFIX = ".oneflow-cache.npz"
-FORMAT = 2
+FORMAT = 3
 """Rises whenever the file's layout or the checks change."""
 
 _LOG = logging.getLogger("yolo.data")

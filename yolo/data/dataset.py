@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 
 from yolo.data.fetch import fetch
+from yolo.data.patterns import is_pattern, is_there
 from yolo.data.shapes import ShapesSpec, make_shapes
 from yolo.errors import DataError
 from yolo.yaml_text import brief, read_yaml
@@ -104,11 +106,6 @@ def is_present(dataset: Dataset) -> bool:
     return all(entry.exists() or is_pattern(entry) for entry in needed)
 
 
-def is_pattern(path: Path) -> bool:
-    """Whether ``path`` is a glob pattern rather than the name of something."""
-    return any(mark in str(path) for mark in "*?[")
-
-
 def _find(path: str | Path) -> Path:
     given = Path(path)
     if given.is_file():
@@ -200,19 +197,25 @@ def _root(base: str, entries: dict[str, tuple[str, ...]], source: Path) -> Path:
     candidates = [source.parent / base, Path.cwd() / base, Path.cwd() / "datasets" / base]
     wanted = next(iter(entries.values()))[0]
     # A folder may have the right name by chance; the one that holds the data is meant.
-    for holds in (lambda folder: _resolve(folder, wanted).exists(), Path.is_dir):
+    for holds in (lambda folder: is_there(_resolve(folder, wanted)), Path.is_dir):
         for folder in candidates:
             if folder.is_dir() and holds(folder):
-                return folder.resolve()
+                return _without_dots(folder)
     return candidates[0] if Path(base).is_absolute() else candidates[-1].resolve()
 
 
 def _resolve(root: Path, entry: str) -> Path:
     path = root / entry
     # Exports by annotation services say ../train/images for a folder that lies beside the YAML file.
-    if not path.exists() and entry.startswith("../") and (root / entry[3:]).exists():
+    if entry.startswith("../") and not is_there(path) and is_there(root / entry[3:]):
         return root / entry[3:]
     return path
+
+
+def _without_dots(folder: Path) -> Path:
+    """The same folder, absolute. Its links stay where they can: their names say where the labels are."""
+    plain = Path(os.path.abspath(folder))
+    return plain if plain.exists() and plain.samefile(folder) else folder.resolve()
 
 
 def _obtain(dataset: Dataset) -> None:

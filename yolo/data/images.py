@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import JpegImagePlugin
 
+from yolo.data.image_header import Header, png_chunks, read_header
 from yolo.errors import DataError
 from yolo.files import write_atomic
 
@@ -21,12 +25,12 @@ SUFFIXES = frozenset(
 MIN_SIDE = 10
 """Pictures with a shorter side (pixels) are not usable."""
 
-_EXIF_ORIENTATION = 274
-_TRANSPOSING = (5, 6, 7, 8)
-# Formats whose header says the shape, and of which Pillow notices that they are cut off (of a BMP it does not). OpenCV
-# turns JPEG and PNG by their EXIF orientation, not the others.
-_HEADER_TELLS = ("JPEG", "MPO", "PNG", "WEBP")
+MAX_PIXELS, MAX_SIDE = 2**30, 1_000_000
+"""The largest image: 3 GiB as RGB, and what the decoders take. Every command refuses a larger one."""
+
 _JPEG_END = b"\xff\xd9"
+_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+_MEND = "replace or remove the file"
 
 
 def limit_opencv_threads() -> None:
@@ -38,32 +42,59 @@ def limit_opencv_threads() -> None:
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """The picture at ``path``: RGB, uint8 ``[H, W, 3]``, upright by its EXIF orientation.
+    """The picture at ``path``: RGB, uint8 ``[H, W, 3]``, upright.
 
-    Grey pictures get three equal channels, alpha is dropped, 16 bits become 8. Raises DataError when the
-    file cannot be read or decoded.
+    Upright is by EXIF's orientation alone, in the four formats that have one (JPEG, PNG, WebP, TIFF); what XMP or a
+    text says of it is not looked at. ``check_image`` gives the size by the same rule. Grey pictures get three equal
+    channels, alpha is dropped, 16 bits become 8. Raises DataError when the file cannot be read or decoded, or has more
+    than MAX_PIXELS.
     """
     return decode_image(read_bytes(path), path)
+
+
+def read_whole_image(path: str | Path) -> NDArray[np.uint8]:
+    """``read_image`` for a file that nobody has checked: raises DataError for what ``check_image`` calls corrupt."""
+    content = read_bytes(path)
+    _inspect(io.BytesIO(memoryview(content)), path)
+    return decode_image(content, path)
 
 
 def read_bytes(path: str | Path) -> NDArray[np.uint8]:
     """The file's bytes, ``[n]``; raises DataError when it cannot be read."""
     try:
         return np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"the picture cannot be read ({error.strerror or error})", where=path) from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"the picture cannot be read ({why})", where=path) from error
 
 
 def decode_image(content: NDArray[np.uint8], where: object) -> NDArray[np.uint8]:
     """The picture in a file's bytes ``[n]``, as ``read_image`` gives it; ``where`` names it in the DataError."""
+    header = read_header(io.BytesIO(memoryview(content)))
+    _refuse_too_large(header, where)
+    # OpenCV's rules for turning differ by format and version: it is given no say, and a TIFF no orientation.
+    if header.orientation_at:
+        place, layout = header.orientation_at
+        content = content.copy()
+        struct.pack_into(layout, content, place, 1)
     # imread cannot open every path on every system; a buffer is the same to it everywhere.
     try:
-        rgb = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
-    except cv2.error:
+        rgb = cv2.imdecode(content, _FLAGS) if content.size else None
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise DataError("there is not enough memory to decode the image", where=where) from error
         rgb = None
     if rgb is None:
-        raise DataError("the picture cannot be decoded", where=where, mend="replace or remove the file")
-    return rgb
+        raise DataError("the picture cannot be decoded", where=where, mend=_MEND)
+    return _turned(rgb, header.orientation)
+
+
+def _turned(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """As EXIF's ``orientation`` (1 to 8) says: 5 to 8 swap the sides."""
+    if orientation >= 5:
+        rgb = cv2.transpose(rgb)
+    flip = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)
+    return rgb if flip is None else cv2.flip(rgb, flip)
 
 
 def load_picture(path: str | Path, size: tuple[int, int], *, augmented: bool) -> NDArray[np.uint8]:
@@ -98,71 +129,83 @@ def write_image(path: str | Path, rgb: NDArray[np.uint8], *, quality: int = 95) 
         raise DataError("the picture cannot be encoded", where=path)
     try:
         return write_atomic(path, lambda temporary: temporary.write_bytes(content.tobytes()))
-    except OSError as error:
-        raise DataError(f"the picture cannot be written ({error.strerror or error})", where=path) from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"the picture cannot be written ({why})", where=path) from error
 
 
 def check_image(path: str | Path) -> tuple[int, int]:
     """The ``(height, width)`` that ``read_image`` would give, from the header where that suffices.
 
-    Raises DataError when the picture is corrupt, cut off or too small.
+    Raises DataError when the picture is corrupt, cut off, too small or too large.
     """
-    height, width = _shape(path)
+    try:
+        with open(path, "rb") as stream:
+            shape = _inspect(stream, path)
+    except OSError as error:
+        raise DataError(f"the picture cannot be read ({error.strerror or error})", where=path) from error
+    height, width = shape or read_image(path).shape[:2]
     if min(height, width) < MIN_SIDE:
         raise DataError(f"{width} x {height} pixels is too small, {MIN_SIDE} is the least", where=path)
     return height, width
 
 
-def _shape(path: str | Path) -> tuple[int, int]:
-    try:
-        with open(path, "rb") as stream:
-            shape = _header_shape(stream)
-            if shape is not None:
-                return shape
-    except OSError as error:
-        if error.errno is not None:  # the system's errors have a number, Pillow's "broken file" has none
-            raise DataError(f"the picture cannot be read ({error.strerror})", where=path) from error
-        raise DataError(f"corrupt picture ({error})", where=path) from error
+def _inspect(stream: BinaryIO, where: object) -> tuple[int, int] | None:
+    """``(height, width)``, upright, of an image that is whole; None for a format that only decoding tells about.
+
+    OpenCV fills the missing part of a JPEG with grey, or writes to stderr: so what was cut off is noticed here. Raises
+    DataError for it, and for an image that is too large.
+    """
+    header = read_header(stream)
+    _refuse_too_large(header, where)
+    check = {"jpeg": _check_jpeg, "png": _check_png, "webp": _check_webp}.get(header.kind)
+    if check is None or not header.height or not header.width:
+        return None
+    reason = check(stream)
+    if reason:
+        raise DataError(f"corrupt picture ({reason})", where=where, mend=_MEND)
+    return header.upright
+
+
+def _refuse_too_large(header: Header, where: object) -> None:
+    if header.height * header.width > MAX_PIXELS or max(header.height, header.width) > MAX_SIDE:
+        raise DataError(
+            f"an image of {header.width} x {header.height} pixels is too large, "
+            f"{MAX_PIXELS / 1e6:.0f} megapixels and {MAX_SIDE} a side are the most",
+            where=where,
+            mend="make it smaller, or cut it into tiles",
+        )
+
+
+def _check_jpeg(stream: BinaryIO) -> str:
+    """Why it is not whole. One without its marker at the end is decoded: other bytes may follow it."""
+    stream.seek(-len(_JPEG_END), 2)
+    if stream.read() == _JPEG_END:
+        return ""
+    stream.seek(0)
+    try:  # not Image.open: it refuses large images by a limit of its own
+        with JpegImagePlugin.JpegImageFile(stream) as picture:
+            picture.load()
     # Pillow's readers raise whatever a hostile file makes them stumble over.
     except Exception as error:
-        raise DataError(f"corrupt picture ({type(error).__name__}: {error})", where=path) from error
-    decoded = read_image(path)
-    return decoded.shape[0], decoded.shape[1]
+        return str(error) or type(error).__name__
+    return ""
 
 
-def _header_shape(stream: BinaryIO) -> tuple[int, int] | None:
-    """``(height, width)`` of the upright picture, or None for a format whose header does not settle it."""
-    try:
-        picture = Image.open(stream)
-    except Image.UnidentifiedImageError:
-        return None
-    with picture:
-        kind, (width, height) = picture.format, picture.size
-        if kind not in _HEADER_TELLS:
-            return None
-        turned = False
-        if kind in ("JPEG", "MPO"):
-            try:
-                turned = picture.getexif().get(_EXIF_ORIENTATION) in _TRANSPOSING
-            except Exception:  # a broken EXIF block spoils no pixel; decoding tells the shape
-                return None
-        picture.verify()
-    if kind in ("JPEG", "MPO"):
-        _check_jpeg_end(stream)
-    elif kind == "PNG" and _has_exif_chunk(stream):
-        return None
-    return (width, height) if turned else (height, width)
+def _check_png(stream: BinaryIO) -> str:
+    """Why it is not whole, by the checksums of the chunks that an image cannot do without."""
+    kind = b""
+    for kind, length in png_chunks(stream):
+        if kind[0] & 0x20:  # the rest may be wrong, decoders pass over it
+            continue
+        content = stream.read(length)
+        if len(content) < length or stream.read(4) != zlib.crc32(content, zlib.crc32(kind)).to_bytes(4, "big"):
+            return f"its {kind.decode('ascii', 'replace')} part is broken or cut off"
+    return "" if kind == b"IEND" else "it is cut off"
 
 
-def _has_exif_chunk(stream: BinaryIO) -> bool:
-    stream.seek(0)
-    return b"eXIf" in stream.read()
-
-
-def _check_jpeg_end(stream: BinaryIO) -> None:
-    """Decode a JPEG whose end marker is missing, which raises OSError when picture data is missing too."""
-    stream.seek(-len(_JPEG_END), 2)
-    if stream.read() != _JPEG_END:
-        stream.seek(0)
-        with Image.open(stream) as picture:
-            picture.load()
+def _check_webp(stream: BinaryIO) -> str:
+    """Why it is not whole: it is shorter than it says. The last byte may be one that only pads."""
+    stream.seek(4)
+    length = int.from_bytes(stream.read(4), "little")
+    return "it is cut off" if stream.seek(0, 2) < length + 8 - 1 else ""

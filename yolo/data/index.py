@@ -9,13 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from yolo.data import cache
 from yolo.data.dataset import Dataset
 from yolo.data.images import check_image
 from yolo.data.labels import LabelFile, parse_labels
-from yolo.data.listing import label_path, list_pictures
+from yolo.data.listing import label_files, list_pictures
 from yolo.data.records import Index, IndexReport
 from yolo.errors import DataError
 
@@ -36,14 +35,14 @@ def index_split(
     is usable, and when a label's class has no name.
     """
     pictures = list_pictures(dataset, split)
-    label_files = [label_path(picture) for picture in pictures]
+    files = label_files(pictures)
     classes = None if single_cls else dataset.nc
     names = single_class_names(dataset) if single_cls else dataset.names
-    place = cache.cache_path(label_files, dataset.entries(split))
-    key = cache.fingerprint(pictures, label_files, classes) if use_cache else ""
+    place = cache.cache_path(files, dataset.entries(split))
+    key = cache.fingerprint(pictures, files, classes) if use_cache else ""
     index = cache.load(place, key, names) if use_cache else None
     if index is None:
-        index = _scan(pictures, label_files, classes, names, workers)
+        index = _scan(pictures, files, classes, names, workers)
         if use_cache:
             cache.save(place, key, index)
     _log(split, index.report)
@@ -68,7 +67,6 @@ def _scan(
 ) -> Index:
     report = IndexReport()
     paths, labels, segments, shapes = [], [], [], []
-    Image.init()  # Pillow finds its formats on first use, which is not a thing to do in many threads at once
     pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="index")
     try:
         checks: Iterable[object] = pool.map(_attempt(check_image), pictures)

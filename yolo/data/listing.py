@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import glob
+import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from yolo.data.dataset import Dataset, is_pattern
+from yolo.data.dataset import Dataset
 from yolo.data.images import SUFFIXES
+from yolo.data.patterns import is_pattern, matching_files
 from yolo.errors import DataError
 
 _IMAGES = f"{os.sep}images{os.sep}"
@@ -35,6 +36,23 @@ def label_path(picture: str | Path) -> Path:
     return Path(f"{head}{_LABELS}{tail}" if found else tail).with_suffix(".txt")
 
 
+def label_files(pictures: Sequence[Path]) -> list[Path]:
+    """The label file of each picture: ``label_path`` of it as it is spelt.
+
+    Where that is not there, but is for the folder that links lead to, it is that one: ``images`` may be a link, or a
+    link may lead to ``images``.
+    """
+    real = functools.cache(os.path.realpath)
+    found = []
+    for picture in pictures:
+        file = label_path(picture)
+        if not os.path.lexists(file):
+            other = label_path(os.path.join(real(picture.parent), picture.name))
+            file = other if os.path.lexists(other) else file
+        found.append(file)
+    return found
+
+
 def _is_picture(path: str | Path) -> bool:
     return os.path.splitext(path)[1].lower() in SUFFIXES
 
@@ -45,7 +63,7 @@ def _expand(entry: Path, dataset: Dataset) -> Iterable[str | Path]:
     if entry.is_file():
         return _read_list(entry, dataset) if entry.suffix.lower() == ".txt" else [entry]
     if is_pattern(entry):
-        return (path for path in glob.iglob(str(entry), recursive=True) if os.path.isfile(path))
+        return matching_files(entry)
     raise DataError(f"{entry} does not exist", where=dataset.source, mend="mend the path in that file")
 
 

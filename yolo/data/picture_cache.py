@@ -28,7 +28,7 @@ from yolo.memory import free_memory
 KINDS = ("ram", "disk")
 
 _LOG = logging.getLogger("yolo.data")
-_FORMAT = 1  # rises when what is kept changes
+_FORMAT = 2  # rises when what is kept changes
 _RESERVE = 1.1  # times what the pictures take must be free: training wants some too
 
 

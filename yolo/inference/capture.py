@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import DataError
-from yolo.inference.video import USUAL_FPS, quiet
+from yolo.inference.timeline import USUAL_FPS
+from yolo.inference.video import quiet
 
 # Milliseconds that connecting, and waiting for the next frame, may take.
 _OPEN_MS, _READ_MS = 10_000, 10_000

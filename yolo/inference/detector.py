@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +17,26 @@ from numpy.typing import NDArray
 from yolo import ops
 from yolo.config.commands import COMPILE_MODES
 from yolo.data.dataset import load_dataset
+from yolo.data.images import read_whole_image
 from yolo.data.letterbox import Letterbox, Size, fit
 from yolo.errors import DataError
 from yolo.inference.calibration import Calibration
 from yolo.inference.models import Weights, join_models, load_models
-from yolo.inference.picture_file import read_picture
+from yolo.inference.open_sources import Source, are_tasks, open_sources
 from yolo.inference.pipeline import Ahead, worker_count
 from yolo.inference.prepare import planes_into
 from yolo.inference.results import Result
 from yolo.inference.settings import (
+    calibration_file,
     check_choice,
     check_classes,
+    check_flag,
     check_range,
     class_names,
+    class_numbers,
     rounded_size,
     size_pair,
+    weights_files,
 )
 from yolo.inference.sources import Frame, Task
 from yolo.program.detection import NmsSettings
@@ -59,8 +66,8 @@ class Detector:
     ``weights`` is a `.safetensors` or `.pt` file, or a compiled detector (`.program`: ``python -m yolo.export``), which
     runs without OneFlow; a list or tuple of them is an ensemble. ``imgsz`` (pixels; one number, or height and width;
     default: 640, or what the compiled detector was made for) is rounded up to the network's stride; ``conf`` and
-    ``iou`` are the thresholds of NMS, ``classes`` the class numbers to keep (default: all), ``agnostic`` suppresses
-    overlaps between classes too; ``names`` replaces the names in the weights.
+    ``iou`` are the thresholds of NMS, ``classes`` the class number or numbers to keep (default: all), ``agnostic``
+    suppresses overlaps between classes too; ``names`` (a list, or a dict from 0) replaces the names in the weights.
     ``half`` computes in bfloat16; ``int8`` names a data set (YAML) and computes in 8 bits, calibrated on its pictures,
     which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs plain OneFlow operators instead
     of the compiled program; ``augment`` looks at each picture three times, scaled and mirrored.
@@ -79,9 +86,9 @@ class Detector:
         conf: float = 0.25,
         iou: float = 0.45,
         max_det: int = 1000,
-        classes: Iterable[int] | None = (),
+        classes: int | Iterable[int] | None = (),
         agnostic: bool = False,
-        names: Sequence[str] | None = None,
+        names: Sequence[str] | Mapping[int, str] | None = None,
         half: bool = False,
         int8: str | Path | None = None,
         compile: str = "program",
@@ -93,10 +100,11 @@ class Detector:
         check_range("max_det", max_det, 1, whole=True)
         check_choice("compile", compile, COMPILE_MODES)
         device = "" if device is None else str(device)
+        agnostic, half, augment = map(check_flag, ("agnostic", "half", "augment"), (agnostic, half, augment))
         self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), int(max_det), agnostic
-        self.classes = tuple(sorted(set(() if classes is None else classes)))
-        files = tuple(weights) if isinstance(weights, (list, tuple)) else (weights,)
-        looked_at = None if int8 is None else Calibration(load_dataset(int8), size or (640, 640))
+        self.classes = class_numbers(classes)
+        files, dataset = weights_files(weights), calibration_file(int8)
+        looked_at = None if dataset is None else Calibration(load_dataset(dataset), size or (640, 640))
         self.models = tuple(load_models(files, device=device, half=half, compile=compile, int8=looked_at))
         """What the weights hold."""
         self.names = class_names(names, self.models[0].names)
@@ -120,12 +128,28 @@ class Detector:
         with Ahead([functools.partial(self._ready, picture) for picture in pictures], workers, 2 * workers) as ahead:
             return self._grouped(ahead)
 
-    def stream(self, tasks: Iterable[Task], *, live: bool = False) -> Iterator[tuple[Frame, Result]]:
-        """The frames that ``tasks`` give, in their order, each with its Result.
+    def stream(
+        self, source: Source | Iterable[Task], *, vid_stride: int = 1, live: bool = False
+    ) -> Iterator[tuple[Frame, Result]]:
+        """The frames of ``source``, in their order, each with its Result.
 
-        Threads read and letterbox the next frames while the network runs. ``live`` frames are each asked for when the
-        network is free, so that none is old when it is looked at.
+        ``source`` is what ``--source`` takes: a picture, a video, a folder, a glob, a list file, a URL, a camera's
+        number; or a list of files, or of streams. Of videos and streams every ``vid_stride``-th frame is taken. It is
+        opened when the first frame is asked for, and closed at the end. Threads read and letterbox the next frames
+        while the network runs; frames of cameras and streams are asked for when it is free, so that none is old when
+        it is looked at.
+
+        Whoever has opened a source gives its tasks instead, and says whether they are ``live``. Raises DataError,
+        DownloadError or ConfigError for a source that cannot be used.
         """
+        if are_tasks(source):
+            yield from self._frames(source, live=live)
+            return
+        check_range("vid_stride", vid_stride, 1, whole=True)
+        with contextlib.closing(open_sources(source, int(vid_stride))) as sources:
+            yield from self._frames(sources.tasks(), live=sources.live)
+
+    def _frames(self, tasks: Iterable[Task], *, live: bool) -> Iterator[tuple[Frame, Result]]:
         ready = (functools.partial(self._ready_frame, task) for task in tasks)
         if live:
             yield from self._looked_at(task() for task in ready)
@@ -146,6 +170,8 @@ class Detector:
                 yield frame, dataclasses.replace(result, path=frame.path, frame=frame.number)
 
     def _ready_frame(self, task: Callable[[], Frame | None]) -> tuple[Frame, _Ready] | None:
+        if not callable(task):
+            raise DataError(f"a {type(task).__name__} gives no frame", where="source", mend="give a list of paths")
         frame = task()
         return None if frame is None else (frame, self._ready(frame.picture))
 
@@ -207,8 +233,8 @@ def _original(rows: NDArray[np.float32], box: Letterbox) -> NDArray[np.float32]:
 
 
 def _load(picture: Picture) -> NDArray[np.uint8]:
-    if isinstance(picture, (str, Path)):
-        return read_picture(picture)
+    if isinstance(picture, (str, os.PathLike)):
+        return read_whole_image(picture)
     if not isinstance(picture, np.ndarray):
         raise DataError(f"a {type(picture).__name__} is no picture", mend="give a path or an RGB uint8 array [H, W, 3]")
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:

@@ -54,7 +54,7 @@ def compile_network(
     if precision == "int8":
         return _calibrated(network, calibration, threads)
     compiled = CompiledNetwork.of(network.spec, state_to_numpy(network), precision=precision, threads=threads)
-    if precision == "bf16" and not any(word in native.instruction_set() for word in ("bf16", "fp16", "amx")):
+    if precision == "bf16" and not native.has_bfloat16():
         what = f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
         raise ConfigError(what, where="--half", mend="leave it out")
     return compiled

@@ -116,6 +116,7 @@ class LiveSources:
 
     live = True
     files: tuple[Path, ...] = ()
+    left_out = ()
 
     def __init__(self, sources: Sequence[str], vid_stride: int = 1, patience: Patience | None = None) -> None:
         """Connects to all; raises DataError for the first that fails."""

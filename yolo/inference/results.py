@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo import ops
+from yolo.config.commands import MOST_LINE_WIDTH
 from yolo.data.images import write_image
+from yolo.errors import DataError
+from yolo.inference.settings import check_range
 from yolo.plots.annotate import annotate
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """The detections of one picture, best first.
 
-    ``rows`` is float32 ``[n, 6]``: x1, y1, x2, y2 (pixels of ``picture``), confidence, class.
+    ``rows`` is float32 ``[n, 6]``: x1, y1, x2, y2 (pixels of ``picture``), confidence, class. ``len(result)`` is n;
+    iterating and ``result[i]`` give rows: ``for x1, y1, x2, y2, confidence, number in result``.
     """
 
     picture: NDArray[np.uint8]
@@ -39,6 +45,19 @@ class Result:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        return iter(self.rows)
+
+    def __getitem__(self, place: int | slice) -> NDArray[np.float32]:
+        return self.rows[place]
+
+    def __repr__(self) -> str:
+        """Short: ``Result(bus.jpg 810x1080: 4 persons, 1 bus)``, width by height."""
+        height, width = self.picture.shape[:2]
+        name = [] if self.path is None else [self.path.name]
+        frame = [] if self.frame is None else [f"frame {self.frame}"]
+        return f"Result({' '.join([*name, *frame, f'{width}x{height}'])}: {self.summary()})"
+
     @property
     def boxes(self) -> NDArray[np.float32]:
         """xyxy in pixels, ``[n, 4]``."""
@@ -57,13 +76,21 @@ class Result:
     def annotated(
         self, *, line_width: int | None = None, hide_labels: bool = False, hide_conf: bool = False
     ) -> NDArray[np.uint8]:
-        """A copy of the picture with the detections drawn on it, RGB uint8 ``[H, W, 3]``."""
+        """A copy of the picture with the detections drawn on it, RGB uint8 ``[H, W, 3]``.
+
+        ``line_width`` is in pixels; by default it comes from the picture's size. Raises ConfigError out of range.
+        """
+        if line_width is not None:
+            check_range("line_width", line_width, 1, MOST_LINE_WIDTH, whole=True)
+            line_width = int(line_width)
         return annotate(
             self.picture, self.rows, self.names, line_width=line_width, hide_labels=hide_labels, hide_conf=hide_conf
         )
 
     def save(self, path: str | Path) -> Path:
         """Write the annotated picture in the format that the suffix names; raises DataError when that fails."""
+        if not isinstance(path, (str, os.PathLike)):
+            raise DataError(f"a {type(path).__name__} is no path", mend="name a file such as annotated.jpg")
         return write_image(path, self.annotated())
 
     def to_dict(self) -> dict[str, Any]:

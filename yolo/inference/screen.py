@@ -23,7 +23,7 @@ def is_screen(source: str) -> bool:
 class ScreenSources:
     """What the screen shows whenever a frame is asked for; it never ends by itself."""
 
-    live, count, files = True, 1, ()
+    live, count, files, left_out = True, 1, (), ()
 
     def __init__(self, source: str) -> None:
         """Raises ConfigError without mss or for a source written wrongly, DataError where there is no screen."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
 
 from yolo.command import stride_multiple
 from yolo.data.letterbox import Size
@@ -12,8 +16,9 @@ from yolo.errors import ConfigError
 
 def size_pair(imgsz: int | Sequence[int]) -> Size:
     """(height, width) of one number, or of two."""
-    if isinstance(imgsz, str):
-        raise ConfigError(f"is {imgsz!r}", where="imgsz", mend="give a number")
+    imgsz = imgsz.tolist() if isinstance(imgsz, np.ndarray) else imgsz
+    if not isinstance(imgsz, (numbers.Real, list, tuple)):
+        raise ConfigError(f"is {imgsz!r}", where="imgsz", mend="give a number, or height and width")
     values = (imgsz, imgsz) if isinstance(imgsz, numbers.Real) else tuple(imgsz)
     values = values * 2 if len(values) == 1 else values
     if len(values) != 2:
@@ -43,10 +48,57 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
         raise ConfigError(f"is {value!r}", where=name, mend=f"give {' or '.join(map(repr, choices))}")
 
 
-def class_names(given: Sequence[str] | None, own: tuple[str, ...]) -> tuple[str, ...]:
-    """The names given, else the weights' own."""
+def check_flag(name: str, value: object) -> bool:
+    """Whether it is set, None meaning no; raises ConfigError for what is neither yes nor no."""
+    if not isinstance(value, (bool, np.bool_, numbers.Integral, type(None))) or value not in (None, 0, 1):
+        raise ConfigError(f"is {value!r}", where=name, mend="give True or False")
+    return bool(value)
+
+
+def weights_files(weights: object) -> tuple[str | Path, ...]:
+    """The files of one name or a list or tuple of them; raises ConfigError for what is no path."""
+    files = tuple(weights) if isinstance(weights, (list, tuple)) else (weights,)
+    for file in files:
+        if not isinstance(file, (str, os.PathLike)):
+            raise ConfigError(
+                f"is {file!r}", where="weights", mend="give the path of a weights file, or a list of them"
+            )
+    return tuple(file if isinstance(file, str) else Path(file) for file in files)
+
+
+def calibration_file(int8: object) -> str | Path | None:
+    """The data set's file; raises ConfigError for what names none."""
+    if int8 is None or int8 is False:
+        return None
+    if not isinstance(int8, (str, os.PathLike)):
+        raise ConfigError(f"is {int8!r}", where="int8", mend="name the data set (YAML) to be calibrated on")
+    return int8
+
+
+def class_numbers(classes: object) -> tuple[int, ...]:
+    """Class numbers, ascending: of one, of several, of None for all. Raises ConfigError for what is none."""
+    given = classes.tolist() if isinstance(classes, np.ndarray) else classes
+    if given is None:
+        return ()
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        given = (given,)
+    chosen = set()
+    for number in given:
+        if not isinstance(number, numbers.Real) or isinstance(number, bool) or number % 1 != 0:
+            raise ConfigError(f"{number!r} is no class number", where="classes", mend="give one such as 0, or a list")
+        chosen.add(int(number))
+    return tuple(sorted(chosen))
+
+
+def class_names(given: Sequence[str] | Mapping[int, str] | None, own: tuple[str, ...]) -> tuple[str, ...]:
+    """The names given, in order or by class number, else the weights' own."""
     if given is None:
         return own
+    given = given.tolist() if isinstance(given, np.ndarray) else given
+    if isinstance(given, Mapping) and set(given) == set(range(len(given))):
+        given = [given[number] for number in range(len(given))]
+    if not isinstance(given, (list, tuple)):
+        raise ConfigError(f"is {given!r}"[:200], where="names", mend="give a list of names, or a dict from 0")
     if len(given) != len(own):
         raise ConfigError(f"{len(given)} class names, but the weights have {len(own)} classes", where="names")
     return tuple(map(str, given))

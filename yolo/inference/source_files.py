@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import glob
+import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from yolo.data.images import SUFFIXES as PICTURES
+from yolo.data.patterns import is_pattern, is_there, matching_files
 from yolo.errors import DataError
 from yolo.inference.video import SUFFIXES as VIDEOS
 
@@ -26,10 +27,15 @@ def find_files(source: str | Path) -> tuple[Path, ...]:
         return _usable([text], text, "neither a picture nor a video")
     if os.path.exists(text):
         raise DataError("is no ordinary file", where=text)
-    if glob.has_magic(text) and "\0" not in text:
-        found = [path for path in glob.iglob(text, recursive=True) if os.path.isfile(path)]
-        return _usable(found, text, "no picture and no video matches")
+    if is_pattern(text):
+        return _usable(list(matching_files(text)), text, "no picture and no video matches")
     raise DataError("does not exist", where=text, mend="give a picture, a video, a folder or a glob")
+
+
+def files_of(found: Iterable[Iterable[Path]]) -> tuple[Path, ...]:
+    """All of them once, in their order, videos behind pictures."""
+    files = dict.fromkeys(itertools.chain.from_iterable(found))
+    return tuple(sorted(files, key=lambda file: suffix_of(file) in VIDEOS))
 
 
 def read_lines(path: str | Path) -> list[tuple[int, str]]:
@@ -48,19 +54,19 @@ def suffix_of(path: str | Path) -> str:
 
 def _listed(path: str) -> tuple[Path, ...]:
     """What a list names, in its order; relative to the working folder, or else to the list's."""
-    found: dict[Path, None] = {}
+    found = []
     for number, line in read_lines(path):
         beside = os.path.join(os.path.dirname(path), line)
         where = f"{path}:{number}"
         if suffix_of(line) == LIST:
             raise DataError(f"{line} is a list itself", where=where, mend="name pictures, videos, folders and globs")
         try:
-            found.update(dict.fromkeys(find_files(line if os.path.exists(line) or glob.glob(line) else beside)))
+            found.append(find_files(line if is_there(line) else beside))
         except DataError as error:
             raise DataError(f"{line}: {error.what}", where=where, mend="mend that line") from error
     if not found:
         raise DataError("the list is empty", where=path, mend="name a picture, video, folder or glob a line")
-    return tuple(sorted(found, key=lambda file: suffix_of(file) in VIDEOS))
+    return files_of(found)
 
 
 def _children(folder: str) -> list[str]:

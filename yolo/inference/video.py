@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import DataError
+from yolo.inference.timeline import Timeline
 
 SUFFIXES = frozenset({".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".wmv"})
 """File name endings (lower case) that count as videos."""
@@ -21,57 +22,79 @@ SUFFIXES = frozenset({".asf", ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".
 LEAST_SIDE = 2
 """Pixels of a video that can be written."""
 
-USUAL_FPS = 30.0
-"""Of videos and streams that do not say."""
-# A container's own count is an estimate; a video that ends this much earlier was cut off.
-_CUT_OFF = 0.9
+# A frame that cannot be decoded looks as the end does. The end is where so many in a row give nothing, and more than
+# are left.
+_PATIENCE = 64
 
 
 class VideoReader:
     """The frames of a video file, upright by its orientation, every ``stride``-th beginning with the first.
 
-    Iterating gives (number, picture): numbers count all frames from 1, pictures are RGB uint8 ``[H, W, 3]``.
+    Iterating gives (number, picture): numbers count all frames from 1, pictures are RGB uint8 ``[H, W, 3]``. A frame
+    that cannot be decoded keeps its number and is left out; ``missed`` counts those.
     Raises DataError when the file cannot be opened or holds no frame.
     """
 
     def __init__(self, path: str | Path, stride: int = 1) -> None:
         self.path, self._stride = Path(path), stride
+        # An absolute path is never taken for a URL, nor FFmpeg's for a pattern of numbered pictures.
+        absolute = os.path.abspath(path)
         with quiet():
             try:
-                # An absolute path is never taken for a URL, nor FFmpeg's for a pattern of numbered pictures.
-                self._capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
+                self._capture = cv2.VideoCapture(absolute, cv2.CAP_FFMPEG)
             except (cv2.error, UnicodeError) as error:
                 raise DataError("the video cannot be opened", where=path) from error
-        if not self._capture.isOpened():
-            raise DataError("the video cannot be opened", where=path, mend="replace or convert the file")
+            if not self._capture.isOpened():
+                raise DataError("the video cannot be opened", where=path, mend="replace or convert the file")
+            self.timeline = Timeline.of(absolute, self._capture)
+            """What the file says of its frames' times."""
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        announced = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.count = int(announced) if 0 < announced < 2**31 else None
-        """How many frames the file says it has; None when it does not say."""
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if math.isfinite(fps) and 0 < fps <= 1000 else USUAL_FPS
+        self.count, self.fps = self.timeline.count, self.timeline.fps
+        """How many frames there are, None when that cannot be known; how many a second."""
         self.read = 0
-        """Frames gone through so far."""
+        """Frames decoded so far."""
+        self.missed = 0
+        """Frames so far that could not be decoded; those at the very end are known behind it."""
+        self._shown, self._gap = -math.inf, math.inf
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        in_vain = 0
         try:
-            while self._capture.grab():
-                self.read += 1
-                if (self.read - 1) % self._stride:
+            while in_vain <= max(_PATIENCE, self._unseen):
+                if not self._capture.grab():
+                    in_vain += 1
                     continue
-                there, bgr = self._capture.retrieve()
-                if not there:
-                    break
-                yield self.read, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+                self.missed, in_vain = self.missed + in_vain, 0
+                number = self.read + self.missed + 1
+                bgr = None
+                if (number - 1) % self._stride == 0:
+                    there, bgr = self._capture.retrieve()
+                    if not there:
+                        self.missed += 1
+                        continue
+                self._note_time()
+                if bgr is not None:
+                    yield number, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         finally:
             self._capture.release()
         if not self.read:
             raise DataError("the video has no frame that can be decoded", where=self.path)
+        self.missed += self._missed_at_the_end()
 
     @property
-    def is_cut_off(self) -> bool:
-        """Whether clearly fewer frames came out than the file announced; to be asked at the end."""
-        return self.count is not None and self.read < _CUT_OFF * self.count
+    def _unseen(self) -> int:
+        return len(self.timeline.times) - self.read - self.missed
+
+    def _note_time(self) -> None:
+        now = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if now > self._shown:
+            self._gap, self._shown = min(self._gap, now - self._shown), now
+        self.read += 1
+
+    def _missed_at_the_end(self) -> int:
+        """Packets behind the last decoded frame; one less than a frame later is that frame's second half."""
+        gap = self._gap if math.isfinite(self._gap) else 1 / self.fps
+        return max(min(self.timeline.later_than(self._shown + 0.75 * gap), self._unseen), 0)
 
 
 class VideoWriter:

@@ -28,6 +28,22 @@ def fold_batchnorm(state: Mapping[str, np.ndarray], eps: float = 1e-3) -> dict[s
     return fused
 
 
+def unfold_batchnorm(state: Mapping[str, np.ndarray], eps: float = 1e-3) -> dict[str, np.ndarray]:
+    """A fused state for a network with batch norms: those have mean 0, variance 1, scale √(1 + eps), the bias as shift.
+
+    In evaluation it computes what the fused one does; in training each batch's own statistics take their place.
+    """
+    biases = [key for key in state if key.endswith(".conv.bias")]
+    unfolded = {key: values for key, values in state.items() if key not in biases}
+    for key in biases:
+        norm, bias = f"{key[: -len('.conv.bias')]}.bn", state[key]
+        unfolded[f"{norm}.weight"] = np.full_like(bias, np.sqrt(1 + eps))
+        unfolded[f"{norm}.bias"] = bias
+        unfolded[f"{norm}.running_mean"] = np.zeros_like(bias)
+        unfolded[f"{norm}.running_var"] = np.ones_like(bias)
+    return unfolded
+
+
 def _fold(state: Mapping[str, np.ndarray], block: str, eps: float) -> dict[str, np.ndarray]:
     weight = state[f"{block}.conv.weight"]
     try:

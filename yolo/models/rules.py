@@ -113,7 +113,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "GhostBottleneck": Rule("conv", (_ODD_K, Parameter("s", kinds.whole(1, 2), 1)), _ghost_bottleneck),
     "SPP": Rule("conv", (_SPP_K,), _keep),
     "SPPF": Rule("conv", (Parameter("k", kinds.odd, 5),), _keep),
-    "BottleneckCSP": _csp(),
+    "BottleneckCSP": _csp(_ACT),  # that behind the joined branches: nn.SiLU() unless named, LeakyReLU up to v3
     "C3": _csp(),
     "C3x": _csp(),
     "C3TR": _csp(),

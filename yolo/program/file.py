@@ -21,11 +21,11 @@ from safetensors.numpy import save as save_tensors
 
 from yolo.errors import WeightsError
 from yolo.files import write_atomic
+from yolo.models.weights.magic import PROGRAM as MAGIC
 from yolo.program.compiled import PRECISIONS
 from yolo.program.graph_json import graph_from_json, graph_to_json, mean_shapes, tensor_shapes
 from yolo.program.ir import Graph
 
-MAGIC: Final = b"YOLOPROG"
 VERSION: Final = 1
 _HEAD: Final = struct.Struct("<8sI32s")
 _MEND: Final = "write it anew with python -m yolo.export --include program"
@@ -48,7 +48,7 @@ def is_program(path: str | Path) -> bool:
     try:
         with open(path, "rb") as stream:
             return stream.read(len(MAGIC)) == MAGIC
-    except OSError:
+    except (OSError, ValueError):  # a name with a NUL
         return False
 
 

@@ -20,9 +20,7 @@ InferenceProgram::InferenceProgram(std::shared_ptr<Weights> weights, int64_t are
       threads_(threads),
       bf16_(bf16),
       stream_(engine()) {
-    const auto set = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-    const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-    if (bf16 && (set & needed) != needed) {
+    if (bf16 && !has_bfloat16()) {
         throw std::invalid_argument("this processor has no bfloat16 instructions (it has " + instruction_set() + ")");
     }
 }

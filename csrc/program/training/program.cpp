@@ -10,11 +10,6 @@
 namespace yolo::program::training {
 namespace {
 
-bool has_bf16() {
-    const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);
-    return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
-}
-
 int at_least_one(int threads) {
     if (threads < 1) throw std::invalid_argument("a program needs at least one thread");
     return threads;
@@ -30,7 +25,7 @@ TrainingProgram::TrainingProgram(int64_t arena, int64_t batch, int threads, bool
       scratch_(static_cast<size_t>(at_least_one(threads) * kMostPixels * loops().lanes) * sizeof(float)),
       place_{batch, threads, arena_->data(), std::make_shared<std::vector<float*>>()},
       exchange_(std::move(exchange)) {
-    if (bf16 && !has_bf16()) {
+    if (bf16 && !has_bfloat16()) {
         throw std::invalid_argument("bf16 needs a processor with AVX-512 BF16; this one offers " + instruction_set());
     }
     omp_set_num_threads(threads);  // oneDNN plans for as many

@@ -112,7 +112,7 @@ def test_weights_in_steps_of_their_channel() -> None:
     whole, steps = quantised_weight(weight, 64)
     np.testing.assert_array_equal(whole[:, :, 0, 0], [[64, -32], [0, 0], [32, -64]])
     np.testing.assert_allclose(steps, [1 / 64, 1.0, 2e-3 / 64], rtol=1e-6)
-    newer = any(word in native.instruction_set() for word in ("vnni", "bf16", "fp16", "amx"))
+    newer = any(word in native.instruction_set() for word in ("vnni", "bf16", "fp16", "amx"))  # all have VNNI
     assert native.weight_limit() == (127 if newer else 64)
 
 

@@ -76,7 +76,7 @@ def _of_labels(seen: Seen, split: str, imgsz: int) -> Iterator[Finding]:
             text = f"a box of {width:.1f} x {height:.1f} pixels at {imgsz}: too small to be learnt"
             yield Finding("tiny-box", NOTE, split, file, text)
         elif row[3] * row[4] > HUGE_AREA:
-            yield Finding("huge-box", NOTE, split, file, f"a box over {100 * row[3] * row[4]:.0f} % of the picture")
+            yield Finding("huge-box", NOTE, split, file, f"a box covers {100 * row[3] * row[4]:.0f} % of the image")
 
 
 def _kind(reason: str) -> str:
@@ -114,7 +114,7 @@ def _labelled_otherwise(splits: Mapping[str, Sequence[Seen]]) -> Iterator[Findin
         for seen in filter(lambda seen: seen.usable, pictures):
             other = first.setdefault(seen.digest, seen)
             if seen is not other and seen.labels and other.labels and _rows(seen) != _rows(other):
-                text = f"{seen.objects} labels, but {other.path}, the same picture, has others: {other.objects}"
+                text = f"its labels ({seen.objects}) are not those ({other.objects}) of {other.path}, the same image"
                 yield Finding("labels-differ", WARNING, split, str(seen.path), text)
 
 
@@ -163,5 +163,6 @@ def _classes(dataset: Dataset, splits: Mapping[str, Sequence[Seen]]) -> Iterator
             if not counts[number]:
                 yield Finding("class-without-labels", level, split, name, "no label of this class")
             elif counts[number] * RARE < most:
-                text = f"labels: {counts[number]}; of the most frequent class: {most}"
+                own = f"{counts[number]} label" + "s" * (counts[number] > 1)
+                text = f"{own}, the most frequent class has {most}"
                 yield Finding("rare-class", NOTE, split, name, text)

@@ -10,15 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from yolo.data.dataset import Dataset
-from yolo.data.images import check_image
+from yolo.data.image_header import read_header
+from yolo.data.images import check_image, decode_image, read_bytes
 from yolo.data.labels import LabelFile, parse_labels
-from yolo.data.listing import label_path, list_pictures
+from yolo.data.listing import label_files, list_pictures
 from yolo.errors import DataError
-
-_EXIF_ORIENTATION = 274
 
 
 @dataclass(frozen=True)
@@ -54,10 +51,9 @@ class Seen:
 def scan(dataset: Dataset, split: str, workers: int) -> list[Seen]:
     """Look at every picture of ``split``, in order. Raises DataError when it has none."""
     pictures = list_pictures(dataset, split)
-    Image.init()  # Pillow finds its formats on first use, which is not a thing to do in many threads at once
     pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="check")
     try:
-        return list(pool.map(lambda path: _look(path, dataset.nc), pictures))
+        return list(pool.map(lambda *files: _look(*files, dataset.nc), pictures, label_files(pictures)))
     finally:  # also when interrupted: what has not begun is not begun
         pool.shutdown(cancel_futures=True)
 
@@ -73,8 +69,7 @@ def stray_labels(pictures: Sequence[Seen]) -> list[Path]:
     return [file for file in found if file not in known]
 
 
-def _look(path: Path, classes: int) -> Seen:
-    file = label_path(path)
+def _look(path: Path, file: Path, classes: int) -> Seen:
     content, labels = b"", LabelFile()
     try:
         content = file.read_bytes()
@@ -87,19 +82,10 @@ def _look(path: Path, classes: int) -> Seen:
         return Seen(path, file, missing=True, content=content, labels=labels)
     try:
         shape = check_image(path)
-        picture = path.read_bytes()
-    except (DataError, OSError) as error:
-        reason = error.what if isinstance(error, DataError) else str(error.strerror)
-        return Seen(path, file, broken=reason, content=content, labels=labels)
+        picture = read_bytes(path)
+        decode_image(picture, path)  # training only looks at the header before it begins
+    except DataError as error:
+        return Seen(path, file, broken=error.what, content=content, labels=labels)
+    turned = read_header(io.BytesIO(memoryview(picture))).orientation != 1
     digest = hashlib.blake2b(picture, digest_size=16).hexdigest()
-    return Seen(path, file, False, "", digest, shape, _is_turned(picture), content, labels)
-
-
-def _is_turned(content: bytes) -> bool:
-    if b"Exif" not in content[:65536] and b"eXIf" not in content:
-        return False
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            return picture.getexif().get(_EXIF_ORIENTATION, 1) not in (0, 1)
-    except Exception:  # a broken EXIF block says nothing
-        return False
+    return Seen(path, file, False, "", digest, shape, turned, content, labels)

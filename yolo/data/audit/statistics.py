@@ -49,16 +49,16 @@ def report(figures: Mapping[str, Mapping[str, Any]], found: Sequence[Finding], i
     """The lines of the text report: figures, then what was found, the gravest first."""
     for split, values in figures.items():
         pictures, empty, labels = (values[key] for key in ("pictures", "without_labels", "labels"))
-        yield f"{split}: {pictures} pictures ({empty} without labels), {labels} labels"
+        yield f"{split}: {_counted(pictures, 'image')} ({empty} without labels), {_counted(labels, 'label')}"
         for title, key, digits in (
             ("width", "widths", 0),
             ("height", "heights", 0),
             ("width / height", "aspects", 2),
-            (f"root of a box's area at {imgsz}", "box_sides", 1),
+            (f"box size at {imgsz} (square root of its area)", "box_sides", 1),
         ):
             if values[key]:
                 least, _, half, _, most = (f"{value:.{digits}f}" for value in values[key])
-                yield f"  {title}: {least} to {most}, half are below {half}"
+                yield f"  {title}: {least}" if least == most else f"  {title}: {least} to {most}, median {half}"
     yield from _class_table(figures)
     for level in (ERROR, WARNING, NOTE):
         kinds = defaultdict(list)
@@ -70,11 +70,18 @@ def report(figures: Mapping[str, Mapping[str, Any]], found: Sequence[Finding], i
             yield from (f"  {finding.where}: {finding.text}" for finding in some[:_MOST_SHOWN])
             if len(some) > _MOST_SHOWN:
                 yield f"  and {len(some) - _MOST_SHOWN} more (--json has all)"
-    yield "nothing is wrong" if not any(finding.level != NOTE for finding in found) else "not clean"
+    wrong = {level: sum(finding.level == level for finding in found) for level in (ERROR, WARNING)}
+    yield ", ".join(_counted(number, level) for level, number in wrong.items() if number) or "nothing is wrong"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _class_table(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    names = list(next(iter(figures.values()))["classes"]) if figures else []
+    if not figures:
+        return
+    names = list(next(iter(figures.values()))["classes"])
     width = max([5, *map(len, names[:_MOST_CLASSES])])
     yield f"{'class':>{width}}" + "".join(f"{split:>10}" for split in figures)
     for name in names[:_MOST_CLASSES]:

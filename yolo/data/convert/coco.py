@@ -6,13 +6,40 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from yolo.data.convert.outline import joined
-from yolo.data.convert.pictures import PictureFinder
-from yolo.data.convert.records import Conversion, Label, Labelled, box_of, count, need, split_of
+from yolo.data.convert.categories import merged, renamed
+from yolo.data.convert.masks import object_outline
+from yolo.data.convert.pictures import PictureFinder, Wanted, plain_name
+from yolo.data.convert.records import (
+    Conversion,
+    Label,
+    Labelled,
+    Tally,
+    box_of,
+    count,
+    files_below,
+    is_number,
+    need,
+    split_of,
+)
+from yolo.data.images import check_image
 from yolo.errors import DataError
+
+_PEEK = 65536
+_TASKS = "JSON files of Label Studio's own form, which are not read: export them as COCO"
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What holds for all files of a conversion."""
+
+    finder: PictureFinder
+    segments: bool
+    skipped: Tally
+    noticed: Tally
 
 
 def read_json(path: Path) -> Any:
@@ -28,41 +55,44 @@ def read_json(path: Path) -> Any:
 def coco(source: Path, names: Sequence[str] | None, segments: bool = False) -> Conversion:
     """The ``instances_*.json`` below ``source``, else every COCO JSON; classes are the categories by their ids' order.
 
-    ``names`` replaces the categories' names (as many). Crowds are left out. With ``segments`` a label is its outline.
+    Ids belong to their file; over all files a class is a category's name. ``names`` replaces the categories' names (as
+    many), or orders them where they are the same. Crowds are left out. With ``segments`` a label is its outline.
     """
-    # COCO's own archive also holds captions and keypoints of the same pictures.
-    candidates = sorted(source.rglob("instances_*.json")) or sorted(source.rglob("*.json"))
-    files = [(path, content) for path in candidates if _is_coco(content := read_json(path))]
-    need(files, "no COCO JSON (images, annotations, categories) below it", source)
-    categories: dict[int, str] = {}
-    for path, content in files:
-        for category in content["categories"]:
-            need(_has(category, id=int, name=str), "a category without id or name", path)
-            categories[category["id"]] = category["name"]
-    ids = sorted(categories)
-    own = _told_apart([categories[number] for number in ids])
-    need(names is None or len(names) == len(own), f"has {len(own)} categories, not {len(names or ())}", source)
-    classes = {number: position for position, number in enumerate(ids)}
-    skipped: dict[str, int] = {}
-    finder = PictureFinder(source)
+    skipped, noticed = Tally(), Tally()
+    files = _files(source, skipped)
+    own, numbers = merged([(path, content["categories"]) for path, content in files], source, noticed)
+    chosen, order = renamed(own, names, source, noticed)
+    classes = [{number: order[position] for number, position in some.items()} for some in numbers]
 
     def pictures() -> Iterator[Labelled]:
-        for path, content in files:
-            yield from _split(path, content, classes, finder, segments, skipped)
+        reading = _Reading(PictureFinder(source), segments, skipped, noticed)
+        wanted = [_wanted(path, image) for path, content in files for image in _images(path, content)]
+        found = iter(reading.finder.find_all(wanted, skipped))
+        for (path, content), some in zip(files, classes):
+            yield from _split(path, content, some, found, reading)
 
-    return Conversion(tuple(names or own), pictures(), skipped)
+    return Conversion(chosen, pictures(), skipped, noticed)
 
 
-def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, each once: a data set file takes none twice."""
-    apart: list[str] = []
-    for name in names:
-        own, number = name, 1
-        while own in apart:
-            number += 1
-            own = f"{name} {number}"
-        apart.append(own)
-    return tuple(apart)
+def _files(source: Path, skipped: Tally) -> list[tuple[Path, dict]]:
+    """The COCO JSON files with their content; other JSON files are counted."""
+    every = files_below(source, "*.json", skipped)
+    # COCO's own archive also holds captions and keypoints of the same pictures.
+    instances = [path for path in every if path.name.startswith("instances_")]
+    files: list[tuple[Path, dict]] = []
+    for candidates in filter(None, (instances, every)):
+        files = files or [(path, content) for path in candidates if _is_coco(content := read_json(path))]
+    tasks = [path for path in every if _is_task_list(path)]
+    need(
+        files or not tasks, f"no COCO JSON below it, only Label Studio's own ({', '.join(map(str, tasks[:3]))})", source
+    )
+    need(files, "no COCO JSON (images, annotations, categories) below it", source)
+    read = {path for path, _ in files}
+    for path in every:
+        if path not in read:
+            reason = _TASKS if path in tasks else "JSON files that are not read"
+            count(skipped, reason, 1, path.relative_to(source))
+    return files
 
 
 def _is_coco(content: Any) -> bool:
@@ -71,40 +101,39 @@ def _is_coco(content: Any) -> bool:
     )
 
 
+def _is_task_list(path: Path) -> bool:
+    """Whether a JSON file is a list of Label Studio's tasks, by its beginning: it need not be read whole."""
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(_PEEK).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=path) from error
+    return start.startswith(b"[") and any(key in start for key in (b'"annotations"', b'"completions"', b'"data"'))
+
+
 def _has(record: Any, **types: type | tuple) -> bool:
     return isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in types.items())
 
 
-def _split(
-    path: Path, content: dict, classes: dict[int, int], finder: PictureFinder, segments: bool, skipped: dict[str, int]
-) -> Iterator[Labelled]:
-    """The pictures of one file."""
+def _name(path: Path) -> str:
     name = path.stem.removeprefix("instances_").removeprefix("zhiyuan_objv2_")
-    if name == "_annotations.coco":  # as an annotation service exports it: beside the pictures
-        name = path.parent.name
-    objects = defaultdict(list)
-    for annotation in content["annotations"]:
-        need(_has(annotation, image_id=(int, str)), "an annotation without image_id", path)
-        objects[annotation["image_id"]].append(annotation)
-    listed = f"{name}.txt" if path.parent.name == "annotations" else ""
+    # as an annotation service exports it: beside the pictures
+    return path.parent.name if name == "_annotations.coco" else name
+
+
+def _images(path: Path, content: dict) -> list[dict]:
+    """The file's images. Raises DataError where two of them have one id."""
+    named: dict[int | str, str] = {}
     for image in content["images"]:
         need(_has(image, id=(int, str), file_name=str), "an image without id or file_name", path)
-        own = objects.pop(image["id"], ())
-        picture = finder.find(image["file_name"], (path.parent, source_folder(path, name)), split=name)
-        if picture is None:
-            count(skipped, "pictures are not there")
-            continue
-        labels = [_label(some, classes, segments, skipped, path) for some in own]
-        place = PurePosixPath("images", name, PurePosixPath(image["file_name"]).name)
-        yield Labelled(picture, place, split_of(name), tuple(filter(None, labels)), _size(image), listed)
-    count(skipped, "annotations of pictures that the file does not name", sum(map(len, objects.values())))
+        first = named.setdefault(image["id"], image["file_name"])
+        need(first == image["file_name"], f"the images {first} and {image['file_name']} have one id", path)
+    return content["images"]
 
 
-def _size(image: dict) -> tuple[int, int] | None:
-    """Height and width; None where the file does not say them and the picture has to."""
-    sides = (image.get("height"), image.get("width"))
-    usable = all(isinstance(side, int | float) and math.isfinite(side) and side >= 1 for side in sides)
-    return (int(sides[0]), int(sides[1])) if usable else None
+def _wanted(path: Path, image: dict) -> Wanted:
+    name = _name(path)
+    return Wanted((image["file_name"],), path, (), (path.parent, source_folder(path, name)), name)
 
 
 def source_folder(path: Path, name: str) -> Path:
@@ -112,26 +141,51 @@ def source_folder(path: Path, name: str) -> Path:
     return path.parent.parent / "images" / name
 
 
-def _label(
-    annotation: dict, classes: dict[int, int], segments: bool, skipped: dict[str, int], path: Path
-) -> Label | None:
+def _split(
+    path: Path, content: dict, classes: dict[int, int], found: Iterator[Path | None], reading: _Reading
+) -> Iterator[Labelled]:
+    """The pictures of one file, of which ``found`` gives the files."""
+    name = _name(path)
+    objects = defaultdict(list)
+    for annotation in content["annotations"]:
+        need(_has(annotation, image_id=(int, str)), "an annotation without image_id", path)
+        objects[annotation["image_id"]].append(annotation)
+    listed = f"{name}.txt" if path.parent.name == "annotations" else ""
+    for image, picture in zip(content["images"], found):
+        own = objects.pop(image["id"], ())
+        if picture is None:
+            continue
+        size = _size(image)
+        frame = size or (_own_size(picture) if reading.segments else None)
+        labels = [_label(some, classes, frame, reading) for some in own]
+        place = PurePosixPath("images", name, plain_name(picture))
+        yield Labelled(picture, place, split_of(name), tuple(filter(None, labels)), size, listed)
+    number = sum(map(len, objects.values()))
+    count(reading.skipped, "annotations of pictures that the file does not name", number, path.name)
+
+
+def _size(image: dict) -> tuple[int, int] | None:
+    """Height and width; None where the file does not say them and the picture has to."""
+    sides = (image.get("height"), image.get("width"))
+    usable = all(is_number(side) and math.isfinite(side) and side >= 1 for side in sides)
+    return (int(sides[0]), int(sides[1])) if usable else None
+
+
+def _own_size(picture: Path) -> tuple[int, int] | None:
+    try:
+        return check_image(picture)
+    except DataError:  # counted where it is written
+        return None
+
+
+def _label(annotation: dict, classes: dict[int, int], size: tuple[int, int] | None, reading: _Reading) -> Label | None:
     box, category = annotation.get("bbox"), annotation.get("category_id")
-    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box)
+    numbers = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
     if annotation.get("iscrowd"):
-        count(skipped, "crowds")
-    elif not numbers or category not in classes:
-        count(skipped, "annotations without a box or with an unknown category")
+        count(reading.skipped, "crowds")
+    elif not numbers or not is_number(category) or category not in classes:
+        count(reading.skipped, "annotations without a box or with an unknown category")
     else:
-        outline = annotation.get("segmentation") if segments else None
-        parts = [part for part in outline if _is_outline(part)] if isinstance(outline, list) else []
-        return Label(classes[category], box_of(*box), joined(parts))
+        outline = object_outline(annotation.get("segmentation"), size, reading.noticed) if reading.segments else ()
+        return Label(classes[category], box_of(*box), outline)
     return None
-
-
-def _is_outline(part: Any) -> bool:
-    return (
-        isinstance(part, list)
-        and len(part) >= 6
-        and len(part) % 2 == 0
-        and all(isinstance(value, int | float) for value in part)
-    )

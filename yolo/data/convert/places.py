@@ -9,8 +9,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from yolo.data.convert.coco import read_json
-from yolo.data.convert.pictures import PictureFinder
-from yolo.data.convert.records import Conversion, Label, Labelled, box_of, count, need, split_of
+from yolo.data.convert.pictures import PictureFinder, Wanted, parts_of, plain_name
+from yolo.data.convert.records import (
+    Conversion,
+    Label,
+    Labelled,
+    Tally,
+    box_of,
+    count,
+    files_below,
+    is_number,
+    need,
+    split_of,
+)
 
 XVIEW_TYPES = (
     *(11, 12, 13, 15, 17, 18, 19, 20, 21, 23, 24, 25, 26, 27, 28, 29, 32, 33, 34, 35, 36, 37, 38, 40, 41, 42, 44, 45),
@@ -25,35 +36,41 @@ def xview(source: Path, names: Sequence[str], segments: bool = False) -> Convers
 
     xView has one labelled set; one picture of ten, chosen by its name's hash, is for validation.
     """
-    files = sorted(source.rglob("*.geojson"))
+    skipped = Tally()
+    files = files_below(source, "*.geojson", skipped)
     need(files, "no GeoJSON file below it", source)
-    classes = {number: position for position, number in enumerate(XVIEW_TYPES)}
-    skipped: dict[str, int] = {}
-    labels: dict[str, list[Label]] = defaultdict(list)
+    labels: dict[tuple[str, Path], list[Label]] = defaultdict(list)
     for path in files:
         content = read_json(path)
         features = content.get("features") if isinstance(content, dict) else None
         need(isinstance(features, list), "no list of features", path)
-        for feature in features:
-            properties = feature.get("properties") if isinstance(feature, dict) else None
-            box = _bounds(properties)
-            if box is None or properties.get("type_id") not in classes:
-                count(skipped, "objects of unknown type or without bounds")
-            else:
-                labels[str(properties.get("image_id"))].append(Label(classes[properties["type_id"]], box))
-    finder = PictureFinder(source)
+        for name, label in _objects(features, skipped):
+            labels[name, path].append(label)
 
     def pictures() -> Iterator[Labelled]:
-        for name, some in sorted(labels.items()):
-            picture = finder.find(name)
+        objects = sorted(labels.items())
+        wanted = [Wanted((name,), path) for (name, path), _ in objects]
+        for ((name, _), some), picture in zip(objects, PictureFinder(source).find_all(wanted, skipped)):
             if picture is None:
-                count(skipped, "pictures are not there")
                 continue
             split = "val" if hashlib.sha256(name.encode()).digest()[0] % 10 == 0 else "train"
-            place = PurePosixPath("images", "train_images", picture.name)
+            place = PurePosixPath("images", "train_images", plain_name(picture))
             yield Labelled(picture, place, split, tuple(some), None, f"images/autosplit_{split}.txt")
 
     return Conversion(names, pictures(), skipped)
+
+
+def _objects(features: list[Any], skipped: Tally) -> Iterator[tuple[str, Label]]:
+    """The objects of a GeoJSON file with the image that each is in."""
+    classes = {number: position for position, number in enumerate(XVIEW_TYPES)}
+    for feature in features:
+        properties = feature.get("properties") if isinstance(feature, dict) else None
+        box = _bounds(properties)
+        kind = properties.get("type_id") if box else None
+        if not is_number(kind) or kind not in classes:
+            count(skipped, "objects of unknown type or without bounds")
+        else:
+            yield str(properties.get("image_id")), Label(classes[kind], box)
 
 
 def _bounds(properties: Any) -> tuple[float, float, float, float] | None:
@@ -69,38 +86,44 @@ def argoverse(source: Path, names: Sequence[str], segments: bool = False) -> Con
 
     Pictures go to ``Argoverse-1.1/images/<split>/<drive>/<camera>/``.
     """
-    contents = [(path, read_json(path)) for path in sorted(source.rglob("*.json"))]
+    skipped = Tally()
+    contents = [(path, read_json(path)) for path in files_below(source, "*.json", skipped)]
     files = [(path, content) for path, content in contents if isinstance(content, dict) and "seq_dirs" in content]
     need(files, "no JSON file with seq_dirs below it", source)
-    skipped: dict[str, int] = {}
-    finder = PictureFinder(source)
+    read = {path for path, _ in files}
+    others = [path.relative_to(source) for path, _ in contents if path not in read]
+    count(skipped, "JSON files that are not read", len(others), *others)
 
     def pictures() -> Iterator[Labelled]:
-        for path, content in files:
-            labels = _road_labels(content, path, len(names), skipped)
-            for image in _list(content, "images", path):
-                folder = _sequence(content, image, path)
-                picture = finder.find(str(folder / image["name"]))
-                if picture is None:
-                    count(skipped, "pictures are not there")
-                    continue
-                split = split_of(path.stem)
-                place = PurePosixPath("Argoverse-1.1", "images", split, *folder.parts[-2:], picture.name)
-                yield Labelled(picture, place, split, tuple(labels.get(image.get("id"), ())))
+        images = [(path, content, image) for path, content in files for image in _list(content, "images", path)]
+        folders = [_sequence(content, image, path) for path, content, image in images]
+        wanted = [Wanted((str(folder / image["name"]),), path) for (path, _, image), folder in zip(images, folders)]
+        labels = {path: _road_labels(content, path, len(names), skipped) for path, content in files}
+        for (path, _, image), folder, picture in zip(images, folders, PictureFinder(source).find_all(wanted, skipped)):
+            if picture is None:
+                continue
+            split = split_of(path.stem)
+            place = PurePosixPath("Argoverse-1.1", "images", split, *folder.parts[-2:], plain_name(picture))
+            yield Labelled(picture, place, split, tuple(labels[path].get(image.get("id"), ())))
 
     return Conversion(names, pictures(), skipped)
 
 
-def _road_labels(content: dict, path: Path, classes: int, skipped: dict[str, int]) -> dict[Any, list[Label]]:
+def _road_labels(content: dict, path: Path, classes: int, skipped: Tally) -> dict[Any, list[Label]]:
     """The labels of each image id."""
     labels = defaultdict(list)
+    ids = [image["id"] for image in content["images"] if "id" in image]
+    images = set(ids)
+    need(len(images) == len(ids), "two images have one id", path)
     for some in _list(content, "annotations", path):
-        box, category = some.get("bbox"), some.get("category_id")
-        good = isinstance(box, list) and len(box) == 4 and all(isinstance(value, int | float) for value in box)
+        box, category, image = some.get("bbox"), some.get("category_id"), some.get("image_id")
+        good = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
         if not good or not isinstance(category, int) or not 0 <= category < classes:
             count(skipped, "annotations without a box or with an unknown category")
+        elif not isinstance(image, int | str) or image not in images:
+            count(skipped, "annotations of pictures that the file does not name", 1, path.name)
         else:
-            labels[some.get("image_id")].append(Label(category, box_of(*box)))
+            labels[image].append(Label(category, box_of(*box)))
     return labels
 
 
@@ -110,7 +133,8 @@ def _sequence(content: dict, image: dict, path: Path) -> PurePosixPath:
     good = isinstance(folders, list) and isinstance(number, int) and 0 <= number < len(folders)
     need(good and isinstance(folders[number], str), "an image of no sequence", path)
     need(isinstance(image.get("name"), str), "an image without a name", path)
-    return PurePosixPath(folders[number])
+    need(isinstance(image.get("id", 0), int | str), "an image whose id is neither number nor text", path)
+    return PurePosixPath(*parts_of(folders[number]))
 
 
 def _list(content: dict, key: str, path: Path) -> list[dict]:

@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from yolo.errors import DataError
 
+_EXAMPLES = 3
 _SPLIT_WORD = re.compile(r"(?:^|[^a-z]|mini)(train|val|test)(?:id|idation|ing)?(?:set)?(?![a-z])")
+
+
+class Tally(dict[str, int]):
+    """How many things there were, by reason; ``examples`` has the first few names for each reason that has any."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.examples: dict[str, list[str]] = {}
+
+    def add(self, other: Tally) -> None:
+        """All that ``other`` has counted, too."""
+        for reason, number in other.items():
+            count(self, reason, number, *other.examples.get(reason, ()))
+
+    def lines(self) -> list[str]:
+        """``3 images that … (a.jpg, b.jpg, …)`` for each reason, sorted."""
+        return [f"{number} {reason}{self._some(reason, number)}" for reason, number in sorted(self.items())]
+
+    def _some(self, reason: str, number: int) -> str:
+        named = self.examples.get(reason, [])
+        return f" ({', '.join(named)}{', …' if number > len(named) else ''})" if named else ""
 
 
 @dataclass(frozen=True)
@@ -32,24 +55,49 @@ class Labelled:
     """train, val or test."""
     labels: tuple[Label, ...]
     size: tuple[int, int] | None = None
-    """Height and width in pixels; None to have them read from the picture."""
+    """Height and width in pixels as the annotations say; None where they do not."""
     listed: str = ""
     """The list of pictures (``train.txt``) that names it; '' where the split is a folder."""
+    scaled: bool = True
+    """Boxes are in units of ``size`` even if the image has another one; False: in the image's own pixels."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """Class names and pictures of a whole data set; ``skipped`` counts, by reason, what was left out while reading."""
+    """Class names and pictures of a whole data set.
+
+    ``skipped`` counts what was left out while reading, ``noticed`` what was taken otherwise than the files say it.
+    """
 
     names: Sequence[str]
     pictures: Iterable[Labelled]
-    skipped: dict[str, int]
+    skipped: Tally
+    noticed: Tally = field(default_factory=Tally)
 
 
-def count(skipped: dict[str, int], reason: str, number: int = 1) -> None:
-    """So many more things left out for ``reason``."""
+def count(tally: Tally, reason: str, number: int = 1, *examples: object) -> None:
+    """So many more things for ``reason``, of which ``examples`` are some by name."""
     if number:
-        skipped[reason] = skipped.get(reason, 0) + number
+        tally[reason] = tally.get(reason, 0) + number
+        some = tally.examples.setdefault(reason, []) if examples else []
+        some += [text for text in map(str, examples) if text not in some][: _EXAMPLES - len(some)]
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a float, or an integer that a float can hold."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def files_below(source: Path, pattern: str, skipped: Tally) -> list[Path]:
+    """The files below ``source`` that match, sorted. Hidden ones, as systems and editors leave them, are counted."""
+    files = []
+    for path in sorted(source.rglob(pattern)):
+        inside = path.relative_to(source)
+        if any(part.startswith(".") for part in inside.parts):
+            count(skipped, "hidden files", 1, inside)
+        else:
+            files.append(path)
+    return files
 
 
 def box_of(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,8 +16,10 @@ import yaml
 from PIL import Image
 
 from yolo.data.convert.coco import coco
+from yolo.data.convert.frame import in_frame
+from yolo.data.convert.pictures import image_files
 from yolo.data.convert.places import argoverse, xview
-from yolo.data.convert.records import Conversion, Label, Labelled, count
+from yolo.data.convert.records import Conversion, Label, Labelled, Tally, count
 from yolo.data.convert.tables import globalwheat, sku110k, visdrone
 from yolo.data.convert.voc import voc
 from yolo.data.images import check_image
@@ -51,7 +53,10 @@ class Converted:
     pictures: Counter = field(default_factory=Counter)
     """Per split."""
     labels: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
+    skipped: Tally = field(default_factory=Tally)
+    """What was left out, by reason."""
+    noticed: Tally = field(default_factory=Tally)
+    """What was taken otherwise than the files say it, by reason."""
 
 
 def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, *, segments: bool = False) -> Converted:
@@ -62,42 +67,65 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
     """
     if kind not in FORMATS:
         raise DataError(f"no format {kind!r}", where=source, mend=f"there are {', '.join(FORMATS)}")
+    if names is not None and len(set(names)) < len(names):
+        raise DataError("a class name is there twice", where=f"names {' '.join(names)}", mend="name each class once")
     read = FORMATS[kind][0](source, names, segments)
-    done = Converted(tuple(read.names), skipped=read.skipped)
+    done = Converted(tuple(read.names), skipped=read.skipped, noticed=read.noticed)
     lists: dict[str, list[str]] = {}
+    used: set[Path] = set()
     Image.init()  # Pillow finds its formats on first use, which is not a thing to do in many threads at once
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="convert")
     try:
-        for item, (labels, skipped) in _each(pool, read, target):
-            for reason, number in skipped.items():
-                count(done.skipped, reason, number)
-            if labels is None:
-                continue
-            done.pictures[item.split] += 1
-            done.labels += labels
-            entry = item.listed or str(item.place.parent)
-            entries = done.entries.setdefault(item.split, [])
-            if entry not in entries:
-                entries.append(entry)
-            if item.listed:
-                above = "./" if "/" not in item.listed else ""  # a line from ./ is relative to the list
-                lists.setdefault(item.listed, []).append(f"{above}{item.place}")
+        for item, written in _each(pool, read, target):
+            done.skipped.add(written.skipped)
+            done.noticed.add(written.noticed)
+            used.add(item.picture)
+            if written.labels is not None:
+                _enter(item, written.labels, done, lists)
     finally:
         pool.shutdown(cancel_futures=True)
     if not done.pictures:
-        raise DataError("annotations but none of their pictures", where=source, mend="put the pictures beside them")
+        why = f" ({'; '.join(done.skipped.lines())})" if done.skipped else ""
+        raise DataError(
+            f"annotations but none of their pictures{why}", where=source, mend="put the pictures beside them"
+        )
+    unused = [path for path in image_files(source) if path not in used]
+    some = [path.relative_to(source) for path in unused[:3]]
+    count(done.skipped, "image files that no annotation is used for", len(unused), *some)
     for name, lines in lists.items():
         write_text_atomic(target / name, "".join(f"{line}\n" for line in lines))
     _report(done, source)
     return done
 
 
-def _each(pool: ThreadPoolExecutor, read: Conversion, target: Path):
+def _enter(item: Labelled, labels: int, done: Converted, lists: dict[str, list[str]]) -> None:
+    """Note a picture that was written, in its split's folders and lists."""
+    done.pictures[item.split] += 1
+    done.labels += labels
+    entry = item.listed or str(item.place.parent)
+    entries = done.entries.setdefault(item.split, [])
+    if entry not in entries:
+        entries.append(entry)
+    if item.listed:
+        above = "./" if "/" not in item.listed else ""  # a line from ./ is relative to the list
+        lists.setdefault(item.listed, []).append(f"{above}{item.place}")
+
+
+@dataclass
+class _Written:
+    """What became of one picture: the number of its labels, None where it was left out."""
+
+    labels: int | None = None
+    skipped: Tally = field(default_factory=Tally)
+    noticed: Tally = field(default_factory=Tally)
+
+
+def _each(pool: ThreadPoolExecutor, read: Conversion, target: Path) -> Iterator[tuple[Labelled, _Written]]:
     """Every picture, in order, with what ``_write`` says of it."""
     waiting, taken = [], {}
     for item in read.pictures:
         placed = _placed(item, taken)
-        waiting.append((placed or item, pool.submit(_write, placed, target)))
+        waiting.append((placed or item, pool.submit(_write, item, placed, target)))
         if len(waiting) > 1000:
             first, future = waiting.pop(0)
             yield first, future.result()
@@ -120,24 +148,34 @@ def _placed(item: Labelled, taken: dict[PurePosixPath, Path]) -> Labelled | None
     return dataclasses.replace(item, place=place)
 
 
-def _write(item: Labelled | None, target: Path) -> tuple[int | None, dict[str, int]]:
-    """Place one picture with its labels; give their number, None where it is left out, and what was, by reason."""
-    if item is None:
-        return None, {"pictures occur twice": 1}
-    if ".." in item.place.parts or item.place.is_absolute():
-        return None, {"pictures with an unsafe path": 1}
+def _write(item: Labelled, placed: Labelled | None, target: Path) -> _Written:
+    """Put one picture with its labels where it is ``placed``."""
+    done, name = _Written(), item.picture.name
+    if placed is None:
+        count(done.skipped, "pictures occur twice", 1, name)
+        count(done.skipped, "labels of pictures that occur twice", len(item.labels), name)
+        return done
+    if ".." in placed.place.parts or placed.place.is_absolute():
+        count(done.skipped, "pictures with an unsafe path", 1, placed.place)
+        return done
     try:
-        size = item.size if item.size and min(item.size) > 0 else check_image(item.picture)
+        actual = check_image(item.picture)
     except DataError:
-        return None, {"pictures are broken": 1}
-    place = target / item.place
+        count(done.skipped, "pictures are broken", 1, name)
+        return done
+    framed = in_frame(item, actual, done.noticed)
+    if framed is None:
+        count(done.skipped, "pictures whose width and height are swapped, and whose boxes fit only so", 1, name)
+        return done
+    place = target / placed.place
     place.parent.mkdir(parents=True, exist_ok=True)
     link_or_copy(item.picture, place)
-    lines, skipped = label_lines(item.labels, size)
+    lines = label_lines(*framed, done.skipped, done.noticed)
     file = label_path(place)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return len(lines), skipped
+    done.labels = len(lines)
+    return done
 
 
 def link_or_copy(picture: Path, place: Path) -> None:
@@ -154,18 +192,20 @@ def link_or_copy(picture: Path, place: Path) -> None:
             shutil.copyfileobj(source, target)
 
 
-def label_lines(labels: Sequence[Label], size: tuple[int, int]) -> tuple[list[str], dict[str, int]]:
-    """The lines of a label file: each once, cut to the picture; and what is left out, by reason."""
+def label_lines(labels: Sequence[Label], size: tuple[int, int], skipped: Tally, noticed: Tally) -> list[str]:
+    """The lines of a label file: each once, cut to the picture; what is left out or becomes a box is counted."""
     lines: dict[str, None] = {}
-    skipped: dict[str, int] = {}
     for label in labels:
-        words = _outline_words(label, size) or _box_words(label, size)
+        outline = _outline_words(label, size)
+        words = outline or _box_words(label, size)
         line = f"{label.category} {words}"
         count(skipped, "boxes without area in their picture", not words)
         count(skipped, "labels that repeat another", line in lines)
         if words:
             lines[line] = None
-    return list(lines), skipped
+            flat = bool(label.outline) and not outline
+            count(noticed, "objects whose outline has no area in their picture: kept as boxes", flat)
+    return list(lines)
 
 
 def _box_words(label: Label, size: tuple[int, int]) -> str:
@@ -197,5 +237,7 @@ def _report(done: Converted, source: Path) -> None:
     _LOG.info("%s: %s, %d labels, %d classes", source, pictures, done.labels, len(done.names))
     if "train" not in done.pictures:
         _LOG.warning("nothing is for training: by the names of files and folders all of it is val or test")
-    for reason, number in sorted(done.skipped.items()):
-        _LOG.warning("left out: %d %s", number, reason)
+    for line in done.noticed.lines():
+        _LOG.warning("noticed: %s", line)
+    for line in done.skipped.lines():
+        _LOG.warning("left out: %s", line)

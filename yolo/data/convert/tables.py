@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from yolo.data.convert.pictures import PictureFinder
-from yolo.data.convert.records import Conversion, Label, Labelled, box_of, count, need, split_of
+from yolo.data.convert.pictures import PictureFinder, Wanted, plain_name
+from yolo.data.convert.records import Conversion, Label, Labelled, Tally, box_of, count, files_below, need, split_of
 from yolo.errors import DataError
 
 _VISDRONE_CLASSES = 10
@@ -22,58 +23,67 @@ def visdrone(source: Path, names: Sequence[str], segments: bool = False) -> Conv
     A line is ``left, top, width, height, score, category, truncation, occlusion``: objects with score 0 and categories
     outside 1..10 are regions to be ignored and left out.
     """
-    folders = sorted(path for path in source.rglob("annotations") if (path.parent / "images").is_dir())
+    skipped = Tally()
+    folders = []
+    for path in files_below(source, "annotations", skipped):
+        if (path.parent / "images").is_dir():
+            folders.append(path)
+        else:
+            count(skipped, "annotations without a folder images beside them", 1, path.relative_to(source))
     need(folders, "no folder with images and annotations below it", source)
-    skipped: dict[str, int] = {}
 
     def pictures() -> Iterator[Labelled]:
         for folder in folders:
             base = folder.parent
-            finder = PictureFinder(base / "images")
-            for path in sorted(folder.glob("*.txt")):
-                picture = finder.find(path.stem)
-                if picture is None:
-                    count(skipped, "pictures are not there")
-                    continue
-                labels = []
-                for line, row in _rows(path):
-                    values = _numbers(row[:6], path, line)
-                    need(len(values) == 6, "needs at least 6 values", f"{path}:{line}")
-                    if values[4] == 0 or not 1 <= values[5] <= _VISDRONE_CLASSES:
-                        count(skipped, "regions to be ignored")
-                    elif values[5] > len(names):
-                        count(skipped, "objects of other classes")
-                    else:
-                        labels.append(Label(int(values[5]) - 1, box_of(*values[:4])))
-                place = PurePosixPath(base.name, "images", picture.name)
-                yield Labelled(picture, place, split_of(base.name), tuple(labels))
+            files = [path for path in files_below(folder, "*.txt", skipped) if path.parent == folder]
+            wanted = [Wanted((path.stem,), path) for path in files]
+            for path, picture in zip(files, PictureFinder(base / "images").find_all(wanted, skipped)):
+                if picture is not None:
+                    place = PurePosixPath(base.name, "images", plain_name(picture))
+                    yield Labelled(picture, place, split_of(base.name), _drone_labels(path, len(names), skipped))
 
     return Conversion(names, pictures(), skipped)
+
+
+def _drone_labels(path: Path, classes: int, skipped: Tally) -> tuple[Label, ...]:
+    labels = []
+    for line, row in _rows(path):
+        values = _numbers(row[:6], path, line)
+        need(len(values) == 6, "needs at least 6 values", f"{path}:{line}")
+        if values[4] == 0 or not 1 <= values[5] <= _VISDRONE_CLASSES:
+            count(skipped, "regions to be ignored")
+        elif values[5] > classes:
+            count(skipped, "objects of other classes")
+        else:
+            labels.append(Label(int(values[5]) - 1, box_of(*values[:4])))
+    return tuple(labels)
 
 
 def globalwheat(source: Path, names: Sequence[str], segments: bool = False) -> Conversion:
     """CSV files with ``image_id, bbox`` (``[x, y, width, height]``, a line a box) or ``image_name, BoxesString``
     (``x1 y1 x2 y2;…`` or ``no_box``); pictures go to ``images/<their folder or source>``."""
-    files = [path for path in sorted(source.rglob("*.csv"))]
-    boxes: dict[tuple[str, str], list] = defaultdict(list)
-    for path in files:
+    skipped = Tally()
+    boxes: dict[tuple[str, str, Path], list] = defaultdict(list)
+    for path in files_below(source, "*.csv", skipped):
         for line, row in _records(path):
             name = row.get("image_id") or row.get("image_name")
             need(name, "no column image_id or image_name", f"{path}:{line}")
+            if row.get("bbox") is None and row.get("BoxesString") is None:  # a list to fill in, say
+                count(skipped, "CSV lines without a column bbox or BoxesString", 1, path.relative_to(source))
+                continue
             domain = (row.get("source") or row.get("domain") or "").strip() or path.stem
-            boxes[name, domain] += _wheat_boxes(row, path, line)
+            # names are their folder's: files in other folders may have the same ones
+            boxes[name, domain, path.parent] += _wheat_boxes(row, path, line)
     need(boxes, "no CSV file with boxes below it", source)
-    skipped: dict[str, int] = {}
-    finder = PictureFinder(source)
 
     def pictures() -> Iterator[Labelled]:
-        for (name, domain), some in boxes.items():
-            picture = finder.find(name)
-            if picture is None:
-                count(skipped, "pictures are not there")
-                continue
-            place = PurePosixPath("images", domain.replace("/", "_"), picture.name)
-            yield Labelled(picture, place, _WHEAT_SPLITS.get(domain, "train"), tuple(Label(0, box) for box in some))
+        wanted = [Wanted((name,), folder / "x.csv") for name, _, folder in boxes]
+        for (_, domain, _), some, picture in zip(
+            boxes, boxes.values(), PictureFinder(source).find_all(wanted, skipped)
+        ):
+            if picture is not None:
+                place = PurePosixPath("images", domain.replace("\\", "/").replace("/", "_"), plain_name(picture))
+                yield Labelled(picture, place, _WHEAT_SPLITS.get(domain, "train"), tuple(Label(0, box) for box in some))
 
     return Conversion(names, pictures(), skipped)
 
@@ -98,29 +108,38 @@ def _wheat_boxes(row: dict[str, str], path: Path, line: int) -> list[tuple[float
 
 def sku110k(source: Path, names: Sequence[str], segments: bool = False) -> Conversion:
     """``annotations_{train,val,test}.csv``: ``image, x1, y1, x2, y2, class, width, height``; lists name the splits."""
-    files = sorted(source.rglob("annotations_*.csv"))
+    skipped = Tally()
+    every = files_below(source, "*.csv", skipped)
+    files = [path for path in every if path.name.startswith("annotations_")]
     need(files, "no annotations_train.csv below it", source)
-    skipped: dict[str, int] = {}
-    finder = PictureFinder(source)
+    others = [path.relative_to(source) for path in every if path not in files]
+    count(skipped, "CSV files that are not read", len(others), *others)
 
     def pictures() -> Iterator[Labelled]:
-        for path in files:
-            labels, sizes = defaultdict(list), {}
-            for line, row in _rows(path):
-                need(len(row) >= 8, "needs 8 values", f"{path}:{line}")
-                corners, size = _numbers(row[1:5], path, line), _numbers(row[6:8], path, line)
-                labels[row[0]].append(Label(0, tuple(corners)))
-                sizes[row[0]] = (int(size[1]), int(size[0]))
+        tables = [(path, *_shelves(path)) for path in files]
+        wanted = [Wanted((name,), path) for path, labels, _ in tables for name in labels]
+        found = iter(PictureFinder(source).find_all(wanted, skipped))
+        for path, labels, sizes in tables:
             split = split_of(path.stem)
-            for name, some in labels.items():
-                picture = finder.find(name)
-                if picture is None:
-                    count(skipped, "pictures are not there")
-                    continue
-                place = PurePosixPath("images", picture.name)
-                yield Labelled(picture, place, split, tuple(some), sizes[name], f"{split}.txt")
+            for (name, some), picture in zip(labels.items(), found):
+                if picture is not None:
+                    place = PurePosixPath("images", plain_name(picture))
+                    yield Labelled(picture, place, split, tuple(some), sizes[name], f"{split}.txt")
 
     return Conversion(names, pictures(), skipped)
+
+
+def _shelves(path: Path) -> tuple[dict[str, list[Label]], dict[str, tuple[int, int] | None]]:
+    """The labels and the size of each image that a SKU-110K table names."""
+    labels: dict[str, list[Label]] = defaultdict(list)
+    sizes: dict[str, tuple[int, int] | None] = {}
+    for line, row in _rows(path):
+        need(len(row) >= 8, "needs 8 values", f"{path}:{line}")
+        corners, size = _numbers(row[1:5], path, line), _numbers(row[6:8], path, line)
+        labels[row[0]].append(Label(0, tuple(corners)))
+        usable = all(math.isfinite(side) and side >= 1 for side in size)
+        sizes[row[0]] = (int(size[1]), int(size[0])) if usable else None
+    return labels, sizes
 
 
 def _lines(path: Path) -> list[str]:

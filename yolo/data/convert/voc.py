@@ -2,100 +2,129 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
-from yolo.data.convert.pictures import PictureFinder
-from yolo.data.convert.records import Conversion, Label, Labelled, count, need, split_of
+from yolo.data.convert.image_sets import members
+from yolo.data.convert.pictures import PictureFinder, Wanted, parts_of, plain_name
+from yolo.data.convert.records import Conversion, Label, Labelled, Tally, count, files_below, need, split_of
 from yolo.errors import DataError
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True)
 class _Page:
-    """One XML file: ``objects`` are name and box, difficult ones left out."""
+    """One XML file: ``objects`` are name and box; ``left_out`` counts those that are not among them."""
 
     picture: str
+    """What <filename> says; '' where there is none."""
+    paths: tuple[str, ...]
+    """Where <folder> and <path> say that the image is."""
+    size: tuple[int, int] | None
     objects: tuple[tuple[str, tuple[float, float, float, float]], ...]
-    difficult: int
+    left_out: Tally = field(default_factory=Tally)
 
 
 def voc(source: Path, names: Sequence[str] | None, segments: bool = False) -> Conversion:
-    """Every XML file below ``source``; difficult objects are left out.
+    """Every XML file below ``source``; difficult objects are left out, and those without a box or a name.
 
     Splits are those of ``ImageSets/Main``, else the XML files' folder says. VOC counts pixels from 1 and a box includes
     its last ones, so the corners are ``xmin - 1, ymin - 1, xmax, ymax``. ``names`` are the classes (others are left
     out); None takes every name there is, sorted.
     """
-    folders = sorted({path.parent for path in source.rglob("*.xml")})
-    need(folders, "no XML file below it", source)
-    pages = {path: _read(path) for folder in folders for path in sorted(folder.glob("*.xml"))}
+    skipped, noticed = Tally(), Tally()
+    files = files_below(source, "*.xml", skipped)
+    need(files, "no XML file below it", source)
+    pages = {path: page for path in files if (page := _read(path, source, skipped))}
     found = sorted({name for page in pages.values() for name, _ in page.objects})
     classes = {name: number for number, name in enumerate(names or found)}
-    skipped: dict[str, int] = {}
-    finder = PictureFinder(source)
 
     def pictures() -> Iterator[Labelled]:
-        for folder in folders:
-            for path, split in _members(folder, pages):
-                page = pages[path]
-                picture = finder.find(path.stem, (folder, folder.parent / "JPEGImages"))
-                picture = picture or finder.find(page.picture, (folder,))
-                if picture is None:
-                    count(skipped, "pictures are not there")
-                    continue
-                labels = _labels(page, classes, skipped)
-                yield Labelled(picture, PurePosixPath("images", split, picture.name), split_of(split), labels)
+        finder = PictureFinder(source)
+        chosen = list(members(source, list(pages), skipped))
+        wanted = [_wanted(path, pages[path]) for path, _ in chosen]
+        for (path, split), picture in zip(chosen, finder.find_all(wanted, skipped)):
+            if picture is None:
+                continue
+            page = pages[path]
+            if _names_another(page, picture, finder):
+                reason = "XML files whose <filename> is another image than the one of their own name, which is taken"
+                count(noticed, reason, 1, path.relative_to(source))
+            place = PurePosixPath("images", split, plain_name(picture))
+            labels = _labels(page, classes, skipped)
+            yield Labelled(picture, place, split_of(split), labels, page.size, scaled=False)
 
-    return Conversion(tuple(classes), pictures(), skipped)
-
-
-def _members(folder: Path, pages: dict[Path, _Page]) -> Iterator[tuple[Path, str]]:
-    """XML files with the folder name of their split: train2007, val2007, …"""
-    year = "".join(re.findall(r"VOC(\d{4})$", folder.parent.name))
-    lists = [folder.parent / "ImageSets" / "Main" / f"{split}.txt" for split in ("train", "val", "test")]
-    if not any(file.is_file() for file in lists):
-        split = split_of(folder.name if folder.name != "Annotations" else folder.parent.name)
-        yield from ((path, f"{split}{year}") for path in pages if path.parent == folder)
-        return
-    for file in filter(Path.is_file, lists):
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-            path = folder / f"{(line.split() or [''])[0]}.xml"
-            if path in pages:
-                yield path, f"{file.stem}{year}"
+    return Conversion(tuple(classes), pictures(), skipped, noticed)
 
 
-def _labels(page: _Page, classes: dict[str, int], skipped: dict[str, int]) -> tuple[Label, ...]:
-    for _ in range(page.difficult):
-        count(skipped, "objects marked as difficult")
+def _wanted(path: Path, page: _Page) -> Wanted:
+    """An XML file's own name goes before <filename>: whoever renames images rarely mends that."""
+    folder = path.parent
+    top = next((above for above in (folder, *folder.parents) if above.name == "Annotations"), folder)
+    usual = [top.parent / images / folder.relative_to(top) for images in ("JPEGImages", "images")]
+    names = (Path(plain_name(path)).stem, *filter(None, [page.picture]))
+    return Wanted(names, path, page.paths, (folder, folder.parent / "JPEGImages", *usual))
+
+
+def _names_another(page: _Page, picture: Path, finder: PictureFinder) -> bool:
+    """Whether <filename> is an image that is there, and another one than ``picture``."""
+    name = (parts_of(page.picture) or ("",))[-1]
+    own = plain_name(picture)
+    return name not in (own, Path(own).stem) and finder.has(name)
+
+
+def _labels(page: _Page, classes: dict[str, int], skipped: Tally) -> tuple[Label, ...]:
+    skipped.add(page.left_out)
     for name, _ in page.objects:
         if name not in classes:
-            count(skipped, "objects of other classes")
+            count(skipped, "objects of other classes", 1, name)
     return tuple(Label(classes[name], box) for name, box in page.objects if name in classes)
 
 
-def _read(path: Path) -> _Page:
+def _read(path: Path, source: Path, skipped: Tally) -> _Page | None:
+    """The XML file's content; None, which is counted, for one of another kind."""
     try:
         content = path.read_bytes()
         need(b"<!ENTITY" not in content, "an XML file with entities", path)
         root = ElementTree.fromstring(content)
-        objects = root.findall("object")
-        easy = [some for some in objects if (some.findtext("difficult") or "0").strip() != "1"]
-        return _Page(
-            (root.findtext("filename") or path.stem).strip(),
-            tuple(((some.findtext("name") or "").strip(), _box(some)) for some in easy),
-            len(objects) - len(easy),
-        )
+        if root.tag != "annotation" and root.find("object") is None and root.find("filename") is None:
+            count(skipped, "XML files that are no VOC annotation", 1, path.relative_to(source))
+            return None
+        return _page(root)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=path) from error
     except (ElementTree.ParseError, ValueError, TypeError) as error:
         raise DataError(f"not a VOC annotation ({str(error)[:100]})", where=path) from error
 
 
-def _box(element: ElementTree.Element) -> tuple[float, float, float, float]:
-    left, top, right, bottom = (
-        float(element.findtext(f"bndbox/{name}") or "") for name in ("xmin", "ymin", "xmax", "ymax")
-    )
-    return left - 1, top - 1, right, bottom
+def _page(root: ElementTree.Element) -> _Page:
+    picture, folder, path = ((root.findtext(key) or "").strip() for key in ("filename", "folder", "path"))
+    left_out, objects = Tally(), []
+    for some in root.findall("object"):
+        name, box = (some.findtext("name") or "").strip(), _box(some)
+        if (some.findtext("difficult") or "0").strip() == "1":
+            count(left_out, "objects marked as difficult")
+        elif box is None:
+            count(left_out, "objects without a box", 1, *filter(None, [name]))
+        elif not name:
+            count(left_out, "objects without a name")
+        else:
+            objects.append((name, box))
+    paths = [f"{folder}/{picture}"] if folder and picture else []
+    return _Page(picture, (*paths, *filter(None, [path])), _size(root), tuple(objects), left_out)
+
+
+def _size(root: ElementTree.Element) -> tuple[int, int] | None:
+    """Height and width as <size> says; None where it says nothing of use."""
+    words = [(root.findtext(f"size/{key}") or "").strip() for key in ("height", "width")]
+    return (int(words[0]), int(words[1])) if all(word.isdecimal() and 0 < len(word) < 9 for word in words) else None
+
+
+def _box(element: ElementTree.Element) -> tuple[float, float, float, float] | None:
+    """The corners; None where the file does not say all of them. Raises ValueError for what is no number."""
+    words = [(element.findtext(f"bndbox/{name}") or "").strip() for name in _CORNERS]
+    values = [float(word) for word in words if word]
+    return (values[0] - 1, values[1] - 1, values[2], values[3]) if len(values) == 4 else None

@@ -31,7 +31,10 @@ class Bottleneck(nn.Module):
 
 
 class BottleneckCSP(nn.Module):
-    """The CSP block of YOLOv5 before v4: bare 1×1 convolutions and one batch norm over the joined branches."""
+    """The CSP block of YOLOv5 before v4: bare 1×1 convolutions and one batch norm over the joined branches.
+
+    ``act``: the activation behind that norm, SiLU unless given, whatever the network's is.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class BottleneckCSP(nn.Module):
         shortcut: bool = True,
         g: int = 1,
         e: float = 0.5,
+        act: Activation | None = None,
         *,
         style: Style,
     ) -> None:
@@ -51,7 +55,7 @@ class BottleneckCSP(nn.Module):
         self.cv3 = Conv2d(hidden, hidden, 1, 1, bias=False)
         self.cv4 = Conv(2 * hidden, c2, 1, 1, style=style)
         self.bn = batch_norm(2 * hidden)  # stands after a concat, so it cannot be folded away
-        self.act = build_activation(Activation())
+        self.act = build_activation(act or Activation())
         self.m = nn.Sequential(*(Bottleneck(hidden, hidden, shortcut, g, 1.0, style=style) for _ in range(n)))
 
     def forward(self, x: flow.Tensor) -> flow.Tensor:

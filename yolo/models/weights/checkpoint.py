@@ -57,4 +57,5 @@ def _names(names: object, nc: int) -> tuple[str, ...]:
         found = {str(index): name for index, name in names.items()}
     else:
         found = {str(i): name for i, name in enumerate(names if isinstance(names, (list, tuple)) else ())}
-    return tuple(str(found.get(str(index), index)) for index in range(nc))
+    given = (found.get(str(index)) for index in range(nc))
+    return tuple(str(index) if name is None or not str(name).strip() else str(name) for index, name in enumerate(given))

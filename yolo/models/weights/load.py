@@ -8,13 +8,13 @@ from typing import Final
 
 from yolo.download import is_url, sha256_of
 from yolo.errors import DownloadError, WeightsError
+from yolo.models.weights import magic
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.hub import NAMES, fetch_published, find_published, split_sum
-from yolo.models.weights.pt import LEGACY_MAGIC, ZIP_MAGIC, read_pt
+from yolo.models.weights.pt import read_pt
 from yolo.models.weights.safetensors_io import read_safetensors
-from yolo.program.file import is_program
 
-_SUFFIXES: Final = ("", ".safetensors", ".pt")
+_SUFFIXES: Final = (".safetensors", ".pt")
 _FOLDERS: Final = ("", "weights")
 
 
@@ -30,11 +30,11 @@ def load_weights(name_or_path: str | Path) -> Checkpoint:
             start = stream.read(16)
     except OSError as error:
         raise WeightsError(f"cannot be read: {error.strerror}", where=path) from None
-    if start.startswith((ZIP_MAGIC, LEGACY_MAGIC[:4])):
+    if start.startswith((magic.ZIP, magic.LEGACY[:4])):
         return read_pt(path)
     if start[8:9] == b"{":
         return read_safetensors(path)
-    if is_program(path):
+    if start.startswith(magic.PROGRAM):
         mend = "name the weights that it was made from, or give it to yolo.detect or yolo.val"
         raise WeightsError("is a compiled detector already", where=path, mend=mend)
     what = "empty file" if not start else "neither a .safetensors nor a PyTorch .pt file"
@@ -76,7 +76,8 @@ def _places(name: str) -> list[Path]:
     if published is not None:
         return [Path(published.target.name), published.target]
     folders = [Path(folder) for folder in (_FOLDERS if path.parent == Path() else _FOLDERS[:1])]
-    return [folder / f"{path}{suffix}" for folder in folders for suffix in _SUFFIXES]
+    suffixes = ("",) if name.lower().endswith(_SUFFIXES) else ("", *_SUFFIXES)
+    return [folder / f"{path}{suffix}" for folder in folders for suffix in suffixes]
 
 
 def _first_file(paths: list[Path]) -> Path | None:

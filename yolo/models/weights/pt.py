@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,15 +13,20 @@ from typing import Any, Final
 import numpy as np
 
 from yolo.errors import WeightsError, YoloError
+from yolo.models.config import parse_model_config
+from yolo.models.parser import parse_network
+from yolo.models.weights import magic
+from yolo.models.weights.adopt import adopt, scale_norms
+from yolo.models.weights.agreement import Found, check_modules, norms_in
 from yolo.models.weights.checkpoint import Checkpoint, checked
-from yolo.models.weights.rebuild import ForbiddenError, Instance
+from yolo.models.weights.modules import EPS, MOMENTUM
+from yolo.models.weights.rebuild import ForbiddenError, Global, Instance
 from yolo.models.weights.stack_machine import read_pickle
 from yolo.models.weights.storage import Storage, TensorRef, storage_from_id
+from yolo.models.weights.tree import modules_in, tensors_in
 
-ZIP_MAGIC: Final = b"PK\x03\x04"
-LEGACY_MAGIC: Final = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+_LOG = logging.getLogger("yolo")
 _MAX_PICKLE: Final = 256 << 20
-_MAX_MODULES: Final = 100_000
 _MAX_VALUES: Final = 1_000_000
 _META: Final = ("epoch", "best_fitness", "date", "updates")
 _MEND: Final = "give a checkpoint that YOLOv5's train.py wrote, or a .safetensors of this project"
@@ -31,17 +37,19 @@ Attach = Callable[[Storage], None]
 def read_pt(path: str | Path) -> Checkpoint:
     """Read a YOLOv5 `.pt` file: its EMA weights where it holds them, else the model's.
 
-    Tensors come as float32 (counters int64) under `model.…`. Raises WeightsError for a broken file, one
-    that is no YOLOv5 checkpoint, or one that asks for any name beyond tensors and known modules.
+    The configuration is the file's YAML, with what its modules have otherwise (an activation, a way to upsample) in
+    its place; what no model YAML can say is refused. Tensors come as float32 (counters int64) under `model.…`. Raises
+    WeightsError for a broken file, one that is no YOLOv5 checkpoint, or one that asks for any name beyond tensors and
+    known modules.
     """
     path = Path(path)
     with _one_line_errors(path):
         with open(path, "rb") as stream:
-            start = stream.read(len(LEGACY_MAGIC))
-        if start.startswith(ZIP_MAGIC):
+            start = stream.read(len(magic.LEGACY))
+        if start.startswith(magic.ZIP):
             with zipfile.ZipFile(path) as archive:
                 return _checkpoint(*_open_zip(archive, path.stat().st_size), path)
-        if start == LEGACY_MAGIC:
+        if start == magic.LEGACY:
             return _checkpoint(*_open_legacy(path.read_bytes()), path)
     raise WeightsError("no PyTorch checkpoint (neither zip nor torch.save's older form)", where=path, mend=_MEND)
 
@@ -88,7 +96,8 @@ def _open_legacy(data: bytes) -> tuple[Any, Attach]:
     if protocol != 1001 or not isinstance(system, Mapping):
         raise ValueError("unknown protocol")
     seen: dict[str, Storage] = {}
-    root = read_pickle(stream, _storages(len(data), seen))
+    storages = _storages(len(data), seen)
+    root = read_pickle(stream, lambda identity: _class_of(identity) or storages(identity))
     for key in read_pickle(stream, _no_storage):
         storage = seen[key]
         length = int.from_bytes(stream.read(8), "little")
@@ -97,6 +106,13 @@ def _open_legacy(data: bytes) -> tuple[Any, Attach]:
         storage.raw = stream.read(length * storage.item_bytes)
         storage.big_endian = not system.get("little_endian", True)
     return root, lambda storage: None
+
+
+def _class_of(identity: Any) -> Global | None:
+    """The class that the older form stores with its source: `('module', class, file, source)`; None for others."""
+    if isinstance(identity, tuple) and identity[:1] == ("module",) and len(identity) == 4:
+        return identity[1] if isinstance(identity[1], Global) else None
+    return None
 
 
 def _no_storage(identity: Any) -> Any:
@@ -119,37 +135,59 @@ def _storages(file_bytes: int, seen: dict[str, Storage] | None = None) -> Callab
 
 def _checkpoint(root: Any, attach: Attach, path: Path) -> Checkpoint:
     holder = root if isinstance(root, dict) else {"model": root}
-    model = holder.get("ema") or holder.get("model")
+    model, updates = _model(holder)
     if not isinstance(model, Instance):
         raise WeightsError("holds no YOLOv5 model (tensors alone do not say which)", where=path, mend=_MEND)
     config = plain(model.attributes.get("yaml"))
     if not isinstance(config, dict):
         raise WeightsError("its model carries no YAML", where=path, mend=_MEND)
-    meta = {key: holder[key] for key in _META if isinstance(holder.get(key), (int, float, str))}
-    names = plain(model.attributes.get("names"))
-    state = _read_tensors(_tensors(model), attach, path.stat().st_size)
-    return checked(state, config, names, meta=meta, where=path)
+    meta = {key: value for key in _META if isinstance(value := holder.get(key, updates.get(key)), (int, float, str))}
+    found = modules_in(model)
+    state = _read_tensors(tensors_in(found), attach, path.stat().st_size)
+    checkpoint = checked(state, config, plain(model.attributes.get("names")), meta=meta, where=path)
+    return _with_modules(checkpoint, found, attach, path)
 
 
-def _tensors(model: Instance) -> dict[str, TensorRef]:
-    """State keys -> tensors of a module tree, as `state_dict` would name them."""
-    found: dict[str, TensorRef] = {}
-    open_modules: list[tuple[str, Instance]] = [("", model)]
-    visited = 0
-    while open_modules:
-        prefix, module = open_modules.pop()
-        visited += 1
-        if visited > _MAX_MODULES or len(prefix) > 1000:
-            raise ValueError("modules without end")
-        attributes = module.attributes
-        hidden = attributes.get("_non_persistent_buffers_set") or ()
-        for group in ("_parameters", "_buffers"):
-            for name, tensor in (attributes.get(group) or {}).items():
-                if isinstance(tensor, TensorRef) and name not in hidden:
-                    found[f"{prefix}{name}"] = tensor
-        children = (attributes.get("_modules") or {}).items()
-        open_modules += [(f"{prefix}{name}.", child) for name, child in children if isinstance(child, Instance)]
-    return found
+def _model(holder: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """The EMA's model where there is one, else the model; the number of updates where it stands beside the EMA."""
+    ema = holder.get("ema")
+    if isinstance(ema, tuple) and len(ema) == 2:  # the first releases: the EMA and its updates
+        ema, updates = ema
+        return ema or holder.get("model"), {"updates": updates}
+    return ema or holder.get("model"), {}
+
+
+def _with_modules(checkpoint: Checkpoint, found: Found, attach: Attach, path: Path) -> Checkpoint:
+    """``checkpoint`` computing what the modules of the file compute; raises WeightsError where no YAML can say it."""
+    config, notes = adopt(checkpoint.config, found)
+    spec = parse_network(parse_model_config(config, name="its configuration"))
+    strides = found.get(f"model.{len(spec.layers) - 1}", found[""]).attributes.get("stride")
+    if isinstance(strides, TensorRef):
+        if strides.storage.raw is None:
+            attach(strides.storage)
+        strides = [int(stride) if stride == int(stride) else stride for stride in strides.read().reshape(-1).tolist()]
+    check_modules(found, spec, strides, path)
+    norms = norms_in(found)
+    if not all(_is_fraction(eps) and (momentum is None or _is_fraction(momentum)) for eps, momentum in norms.values()):
+        raise ValueError("a batch norm whose eps or momentum is none")
+    other = {norm: eps for norm, (eps, _) in norms.items() if eps != EPS}
+    if other:
+        notes.append(f"batch norms with eps {_listed(other.values())}, their weights brought to {EPS}")
+    for note in notes:
+        _LOG.info("%s: its modules have %s", path, note)
+    momenta = _listed(momentum for _, momentum in norms.values() if momentum != MOMENTUM)
+    if momenta:
+        _LOG.warning("%s: its batch norms have momentum %s; training goes on with %s", path, momenta, MOMENTUM)
+    state = scale_norms(checkpoint.model, other)
+    return checked(state, config, checkpoint.names, meta=checkpoint.meta, where=path)
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(sorted({str(value) for value in values}))
 
 
 def _read_tensors(tensors: Mapping[str, TensorRef], attach: Attach, file_bytes: int) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ INERT_PREFIXES: Final = (
     "yolov5.models.",
     "yolov5.utils.",
 )
+METHODS: Final = ("forward", "forward_fuse", "fuseforward")
 _NUMPY_KINDS: Final = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"])
 _SCALARS: Final = (str, int, float, bytes, type(None))
 
@@ -49,6 +50,14 @@ class Instance:
     def attributes(self) -> Mapping[str, Any]:
         """The state where it is a mapping, else nothing."""
         return self.state if isinstance(self.state, dict) else {}
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """A method bound to an object of the file, as `fuse()` leaves it in `forward`: whose, and its name."""
+
+    owner: Instance
+    name: str
 
 
 def check_name(module: str, name: str) -> Global:
@@ -87,6 +96,13 @@ def _parameter(kind: Global, data: Any, *rest: Any) -> TensorRef:
     if not isinstance(data, TensorRef):
         raise ValueError("no tensor")
     return data
+
+
+def _method(kind: Global, owner: Any, name: Any) -> Method:
+    """What pickle writes for a bound method: `getattr(owner, name)`; nothing is looked up."""
+    if not isinstance(owner, Instance) or not isinstance(name, str) or name not in METHODS:
+        raise ValueError("no forward method of a module")
+    return Method(owner, name)
 
 
 def _mapping(kind: Global, items: Any = ()) -> dict[Any, Any]:
@@ -163,6 +179,7 @@ _REBUILDERS: Final[Mapping[str, Callable[..., Any]]] = {
     "collections.OrderedDict": _mapping,
     "collections.defaultdict": lambda kind, *factory: {},
     "_codecs.encode": _latin_bytes,
+    **{f"{module}.getattr": _method for module in ("__builtin__", "builtins")},
     **{f"{module}.set": _set for module in ("__builtin__", "builtins")},
     **{f"{module}.frozenset": _set for module in ("__builtin__", "builtins")},
     **{f"pathlib.{name}": _path for name in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")},

@@ -91,10 +91,13 @@ class TensorRef:
 def storage_from_id(identity: Any, *, longest: int) -> Storage:
     """The storage that a persistent id names; ``longest``: bytes that the file could hold at all.
 
-    Raises ValueError for an id that is not `('storage', type, key, device, length, …)`.
+    Raises ValueError for an id that is not `('storage', type, key, device, length, …)`, or names a part of a storage
+    (PyTorch before 0.4).
     """
     if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":
         raise ValueError("a persistent id that is no storage")
+    if identity[5:] not in ((), (None,)):
+        raise ValueError("a storage that is a part of another one")
     kind, key, length = identity[1], identity[2], identity[4]
     code = STORAGE_TYPES.get(getattr(kind, "name", ""))
     if code is None or not isinstance(key, str) or len(key) > 64 or not _is_count(length):

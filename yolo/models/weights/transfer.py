@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,12 @@ from oneflow import nn
 
 from yolo.errors import WeightsError
 from yolo.models.config import parse_model_config
-from yolo.models.fuse import fold_batchnorm
+from yolo.models.fuse import fold_batchnorm, unfold_batchnorm
 from yolo.models.init import assign
 from yolo.models.network import Network, build_network
 from yolo.models.weights.checkpoint import Checkpoint
+
+_LOG = logging.getLogger("yolo")
 
 
 @dataclass(frozen=True)
@@ -100,4 +103,9 @@ def checkpoint_of(network: Network, names: Sequence[str], **fields: object) -> C
 
 
 def _state_for(network: Network, state: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    return fold_batchnorm(state) if network.fused else state
+    if network.fused:
+        return fold_batchnorm(state)
+    if is_fused(state):
+        _LOG.warning("the weights are fused: their batch norms begin anew; the checkpoint before fuse() trains better")
+        return unfold_batchnorm(state)
+    return state

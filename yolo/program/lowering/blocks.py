@@ -70,7 +70,7 @@ def csp(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     inner = row(plain_bottleneck)(s / "m", conv(s / "cv1", x, hidden, {}), hidden, a)
     inner = s.bare_conv(inner, hidden, f"{s.path}.cv3")
     side = s.bare_conv(x, hidden, f"{s.path}.cv2")
-    joined = s.norm_act(s.add(ir.Concat, inner, side), Activation())
+    joined = s.norm_act(s.add(ir.Concat, inner, side), a.get("act") or Activation())
     return conv(s / "cv4", joined, out, {})
 
 
