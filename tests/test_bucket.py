@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import os
+import signal
 import sys
+import threading
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fsspec import AbstractFileSystem, register_implementation
 
 from yolo import bucket
 from yolo.bucket import Bucket, BucketError
 from yolo.errors import ConfigError
+from yolo.loggers.upload import Upload
 
 
 @pytest.fixture
@@ -89,3 +96,125 @@ def test_gsutil_where_only_that_is_there(tmp_path: Path, folder: Path, monkeypat
     ]
     with pytest.raises(BucketError, match="gs://b/exp/b: AccessDenied: no"):
         place.upload(bad, "exp/b")
+
+
+class Stuck(AbstractFileSystem):
+    """A bucket behind a network that is gone: files are taken until it is; what comes then gets no answer."""
+
+    protocol = "stuck"
+    cachable = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone, self.taken, self.asked = True, [], lambda: None
+        self.end = threading.Event()
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """There are no folders."""
+
+    def rm_file(self, path: str) -> None:
+        self.taken.remove(path.rpartition("/")[2])
+
+    def put_file(self, file: str, path: str, **options: object) -> None:
+        if self.gone:
+            self.asked()
+            self.end.wait()
+        self.taken.append(path.rpartition("/")[2])
+
+
+@pytest.fixture
+def stuck() -> Iterator[Bucket]:
+    register_implementation("stuck", Stuck, clobber=True)
+    place = Bucket("stuck://b")
+    yield place
+    place._files.end.set()
+
+
+def test_a_bucket_is_tried_before_anything_else(stuck: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stuck._files.gone = False
+    stuck.check()
+    assert not stuck._files.taken
+    Bucket(f"file://{tmp_path}/new").check()
+    assert not os.listdir(tmp_path / "new")
+    stuck._files.gone = True
+    monkeypatch.setattr(bucket, "ANSWER_SECONDS", 0.01)
+    with pytest.raises(ConfigError, match=r"^--bucket stuck://b: cannot be written: no answer within 0 s; check the"):
+        stuck.check()
+
+
+def test_a_trial_that_cannot_be_removed_is_named(
+    stuck: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
+    stuck._files.gone = False
+    stuck._files.rm_file = lambda path: (_ for _ in ()).throw(PermissionError("no"))
+    stuck.check()
+    (name,) = stuck._files.taken
+    assert caplog.messages == [f"stuck://b/{name} stays there: it cannot be removed (no)"]
+
+
+def lose(place: Bucket, after: int) -> None:
+    """The network goes when so many files are there, and a library says so at once."""
+
+    def refused(file: str, path: str) -> None:
+        if len(place._files.taken) == after:
+            raise ConnectionError("refused")
+        place._files.taken.append(path.rpartition("/")[2])
+
+    place._files.put_file = refused
+
+
+def test_what_was_not_copied_is_named_and_weights_go_first(stuck: Bucket, folder: Path) -> None:
+    (folder / "weights").mkdir()
+    (folder / "weights/best").touch()
+    lose(stuck, after=1)
+    with pytest.raises(BucketError) as caught:
+        Upload(folder, stuck).after_run(None, None)
+    assert stuck._files.taken == ["best"]
+    assert str(caught.value) == (
+        "stuck://b/run/a.txt: cannot be written: refused; 2 of 3 files were not copied: run/a.txt, run/sub/b.txt; "
+        f"training is done and {folder} has all results: copy it once the bucket can be reached"
+    )
+    lose(stuck, after=2)
+    for number in range(20):
+        (folder / f"more{number:02}").touch()
+    with pytest.raises(BucketError, match=r"22 of 23 .*: run/a\.txt, run/more00, .*more08, and 12 more$"):
+        stuck.upload_folder(folder, "run")
+
+
+def test_an_interrupt_ends_an_upload_that_is_stuck(
+    stuck: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
+    monkeypatch.setattr(bucket, "ANSWER_SECONDS", 600.0)
+    stuck._files.asked = lambda: os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        Upload(folder, stuck).after_run(None, None)
+    assert caplog.messages == ["stuck://b: 2 of 2 files were not copied: run/a.txt, run/sub/b.txt"]
+
+
+def test_a_stop_that_training_has_noted_ends_an_upload_that_is_stuck(
+    stuck: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
+    monkeypatch.setattr(bucket, "ANSWER_SECONDS", 600.0)
+    for name in ("opt.yaml", "hyp.yaml"):
+        (folder / name).touch()
+    running = types.SimpleNamespace(stop_asked=False)
+    stuck._files.asked = lambda: setattr(running, "stop_asked", True)
+    Upload(folder, stuck).before_train(running)
+    assert "given up, because a stop was asked for; 2 of 2 files were not copied" in caplog.messages[0]
+
+
+def test_gsutil_that_does_not_answer_is_ended(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "gsutil"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(bucket, "ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(bucket, "_within", lambda seconds, call: call())  # a slow import is none of its business
+    place = Bucket("b")
+    for call in (place.check, lambda: place.upload(folder / "a.txt", "a"), lambda: place.download("a", folder / "x")):
+        with pytest.raises((BucketError, ConfigError), match=r"gsutil (cp|stat): no answer within 0 s"):
+            call()

@@ -284,7 +284,7 @@ def test_the_copy_trains(tmp_path: Path) -> None:
     spoil(shop.data)
     check(shop.data, "--fix", str(tmp_path / "new"))
     done = shop.train("run", "--noplots", data=str(tmp_path / "new/data.yaml"), epochs="1")
-    assert done.code == 0 and "5 pictures to train on, 7 to validate" in done.err, done.err
+    assert done.code == 0 and "5 training images, 7 validation images" in done.err, done.err
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -99,7 +99,7 @@ def test_ctrl_c_finishes_the_step_and_says_how_to_go_on(
     assert last.meta["progress"]["step"] == step and last.meta["progress"]["pending"] == PENDING[step]
     again = resume(done.folder)
     assert again.code == 0, again.err
-    assert f"{done.folder} goes on at epoch {epoch}, batch {batch + 1}" in again.err
+    assert f"resuming {done.folder} at epoch {epoch}, batch {batch + 1}" in again.err
     assert differences(done.folder, whole.folder) == []
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -217,7 +217,7 @@ def test_its_own_options_hold(whole: Done, tmp_path: Path) -> None:
         copied(whole, tmp_path / "run") / "weights/last.safetensors", "--batch", "2", "--workers", "0", "--json"
     )
     assert done.code == 0 and done.out.startswith("{")
-    assert f"{tmp_path / 'run'} goes on with its own options; ignored: --batch-size 2 (it is 4)" in done.err
+    assert f"{tmp_path / 'run'} is resumed with its own options; ignored: --batch-size 2 (it is 4)" in done.err
 
 
 def test_the_newest_run(whole: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +289,7 @@ def test_changed_data_is_told_or_refused(whole: Done, shop: Workshop, tmp_path: 
     with open(root / "labels/train/003.txt", "a") as stream:
         stream.write("1 0.5 0.5 0.2 0.2\n")
     again = resume(done.folder)
-    assert again.code == 0 and "the training pictures or labels are not what they were when this run began" in again.err
+    assert again.code == 0 and "the training images or labels are not what they were when this run began" in again.err
     for number in range(4):
         (root / f"images/train/{number:03}.png").unlink()
     line = resume(done.folder).refusal(PROGRAM)

@@ -31,5 +31,5 @@ def test_the_file_trains_on_ranks(tmp_path: Path) -> None:
     argv = shop.argv("two", "--noplots", "--noval", "--sync-bn", "--log-ranks", "1", epochs="1")
     done = launch([str(ROOT / "train.py"), *argv], 2, environment={"PYTHONPATH": ""})
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "[rank 1] 8 pictures to train on" in done.stderr
+    assert "[rank 1] 8 training images" in done.stderr
     assert load_weights(tmp_path / "runs/two/weights/last.safetensors").training is not None

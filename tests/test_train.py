@@ -106,7 +106,7 @@ def test_stdout_is_the_table(full: Done) -> None:
     lines = [line.split() for line in full.out.splitlines()]
     assert lines[0] == ["class", "images", "labels", "P", "R", "mAP50", "mAP50-95"]
     assert [line[:3] for line in lines[1:]] == [["all", "6", "12"], ["red", "6", "6"], ["blue", "6", "6"]]
-    assert "8 pictures to train on, 6 to validate" in full.err and "epoch 2/2" in full.err
+    assert "8 training images, 6 validation images" in full.err and "epoch 2/2" in full.err
 
 
 def test_the_report_shows_the_run(full: Done) -> None:
@@ -214,8 +214,10 @@ def test_label_smoothing_and_save_period(shop: Workshop, base: Done) -> None:
     # Rates begin at zero, so the first epoch of two steps saw equal weights.
     assert ours["train/box_loss"][0] == usual["train/box_loss"][0]
     assert abs(ours["train/cls_loss"][0] / usual["train/cls_loss"][0] - 1) > 0.005
-    assert files(done.folder) == RECORDS | {"weights/epoch1.safetensors"}
-    assert load_weights(done.folder / "weights/epoch1.safetensors").training is None
+    assert files(done.folder) == RECORDS | {"weights/epoch2.safetensors"}
+    kept = load_weights(done.folder / "weights/epoch2.safetensors")
+    assert kept.training is None and kept.meta["progress"]["epoch"] == 2
+    assert "epoch 2/3 " in done.err  # the console's second
 
 
 def test_rectangles_of_one_class(shop: Workshop) -> None:
@@ -251,6 +253,7 @@ def test_patience_ends_a_run(shop: Workshop, flags: tuple[str, ...], monkeypatch
     assert (found["best_epoch"], found["epochs"]) == (0, 3)
     assert len(read_results(done.folder / "results.csv")["epoch"]) == 3
     assert files(done.folder) == RECORDS
+    assert "stopped early: no improvement in the last 2 epochs (--patience); the best was epoch 1\n" in done.err
 
 
 @pytest.mark.covers("train", "project", "name", "exist_ok")

@@ -33,7 +33,7 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 @pytest.mark.covers("train", "fraction")
 def test_a_fraction_of_the_training_pictures(shop: Workshop) -> None:
     done = shop.train("fraction", "--noplots", fraction="0.5", epochs="1")
-    assert done.code == 0 and "4 pictures to train on, 6 to validate" in done.err
+    assert done.code == 0 and "4 training images, 6 validation images" in done.err
     done = shop.train("nothing", "--noplots", fraction="0.01")
     assert done.refusal("yolo.train") == "--fraction: is 0.01, which leaves none of 8 pictures; give more"
 
@@ -118,7 +118,7 @@ def test_pictures_of_badly_found_classes_come_more_often(shop: Workshop, monkeyp
     assert len(shown) == 32 and set(shown) <= {4, 5, 6, 7} and shown[:16] == shown[16:]
     assert same(weights(runs[0]), weights(runs[1]))
     done = shop.train("both", "--noplots", "--image-weights", "--rect")
-    assert done.refusal("yolo.train").startswith("--image-weights: pictures that are drawn cannot stay in batches of")
+    assert done.refusal("yolo.train").startswith("--image-weights: samples images at random, which --rect does not")
 
 
 @pytest.mark.covers("train", "albumentations")

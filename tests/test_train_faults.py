@@ -77,7 +77,7 @@ def test_options(place: Workshop, instead: dict[str, str], message: str) -> None
 def test_a_model_of_grey_pictures(place: Workshop) -> None:
     model = write_yaml(place.folder / "grey.yaml", {**yaml.safe_load(place.model.read_text()), "ch": 1})
     line = refused(place, cfg=str(model))
-    assert line == f"{model}: the model takes pictures of 1 channels, not 3; set 'ch: 3' in it, or leave the line out"
+    assert line == f"{model}: the model takes images of 1 channels, not 3; set 'ch: 3' in it, or leave the line out"
 
 
 def test_hyperparameters(place: Workshop) -> None:
@@ -113,7 +113,7 @@ def test_no_labels(place: Workshop) -> None:
     for cache in root.rglob("*.cache*"):
         cache.unlink()
     done = place.train("run", "--noplots", data=data)
-    assert done.refusal(PROGRAM).startswith(f"{data}: no picture of the training split has a label; label files lie")
+    assert done.refusal(PROGRAM).startswith(f"{data}: no image of the training split has a label; label files lie")
     assert not (place.folder / "runs").exists()
 
 
@@ -211,7 +211,7 @@ def test_a_loss_that_is_no_number(place: Workshop) -> None:
     done = place.train("run", "--noplots", hyp=str(hyp))
     line = done.refusal(PROGRAM, code=3)
     pictures = str(place.data.parent / "images/train")
-    assert line.startswith("the loss is ") and " at epoch 1, batch 1 of 2 (pictures in " in line
+    assert line.startswith("the loss is ") and " at epoch 1, batch 1 of 2 (images in " in line
     assert line.count(pictures) == 1 and line.count(".png") == 4
     assert "; no checkpoint was saved yet; lower lr0 in the hyperparameters" in line
     assert not list(done.folder.glob("weights/*"))
@@ -229,6 +229,27 @@ def test_the_last_good_checkpoint_is_named(place: Workshop, monkeypatch: pytest.
     done = place.train("run", "--noplots")
     last = done.folder / "weights/last.safetensors"
     line = done.refusal(PROGRAM, code=3)
-    assert line.startswith("the gradient's norm is nan at epoch 2, batch 2 of 2 (pictures in ")
+    assert line.startswith("the gradient's norm is nan at epoch 2, batch 2 of 2 (images in ")
     assert f"; the last good checkpoint is {last}; " in line
     assert load_weights(last).meta["progress"]["epoch"] == 1
+
+
+@pytest.mark.parametrize("part", ["ema", "training_state"])
+def test_no_checkpoint_holds_what_is_not_finite(place: Workshop, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    """From the second epoch on, whatever the cause."""
+    usual, count = getattr(TrainStep, part), iter(range(100))
+    before = 1 if part == "training_state" else 2  # the EMA is asked for by the validation, too
+
+    def broken(self: TrainStep) -> dict[str, np.ndarray]:
+        state = usual(self)
+        return state if next(count) < before else {name: array * np.float32("nan") for name, array in state.items()}
+
+    monkeypatch.setattr(TrainStep, part, broken)
+    done = place.train("run", "--noplots", epochs="3")
+    line = done.refusal(PROGRAM, code=3)
+    last = done.folder / "weights/last.safetensors"
+    assert " tensors are not finite after epoch 2 (" in line and f"the last good checkpoint is {last}" in line
+    for kept in done.folder.glob("weights/*"):
+        held = load_weights(kept)
+        assert held.meta["progress"]["epoch"] == 1
+        assert all(np.isfinite(array).all() for array in (held.model | (held.training or {})).values())

@@ -176,7 +176,7 @@ def test_what_cannot_be_frozen(shop: Workshop) -> None:
 @pytest.mark.covers("train", "sync_bn")
 def test_norms_over_processes_need_processes(shop: Workshop) -> None:
     line = shop.train("sync", "--sync-bn").refusal(PROGRAM)
-    assert line.startswith("--sync-bn: batch norms have nobody to share with: this run is a single process; leave it")
+    assert line.startswith("--sync-bn: SyncBatchNorm needs several processes, and this run is a single one; leave it")
 
 
 @pytest.mark.covers("train", "local_rank")

@@ -55,7 +55,7 @@ def test_two_ranks_train_as_one_does(shop: Workshop, compile: str) -> None:
     one, two = (read_results(shop.folder / f"runs/{name}/results.csv") for name in ("alone", "together"))
     for column, values in one.items():
         np.testing.assert_allclose(two[column], values, rtol=1e-3, err_msg=column)
-    assert "[rank 1] 12 pictures to train on, 6 to validate" in done.stderr  # 12 is the whole set
+    assert "[rank 1] 12 training images, 6 validation images" in done.stderr  # 12 is the whole set
     assert done.stderr.count("compiled the training graph for 3x3x64x64") == 2  # a half of the batch each, both speak
 
 
@@ -65,7 +65,7 @@ def test_two_ranks_train_as_one_does(shop: Workshop, compile: str) -> None:
     [
         (
             {"batch_size": "5"},
-            "--batch-size: 5 pictures do not divide among 2 ranks; give a multiple of 2, such as 4",
+            "--batch-size: 5 images do not divide among 2 ranks; give a multiple of 2, such as 4",
         ),
         ({"data": "nowhere.yaml"}, "nowhere.yaml: no such data set file"),
         ({"device": "96,97"}, "--device 96,97: "),

@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +26,7 @@ from yolo.launcher import LastWord
 SCHEMA_VERSION = 1
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG})
 _INTERRUPTED = "Interrupted"
+_STAGES = {"preprocess": "pre-process", "nms": "NMS"}
 _READER_GONE = 128 + signal.SIGPIPE
 
 
@@ -216,6 +217,12 @@ def require_source(value: str, flag: str) -> str:
     if not value:
         raise DataError("nothing to work on", where=flag, mend="name the folder with the annotations")
     return value
+
+
+def speed_line(speed_ms: Mapping[str, float]) -> str:
+    """Milliseconds an image by stage, in words."""
+    parts = ", ".join(f"{value:.1f} ms {_STAGES.get(name, name)}" for name, value in speed_ms.items())
+    return f"speed per image: {parts}"
 
 
 def hush(talkative: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolo.command import new_run_folder, remove_if_empty, run_command
+from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line
 from yolo.config.commands import DetectConfig
 from yolo.data.dataset import load_dataset
 from yolo.data.images import limit_opencv_threads
@@ -184,9 +184,8 @@ def _line(result: Result, frame: Frame, count: int) -> str:
 
 
 def _speed_line(speed: dict[str, float], pictures: int, sizes: Iterable[tuple[int, int]]) -> str:
-    parts = ", ".join(f"{ms:.1f} ms {name}" for name, ms in speed.items())
     shapes = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
-    return f"speed of {pictures} {'picture' if pictures == 1 else 'pictures'} at {shapes}: {parts}"
+    return f"{speed_line(speed)}, over {pictures} image{'' if pictures == 1 else 's'} at {shapes}"
 
 
 def _left_out_line(left_out: Sequence[LeftOut]) -> str:

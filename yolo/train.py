@@ -13,7 +13,7 @@ import numpy as np
 
 from yolo import runtime
 from yolo.bucket import Bucket, BucketError
-from yolo.command import new_run_folder, remove_if_empty, run_command
+from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line
 from yolo.common_ground import code_and_options
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
@@ -68,7 +68,7 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
     # All that can be refused is refused before a folder is made.
     with agreed(links):
         services = chosen_services(config) if ranks.first else []
-        bucket = Bucket(config.bucket) if config.bucket and ranks.first else None
+        bucket = _bucket(config) if ranks.first else None
     config = with_dataset_of_wandb(config)
     parts, schedule = build_parts(config, device, resumed, links)
     run = _run_folder(config, resumed, links)
@@ -77,7 +77,7 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
             if ranks.first:
                 _begin_records(config, parts, run, resumed)
             logger.info("%s", describe(parts.network, parts.imgsz))
-            logger.info("%d pictures to train on, %d to validate; results go to %s", *_counts(parts), run)
+            logger.info("%d training images, %d validation images; results in %s", *_counts(parts), run)
             hooks = _hooks(config, run, device, links)
             if ranks.first:
                 hooks += _connections(config, parts, run, services, bucket)
@@ -127,18 +127,26 @@ def _begin_records(config: TrainConfig, parts: TrainParts, run: Path, resumed: R
     save_hyperparameters(parts.hyp, run / "hyp.yaml")
 
 
+def _bucket(config: TrainConfig) -> Bucket | None:
+    """Where results are to be copied; raises ConfigError where nothing can be written now."""
+    if not config.bucket:
+        return None
+    bucket = Bucket(config.bucket)
+    bucket.check()
+    return bucket
+
+
 def _search(config: TrainConfig) -> dict[str, Any]:
     """Search hyperparameters; a bucket gets the record after each generation."""
     from yolo.engine.evolve import evolve, resumed_search
 
     if config.resume:
         config = resumed_search(config)
-    bucket = Bucket(config.bucket) if config.bucket else None
+    bucket = _bucket(config)
 
     def upload(folder: Path) -> None:
         try:
-            for name in ("evolve.csv", "hyp_evolve.yaml"):
-                bucket.upload(folder / name, f"{folder.name}/{name}")
+            bucket.upload_all({f"{folder.name}/{name}": folder / name for name in ("evolve.csv", "hyp_evolve.yaml")})
         except BucketError as error:  # the search goes on, and so does its record here
             logger.warning("%s", error)
 
@@ -215,16 +223,17 @@ def _connections(config: TrainConfig, parts: TrainParts, run: Path, services: li
 
 def _finish(config: TrainConfig, trainer, run: Path, links: Links | None) -> dict[str, Any]:
     """Measure the best checkpoint, draw what it sees, and say where everything is."""
-    from yolo.engine.report import metrics_table, speed_line, validation_json
+    from yolo.engine.report import metrics_table, validation_json
 
-    parts, first = trainer.parts, links is None or links.ranks.first
+    parts, first, best = trainer.parts, links is None or links.ranks.first, run / "weights/best.safetensors"
+    logger.info("validating %s", best)
     validation = _validate_best(config, parts, run, links)
     if not config.json and first:
         print(metrics_table(validation, parts.names, every_class=True))
-    logger.info("%s", speed_line(validation))
-    logger.info("weights: %s", run / "weights" / "best.safetensors")
+    logger.info("%s", speed_line(validation.speed_ms))
+    logger.info("weights: %s", best)
     if not config.noplots:
-        logger.info("pictures and curves: %s", run)
+        logger.info("plots: %s", run)
     for hook in trainer.hooks:
         hook.after_run(trainer, validation)
     return {

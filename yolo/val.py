@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo import runtime
-from yolo.command import new_run_folder, remove_if_empty, run_command, stride_multiple
+from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line, stride_multiple
 from yolo.common_ground import code_and_options, files_digest
 from yolo.config.commands import ValConfig
 from yolo.errors import ConfigError
@@ -64,7 +64,7 @@ def _say_what_is_not_written(config: ValConfig) -> None:
     wanted = [name for name in ("save_txt", "save_conf", "save_json") if getattr(config, name)]
     if wanted and config.task in ("speed", "study"):
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in wanted)
-        logger.warning("--task %s writes no files a picture: without %s", config.task, flags)
+        logger.warning("--task %s writes no files per image: without %s", config.task, flags)
 
 
 def _measure_share(config: ValConfig, dataset: Dataset, links: Links) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _study(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
     index = _index(config, dataset)
     run = new_run_folder(config.project, config.name, config.exist_ok)
     try:
-        study = Study(run, dataset.source.stem, index.names)
+        study = Study(run, dataset.source.stem, index.names, plots=not config.noplots)
         for weights in dict.fromkeys(config.weights):  # each has a file of its own
             models = _models(config, (weights,), dataset)
             forward = _forward(config, models)
@@ -257,11 +257,11 @@ def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -
 
 def _tell(config: ValConfig, validation: Validation, index: Index, what: str) -> None:
     """The table on stdout, without --json, and the speed for people."""
-    from yolo.engine.report import metrics_table, speed_line
+    from yolo.engine.report import metrics_table
 
     if not config.json:
         print(metrics_table(validation, index.names, every_class=config.verbose or len(index.names) <= 20))
-    logger.info("%s; %s", speed_line(validation), what)
+    logger.info("%s; %s", speed_line(validation.speed_ms), what)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -118,6 +118,14 @@ def test_slips_are_understood_or_named(command, given, meant):
         parse(command, [given, "1"], "x")
 
 
+@pytest.mark.parametrize("given", ["--adam", "--notest", "--logdir", "--linear-lr", "--output-dir"])
+def test_no_other_option_is_proposed_for_one_that_is_like_none(given):
+    """Those of YOLOv5's other releases among them."""
+    with pytest.raises(ConfigError) as caught:
+        parse(TrainConfig, [given], "yolo.train")
+    assert str(caught.value) == f"unknown option {given}; see yolo.train --help"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_help_and_its_default_is_in_range(command, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 
 import pytest
 import yaml
@@ -47,6 +48,12 @@ PUBLISHED = {
     "copy_paste": (0, 0, 0.1, 0, 0),
 }
 NOT_AUGMENTED = ("hsv_h", "hsv_s", "hsv_v", "translate", "scale", "fliplr", "mosaic")
+
+
+@pytest.fixture(autouse=True)
+def heard(monkeypatch):
+    """Warnings reach caplog, whatever commands ran before."""
+    monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
 
 
 def load_text(folder, text):
@@ -137,8 +144,13 @@ def test_values(tmp_path, text, changed):
         ("anchors: 101", "anchors is 101.0, out of range"),
         ("anchors: [1]", "anchors is [1], not a number"),
         ("boxx: 0.1", "unknown hyperparameter 'boxx'; did you mean box?"),
-        ("qqqq: 0.1", "unknown hyperparameter 'qqqq'"),
-        ("1: 0.1", "unknown hyperparameter 1"),
+        ("qqqq: 0.1", "no hyperparameter is called qqqq"),
+        ("1: 0.1", "no hyperparameter is called 1"),
+        ("names: [a]\nnc: 1\ntrain: x", "no hyperparameter is called names, nc, train; is it another file?"),
+        ("lr_0: 0.1\nbox: 1", "unknown hyperparameter 'lr_0'; did you mean lr0?"),
+        ("LRF: 0.1\nbox: 1", "unknown hyperparameter 'LRF'; did you mean lrf?"),
+        ("mosaic: 1\nmosiac: 0.5", "unknown hyperparameter 'mosiac'; did you mean mosaic?"),
+        ("giou: fast", "box is 'fast', not a number"),
         ("? [a]\n: 1", ""),
         ("", "holds no"),
         ("[]", "holds no"),
@@ -178,6 +190,31 @@ def test_bad_files(tmp_path, text, said):
 def test_yaml_that_its_reader_stumbles_over(tmp_path, text):
     with pytest.raises(ConfigError):
         load_text(tmp_path, text)
+
+
+RELEASE_2 = {"optimizer": "SGD", "lr0": 0.02, "momentum": 0.9, "giou": 0.04, "cls_pw": 1.0, "anchors": 3, "dfl": [1]}
+"""As the recipes of YOLOv5's first releases, with more that no release knows."""
+
+
+def test_a_recipe_of_another_version(tmp_path, caplog):
+    loaded = load_text(tmp_path, "# head\n" + yaml.safe_dump(RELEASE_2, sort_keys=False))
+    assert loaded == Hyperparameters(lr0=0.02, momentum=0.9, box=0.04, cls_pw=1.0, anchors=3.0)
+    path = tmp_path / "h.yaml"
+    assert caplog.messages == [
+        f"{path}: giou is read as box, its name today",
+        f"{path}: unknown hyperparameters are left out: optimizer, dfl",
+    ]
+
+
+def test_a_name_like_one_that_is_there_is_no_typing_error(tmp_path, caplog):
+    loaded = load_text(tmp_path, "copy_paste: 0.1\ncopy_paste_mode: flip\ngiou: 1\nbox: 0.3\n1: 2")
+    assert loaded == Hyperparameters(copy_paste=0.1, box=0.3)
+    assert [message.rpartition(": ")[2] for message in caplog.messages] == ["copy_paste_mode, giou, 1"]
+
+
+def test_many_unknown_names_are_counted(tmp_path, caplog):
+    load_text(tmp_path, "lr0: 0.1\n" + "".join(f"zz{number}: 1\n" for number in range(30)))
+    assert caplog.messages[0].endswith("zz18, zz19 and 10 more")
 
 
 def test_a_folder_is_not_a_file(tmp_path):

@@ -31,7 +31,11 @@ def test_a_picture(run) -> None:
     lines = err.splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("image 1/1 in/a.png: 48x64 ") and lines[0].endswith("ms")
-    assert lines[1].startswith("speed of 1 picture at 48x64: ") and lines[2] == "results: runs/detect/exp"
+    assert (
+        lines[1].startswith("speed per image: ")
+        and lines[1].endswith(", over 1 image at 48x64")
+        and lines[2] == "results: runs/detect/exp"
+    )
     assert files() == ["detect/exp/a.png"]
     assert (read_image("runs/detect/exp/a.png") != noise()).any()
     assert run("--source", "in/a.png")[0] == 0

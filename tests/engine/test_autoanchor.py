@@ -12,6 +12,7 @@ from tests.train_samples import ONE_LEVEL, QUICK, SIZE, Done, Workshop, write_ya
 from yolo.anchors import box_sizes, recall
 from yolo.data.dataset import load_dataset
 from yolo.data.index import index_split
+from yolo.engine.autoanchor import PRETRAINED
 from yolo.models.network import build_network
 from yolo.models.weights.load import load_weights
 from yolo.models.weights.transfer import network_from_checkpoint
@@ -45,16 +46,21 @@ def test_anchors_that_fit_nothing_are_fitted_unless_that_is_switched_off(shop: W
     kept = train(shop, "kept", model, "--noautoanchor")
     assert anchors_of(kept).reshape(1, 6).tolist() == LARGE and "anchors:" not in kept.err
     done = train(shop, "fitted", model)
-    assert "best possible recall 0.0000 is not above 0.98: fitting others to 16 boxes" in done.err
+    fits = "anchors: 0.00 anchors/target, 0.0000 best possible recall (BPR)"
+    assert f"{fits}; fitting new ones to 16 boxes (recall should be above 0.98)\n" in done.err
     found = anchors_of(done)
-    assert recall(sizes_of(shop), found, 4.0).best == 1 and "anchors: recall 1.0000 with " in done.err
+    assert recall(sizes_of(shop), found, 4.0).best == 1 and "1.0000 best possible recall (BPR) with new" in done.err
     assert (np.diff(found.prod(-1)) >= 0).all() and np.array_equal(found, anchors_of(done, "last"))
-    assert np.array_equal(found, anchors_of(train(shop, "again", model)))
+    again = train(shop, "again", model, weights=str(kept.folder / "weights/best.safetensors"))
+    assert np.array_equal(found, anchors_of(again))
+    assert f"\n{PRETRAINED}\n" in again.err and PRETRAINED not in done.err + kept.err
+    assert "pretrained" in PRETRAINED and "--noautoanchor" in PRETRAINED
 
 
 def test_anchors_that_fit_stay(shop: Workshop) -> None:
     done = train(shop, "fits", ONE_LEVEL)
-    assert "best possible recall 1.0000" in done.err and "fitting" not in done.err
+    assert "anchors/target, 1.0000 best possible recall (BPR): they fit the data" in done.err
+    assert "fitting" not in done.err
     np.testing.assert_allclose(anchors_of(done).reshape(1, 6), ONE_LEVEL["anchors"])
 
 

@@ -72,7 +72,7 @@ def test_quad_takes_four_at_a_time(free: int, pictures: int, expected: int) -> N
 
     assert chosen(dataclasses.replace(ASKED, quad=True), measure, free) == expected
     assert tried[:2] == [4, 8]
-    with pytest.raises(ConfigError, match="not even 4 pictures a step fit"):
+    with pytest.raises(ConfigError, match="not even 4 images a step fit"):
         chosen(dataclasses.replace(ASKED, quad=True), meter(600, 25), 860)
 
 
@@ -88,7 +88,7 @@ def test_searches_side_by_side_share_the_memory() -> None:
 
 @pytest.mark.parametrize(("measure", "free"), [(meter(600, 300), 1100), (meter(600, 25, killed_from=1), 10**5)])
 def test_not_even_one(measure, free: int) -> None:
-    with pytest.raises(ConfigError, match=r"--batch-size -1: not even one picture a step fits.*; lower --imgsz"):
+    with pytest.raises(ConfigError, match=r"--batch-size -1: not even one image a step fits.*; lower --imgsz"):
         chosen(ASKED, measure, free)
 
 

@@ -109,6 +109,11 @@ def test_what_it_writes(tmp_path: Path) -> None:
     assert sorted(os.listdir(folder)) == ["evolve.csv", "evolve.png", "hyp_evolve.yaml", "opt.yaml"]
 
 
+def test_without_plots_it_draws_nothing(tmp_path: Path) -> None:
+    evolve(config(tmp_path, evolve=2, noplots=True), launch)
+    assert sorted(os.listdir(tmp_path / "exp")) == ["evolve.csv", "hyp_evolve.yaml", "opt.yaml"]
+
+
 def test_a_stopped_search_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     evolve(config(tmp_path / "whole", evolve=12), launch)
 

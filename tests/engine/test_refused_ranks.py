@@ -30,12 +30,12 @@ def test_what_fits(options: dict, ranks: int) -> None:
         (
             {"batch_size": 13},
             3,
-            "13 pictures do not divide among 3 ranks; give a multiple of 3, such as 12",
+            "13 images do not divide among 3 ranks; give a multiple of 3, such as 12",
         ),
         ({"batch_size": 2}, 3, "a multiple of 3, such as 3"),
-        ({"batch_size": 12, "quad": True}, 2, "12 pictures, four of which make one, .* a multiple of 8, such as 8"),
+        ({"batch_size": 12, "quad": True}, 2, "12 images, four of which make one, .* a multiple of 8, such as 8"),
         ({"evolve": 3}, 2, "--evolve: .* start it without the launcher"),
-        ({"sync_bn": True}, 1, "--sync-bn: .* a single process"),
+        ({"sync_bn": True}, 1, "--sync-bn: .* a single one"),
         ({"local_rank": 1}, 1, "--local_rank 1: this run is a single process"),
     ],
 )

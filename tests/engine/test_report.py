@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from yolo.engine.report import HEADER, metrics_table, speed_line, validation_json
+from yolo.command import speed_line
+from yolo.engine.report import HEADER, metrics_table, validation_json
 from yolo.engine.validator import Validation
 
 NAMES = ("cat", "dog", "a name as long as no other name is")
@@ -74,7 +75,8 @@ def test_no_class_at_all():
 
 
 def test_speed():
-    assert speed_line(validation()) == "a picture took 1.0 ms preprocess, 22.2 ms inference, 0.5 ms nms"
+    said = speed_line(validation().speed_ms)
+    assert said == "speed per image: 1.0 ms pre-process, 22.2 ms inference, 0.5 ms NMS"
 
 
 def test_json():

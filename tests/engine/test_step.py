@@ -108,7 +108,7 @@ def test_losses_are_sane(growing):
 
 def test_compiling_is_told_and_timed(growing):
     said = [message.split(" in ")[0] for message in growing["messages"]]
-    graph = "compiled the training graph for 2x3x32x40, {} labels"
+    graph = "compiled the training graph for 2x3x32x40, up to {} labels"
     assert said == [graph.format(8), "compiled the update graph", graph.format(16)]
     told = sum(float(message.split(" in ")[1].removesuffix(" s")) for message in growing["messages"])
     assert growing["step"].compile_seconds == pytest.approx(told, abs=0.2)

@@ -8,7 +8,9 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tests.engine.noted import Notes, Step, make
@@ -162,3 +164,12 @@ def test_a_process_that_was_not_stopped_has_its_handlers_back(handlers, launched
     with StopRequest(launched=launched):
         pass
     assert handlers == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+@pytest.mark.parametrize("value", [3, 2.5])
+def test_the_first_rank_tells_whole_numbers_too(value):
+    def add_up(array):
+        assert array.dtype == np.float64  # no other is taken
+
+    links = SimpleNamespace(ranks=SimpleNamespace(first=True), exchange=SimpleNamespace(add_up=add_up))
+    assert Agreement(links).first(value) == value

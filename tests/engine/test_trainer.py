@@ -15,7 +15,7 @@ import pytest
 import yolo
 from tests.engine.noted import Notes, Step, make
 from tests.train_samples import Workshop
-from yolo.engine.diverged import DivergedError
+from yolo.engine.diverged import DivergedError, check_tensors
 from yolo.engine.hooks import Hook
 
 
@@ -116,12 +116,40 @@ def test_a_loss_that_is_no_number_ends_training_and_names_pictures(value):
     with pytest.raises(DivergedError) as caught:
         trainer.train()
     assert str(caught.value) == (
-        f"the loss is {value} at epoch 2, batch 2 of 2 (pictures in .: 0.png, 1.png, 2.png, 3.png, 4.png, 5.png); the "
+        f"the loss is {value} at epoch 2, batch 2 of 2 (images in .: 0.png, 1.png, 2.png, 3.png, 4.png, 5.png); the "
         "last good checkpoint is run/weights/last.safetensors; lower lr0 in the hyperparameters, or look at these "
-        "pictures' labels"
+        "images' labels"
     )
     assert len(step.updates) == 3 and len(notes.reports()) == 1
     assert notes.calls[-1] == ("a", "broke_off", caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), -float("inf")])
+def test_tensors_that_are_not_finite_are_not_saved(value):
+    trainer, _ = make(2, 2)
+    trainer.progress.epoch, trainer.saved = 2, Path("run/weights/last.safetensors")
+    tensors = {f"{number}.weight": np.ones(3, np.float32) for number in range(9)} | {"count": np.array([3])}
+    check_tensors(tensors, trainer)
+    for number in range(2, 8):
+        tensors[f"{number}.weight"] = np.array([0, value, 1], np.float32)
+    with pytest.raises(DivergedError) as caught:
+        check_tensors(tensors, trainer)
+    assert str(caught.value) == (
+        "6 of 10 tensors are not finite after epoch 2 (2.weight, 3.weight, 4.weight, 5.weight, …): nothing is saved; "
+        "the last good checkpoint is run/weights/last.safetensors; lower lr0 in the hyperparameters"
+    )
+    assert caught.value.code == 3
+
+
+def test_all_hooks_hear_of_an_end_even_when_one_fails_on_it():
+    class Failing(Hook):
+        def broke_off(self, trainer, error):
+            raise DivergedError("cannot save")
+
+    notes = Notes()
+    with pytest.raises(DivergedError, match="cannot save"):
+        make(1, 1, hooks=[Failing(), notes], step=Step(norm=float("nan")))[0].train()
+    assert notes.calls[-1][1] == "broke_off"
 
 
 def test_waiting_for_data_is_measured_around_the_loader(monkeypatch):

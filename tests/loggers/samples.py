@@ -23,6 +23,9 @@ def trainer(epochs: int = 3, batches: int = 2):
         progress=Progress(),
         compile_seconds=lambda: 1.75,
         clock=EpochClock(lambda: 1.75),
+        hours=None,
+        stale=False,
+        patience=0,
     )
 
 

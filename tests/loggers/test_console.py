@@ -46,6 +46,20 @@ def test_a_file_gets_a_line_an_epoch(console):
     assert lines[2].startswith("3 epochs in ") and lines[2].endswith(" s, of which 1.8 s compiling")
 
 
+@pytest.mark.parametrize(("stale", "epochs"), [(True, 9), (True, 3), (False, 3)])
+def test_what_ended_a_run_early_is_said(caplog, monkeypatch, stale, epochs):
+    monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
+    running = trainer(epochs=epochs)
+    running.stale, running.patience, running.progress.epoch, running.progress.best_epoch = stale, 2, 3, 0
+    caplog.set_level(logging.INFO, "yolo")
+    Console().after_train(running)
+    line = "stopped early: no improvement in the last 2 epochs (--patience); the best was epoch 1"
+    assert (line in caplog.messages) == (stale and epochs > 3) and len(caplog.messages) <= 2
+    running.stale, running.hours = False, 0.5
+    Console().after_train(running)
+    assert caplog.messages[-2] == "no more epochs: another would not fit into the 0.5 hours of --time"
+
+
 def drawn(text: str) -> list[str]:
     """Every state of every bar."""
     return [part for part in text.replace("\n", "\r").split("\r") if "img/s" in part and not part.startswith("epoch")]

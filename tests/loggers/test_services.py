@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from pathlib import Path
 
@@ -150,9 +151,14 @@ def test_mlflow(tmp_path, monkeypatch):
 
 def test_mlflow_goes_on_with_a_run(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "99")  # a user's own
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
     library = Library("mlflow", **{"start_run().info.run_id": "abc"})
     _, line = run(Mlflow(library), info(tmp_path, online=True), "abc")
     assert line is None and library.of("set_tracking_uri") == [(("http://tracker",), {})]
+    patience = [os.environ[f"MLFLOW_HTTP_REQUEST_{name}"] for name in ("TIMEOUT", "MAX_RETRIES")]
+    assert patience == ["99", "2"]  # a server that does not answer is soon given up
     assert library.of("start_run") == [((), {"run_id": "abc", "run_name": None})]
     assert not library.of("log_params")  # which cannot change
     monkeypatch.delenv("MLFLOW_TRACKING_URI")

@@ -74,7 +74,7 @@ def test_a_run_is_told_from_start_to_end(folder, capsys):
         *("start", "numbers", "numbers", "weights", "pictures", "weights", "finish")
     ]
     assert "metrics/precision" not in notes.heard[1][1] and "metrics/precision" in notes.heard[2][1]  # none is nan
-    assert notes.heard[3] == ("weights", "last.safetensors", ["last", "epoch 1", "best"], 1)
+    assert notes.heard[3] == ("weights", "last.safetensors", ["last", "epoch 2", "best"], 1)
     assert notes.heard[4:] == [
         ("pictures", ["labels.jpg", "results.png"], 1),
         ("weights", "best.safetensors", ["latest", "best"], 1),

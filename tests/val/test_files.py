@@ -32,7 +32,7 @@ def test_files_and_table(measure) -> None:
     for name in PICTURES:
         with Image.open(done.folder / name) as image:
             assert min(image.convert("RGB").size) >= 64, name
-    assert done.err.splitlines()[-1].startswith("a picture took ") and str(done.folder) in done.err
+    assert done.err.splitlines()[-1].startswith("speed per image: ") and str(done.folder) in done.err
 
 
 def test_the_figures_are_those_that_training_gave(measure, trained: Done) -> None:

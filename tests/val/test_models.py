@@ -78,7 +78,7 @@ def test_labels_together_with_detections(measure, shop: Workshop) -> None:
 def test_speed(measure, trained: Done, other: str, tmp_path: Path) -> None:
     files = [str(trained.folder / "weights/best.safetensors"), other]
     done = measure("--json", "--save-txt", "--save-json", "--weights", *files, task="speed")
-    assert "--task speed writes no files a picture: without --save-txt, --save-json" in done.err
+    assert "--task speed writes no files per image: without --save-txt, --save-json" in done.err
     found = result(done)
     assert set(found) == {"schema_version", "command", "save_dir", "speed"} and found["save_dir"] is None
     assert [row["weights"] for row in found["speed"]] == files
@@ -113,6 +113,9 @@ def test_a_study(measure, trained: Done, other: str) -> None:
         for numbers, row in zip(rows, study["sizes"]):
             expected = [*row["metrics"].values(), 0, 0, 0, *row["speed_ms"].values()]
             assert numbers == pytest.approx(expected, rel=1e-3)
+    without = measure("--json", "--noplots", "--study-sizes", "64", task="study", name="without")
+    assert [path.name for path in without.folder.iterdir()] == ["study_data_best.txt"]
+    assert result(without)["picture"] is None
 
 
 @pytest.mark.covers("val", "workers", "exist_ok")

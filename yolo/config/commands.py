@@ -13,12 +13,12 @@ COMPILE = "program: the network compiled ahead of time; off: plain OneFlow opera
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
 TRACKERS = ("wandb", "mlflow", "clearml", "comet")
-AUGMENT = "look at each picture three times, scaled and mirrored"
+AUGMENT = "test-time augmentation (TTA): three passes, scaled and mirrored"
 EXTRAS = "blur, median blur, grey and CLAHE, 1 % each, through the library albumentations if it is installed"
-CACHE = "keep decoded pictures: ram, one copy for all processes of the machine, or disk, as .npy files"
+CACHE = "keep decoded images: ram, one copy for all processes of the machine, or disk, as .npy files"
 PROFILE = "write a Chrome trace for each process into profile/: so many steps of an epoch; 0: none"
 HALF = "bfloat16 inference, on a processor that has it"
-INT8 = "8-bit inference, calibrated on pictures of --data; what it costs is said"
+INT8 = "8-bit inference, calibrated on images of --data; prints what it costs"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,53 +29,53 @@ class TrainConfig:
     cfg: str = option("", "model YAML, or the name of one that comes with the project (yolov5n)")
     data: str = option("coco128.yaml", "data set YAML")
     hyp: str = option("hyp.scratch-low.yaml", "hyperparameter YAML, or a preset's name")
-    epochs: int = option(100, "how many times the whole training set is shown", low=1)
+    epochs: int = option(100, "number of epochs", low=1)
     time: float = option(0.0, "hours to train, instead of --epochs; 0 for no limit", low=0, high=1e6)
-    batch_size: int = option(16, "pictures a step; -1: as many as memory holds", aliases=("--batch",), low=1, auto=-1)
-    imgsz: int = option(640, "picture size in pixels, training and validation", aliases=IMGSZ, low=1)
-    rect: bool = option(False, "rectangular batches: pictures of similar aspect together, no mosaic")
+    batch_size: int = option(16, "images a step; -1: as many as memory holds", aliases=("--batch",), low=1, auto=-1)
+    imgsz: int = option(640, "image size in pixels, training and validation", aliases=IMGSZ, low=1)
+    rect: bool = option(False, "rectangular batches: images of similar aspect together, no mosaic")
     resume: str = option("", "go on with a stopped run: its folder or last.safetensors", bare="newest")
-    quad: bool = option(False, "batches of a quarter of the pictures, each four pictures or one, at twice the size")
-    multi_scale: bool = option(False, "another picture size each batch, from half to one and a half of --imgsz")
+    quad: bool = option(False, "batches of a quarter of the images, each four images or one, at twice the size")
+    multi_scale: bool = option(False, "vary the image size by batch, from half to one and a half of --imgsz")
     cache: str = option("", CACHE, choices=("ram", "disk"), bare="ram")
-    image_weights: bool = option(False, "draw pictures by how rare and how badly found their classes are")
+    image_weights: bool = option(False, "sample images by class weights: rare and badly detected classes more often")
     albumentations: bool = option(False, EXTRAS)
     nosave: bool = option(False, "save only the final checkpoint")
     noval: bool = option(False, "validate only after the last epoch")
-    noautoanchor: bool = option(False, "leave the anchors as they are, however badly they fit the data")
-    evolve: int = option(0, "search hyperparameters over so many trainings; 0: train once", bare=300, low=0)
+    noautoanchor: bool = option(False, "no autoanchor: keep the anchors, however badly they fit the data")
+    evolve: int = option(0, "evolve hyperparameters for this many generations; 0: train once", bare=300, low=0)
     parallel: int = option(1, "with --evolve: trainings side by side", low=1)
-    noplots: bool = option(False, "draw no pictures and curves")
+    noplots: bool = option(False, "no plots")
     device: str = option(
         "", "cpu, a CUDA index such as 0, or of several processes one each (0,1); '' takes a GPU when there is one"
     )
     single_cls: bool = option(False, "treat all classes as one")
-    fraction: float = option(1.0, "share of the training set that is used, at even distances", low=0, high=1)
+    fraction: float = option(1.0, "fraction of the training set to use, evenly spaced", low=0, high=1)
     optimizer: str = option("SGD", "the optimizer", choices=("SGD", "Adam", "AdamW"))
-    workers: int = option(8, "threads that prepare pictures (at most one a core is used)", low=0)
+    workers: int = option(8, "data loader threads (at most one a core is used)", low=0)
     project: str = option("runs/train", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")
     exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")
     cos_lr: bool = option(False, "cosine learning rate instead of a linear one")
-    label_smoothing: float = option(0.0, "how much of a class label is spread over the others", low=0, high=1)
-    patience: int = option(100, "stop after this many epochs without a better result; 0 never stops", low=0)
-    freeze: tuple = option((0,), "layers that stay as they are: the first N, or a list of numbers", many=int, low=0)
+    label_smoothing: float = option(0.0, "label smoothing epsilon", low=0, high=1)
+    patience: int = option(100, "early stopping: epochs without improvement; 0: never", low=0)
+    freeze: tuple = option((0,), "freeze layers: the first N, or a list of numbers", many=int, low=0)
     close_mosaic: int = option(0, "no mosaic, mixup and copy-paste in the last N epochs", low=0)
-    save_period: int = option(-1, "keep a checkpoint every so many epochs; -1 keeps none")
+    save_period: int = option(-1, "keep a checkpoint every so many epochs (5: epoch5, epoch10, …); -1 keeps none")
     seed: int = option(0, "seed of everything random", low=0)
-    sync_bn: bool = option(False, "batch norms over the pictures of all processes; refused with only one")
-    local_rank: int = option(-1, "this process's number, as launchers give it; -1 or 0 for a single one", low=-1)
-    log_ranks: tuple = option((), "of several processes, those that speak besides the first", many=int, low=0)
+    sync_bn: bool = option(False, "SyncBatchNorm, statistics over all processes; refused with only one")
+    local_rank: int = option(-1, "local rank, as launchers give it; -1 or 0 for a single process", low=-1)
+    log_ranks: tuple = option((), "ranks that log besides the first", many=int, low=0)
     compile: str = option("program", COMPILE, choices=COMPILE_MODES)
-    amp: bool = option(False, "bfloat16 products and feature maps in training, on a processor that has it")
-    recompute: bool = option(False, "make feature maps again in the backward pass: less memory, more time")
-    nbs: int = option(64, "nominal batch: gradients of smaller batches are added up to it", low=1)
+    amp: bool = option(False, "mixed precision: bfloat16 in training, on a processor that has it")
+    recompute: bool = option(False, "activation checkpointing: less memory, more time")
+    nbs: int = option(64, "nominal batch size, to which gradients are accumulated", low=1)
     bucket: str = option("", "copy the results to this fsspec URL (gs://…, s3://…, file://…) or Google bucket")
     loggers: tuple = option((), "experiment trackers, beside CSV and TensorBoard", many=str, choices=TRACKERS)
     online: bool = option(False, "trackers talk to their servers; without it they record on this machine")
     entity: str = option("", "W&B: the team or user that the run belongs to")
     upload_dataset: str = option("", "W&B: make the data set an artifact", choices=("all", "train", "val"), bare="all")
-    bbox_interval: int = option(-1, "W&B: epochs between pictures with boxes; -1: a tenth of the run, 0: none", low=-1)
+    bbox_interval: int = option(-1, "W&B: epochs between images with boxes; -1: a tenth of the run, 0: none", low=-1)
     artifact_alias: str = option("latest", "W&B: version of the data set's artifact, uploaded or used")
     profile: int = option(0, PROFILE, bare=100, low=0)
     json: bool = option(False, "print one JSON object with the results on stdout")
@@ -91,21 +91,21 @@ class ValConfig:
         f"weights to measure: {WEIGHTS}; or a compiled detector, .program; several are an ensemble",
         many=str,
     )
-    batch_size: int = option(32, "pictures a batch", aliases=("--batch",), low=1)
-    imgsz: int = option(640, "picture size in pixels", aliases=IMGSZ, low=1)
+    batch_size: int = option(32, "images a batch", aliases=("--batch",), low=1)
+    imgsz: int = option(640, "image size in pixels", aliases=IMGSZ, low=1)
     conf_thres: float = option(0.001, "keep detections above this confidence", low=0, high=1)
     iou_thres: float = option(0.6, "IoU threshold of NMS", low=0, high=1)
-    max_det: int = option(300, "most detections a picture", low=1)
+    max_det: int = option(300, "most detections an image", low=1)
     task: str = option(
         "val",
         "which part of the data set; speed: time at conf 0.25 and IoU 0.45; study: speed and accuracy over many sizes",
         choices=("train", "val", "test", "speed", "study"),
     )
     study_sizes: tuple = option(
-        tuple(range(256, 1536 + 128, 128)), "picture sizes of the study, in pixels", many=int, low=1
+        tuple(range(256, 1536 + 128, 128)), "image sizes of the study, in pixels", many=int, low=1
     )
     device: str = option("", "cpu, a CUDA index such as 0, or of several processes one each (0,1)")
-    workers: int = option(8, "threads that prepare pictures (at most one a core is used)", low=0)
+    workers: int = option(8, "data loader threads (at most one a core is used)", low=0)
     single_cls: bool = option(False, "treat all classes as one")
     augment: bool = option(False, AUGMENT)
     verbose: bool = option(False, "print a line for every class")
@@ -119,38 +119,38 @@ class ValConfig:
     project: str = option("runs/val", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")
     exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")
-    noplots: bool = option(False, "draw no pictures and curves")
+    noplots: bool = option(False, "no plots")
     json: bool = option(False, "print one JSON object with the results on stdout")
 
 
 @dataclasses.dataclass(frozen=True)
 class DetectConfig:
-    """Find objects in pictures and videos."""
+    """Find objects in images and videos."""
 
     weights: tuple = option(
         ("yolov5s.pt",), f"weights: {WEIGHTS}; or a compiled detector, .program; several are an ensemble", many=str
     )
     source: str = option(
         "",
-        "picture, video, folder, glob, .txt list of these; camera number, stream URL, .streams list; screen "
+        "image, video, folder, glob, .txt list of these; camera number, stream URL, .streams list; screen "
         "(default: data/images where it is, else two demo images)",
     )
     data: str = option("", "data set YAML for class names (default: the names in the weights) and for --int8")
-    imgsz: tuple = option((640,), "picture size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
+    imgsz: tuple = option((640,), "image size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
     conf_thres: float = option(0.25, "keep detections above this confidence", low=0, high=1)
     iou_thres: float = option(0.45, "IoU threshold of NMS", low=0, high=1)
-    max_det: int = option(1000, "most detections a picture", low=1)
+    max_det: int = option(1000, "most detections an image", low=1)
     device: str = option("", "cpu, or a CUDA index such as 0")
     view_img: bool = option(False, "show the results in windows")
     save_txt: bool = option(False, "write detections as label files")
     save_csv: bool = option(False, "write all detections into predictions.csv")
     save_conf: bool = option(False, "add the confidence to label files")
-    save_crop: bool = option(False, "write each detected object as a picture")
-    nosave: bool = option(False, "write no annotated pictures and videos")
+    save_crop: bool = option(False, "write each detected object as an image")
+    nosave: bool = option(False, "write no annotated images and videos")
     classes: tuple = option((), "keep these class numbers only", many=int, low=0)
     agnostic_nms: bool = option(False, "suppress overlaps between classes too")
     augment: bool = option(False, AUGMENT)
-    visualize: bool = option(False, "write every layer's feature maps as pictures and arrays")
+    visualize: bool = option(False, "write every layer's feature maps as images and arrays")
     update: bool = option(False, "take the training state out of the weights files first")
     line_thickness: int = option(3, "width of drawn lines in pixels", low=1, high=MOST_LINE_WIDTH)
     hide_labels: bool = option(False, "draw no class names")
@@ -172,7 +172,7 @@ class ExportConfig:
     weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; the file is written beside them")
     include: str = option("program", "what to write: program, the compiled detector", choices=("program",))
     data: str = option("", "data set YAML for --int8: calibration, and its cost in mAP on the val split")
-    imgsz: int = option(640, "picture size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
+    imgsz: int = option(640, "image size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
     half: bool = option(False, HALF)
     int8: bool = option(False, INT8)
     dump: bool = option(False, "print the program before and after each pass, and its plan, on stdout")
@@ -181,11 +181,11 @@ class ExportConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ConvertConfig:
-    """Turn a data set in another format into pictures with YOLO labels and a data set YAML."""
+    """Turn a data set in another format into images with YOLO labels and a data set YAML."""
 
     format: str = option("coco", "the format that the data is in", choices=FORMATS)
-    source: str = option("", "folder with the annotations and the pictures, anywhere below it")
-    output: str = option("", "new folder for the pictures (hard links where possible), labels and data.yaml")
+    source: str = option("", "folder with the annotations and the images, anywhere below it")
+    output: str = option("", "new folder for the images (hard links where possible), labels and data.yaml")
     names: tuple = option((), "class names in order (default: as the format or the data has them)", many=str)
     segments: bool = option(False, "keep outlines as labels where the format has them (coco, objects365)")
     json: bool = option(False, "print one JSON object with the results on stdout")
@@ -196,7 +196,7 @@ class CheckConfig:
     """Look a data set over: exit code 0 when clean, 1 when not, 2 when it cannot be trained on."""
 
     data: str = option("coco128.yaml", "data set YAML")
-    imgsz: int = option(640, "picture size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
-    fix: str = option("", "new folder for a corrected copy (pictures are hard links where possible)")
+    imgsz: int = option(640, "image size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
+    fix: str = option("", "new folder for a corrected copy (images are hard links where possible)")
     workers: int = option(8, "threads that read files", low=1)
     json: bool = option(False, "print one JSON object with the results on stdout")

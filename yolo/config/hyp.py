@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import math
 import os
 from pathlib import Path
@@ -15,8 +16,15 @@ from yolo.files import write_text_atomic
 from yolo.yaml_text import brief, read_yaml
 
 PRESETS = Path(__file__).parent / "hyps"
+logger = logging.getLogger("yolo")
+
 POSITIVE = ("lr0", "anchor_t")
 MOST_ANCHORS = 100
+FORMER_NAMES = {"giou": "box"}
+"""Names that YOLOv5 gave up, and those that took their place."""
+NEAR, NEARER = 0.8, 0.82
+"""From this likeness on an unknown name is a typing error; more is needed where the file has the known name too."""
+MOST_NAMED = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +75,9 @@ class Hyperparameters:
 def load_hyperparameters(name_or_path: str | Path) -> Hyperparameters:
     """Read a hyperparameter YAML: a file, or a preset's name such as ``hyp.scratch-low.yaml``.
 
-    Missing keys keep their defaults. Raises ConfigError for an absent file, a key that does not exist or a
-    value that is not a finite number.
+    Missing keys keep their defaults. Keys of other versions are named in a warning and left out, former names are
+    read as today's. Raises ConfigError for an absent file, a key that differs from a known one by a typing error, a
+    file without any known key, or a value that is not a finite number.
     """
     path = Path(name_or_path)
     if not os.path.isfile(path):
@@ -96,14 +105,8 @@ def recipe(hyp: Hyperparameters) -> dict[str, float]:
 
 
 def _checked(values: dict, path: Path) -> Hyperparameters:
-    names = [field.name for field in dataclasses.fields(Hyperparameters)]
     checked = {}
-    for key, value in values.items():
-        if key not in names:
-            near = difflib.get_close_matches(brief(key).strip("'"), names, n=1)
-            raise ConfigError(
-                f"unknown hyperparameter {brief(key)}", where=path, mend=f"did you mean {near[0]}?" if near else None
-            )
+    for key, value in _known(values, path).items():
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ConfigError(f"{key} is {brief(value)}, not a number", where=path)
         try:
@@ -114,6 +117,38 @@ def _checked(values: dict, path: Path) -> Hyperparameters:
             raise ConfigError(f"{key} is {number}, out of range", where=path)
         checked[key] = number
     return Hyperparameters(**checked)
+
+
+def _known(values: dict, path: Path) -> dict:
+    """The entries whose keys are hyperparameters, under today's names; says which others there are."""
+    names = [field.name for field in dataclasses.fields(Hyperparameters)]
+    found = {key: value for key, value in values.items() if key in names}
+    unknown = []
+    for key, value in values.items():
+        new = FORMER_NAMES.get(key) if isinstance(key, str) else None
+        if new is not None and new not in values:
+            found[new] = value
+            logger.warning("%s: %s is read as %s, its name today", path, key, new)
+        elif key not in names:
+            _refuse_typing_error(key, names, values, path)
+            unknown.append(brief(key).strip("'"))
+    if unknown and not found:
+        raise ConfigError(f"no hyperparameter is called {_listed(unknown)}", where=path, mend="is it another file?")
+    if unknown:
+        logger.warning("%s: unknown hyperparameters are left out: %s", path, _listed(unknown))
+    return found
+
+
+def _refuse_typing_error(key: object, names: list[str], values: dict, path: Path) -> None:
+    """Raise ConfigError where an unknown key is all but one of ``names``."""
+    near = difflib.get_close_matches(brief(key).strip("'").lower(), names, n=1, cutoff=NEAR)
+    if near and not (near[0] in values and difflib.SequenceMatcher(None, str(key), near[0]).ratio() <= NEARER):
+        raise ConfigError(f"unknown hyperparameter {brief(key)}", where=path, mend=f"did you mean {near[0]}?")
+
+
+def _listed(keys: list[str]) -> str:
+    more = len(keys) - MOST_NAMED
+    return ", ".join(keys[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _in_range(key: str, number: float) -> bool:

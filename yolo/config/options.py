@@ -14,6 +14,9 @@ from yolo.errors import ConfigError
 
 Config = TypeVar("Config")
 
+NEAR = 0.7
+"""From this likeness on, dashes aside, an unknown option is taken for a typing error."""
+
 
 def option(
     default: Any,
@@ -123,10 +126,10 @@ def _refuse_unknown(parser: argparse.ArgumentParser, given: str) -> None:
     name = given.split("=")[0]
     if not name.startswith("-"):
         raise ConfigError(f"unexpected argument {given!r}", mend=f"see {parser.prog} --help")
-    known = [flag for flag in parser._option_string_actions if flag.startswith("--") and "_" not in flag]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    known = [flag[2:] for flag in parser._option_string_actions if flag.startswith("--") and "_" not in flag]
+    near = difflib.get_close_matches(name.lstrip("-"), known, n=1, cutoff=NEAR)
     raise ConfigError(
-        f"unknown option {name}", mend=f"did you mean {near[0]}?" if near else f"see {parser.prog} --help"
+        f"unknown option {name}", mend=f"did you mean --{near[0]}?" if near else f"see {parser.prog} --help"
     )
 
 

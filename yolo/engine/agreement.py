@@ -30,6 +30,6 @@ class Agreement:
         """The first rank's value: of a clock, say."""
         if self._links is None:
             return value
-        told = np.array([value if self._links.ranks.first else 0.0])
+        told = np.array([value if self._links.ranks.first else 0.0], np.float64)  # also of a whole number
         self._links.exchange.add_up(told)
         return float(told[0])

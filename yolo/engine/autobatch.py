@@ -55,7 +55,7 @@ def with_batch_size(
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise ConfigError("one process cannot measure for several", where=_WHERE, mend="name a size")
     unit = 4 if config.quad else 1
-    logger.info("autobatch: measuring what batches of %s take", ", ".join(str(unit * size) for size in SIZES))
+    logger.info("autobatch: measuring memory and time at batch sizes %s", ", ".join(str(unit * size) for size in SIZES))
     measured = _measure_all(config, measure or measure_in_child, free or free_on)
     room = (free or free_on)(measured[0].device) / config.parallel
     slope, base = memory_line(measured, config.imgsz)
@@ -71,7 +71,7 @@ def with_batch_size(
     logger.info("%s", _table(measured, chosen, base + slope * chosen))
     most = ""
     if chosen != fits:
-        most = f"there are {measured[0].pictures} pictures" if chosen < MOST else "that is the most"
+        most = f"there are {measured[0].pictures} images" if chosen < MOST else "that is the most"
         most = f"; {fits} would fit, but {most}"
     logger.info(
         "autobatch: --batch-size %d takes %.0f%% of the %.2f GB of free memory%s",
@@ -133,7 +133,7 @@ def _measure_all(config: TrainConfig, measure: Measure, free: Callable[[str], in
 
 
 def _pictures(number: int) -> str:
-    return "one picture" if number == 1 else f"{number} pictures"
+    return "one image" if number == 1 else f"{number} images"
 
 
 def _table(measured: Sequence[Measured], chosen: int, memory: float) -> str:

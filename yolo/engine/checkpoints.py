@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from yolo import __version__
 from yolo.config.commands import TrainConfig
+from yolo.engine.diverged import check_tensors
 from yolo.engine.hooks import EpochReport, Hook, states_of
 from yolo.errors import Interrupted
 from yolo.links import Links
@@ -26,7 +27,8 @@ class Checkpoints(Hook):
 
     All hold the EMA as the model. ``last`` also holds what going on with training needs; the others do not. ``last`` is
     written after them: what it says is done is on disk, and what was written since it is made again. Of several ranks
-    all bring together what is to be written, and the first writes it.
+    all bring together what is to be written, and the first writes it. Nothing is written that is not finite: raises
+    DivergedError, and the checkpoints of before stay.
     """
 
     def __init__(self, run: Path, config: TrainConfig, links: Links | None = None) -> None:
@@ -39,7 +41,7 @@ class Checkpoints(Hook):
 
     def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
         period = self._config.save_period
-        kept = [self.last.with_name(f"epoch{report.epoch}.safetensors")]
+        kept = [self.last.with_name(f"epoch{report.epoch + 1}.safetensors")]  # as the console counts
         if not self._config.nosave:
             periodic = period > 0 and (report.epoch + 1) % period == 0
             self._save(trainer, [self.best] * report.best + kept * periodic)
@@ -59,6 +61,7 @@ class Checkpoints(Hook):
 
     def _write(self, trainer: Trainer, others: Sequence[Path]) -> None:
         checkpoint = self._checkpoint(trainer)
+        check_tensors(checkpoint.model | (checkpoint.training or {}), trainer)
         if self._links is None or self._links.ranks.first:
             for path in others:
                 save_checkpoint(path, dataclasses.replace(checkpoint, training=None))

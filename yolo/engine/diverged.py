@@ -1,7 +1,8 @@
-"""A run whose numbers are no longer numbers stops at once, and says where and with which pictures."""
+"""A run whose numbers are no longer finite stops at once, and says where and with which pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from yolo.engine.trainer import Trainer
 
 NAMED_PICTURES = 16
+NAMED_TENSORS = 4
 
 
 class DivergedError(YoloError):
-    """The loss or the gradient is no longer a finite number; both are sums over all ranks."""
+    """The loss, the gradient or what is to be saved is no longer finite; all ranks find the same."""
 
     everywhere = True
     code = 3  # a search tells it from a mistake by that
@@ -34,14 +36,31 @@ def check_norm(norm: float, batch: Batch, trainer: Trainer) -> None:
         raise _diverged(f"the gradient's norm is {norm}", batch, trainer)
 
 
+def check_tensors(tensors: Mapping[str, np.ndarray], trainer: Trainer) -> None:
+    """Raise DivergedError unless all that a checkpoint would hold is finite, on the first rank; all ranks call it."""
+    bad = [name for name, array in tensors.items() if not np.isfinite(array).all()]
+    if not trainer.agreement.first(len(bad)):
+        return
+    named = ", ".join([*bad[:NAMED_TENSORS], *["…"] * (len(bad) > NAMED_TENSORS)])
+    progress = trainer.progress
+    where = f"after epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
+    raise DivergedError(
+        f"{len(bad)} of {len(tensors)} tensors are not finite {where} ({named}): nothing is saved; {_saved(trainer)}",
+        mend="lower lr0 in the hyperparameters",
+    )
+
+
 def _diverged(what: str, batch: Batch, trainer: Trainer) -> DivergedError:
     progress = trainer.progress
     where = f"epoch {progress.epoch + 1}, batch {progress.batch + 1} of {trainer.schedule.batches}"
-    saved = f"the last good checkpoint is {trainer.saved}" if trainer.saved else "no checkpoint was saved yet"
     return DivergedError(
-        f"{what} at {where} ({_pictures(batch)}); {saved}",
-        mend="lower lr0 in the hyperparameters, or look at these pictures' labels",
+        f"{what} at {where} ({_pictures(batch)}); {_saved(trainer)}",
+        mend="lower lr0 in the hyperparameters, or look at these images' labels",
     )
+
+
+def _saved(trainer: Trainer) -> str:
+    return f"the last good checkpoint is {trainer.saved}" if trainer.saved else "no checkpoint was saved yet"
 
 
 def _pictures(batch: Batch) -> str:
@@ -50,4 +69,4 @@ def _pictures(batch: Batch) -> str:
     shown = [path.name if len(folders) == 1 else str(path) for path in batch.paths[:NAMED_PICTURES]]
     more = ["…"] if len(batch.paths) > NAMED_PICTURES else []
     place = f" in {folders.pop()}" if len(folders) == 1 else ""
-    return f"pictures{place}: {', '.join(shown + more)}"
+    return f"images{place}: {', '.join(shown + more)}"

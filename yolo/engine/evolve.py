@@ -88,7 +88,7 @@ def starting_values(config: TrainConfig) -> dict[str, float]:
     values = within_ranges(given)
     moved = [f"{name} {given[name]:g} to {values[name]:g}" for name in given if abs(given[name] - values[name]) > 1e-5]
     if moved:
-        logger.info("brought into the ranges of the search: %s", ", ".join(moved))
+        logger.info("clipped to the ranges of the search: %s", ", ".join(moved))
     return values
 
 
@@ -133,9 +133,10 @@ class Search:
             if self._new:
                 (self._folder / "opt.yaml").unlink(missing_ok=True)
             return
-        from yolo.plots.evolution import plot_evolution
+        if not self._config.noplots:
+            from yolo.plots.evolution import plot_evolution
 
-        plot_evolution(self._table, self._folder / "evolve.png")
+            plot_evolution(self._table, self._folder / "evolve.png")
         if left:
             logger.info("%d generations are kept; to go on: --resume %s", len(self._table), self._folder)
 

@@ -35,7 +35,7 @@ class Int8Cost:
 
     def __str__(self) -> str:
         return (
-            f"mAP50-95 on {self.pictures} pictures: {self.fp32:.4f} in fp32, {self.int8:.4f} in int8; "
+            f"mAP50-95 on {self.pictures} images: {self.fp32:.4f} in fp32, {self.int8:.4f} in int8; "
             f"int8 costs {self.fp32 - self.int8:.4f}"
         )
 

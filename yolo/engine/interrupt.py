@@ -49,4 +49,4 @@ class StopRequest:
         elif signal.SIGINT in self._former and number == signal.SIGINT:
             signal.signal(signal.SIGINT, self._former.pop(signal.SIGINT))
         if not again:
-            logger.info("stopping after this step; once more to stop at once")
+            logger.info("stopping after this step; a second signal stops at once")

@@ -77,7 +77,7 @@ def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = 
     anchors = 0 if config.noautoanchor else round(hyp.anchors)
     network = resumed_network(checkpoint, names) if checkpoint else make_network(config, names, anchors)
     if network.spec.channels != _CHANNELS:
-        what = f"the model takes pictures of {network.spec.channels} channels, not {_CHANNELS}"
+        what = f"the model takes images of {network.spec.channels} channels, not {_CHANNELS}"
         raise ModelError(what, where=config.cfg or config.weights, mend="set 'ch: 3' in it, or leave the line out")
     frozen = frozen_layers(config.freeze, len(network.spec.layers))
     imgsz = stride_multiple(config.imgsz, max(network.strides))
@@ -87,7 +87,7 @@ def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = 
     if config.noautoanchor:
         require_anchors(network)
     elif checkpoint is None:
-        check_anchors(network, train, imgsz, hyp.anchor_t, config.seed)
+        check_anchors(network, train, imgsz, hyp.anchor_t, config.seed, pretrained=bool(config.weights))
     return Prepared(hyp, dataset, names, imgsz, network.to(device), checkpoint, frozen, train, held_out)
 
 
@@ -136,7 +136,7 @@ def _refuse_impossible(config: TrainConfig) -> None:
         library()
     if config.image_weights and config.rect:
         raise ConfigError(
-            "pictures that are drawn cannot stay in batches of like aspect",
+            "samples images at random, which --rect does not allow",
             where="--image-weights",
             mend="leave --rect out",
         )
@@ -145,7 +145,7 @@ def _refuse_impossible(config: TrainConfig) -> None:
 def _refuse_unlabelled(index: Index, dataset: Dataset) -> None:
     if not any(len(rows) for rows in index.labels):
         raise ConfigError(
-            "no picture of the training split has a label",
+            "no image of the training split has a label",
             where=dataset.source,
-            mend="label files lie beside images/ in labels/, one .txt a picture: class x y width height",
+            mend="label files lie beside images/ in labels/, one .txt an image: class x y width height",
         )

@@ -15,7 +15,7 @@ def refuse_ranks(config: TrainConfig, ranks: Ranks) -> None:
         return
     unit = ranks.count * (QUAD if config.quad else 1)
     if config.batch_size % unit:
-        pictures = f"{config.batch_size} pictures" + (", four of which make one," if config.quad else "")
+        pictures = f"{config.batch_size} images" + (", four of which make one," if config.quad else "")
         raise ConfigError(
             f"{pictures} do not divide among {ranks.count} ranks",
             where="--batch-size",
@@ -32,7 +32,7 @@ def refuse_ranks(config: TrainConfig, ranks: Ranks) -> None:
 def _refuse_alone(config: TrainConfig) -> None:
     if config.sync_bn:
         raise ConfigError(
-            "batch norms have nobody to share with: this run is a single process",
+            "SyncBatchNorm needs several processes, and this run is a single one",
             where="--sync-bn",
             mend="leave it out, the results are the same",
         )

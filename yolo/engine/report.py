@@ -26,12 +26,6 @@ def metrics_table(validation: Validation, names: tuple[str, ...], *, every_class
     return "\n".join([*lines, *([f"* {note}"] if note else [])])
 
 
-def speed_line(validation: Validation) -> str:
-    """Milliseconds a picture."""
-    parts = ", ".join(f"{value:.1f} ms {name}" for name, value in validation.speed_ms.items())
-    return f"a picture took {parts}"
-
-
 def validation_json(validation: Validation, names: tuple[str, ...]) -> dict[str, Any]:
     """``metrics``, ``per_class`` and ``speed_ms`` of a command's JSON; a value that is no number becomes null.
 

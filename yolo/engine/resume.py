@@ -49,7 +49,7 @@ class Resumed:
         if finished:
             best = self.folder / "weights/best.safetensors"
             return f"{self.folder} has trained its {at.epoch} epochs; to train further start from its weights: {best}"
-        return f"{self.folder} goes on at epoch {at.epoch + 1}" + (f", batch {at.batch + 1}" if at.batch else "")
+        return f"resuming {self.folder} at epoch {at.epoch + 1}" + (f", batch {at.batch + 1}" if at.batch else "")
 
 
 def find_run(asked: TrainConfig) -> Resumed:
@@ -147,5 +147,5 @@ def merged(
         else:
             ignored.append(f"--{field.name.replace('_', '-')} {given} (it is {own})")
     if ignored:
-        logger.warning("%s goes on with its own options; ignored: %s", folder, ", ".join(ignored))
+        logger.warning("%s is resumed with its own options; ignored: %s", folder, ", ".join(ignored))
     return dataclasses.replace(config, **changes)

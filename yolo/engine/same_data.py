@@ -41,6 +41,6 @@ class SameData(Hook):
             )
         if before.get("digest") != self._now["digest"]:
             logger.warning(
-                "the training pictures or labels are not what they were when this run began: "
+                "the training images or labels are not what they were when this run began: "
                 "its results will not be those of a run that was never stopped"
             )

@@ -152,7 +152,9 @@ class TrainStep:
         if first:
             size = "x".join(map(str, batch.images.shape))
             logger.info(
-                "compiled the training graph for %s in %.1f s", f"{size}, {self._places} labels", graph.compile_seconds
+                "compiled the training graph for %s in %.1f s",
+                f"{size}, up to {self._places} labels",
+                graph.compile_seconds,
             )
         values = local(parts).numpy()
         values[1:] /= self._factor

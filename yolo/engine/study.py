@@ -15,9 +15,9 @@ from yolo.plots.study import Curve, plot_study
 class Study:
     """Collects validations of several weights at several sizes; ``finish`` writes them into ``folder``."""
 
-    def __init__(self, folder: Path, data: str, names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, data: str, names: tuple[str, ...], *, plots: bool = True) -> None:
         """``data``: the data set's name, which is in the files' names; ``names``: of the classes."""
-        self._folder, self._data, self._names = folder, data, names
+        self._folder, self._data, self._names, self._plots = folder, data, names, plots
         self._found: dict[str, list[tuple[int, Validation]]] = {}
 
     def add(self, weights: str, imgsz: int, validation: Validation) -> None:
@@ -25,7 +25,7 @@ class Study:
         self._found.setdefault(weights, []).append((imgsz, validation))
 
     def finish(self) -> dict[str, Any]:
-        """Write a ``study_<data>_<weights>.txt`` each and ``study.png``; give the JSON object.
+        """Write a ``study_<data>_<weights>.txt`` each and, with ``plots``, ``study.png``; give the JSON object.
 
         A line a size, YOLOv5's columns: P, R, mAP50, mAP50-95; box, obj and cls loss (0: not computed); milliseconds a
         picture of preprocessing, inference and NMS.
@@ -40,8 +40,8 @@ class Study:
                 rows.append({"imgsz": imgsz, "metrics": numbers["metrics"], "speed_ms": numbers["speed_ms"]})
             found.append({"weights": weights, "file": str(path), "sizes": rows})
             curves.append(_curve(weights, sizes))
-        picture = plot_study(curves, self._folder / "study.png")
-        return {"save_dir": str(self._folder), "study": found, "picture": str(picture)}
+        picture = str(plot_study(curves, self._folder / "study.png")) if self._plots else None
+        return {"save_dir": str(self._folder), "study": found, "picture": picture}
 
 
 def _line(validation: Validation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Sequence
@@ -47,9 +48,9 @@ class Trainer:
         self.parts, self.schedule, self.run, self.hooks = parts, schedule, run, list(hooks)
         self.progress = progress or Progress()
         self.saved: Path | None = None
-        self._validate, self._patience = validate, patience
+        self._validate, self.patience = validate, patience
         self._limit, self._stop = limit or TimeLimit(None), stop or StopRequest()
-        self._agreement = agreement or Agreement()
+        self.agreement = agreement or Agreement()
         self.clock, self.tracer = EpochClock(self.compile_seconds), Tracer()
         self._begin = time.perf_counter()
         if self.progress.epochs:
@@ -58,9 +59,23 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether all epochs are trained, or results have not got better for too long."""
-        epoch, best = self.progress.epoch, self.progress.best_epoch
-        stale = bool(self._patience) and self._validate and epoch - 1 - best >= self._patience
-        return epoch >= self.schedule.epochs or stale
+        return self.progress.epoch >= self.schedule.epochs or self.stale
+
+    @property
+    def stale(self) -> bool:
+        """Whether ``patience`` is at its end: so many epochs have not bettered the best one."""
+        since = self.progress.epoch - 1 - self.progress.best_epoch
+        return bool(self.patience) and self._validate and since >= self.patience
+
+    @property
+    def hours(self) -> float | None:
+        """The time limit, where there is one."""
+        return None if self._limit.seconds is None else self._limit.seconds / 3600
+
+    @property
+    def stop_asked(self) -> bool:
+        """Whether this process has been asked to stop."""
+        return self._stop.signal is not None
 
     def train(self) -> None:
         """Run all epochs, or fewer when results stop getting better or the time is up.
@@ -76,7 +91,9 @@ class Trainer:
             self._call("after_train")
             self._stop_if_asked()  # what comes behind takes as long as an epoch's validation
         except BaseException as error:
-            self._call("broke_off", error)
+            with contextlib.ExitStack() as stack:  # all are told, even when one of them fails on that
+                for hook in reversed(self.hooks):
+                    stack.callback(hook.broke_off, self, error)
             raise
 
     def compile_seconds(self) -> float:
@@ -141,7 +158,7 @@ class Trainer:
             return None
         watchers = [hook.watch_validation(self, epoch) for hook in self.hooks]
         listeners = [watcher for watcher in watchers if watcher is not None]
-        if self._agreement.alone:  # ranks validate at their own pace
+        if self.agreement.alone:  # ranks validate at their own pace
             listeners.append(lambda batch, detections: self._stop_if_asked())
         return self.parts.validate_ema(listeners)
 
@@ -157,12 +174,12 @@ class Trainer:
         seconds = self._seconds()
         if self._limit.seconds is not None:
             epochs = self._limit.epochs(done, seconds, self.compile_seconds())
-            self.progress.epochs = int(self._agreement.first(epochs))
+            self.progress.epochs = int(self.agreement.first(epochs))
             self.schedule = dataclasses.replace(self.schedule, epochs=self.progress.epochs)
 
     def _is_over(self) -> bool:
         """Whether there is a time limit and it has passed, by the first rank's clock."""
-        return self._limit.seconds is not None and self._limit.is_over(self._agreement.first(self._seconds()))
+        return self._limit.seconds is not None and self._limit.is_over(self.agreement.first(self._seconds()))
 
     def _seconds(self) -> float:
         """Seconds trained so far, those before an interruption included."""
@@ -171,7 +188,7 @@ class Trainer:
 
     def _stop_if_asked(self) -> None:
         """Where training may stop on request: nothing is half done, and a checkpoint of now is exact."""
-        signal = self._agreement.stop(self._stop.signal)
+        signal = self.agreement.stop(self._stop.signal)
         if signal is None:
             return
         self._seconds()

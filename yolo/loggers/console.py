@@ -86,6 +86,14 @@ class Console(Hook):
         logger.info("%s  (%s)%s", line, ", ".join(parts), "  best" if report.best else "")
 
     def after_train(self, trainer: Trainer) -> None:
+        if trainer.stale and trainer.progress.epoch < trainer.schedule.epochs:
+            logger.info(
+                "stopped early: no improvement in the last %d epochs (--patience); the best was epoch %d",
+                trainer.patience,
+                trainer.progress.best_epoch + 1,
+            )
+        elif trainer.hours is not None:
+            logger.info("no more epochs: another would not fit into the %g hours of --time", trainer.hours)
         logger.info(
             "%d epochs in %.1f s, of which %.1f s compiling",
             trainer.progress.epoch,

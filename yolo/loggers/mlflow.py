@@ -12,6 +12,8 @@ from yolo.errors import ConfigError
 from yolo.loggers.service import RunInfo, Service, plain_name
 
 MOST_PARAMETERS = 100  # in one call, by MLflow's rule
+PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "30", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+"""For a server that does not answer: by its own rule each call would wait for 120 s, and seven times."""
 
 
 class Mlflow(Service):
@@ -54,6 +56,8 @@ class Mlflow(Service):
                 raise ConfigError(
                     "the address of the server is not known", where="--online", mend="set MLFLOW_TRACKING_URI"
                 )
+            for name, value in PATIENCE.items():
+                os.environ.setdefault(name, value)
             return os.environ["MLFLOW_TRACKING_URI"]
         # MLflow 3 wants to be told that a folder will do.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")

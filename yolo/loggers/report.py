@@ -67,7 +67,7 @@ class Report(Hook):
     def after_run(self, trainer: Trainer, validation: Validation) -> None:
         self._best = validation
         done, asked = trainer.progress.epoch, trainer.schedule.epochs
-        early = f", {asked - done} fewer than asked for: results no longer got better" if done < asked else ""
+        early = f", {asked - done} fewer than asked for: stopped early, no improvement" if done < asked else ""
         self._write(trainer, "finished", f"{done} epochs{early}.")
         logger.info("report: %s", self.file)
 

@@ -76,7 +76,9 @@ class Tracking(Hook):
         values = {name: value for name, value in epoch_values(report).items() if math.isfinite(value)}
         self._tell(lambda service: service.numbers(values, report.epoch))
         if self._period > 0 and (report.epoch + 1) % self._period == 0:
-            self._weights("last", ["last", f"epoch {report.epoch}", *(["best"] if report.best else [])], report.epoch)
+            self._weights(
+                "last", ["last", f"epoch {report.epoch + 1}", *(["best"] if report.best else [])], report.epoch
+            )
 
     def after_run(self, trainer: Trainer, validation: Validation) -> None:
         epoch = trainer.progress.epoch - 1

@@ -22,9 +22,10 @@ def describe(network: Network, imgsz: int = 640) -> str:
     layers = sum(1 for _ in network.modules())
     stem = Path(network.config.name).stem
     title = stem.replace("yolo", "YOLO", 1) if stem.startswith("yolo") else "Model"
+    operations = gflops(network, imgsz)
     return (
         f"{title} summary: {layers} layers, {sum(p.numel() for p in parameters)} parameters, "
-        f"{gradients} gradients, {gflops(network, imgsz):.1f} GFLOPs"
+        f"{gradients} gradients, {operations:{'.1f' if operations >= 1 else '.2g'}} GFLOPs"
     )
 
 

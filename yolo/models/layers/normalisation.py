@@ -22,6 +22,9 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     On a global tensor each rank's kernel takes the statistics of its own part, which then differ. With ``over_ranks``
     they are those of the whole batch, by the small operators.
+
+    One value a channel is its own mean, and its variance counts as 0, as in compiled training: OneFlow's kernel
+    divides by 0 there and says nothing.
     """
 
     over_ranks = False
@@ -30,6 +33,8 @@ class BatchNorm2d(nn.BatchNorm2d):
         """float32 [B, C, H, W] -> the same shape; moves the running statistics when training."""
         count = x.numel() // x.shape[1]
         summed = self.over_ranks if x.is_global else count > MOST_SUMMED
+        if self.training and count == (len(x.placement.ranks) if x.is_global and not summed else 1):
+            return self._of_one(x)
         if not self.training or not summed:
             return nn.BatchNorm2d.forward(self, x)  # in a graph self is a proxy, which super() refuses
         mean = x.detach().mean(dim=(0, 2, 3), keepdim=True)
@@ -38,6 +43,12 @@ class BatchNorm2d(nn.BatchNorm2d):
         variance = (seen * seen).mean(dim=(0, 2, 3), keepdim=True)
         self._move_statistics(mean.reshape(-1), variance.reshape(-1) * (count / (count - 1)))
         return _Scale.apply(centred, self.weight, self.bias, (variance + self.eps).rsqrt())
+
+    def _of_one(self, x: flow.Tensor) -> flow.Tensor:
+        """The bias, whatever the one value a channel is; without ``over_ranks`` one of each rank's."""
+        mean = x.detach().mean(dim=(0, 2, 3))  # over ranks too, whose statistics become their mean with the update
+        self._move_statistics(mean, mean - mean)
+        return (x - x) * self.weight.reshape(1, -1, 1, 1) + self.bias.reshape(1, -1, 1, 1)
 
     def _move_statistics(self, mean: flow.Tensor, variance: flow.Tensor) -> None:
         kept, momentum = 1.0 - self.momentum, self.momentum
