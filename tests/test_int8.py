@@ -48,7 +48,7 @@ def test_the_exported_file_detects_and_its_cost_is_said(shop: Workshop, weights:
     assert found["precision"] == "int8" and 0 < cost["movement"] < 0.1 and cost["pictures"] == 6
     assert cost["map50_95_fp32"] > 0.3 and abs(cost["map50_95_fp32"] - cost["map50_95_int8"]) < 0.1
     assert re.search(r"int8 \(8 pictures looked at\): \d of 4 convolutions.*; the heads move by [\d.]+ %", exported.err)
-    assert "mAP50-95 on 6 pictures: " in exported.err and "; int8 costs " in exported.err
+    assert "mAP50-95 on 6 images: " in exported.err and "; int8 costs " in exported.err
     program = load_program(found["files"][0])
     assert program.precision == "int8" and program.graph.scales
     detector = Detector(found["files"][0], conf=0.3)

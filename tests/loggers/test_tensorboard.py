@@ -27,6 +27,19 @@ def test_scalars(tmp_path: Path):
     assert len(found[tag("metrics/mAP_0.5")]) == 2 < len(found[tag("train/box_loss")]) == 3
 
 
+def test_an_epoch_is_on_disk_when_it_is_done(tmp_path: Path):
+    """The checkpoint that comes next says so: a run that is killed then does not make the epoch again."""
+    hook, run = TensorBoard(tmp_path), trainer()
+    hook.before_train(run)
+    for epoch in range(20):
+        hook.after_epoch(run, report(epoch))
+        found = read_scalars(tmp_path)
+        assert {step for pairs in found.values() for step, _ in pairs[-1:]} == {epoch}
+        assert len(found) == len(epoch_values(report(epoch)))
+    hook.after_train(run)
+    hook.broke_off(run, OSError("in another hook"))
+
+
 def test_nothing_is_written_before_training(tmp_path: Path):
     TensorBoard(tmp_path)
     assert list(tmp_path.iterdir()) == []

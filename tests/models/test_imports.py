@@ -7,7 +7,10 @@ from pathlib import Path
 import yolo
 from tests.benchmarks.peer_imports import imported
 
-BELOW = ("yolo.models", "yolo.errors", "yolo.tensors", "yolo.files", "yolo.download", "yolo.yaml_text")
+BELOW = (
+    *("yolo.models", "yolo.class_names", "yolo.errors", "yolo.tensors"),
+    *("yolo.files", "yolo.download", "yolo.yaml_text"),
+)
 
 
 def test_models_import_only_what_is_below_them() -> None:

@@ -207,7 +207,8 @@ def _root(base: str, entries: dict[str, tuple[str, ...]], source: Path) -> Path:
 def _resolve(root: Path, entry: str) -> Path:
     path = root / entry
     # Exports by annotation services say ../train/images for a folder that lies beside the YAML file.
-    if entry.startswith("../") and not is_there(path) and is_there(root / entry[3:]):
+    there = path.exists() or is_there(path)  # the first raises OSError for what could never be there
+    if entry.startswith("../") and not there and is_there(root / entry[3:]):
         return root / entry[3:]
     return path
 
