@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 import oneflow as flow
 
-from yolo.tensors import local, write
+from yolo.tensors import arrays_of, local, write
 
 GROUPS = ("bias", "weight", "norm")
 
@@ -74,7 +74,8 @@ class ParameterVector:
 
     def gather(self) -> np.ndarray:
         """The current values of parameters and statistics, float32 [size]; this rank's where they differ."""
-        return np.concatenate([local(slot.tensor).numpy().reshape(-1) for slot in self.slots])
+        values = arrays_of({slot.name: local(slot.tensor) for slot in self.slots})
+        return np.concatenate([array.reshape(-1) for array in values.values()])
 
     @staticmethod
     def write(slots: Sequence[Slot], values: flow.Tensor) -> None:

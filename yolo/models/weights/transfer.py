@@ -17,6 +17,7 @@ from yolo.models.fuse import fold_batchnorm, unfold_batchnorm
 from yolo.models.init import assign
 from yolo.models.network import Network, build_network
 from yolo.models.weights.checkpoint import Checkpoint
+from yolo.tensors import arrays_of
 
 _LOG = logging.getLogger("yolo")
 
@@ -87,12 +88,14 @@ def is_fused(state: Mapping[str, np.ndarray]) -> bool:
 
 def state_to_numpy(module: nn.Module) -> dict[str, np.ndarray]:
     """A copy of all parameters and buffers, gathered from all ranks where the module is global."""
-    state = {}
-    for name, tensor in module.state_dict().items():
-        if tensor.is_global:
-            tensor = tensor.to_global(sbp=[flow.sbp.broadcast] * len(tensor.sbp)).to_local()
-        state[name] = np.array(tensor.numpy())
-    return state
+    return arrays_of({name: _whole(tensor) for name, tensor in module.state_dict().items()})
+
+
+def _whole(tensor: flow.Tensor) -> flow.Tensor:
+    """All of a tensor, as a local one; every rank calls it."""
+    if tensor.is_local:
+        return tensor
+    return tensor.to_global(sbp=[flow.sbp.broadcast] * len(tensor.sbp)).to_local()
 
 
 def checkpoint_of(network: Network, names: Sequence[str], **fields: object) -> Checkpoint:
