@@ -26,7 +26,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 @pytest.fixture(scope="module")
 def weights(shop: Workshop) -> Path:
-    done = shop.train("learnt", "--noplots", epochs="100", optimizer="AdamW")
+    done = shop.train("learnt", "--noplots", "--noval", epochs="100", optimizer="AdamW")
     assert done.code == 0, done.err
     return done.folder / "weights/best.safetensors"
 

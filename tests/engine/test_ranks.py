@@ -41,7 +41,6 @@ KINDS = [
     (2, "program", "normalised", "AdamW", "sync"),
     (4, "program", "plain", "SGD", "own"),
     (2, "off", "normalised", "AdamW", "sync"),
-    (2, "off", "plain", "SGD", "own"),
 ]
 
 
