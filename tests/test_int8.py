@@ -16,6 +16,7 @@ from yolo import Detector, detect, export, val
 from yolo.data.dataset import PRESETS
 from yolo.data.images import read_image
 from yolo.errors import ConfigError
+from yolo.inference.results import Result
 from yolo.program.file import load_program
 
 
@@ -40,6 +41,19 @@ def export_int8(weights: Path, *flags: str) -> Done:
     return run(export.main, ["--weights", str(weights), "--imgsz", "64", "--int8", *flags], weights.parent)
 
 
+def has_partners(ours: list[Result], theirs: list[Result]) -> bool:
+    """Whether each sure detection is among the others; their order and the weak ones vary."""
+    sure = [one.confidences > 0.45 for one in ours]
+    assert sum(map(np.count_nonzero, sure)) >= 6
+    near = [
+        (np.abs(one.boxes[:, None] - other.boxes[None]).max(axis=2) <= 3.0)
+        & (np.abs(one.confidences[:, None] - other.confidences[None]) <= 0.1)
+        & (one.classes[:, None] == other.classes[None])
+        for one, other in zip(ours, theirs)
+    ]
+    return all(alike[kept].any(axis=1).all() for alike, kept in zip(near, sure))
+
+
 @pytest.mark.covers("export", "int8", "data")
 def test_the_exported_file_detects_and_its_cost_is_said(shop: Workshop, weights: Path, exported: Done) -> None:
     assert exported.code == 0, exported.err
@@ -54,10 +68,8 @@ def test_the_exported_file_detects_and_its_cost_is_said(shop: Workshop, weights:
     detector = Detector(found["files"][0], conf=0.3)
     pictures = [read_image(path) for path in sorted((shop.data.parent / "images/val").iterdir())]
     expected = Detector(weights, conf=0.3, imgsz=64)(pictures)
-    for ours, theirs in zip(detector(pictures), expected):
-        assert len(ours) == len(theirs) > 0
-        np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=3.0)
-        np.testing.assert_allclose(ours.confidences, theirs.confidences, atol=0.1)
+    found = detector(pictures)
+    assert has_partners(found, expected) and has_partners(expected, found)
 
 
 def test_the_dump_shows_the_precision_of_every_value(shop: Workshop, weights: Path) -> None:
@@ -90,7 +102,7 @@ def test_detection_calibrates_on_the_named_data(shop: Workshop, weights: Path, t
     assert low.code == 0, low.err
     assert "8 pictures looked at" in low.err and "the heads move by " in low.err
     ours, theirs = (json.loads(done.out)["images"][0]["detections"] for done in (low, high))
-    assert len(ours) == len(theirs) > 0 and ours != theirs
+    assert ours and theirs and ours != theirs
 
 
 def test_what_int8_does_not_go_with(shop: Workshop, weights: Path, exported: Done, tmp_path: Path) -> None:

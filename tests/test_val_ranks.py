@@ -34,7 +34,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compile, numbers", [("program", (2, 3)), ("off", (2,))])
+@pytest.mark.parametrize("compile, numbers", [("program", (3,)), ("off", (2,))])
 def test_any_number_of_ranks_measures_the_same(shop: Workshop, compile: str, numbers: tuple[int, ...]) -> None:
     way = ("--compile", compile)
     alone = run(val.main, [*argv(shop, "one"), *way], shop.folder / "val/one")

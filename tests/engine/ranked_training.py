@@ -27,7 +27,7 @@ PLAIN = [
 ]
 NORMALISED = [[-1, 1, "Conv", [16, 6, 4, 2]], [-1, 2, "C3", [24]]]
 NETWORKS = {"plain": PLAIN, "normalised": NORMALISED}
-BATCH, SIDE, STEPS, ACCUMULATE, RESUMED = 4, 32, 20, 2, 9
+BATCH, SIDE, STEPS, ACCUMULATE, RESUMED = 4, 32, 12, 2, 5
 SETTINGS = LossSettings(5.0, 10.0, 5.0, 1.0, 1.0, 4.0, 0.0, 0.0, (4.0,))
 
 
