@@ -65,12 +65,12 @@ def main() -> int:
     rows, failed = [], False
     for model in options.models:
         try:
-            inputs = _prepare(model, options)
+            inputs = prepare(model, options)
         except FileNotFoundError as error:
             print(error, file=sys.stderr)
             return 2
-        contenders = [c for c in _contenders(inputs, options.threads) if wanted(c, options.only, REFERENCE)]
-        found = measure(contenders, WORK / "workers", rounds=options.rounds, lead=1)
+        chosen = [c for c in contenders(inputs, options.threads) if wanted(c, options.only, REFERENCE)]
+        found = measure(chosen, WORK / "workers", rounds=options.rounds, lead=1)
         network = make_rows(model, found)
         failed |= _compare(network, found)
         rows += [*network, *_whole(model, inputs, options)]
@@ -84,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _prepare(model: str, options: argparse.Namespace) -> Inputs:
+def prepare(model: str, options: argparse.Namespace) -> Inputs:
+    """Write what the contenders read; raises FileNotFoundError where weights or images are absent."""
     inputs = Inputs(
         weights(model, options.weights),
         WORK / f"{model}-{options.size}.onnx",
@@ -101,7 +102,8 @@ def _prepare(model: str, options: argparse.Namespace) -> Inputs:
     return inputs
 
 
-def _contenders(inputs: Inputs, threads: int) -> list[Contender]:
+def contenders(inputs: Inputs, threads: int) -> list[Contender]:
+    """Ours and the peers', every precision; those that this processor lacks fail when they load."""
     common = {"pictures": str(inputs.pictures), "threads": threads}
     low = {**common, "calibration": str(inputs.calibration)}
     ours = {**common, "weights": str(inputs.weights)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -26,7 +27,7 @@ class Task(Protocol):
 
 
 def serve(task: Task) -> None:
-    """Answer ``load``, ``run``, ``outputs`` and ``memory`` until stdin ends.
+    """Answer ``load``, ``run``, ``series``, ``outputs`` and ``memory`` until stdin ends.
 
     What libraries print on stdout goes to stderr. An exception is answered as {"failure": one line}.
     """
@@ -51,12 +52,23 @@ def _answer(task: Task, command: dict[str, Any]) -> dict[str, Any]:
         begin = time.perf_counter()
         figures = task.run()
         return {"ms": 1000 * (time.perf_counter() - begin), **(figures or {})}
+    if name == "series":
+        return {"ms": _series(task, command["seconds"])}
     if name == "outputs":
         np.savez(command["path"], **task.outputs())
         return {}
     if name == "memory":
         return {"peak_rss_mb": peak_memory()}
     raise ValueError(f"unknown command {name!r}")
+
+
+def _series(task: Task, seconds: float) -> list[float]:
+    """Run without rest for so long: milliseconds of every run."""
+    times = [time.perf_counter()]
+    while times[-1] - times[0] < seconds:
+        task.run()
+        times.append(time.perf_counter())
+    return [1000 * (after - before) for before, after in itertools.pairwise(times)]
 
 
 def peak_memory() -> float:

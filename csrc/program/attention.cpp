@@ -5,8 +5,8 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <stdexcept>
 
+#include "parallel/team.h"
 #include "program/loops/loops.h"
-#include "program/team.h"
 
 namespace yolo::program {
 namespace {
@@ -55,7 +55,7 @@ int64_t attention_scratch(const AttentionShape& shape) {
 void attend(const AttentionShape& shape, const float* q, const float* k, const float* v, float* out, float* scratch,
             int threads) {
     const int64_t chunks = (shape.cells + kRows - 1) / kRows, size = attention_scratch(shape);
-    share(threads, shape.heads * chunks, [&](int thread, int64_t begin, int64_t end) {
+    parallel::share(threads, shape.heads * chunks, [&](int thread, int64_t begin, int64_t end) {
         float* weights = scratch + thread * size;
         for (int64_t i = begin; i < end; ++i) {
             const Part part(shape, i % chunks);
@@ -70,7 +70,7 @@ void attend(const AttentionShape& shape, const float* q, const float* k, const f
 void attend_back(const AttentionShape& shape, const float* q, const float* k, const float* v, const float* slope,
                  float* to_q, float* to_k, float* to_v, float* scratch, int threads) {
     const int64_t chunks = (shape.cells + kRows - 1) / kRows, size = attention_scratch(shape);
-    share(threads, shape.heads, [&](int thread, int64_t begin, int64_t end) {
+    parallel::share(threads, shape.heads, [&](int thread, int64_t begin, int64_t end) {
         float *weights = scratch + thread * size, *slopes = weights + size / 2;
         for (int64_t i = begin * chunks; i < end * chunks; ++i) {
             const Part part(shape, i % chunks);

@@ -1,9 +1,9 @@
 #include "program/onednn.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <stdexcept>
+
+#include "parallel/team.h"
 
 namespace yolo::program {
 
@@ -58,7 +58,7 @@ bool has_bfloat16() {
 }
 
 int default_threads() {
-    return std::max(1, omp_get_num_procs());
+    return parallel::cores();
 }
 
 std::string instruction_set() {

@@ -1,6 +1,5 @@
 // A stress run for ThreadSanitizer (make stress): many threads share a detector while its weights are replaced, and
-// others train. Programs have one thread of their own: libgomp is not instrumented, so that a team's barriers would look
-// like races; what is checked is everything outside the teams, the worker and the locks.
+// others train; their loops run on the process's team.
 #include <atomic>
 #include <cstdio>
 #include <cstring>
@@ -17,7 +16,7 @@ namespace {
 using namespace yolo::program;
 
 constexpr int64_t kSide = 32, kChannels = 16, kClasses = 3, kColumns = 5 + kClasses;
-constexpr int kThreads = 8, kRuns = 200;
+constexpr int kThreads = 8, kRuns = 200, kTeam = 3;
 
 const std::vector<Level> kLevels{{kSide / 2, kSide / 2, 2.0f, {4.0f, 6.0f}}};
 
@@ -37,7 +36,7 @@ void set_weights(Weights& weights, unsigned seed) {
 // Convolution of stride 2 with SiLU, attention of the map with itself, head.
 std::unique_ptr<InferenceProgram> network(std::shared_ptr<Weights> weights) {
     constexpr int64_t half = kSide / 2, map = kChannels * half * half * 4;
-    auto program = std::make_unique<InferenceProgram>(std::move(weights), 4 * map + kSide * kSide * 12, 1, 1, false);
+    auto program = std::make_unique<InferenceProgram>(std::move(weights), 4 * map + kSide * kSide * 12, 1, kTeam, false);
     const View picture{3 * map, 3, kSide, kSide, true}, first{0, kChannels, half, half, false};
     const View mixed{map, kChannels, half, half, false}, head{2 * map, kColumns, half, half, false};
     program->input(picture, true);
@@ -53,7 +52,7 @@ std::unique_ptr<InferenceProgram> network(std::shared_ptr<Weights> weights) {
 std::shared_ptr<training::TrainingProgram> trainer() {
     constexpr int64_t half = kSide / 2, map = kChannels * half * half * 4;
     auto program = std::make_shared<training::TrainingProgram>(
-        5 * map + kSide * kSide * 12, 1, 1, false, std::make_shared<training::Memory>(), nullptr);
+        5 * map + kSide * kSide * 12, 1, kTeam, false, std::make_shared<training::Memory>(), nullptr);
     const training::Slice picture{4 * map, 3, 0, 3, kSide, kSide, 4, true};
     const auto slice = [&](int64_t number, int64_t channels) {
         return training::Slice{number * map, kChannels, 0, channels, half, half, 4, false};

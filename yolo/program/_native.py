@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
 from yolo.errors import RuntimeSetupError
-
-# Read by OpenMP's library when it is loaded, which is now. Between two loops its threads wait busily, by default for
-# milliseconds, on cores that OneFlow's threads need at that moment. This is a few tenths of one.
-os.environ.setdefault("GOMP_SPINCOUNT", "100000")
 
 try:
     from yolo import _program

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "parallel/team.h"
 #include "program/inference/program.h"
 #include "program/loops/loops.h"
-#include "program/team.h"
 
 namespace yolo::program {
 
@@ -16,7 +16,7 @@ namespace {
 template <class Action>
 void each_block(int threads, std::byte* data, const View& view, int64_t element, const Action& action) {
     const int64_t lanes = loops().lanes, blocks = (view.channels + lanes - 1) / lanes;
-    share(threads, blocks, [&](int, int64_t begin, int64_t end) {
+    parallel::share(threads, blocks, [&](int, int64_t begin, int64_t end) {
         for (int64_t c = begin * lanes; c < std::min(end * lanes, view.channels); c += lanes) {
             action(c, std::min(lanes, view.channels - c), data + c * view.pixels() * element);
         }

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "parallel/team.h"
 #include "program/inference/elements.h"
 #include "program/inference/program.h"
-#include "program/team.h"
 
 namespace yolo::program {
 
@@ -31,7 +31,7 @@ void InferenceProgram::cells(const std::string& kind, const std::string& where, 
         if (clear) std::memset(at(to), 0, static_cast<size_t>(padded_channels(to.channels) * to.pixels() * size));
         clear_tail(at(to), to, size);
         const int64_t block = channel_block(), blocks = padded_channels(walked.channels) / block;
-        share(threads_, blocks, [&](int, int64_t begin, int64_t end) {
+        parallel::share(threads_, blocks, [&](int, int64_t begin, int64_t end) {
             for (int64_t c = begin * block; c < std::min(end * block, walked.channels); ++c) {
                 for (int64_t row = 0; row < walked.height; ++row) {
                     (bf16_ ? copy_run<uint16_t> : copy_run<uint32_t>)(at(from), run(c, row), at(to));

@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "parallel/team.h"
 #include "program/inference/elements.h"
 #include "program/inference/program.h"
 #include "program/loops/loops.h"
-#include "program/team.h"
 
 namespace yolo::program {
 
@@ -14,7 +14,7 @@ void InferenceProgram::load(const uint8_t* picture) {
     auto* to = at(input_);
     const int64_t size = bf16_ ? 2 : 4;
     const auto pixels = loops().pixels[bf16_ ? kBfloat16 : kFloat32];
-    share(threads_, input_.channels * input_.pixels(), [&](int, int64_t begin, int64_t end) {
+    parallel::share(threads_, input_.channels * input_.pixels(), [&](int, int64_t begin, int64_t end) {
         pixels(picture + begin, end - begin, scaled_ ? 255.0f : 1.0f, to + begin * size);
     });
 }
@@ -24,7 +24,7 @@ void InferenceProgram::store(const View& view, float* output) const {
     if (view.last) return store_last(view, output);
     const auto* from = reinterpret_cast<const float*>(at(view));
     const int64_t block = channel_block(), pixels = view.pixels();
-    share(threads_, padded_channels(view.channels) / block, [&](int, int64_t begin, int64_t end) {
+    parallel::share(threads_, padded_channels(view.channels) / block, [&](int, int64_t begin, int64_t end) {
         for (int64_t c = begin * block; c < std::min(end * block, view.channels); c += block) {
             const int64_t channels = std::min(block, view.channels - c);
             loops().planar[kFloat32](from + c * pixels, pixels, channels, output + c * pixels, pixels);
@@ -48,13 +48,12 @@ void InferenceProgram::copy(const std::string& where, const View& from, int64_t 
     const Place source(from), target(to);
     step({"copy", where, "own", 0.0, 2 * count * pixels * size, 0.0}, [=, data = at(from), place = at(to)] {
         if (to_start + count == to.channels) clear_tail(place, to, size);
-#pragma omp parallel for schedule(static)
-        for (int64_t channel = 0; channel < count; ++channel) {
+        parallel::each(count, [&](int64_t channel) {
             for (int64_t pixel = 0; pixel < pixels; ++pixel) {
                 std::memcpy(place + target(to_start + channel, pixel) * size,
                             data + source(from_start + channel, pixel) * size, static_cast<size_t>(size));
             }
-        }
+        });
     });
 }
 
@@ -66,7 +65,7 @@ void InferenceProgram::affine(const std::string& where, const View& from, const 
     const auto loop = loops().activate[bf16_ ? kBfloat16 : kFloat32];
     step({"affine", where, loops().name, 2.0 * static_cast<double>(to.channels * pixels), 2 * size * to.channels * pixels,
           0.0}, [=] {
-        share(threads_, padded_channels(to.channels) / block, [&](int, int64_t begin, int64_t end) {
+        parallel::share(threads_, padded_channels(to.channels) / block, [&](int, int64_t begin, int64_t end) {
             for (int64_t c = begin * block; c < std::min(end * block, to.channels); c += block) {
                 float centre[kMostLanes] = {}, gain[kMostLanes] = {}, plus[kMostLanes] = {};  // zeros after the last
                 const int64_t channels = std::min(block, to.channels - c);

@@ -1,9 +1,9 @@
 // Steps over whole planes by our own loops: upsampling, and pools for which oneDNN has no fast kernel.
 #include <cstddef>
 
+#include "parallel/team.h"
 #include "program/inference/program.h"
 #include "program/loops/loops.h"
-#include "program/team.h"
 
 namespace yolo::program {
 
@@ -14,7 +14,7 @@ void InferenceProgram::planes(StepInfo info, const View& from, const View& to,
     info.bytes = (from.pixels() + to.pixels()) * padded_channels(to.channels) * (bf16_ ? 2 : 4);
     step(std::move(info), [=] {
         const int64_t cell = channel_block() * (bf16_ ? 2 : 4), blocks = padded_channels(to.channels) / channel_block();
-        share(threads_, blocks, [&](int, int64_t begin, int64_t end) {
+        parallel::share(threads_, blocks, [&](int, int64_t begin, int64_t end) {
             for (int64_t b = begin; b < end; ++b) {
                 loop(at(from) + b * from.pixels() * cell, at(to) + b * to.pixels() * cell);
             }

@@ -1,12 +1,10 @@
 #include "program/inference/program.h"
 
-#include <omp.h>
-
 #include <chrono>
 #include <stdexcept>
 #include <utility>
 
-#include "program/worker.h"
+#include "parallel/team.h"
 
 namespace yolo::program {
 
@@ -90,7 +88,8 @@ void InferenceProgram::one(const uint8_t* picture, float* const* outputs, bool t
 
 void InferenceProgram::all(const void* const* inputs, void* const* outputs, bool timed) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    omp_set_num_threads(threads_);  // of the worker alone
+    const parallel::Turn turn;
+    parallel::prefer_threads(threads_);
     const auto* pictures = static_cast<const uint8_t*>(inputs[0]);
     std::vector<float*> places(outputs_.size());
     for (int64_t picture = 0; picture < batch_; ++picture) {
@@ -102,11 +101,11 @@ void InferenceProgram::all(const void* const* inputs, void* const* outputs, bool
 }
 
 void InferenceProgram::run(const void* const* inputs, void* const* outputs) {
-    run_on_worker([&] { all(inputs, outputs, false); });
+    all(inputs, outputs, false);
 }
 
 void InferenceProgram::profile(const void* const* inputs, void* const* outputs) {
-    run_on_worker([&] { all(inputs, outputs, true); });
+    all(inputs, outputs, true);
 }
 
 }  // namespace yolo::program

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "parallel/team.h"
 #include "program/inference/elements.h"
 #include "program/inference/program.h"
 
@@ -32,13 +33,12 @@ void copy_pixels(const std::byte* from, int64_t from_step, std::byte* to, int64_
                  int64_t pixels) {
     constexpr int64_t kPiece = 16;  // of a size that the compiler knows: no call of memcpy for each pixel
     const int64_t pieces = count % kPiece == 0 ? count / kPiece : 0;
-#pragma omp parallel for schedule(static)
-    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+    parallel::each(pixels, [&](int64_t pixel) {
         const std::byte* source = from + pixel * from_step;
         std::byte* target = to + pixel * to_step;
         for (int64_t i = 0; i < pieces; ++i) std::memcpy(target + i * kPiece, source + i * kPiece, kPiece);
         if (pieces == 0) std::memcpy(target, source, static_cast<size_t>(count));
-    }
+    });
 }
 
 }  // namespace
@@ -46,25 +46,24 @@ void copy_pixels(const std::byte* from, int64_t from_step, std::byte* to, int64_
 void InferenceProgram::load_bytes(const uint8_t* picture) {
     const int64_t channels = input_.channels, pixels = input_.pixels();
     auto* to = reinterpret_cast<uint8_t*>(at(input_));
-#pragma omp parallel for schedule(static)
-    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+    parallel::each(pixels, [&](int64_t pixel) {
         for (int64_t c = 0; c < channels; ++c) to[pixel * channels + c] = picture[c * pixels + pixel];
-    }
+    });
 }
 
 void InferenceProgram::store_last(const View& view, float* output) const {
     constexpr int64_t kRun = 16;  // pixels whose channels stay in the nearest cache while they are turned
     const auto* from = reinterpret_cast<const float*>(at(view));
     const int64_t channels = view.channels, pixels = view.pixels();
-#pragma omp parallel for schedule(static)
-    for (int64_t first = 0; first < pixels; first += kRun) {
+    parallel::each((pixels + kRun - 1) / kRun, [&](int64_t run) {
+        const int64_t first = run * kRun;
         const int64_t stop = std::min(first + kRun, pixels);
         for (int64_t c = 0; c < channels; ++c) {
             for (int64_t pixel = first; pixel < stop; ++pixel) {
                 output[c * pixels + pixel] = from[pixel * channels + c];
             }
         }
-    }
+    });
 }
 
 void InferenceProgram::quantise(const std::string& where, const View& from, const View& to, const Scale& scale) {
@@ -74,10 +73,9 @@ void InferenceProgram::quantise(const std::string& where, const View& from, cons
     const float steps = 1.0f / scale.scale, zero = static_cast<float>(scale.zero);
     const auto pixel_to_bytes = block == 16 ? &to_bytes<16> : &to_bytes<8>;
     step({"quantise", where, "own", 0.0, 5 * channels * pixels, 0.0}, [=] {
-#pragma omp parallel for schedule(static)
-        for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+        parallel::each(pixels, [&](int64_t pixel) {
             pixel_to_bytes(values + pixel * block, pixels * block, target + pixel * channels, channels, steps, zero);
-        }
+        });
     });
 }
 
@@ -86,8 +84,7 @@ void InferenceProgram::dequantise(const std::string& where, const View& from, co
     const auto* bytes = reinterpret_cast<const uint8_t*>(at(from));
     auto* target = reinterpret_cast<float*>(at(to));
     step({"dequantise", where, "own", 0.0, 5 * channels * pixels, 0.0}, [=] {
-#pragma omp parallel for schedule(static)
-        for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+        parallel::each(pixels, [&](int64_t pixel) {
             for (int64_t first = 0; first < channels; first += block) {
                 float* line = target + first * pixels + pixel * block;
                 for (int64_t c = 0; c < block; ++c) {
@@ -96,7 +93,7 @@ void InferenceProgram::dequantise(const std::string& where, const View& from, co
                     line[c] = static_cast<float>(byte - scale.zero) * scale.scale;
                 }
             }
-        }
+        });
     });
 }
 
@@ -111,14 +108,13 @@ void InferenceProgram::copy_bytes(const std::string& where, const View& from, in
 void InferenceProgram::upsample_bytes(const std::string& where, const View& from, const View& to, int64_t scale) {
     const int64_t cell = from.channels, bytes = cell * (from.pixels() + to.pixels());
     step({"upsample", where, "own", 0.0, bytes, 0.0}, [=, data = at(from), place = at(to)] {
-#pragma omp parallel for schedule(static)
-        for (int64_t row = 0; row < to.height; ++row) {
+        parallel::each(to.height, [&](int64_t row) {
             const std::byte* line = data + row / scale * from.width * cell;
             std::byte* target = place + row * to.width * cell;
             for (int64_t column = 0; column < to.width; ++column) {
                 std::memcpy(target + column * cell, line + column / scale * cell, static_cast<size_t>(cell));
             }
-        }
+        });
     });
 }
 

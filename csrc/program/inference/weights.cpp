@@ -3,8 +3,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "program/worker.h"
-
 namespace yolo::program {
 
 using dnnl::memory;
@@ -33,11 +31,9 @@ void Weights::set(const std::string& name, std::vector<float> values, const memo
 
 void Weights::pack(Constant& constant, memory target) {
     memory source(dense(constant.dims), engine(), constant.values.data());
-    run_on_worker([&] {
-        dnnl::stream stream(engine());
-        dnnl::reorder(source, target).execute(stream, source, target);
-        stream.wait();
-    });
+    dnnl::stream stream(engine());
+    dnnl::reorder(source, target).execute(stream, source, target);
+    stream.wait();
 }
 
 memory Weights::packed(const std::string& name, const memory::desc& desc) {

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include "program/worker.h"
 
 namespace yolo::program {
 
@@ -50,7 +49,7 @@ GradientStep::GradientStep(std::shared_ptr<training::TrainingProgram> program, D
 }
 
 void GradientStep::run(const void* const* inputs, void* const* outputs) {
-    run_on_worker([&] { seconds_ = timed([&] { step(inputs, outputs); }); });
+    seconds_ = timed([&] { step(inputs, outputs); });
 }
 
 void GradientStep::step(const void* const* inputs, void* const* outputs) {

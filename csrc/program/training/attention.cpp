@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "parallel/team.h"
 #include "program/onednn.h"
-#include "program/team.h"
 #include "program/training/planes.h"
 
 namespace yolo::program::training {
@@ -24,7 +24,7 @@ AttentionShape shape_of(const std::string& where, const Slice& slice, int64_t he
 template <class Action>
 void each_block(const Place& place, const Slice& slice, int64_t n, const Action& action) {
     const int64_t lanes = loops().lanes, blocks = (slice.channels + lanes - 1) / lanes;
-    share(place.threads, blocks, [&](int, int64_t begin, int64_t end) {
+    parallel::share(place.threads, blocks, [&](int, int64_t begin, int64_t end) {
         for (int64_t b = begin; b < end; ++b) {
             action(b * lanes, std::min(lanes, slice.channels - b * lanes), place.arena + slice.plane(n, b, lanes));
         }

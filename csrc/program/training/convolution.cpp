@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <unordered_map>
 
-#include "program/team.h"
+#include "parallel/team.h"
 
 namespace yolo::program::training {
 
@@ -27,7 +27,7 @@ dnnl::primitive_attr attributes() {
 // Adds rows that lie one after the other to where they belong in the gradient.
 void add_rows(const float* from, const std::vector<Rows>& rows, float* gradient, int threads) {
     for (const Rows& row : rows) {
-        share(threads, row.count, [&](int, int64_t begin, int64_t end) {
+        parallel::share(threads, row.count, [&](int, int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) gradient[row.offset + i] += from[i];
         });
         from += row.count;

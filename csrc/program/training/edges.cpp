@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "program/team.h"
+#include "parallel/team.h"
 #include "program/training/planes.h"
 
 namespace yolo::program::training {
@@ -26,7 +26,7 @@ Format format_of(const Slice& slice) {
 
 void load_plain(const Place& place, const Slice& target, bool bytes, const void* images) {
     const int64_t lanes = loops().lanes, total = place.batch * target.channels * target.pixels();
-    share(place.threads, (total + lanes - 1) / lanes, [&](int, int64_t first, int64_t last) {
+    parallel::share(place.threads, (total + lanes - 1) / lanes, [&](int, int64_t first, int64_t last) {
         const int64_t begin = first * lanes, count = std::min(last * lanes, total) - begin;
         std::byte* to = place.arena + target.offset + begin * target.element;
         if (bytes) {
@@ -49,7 +49,7 @@ void load_plain(const Place& place, const Slice& target, bool bytes, const void*
 template <class Action>
 void each_tile(const Place& place, const Slice& slice, const Action& action) {
     const int64_t lanes = loops().lanes, blocks = (slice.channels + lanes - 1) / lanes;
-    share(place.threads, place.batch * blocks, [&](int, int64_t begin, int64_t end) {
+    parallel::share(place.threads, place.batch * blocks, [&](int, int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             const int64_t n = i / blocks, c = i % blocks * lanes, channels = std::min(lanes, slice.channels - c);
             for (int64_t p = 0; p < slice.pixels(); p += kTile) {

@@ -1,7 +1,7 @@
 // Moves of single channels: slow and general, for channels that do not fill blocks.
 #include <cstring>
 
-#include "program/team.h"
+#include "parallel/team.h"
 #include "program/training/planes.h"
 
 namespace yolo::program::training {
@@ -45,7 +45,7 @@ void each_pair(const Place& place, const Slice& fine, const Slice& coarse, const
 template <class Element>
 void move(const Place& place, const Slice& fine, const Slice& coarse, const std::vector<Link>& links, int64_t stride,
           bool to_fine, bool clear) {
-    share(place.threads, place.batch, [&](int, int64_t begin, int64_t end) {
+    parallel::share(place.threads, place.batch, [&](int, int64_t begin, int64_t end) {
         for (int64_t n = begin; n < end; ++n) {
             if (clear) clear_picture(place, to_fine ? fine : coarse, n);
             each_pair<Element>(place, fine, coarse, links, stride, n, [&](Element& far, Element& near) {

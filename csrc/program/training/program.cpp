@@ -1,11 +1,11 @@
 #include "program/training/program.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
 #include <utility>
+
+#include "parallel/team.h"
 
 namespace yolo::program::training {
 namespace {
@@ -28,7 +28,7 @@ TrainingProgram::TrainingProgram(int64_t arena, int64_t batch, int threads, bool
     if (bf16 && !has_bfloat16()) {
         throw std::invalid_argument("bf16 needs a processor with AVX-512 BF16; this one offers " + instruction_set());
     }
-    omp_set_num_threads(threads);  // oneDNN plans for as many
+    parallel::prefer_threads(threads);  // oneDNN plans for as many
     float* scratch = reinterpret_cast<float*>(scratch_.data());
     for (int t = 0; t < threads; ++t) pieces_.push_back(scratch + t * kMostPixels * loops().lanes);
 }
@@ -133,7 +133,7 @@ void TrainingProgram::finish() {
 }
 
 void TrainingProgram::run(std::vector<Step>& steps, const Run& run) {
-    omp_set_num_threads(place_.threads);  // of this thread only: OneFlow may call from any of its own
+    parallel::prefer_threads(place_.threads);  // of this thread only: OneFlow may call from any of its own
     for (Step& step : steps) {
         if (!profiling_) {
             step.action(run);

@@ -1,5 +1,5 @@
 #include "program/training/planes.h"
-#include "program/team.h"
+#include "parallel/team.h"
 
 namespace yolo::program::training {
 namespace {
@@ -27,7 +27,7 @@ const char* name_of(Resampling kind) {
 template <class Action>
 void each_plane(const Place& place, const Slice& slice, const Action& action) {
     const int64_t lanes = loops().lanes, blocks = (slice.channels + lanes - 1) / lanes;
-    share(place.threads, place.batch * blocks, [&](int thread, int64_t begin, int64_t end) {
+    parallel::share(place.threads, place.batch * blocks, [&](int thread, int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) action(thread, i / blocks, i % blocks);
     });
 }

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "program/team.h"
+#include "parallel/team.h"
 
 namespace yolo::program::training {
 namespace {
@@ -44,7 +44,7 @@ Stage::Stage(StageSpec spec, int64_t batch, int threads, std::byte* arena, std::
 template <class Action>
 void Stage::walk(const Action& action) const {
     const int64_t pixels = spec_.source.pixels(), pieces = (pixels + kMostPixels - 1) / kMostPixels;
-    share(threads_, batch_ * blocks_ * pieces, [&](int thread, int64_t begin, int64_t end) {
+    parallel::share(threads_, batch_ * blocks_ * pieces, [&](int thread, int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             const int64_t pixel = i % pieces * kMostPixels, plane = i / pieces;
             action(Piece{thread, plane / blocks_, plane % blocks_, pixel, std::min(kMostPixels, pixels - pixel)});
@@ -228,7 +228,7 @@ Step accumulate(const std::string& where, std::vector<Slice> sources, const Slic
     StepInfo info{where, "accumulate", loops().name};
     info.bytes = batch * blocks * lanes * pixels * target.element * static_cast<int64_t>(sources.size() + 1);
     return {info, [=](const Run&) {
-                share(threads, batch * blocks * pieces, [&](int thread, int64_t begin, int64_t end) {
+                parallel::share(threads, batch * blocks * pieces, [&](int thread, int64_t begin, int64_t end) {
                     const void* from[kMostSources];
                     for (int64_t i = begin; i < end; ++i) {
                         const int64_t pixel = i % pieces * kMostPixels, n = i / pieces / blocks, b = i / pieces % blocks;
