@@ -40,6 +40,12 @@ void Weights::pack(Constant& constant, memory target) {
     });
 }
 
+bool Weights::has(const std::string& name, const memory::dims& dims) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = constants_.find(name);
+    return found != constants_.end() && found->second.dims == dims;
+}
+
 memory Weights::packed(const std::string& name, const memory::desc& desc) {
     const std::lock_guard<std::mutex> lock(mutex_);
     Constant& constant = constants_.at(name);
