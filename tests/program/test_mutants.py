@@ -19,7 +19,7 @@ def attempted(kind: str, seed: int, count: int, module: Path | None = None, libr
     command = [sys.executable, "-m", "tests.program.mutants.run", kind, str(seed), str(count)]
     command += [str(module)] if module else []
     checks = {"LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"} if library else {}
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2", **checks}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GOMP_SPINCOUNT": "0", **checks}
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     lines = done.stdout.splitlines()
     last = lines[-1] if lines else "none"
@@ -30,7 +30,7 @@ def attempted(kind: str, seed: int, count: int, module: Path | None = None, libr
 @pytest.mark.parametrize("kind", ["files", "plans"])
 def test_a_few_mutants(kind: str) -> None:
     found = attempted(kind, 0, 150)
-    assert found["ran"] >= 15 and found["refused"] >= 40
+    assert found["ran"] >= 10 and found["refused"] >= 40
     assert found["megabytes"] < 400
 
 
