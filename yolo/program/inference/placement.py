@@ -85,7 +85,7 @@ def _leaves_room(slabs: Mapping[int, _Slab], value: int, at: int, ranges: Sequen
     """
     source = slabs[value]
     shift, end = at - source.starts[value], ranges[-1][2]
-    within = [(low + shift, high + shift) for low, high in source.extents if low + shift < end and 0 < high + shift]
+    within = [(low + shift, high + shift) for low, high in source.extents if low + shift < end and high + shift > 0]
     for other, start, stop in ranges:
         in_place = slabs.get(other) is source and source.starts[other] + shift == start
         if not in_place and any(low < stop and start < high for low, high in within):
