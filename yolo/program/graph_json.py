@@ -42,7 +42,8 @@ def graph_from_json(content: Any, tensors: Mapping[str, np.ndarray]) -> Graph:
         rows, pixels = content["nodes"], content["whole_pixels"]
         if not isinstance(rows, list) or len(rows) > MOST_NODES:
             raise ValueError(f"its nodes are no list of at most {MOST_NODES}")
-        nodes = tuple(_node_from_json(row) for row in rows)
+        types_of = {name: typing.get_type_hints(kind) for name, kind in KINDS.items()}  # slow: not once a node
+        nodes = tuple(_node_from_json(row, types_of) for row in rows)
         outputs = tuple(_whole(value) for value in content["outputs"])
         scales = [(_whole(value), Scale(step, zero)) for value, step, zero in content.get("scales", [])]
         first = _whole(content["channels"])
@@ -68,10 +69,10 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _node_from_json(row: Mapping[str, Any]) -> Node:
+def _node_from_json(row: Mapping[str, Any], types_of: Mapping[str, Mapping[str, Any]]) -> Node:
     row = dict(row)
-    kind = KINDS[row.pop("kind")]
-    wanted = typing.get_type_hints(kind)
+    name = row.pop("kind")
+    kind, wanted = KINDS[name], types_of[name]
     fields = {field.name for field in dataclasses.fields(kind)}
     if set(row) != fields:
         raise ValueError(f"a {kind.kind} node has other fields than it should")
