@@ -27,7 +27,7 @@ OUTSIDE = {
     "no channels": (0, 0, 4, 4),
     "negative side": (0, 8, -4, -4),
     "huge side": (0, 8, 2**40, 4),
-    "product overflows": (0, 2**24, 2**24, 2**24),
+    "product overflows": (0, 2**22, 2**22, 2**22),
     "part of a block": (4096 - 4 * 16 * 8 + 4, 1, 4, 4),
 }
 
@@ -128,6 +128,18 @@ def test_memory_and_work_have_limits() -> None:
         executor(memory=5000).attention("step", view, view, view, view, 1)
     with pytest.raises(ValueError, match="more work"):
         executor(work=100).attention("step", view, view, view, view, 1)
+
+
+def test_the_room_for_packed_weights_is_counted() -> None:
+    """Groups of few channels take whole blocks each."""
+    groups = 512
+    weights = native.Weights()
+    weights.set("w.weight", np.zeros((groups, 2, 2, 1, 1), np.float32))
+    limits = native.Limits(2 * groups * 4 + 4 * groups * 4, 1e12)
+    program = native.InferenceProgram(weights, 2 * groups * 4, 1, 1, False, limits)
+    view = native.View(0, 2 * groups, 1, 1)
+    with pytest.raises(ValueError, match="needs more memory than there is"):
+        conv(program, source=view, target=view, groups=groups)
 
 
 def test_an_unfinished_program_does_not_run() -> None:

@@ -21,7 +21,7 @@ from yolo.program.detection import NmsSettings
 from yolo.program.file import load_program, save_program
 from yolo.program.inference import planner
 from yolo.program.inference.planner import build_program, pack_weights
-from yolo.program.ir import INPUT, Concat, Conv, Graph, Split
+from yolo.program.ir import INPUT, Concat, Conv, Graph, Split, Upsample
 from yolo.program.verify import MOST_NODES, MOST_VALUES
 
 Edit = Callable[[Header], Any]
@@ -242,6 +242,15 @@ def test_what_is_copied_into_one_concatenation_leaves_another_as_it_is() -> None
     first = lambda builder, made: builder.add(Concat, *made[:3], where="first")  # noqa: E731
     second = lambda builder, made: builder.add(Concat, made[1], made[3], where="second")  # noqa: E731
     np.testing.assert_array_equal(run(conv_graph(first, second))[0], run(conv_graph(first))[0])
+
+
+def test_no_map_is_larger_than_kernels_can_count() -> None:
+    builder = GraphBuilder(3)
+    value = INPUT
+    for number in range(1000):
+        value = builder.add(Upsample, value, where=f"up{number}", scale=1 << 10)
+    with pytest.raises(ValueError, match="up2: a map of .* is larger than any"):
+        builder.build((value,), {}).sizes(1, 1)
 
 
 def test_channels_of_the_pictures_are_split_off_them() -> None:

@@ -238,8 +238,8 @@ class Dequantise(Node):
 
 INPUT = 0
 """The value of the pictures."""
-MOST_SIDE = 1 << 24
-"""Cells that a map can have in a row or column."""
+MOST_SIDE = 1 << 22
+"""Cells that a map can have in a row or column (csrc/program/inference/checks.h)."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,9 +24,12 @@ MOST_READS: Final = 4 * MOST_NODES
 MOST_VALUES: Final = 8 * MOST_NODES
 """Passes leave gaps in the numbers of values."""
 MOST_INPUTS: Final = 64
-_LARGEST: Final = 1 << 20
 _LEAST: Final = {"padding": 0, "output_padding": 0, "sides": 0, "start": 0}
 """Of a node's whole numbers, by name; 1 for all others."""
+_COUNTS: Final = ("out_channels", "groups", "start", "count", "heads")
+"""Numbers of channels; the others are numbers of cells."""
+_MOST_CELLS: Final = 1 << 14
+"""More than a model file may name."""
 _INPUTS: Final = {"conv": (1, 2), "add": (2, 2), "concat": (1, MOST_INPUTS), "attention": (3, 3)}
 """Least and most, by kind; 1 for all others."""
 
@@ -47,7 +50,7 @@ def channels_of(nodes: Sequence[Node], first: int) -> tuple[int, ...]:
         least, most = _INPUTS.get(node.kind, (1, 1))
         _require(least <= len(node.inputs) <= most, node, f"has {len(node.inputs)} inputs")
         for name, number in _numbers(node):
-            fits = _LEAST.get(name, 1) <= number <= _LARGEST
+            fits = _LEAST.get(name, 1) <= number <= (MOST_CHANNELS if name in _COUNTS else _MOST_CELLS)
             _require(fits, node, f"{name} {number} is out of range")
         given = tuple(channels[value] for value in node.inputs)
         if type(node) in _RULES:

@@ -16,7 +16,7 @@ int64_t map_bytes(const std::string& where, const View& view, int64_t element) {
     const auto is_side = [](int64_t side) { return side >= 1 && side <= kMostSide; };
     require(is_side(view.channels) && is_side(view.height) && is_side(view.width), where, "a map has impossible sides");
     const int64_t channels = view.plain || view.last ? view.channels : padded_channels(view.channels);
-    int64_t bytes = channels * element;  // at most 2^24 * 4
+    int64_t bytes = channels * element;  // at most 2^22 * 4
     const bool fits = !__builtin_mul_overflow(bytes, view.height, &bytes) &&
                       !__builtin_mul_overflow(bytes, view.width, &bytes) && bytes <= kMostMapBytes;
     require(fits, where, "a map has more than 2 GiB");

@@ -20,8 +20,9 @@ struct Limits {
     double work = 1e15;
 };
 
-// Bounds of a map. A kernel's offsets inside a map are 32-bit numbers of bytes.
-constexpr int64_t kMostSide = 1 << 24;
+// Bounds of a map. Bilinear upsampling counts cells in floats, which are exact to halves up to here; a kernel's offsets
+// inside a map are 32-bit numbers of bytes.
+constexpr int64_t kMostSide = 1 << 22;
 constexpr int64_t kMostMapBytes = std::numeric_limits<int32_t>::max();
 
 void require(bool fits, const std::string& where, const char* what);

@@ -82,6 +82,8 @@ void InferenceProgram::spend(const std::string& where, double operations) {
 // Weights for a step, of the shape that it computes with.
 memory InferenceProgram::constant(const std::string& where, const std::string& name, const memory::desc& desc) {
     require(weights_->has(name, desc.get_dims()), where, "its weights are not there or have another shape");
+    // Whole channel blocks in each group: a hundred times the file's numbers where groups are small.
+    if (!weights_->is_packed(name, desc)) take(where, static_cast<double>(desc.get_size()));
     return weights_->packed(name, desc);
 }
 

@@ -21,6 +21,9 @@ public:
     // Threads may call it at the same time.
     dnnl::memory packed(const std::string& name, const dnnl::memory::desc& desc);
 
+    // Whether a constant lies there in this layout already.
+    bool is_packed(const std::string& name, const dnnl::memory::desc& desc) const;
+
     // Whether there is a constant of this name and shape.
     bool has(const std::string& name, const dnnl::memory::dims& dims) const;
 
