@@ -249,7 +249,7 @@ def test_no_map_is_larger_than_kernels_can_count() -> None:
     value = INPUT
     for number in range(1000):
         value = builder.add(Upsample, value, where=f"up{number}", scale=1 << 10)
-    with pytest.raises(ValueError, match="up2: a map of .* is larger than any"):
+    with pytest.raises(ValueError, match=r"up2: a map of .* is larger than any"):
         builder.build((value,), {}).sizes(1, 1)
 
 
