@@ -20,7 +20,7 @@ help:
 	@echo 'make bench       times of inference and of training steps, beside those of other frameworks (inference alone took 12 minutes on 2 cores with AVX2)'
 	@echo 'make bench-peers the other frameworks: PyTorch, onnxruntime, OpenVINO in an environment of their own (1.5 GB)'
 	@echo 'make bench-bccd  fine-tune yolov5n.pt on BCCD for 10 epochs (about a minute on 2 cores)'
-	@echo 'make stress      the longest tests; then the C++ library under ThreadSanitizer: many threads share a detector'
+	@echo 'make stress      the longest tests, among them changed program files under AddressSanitizer; then the C++ library under ThreadSanitizer: many threads share a detector'
 	@echo 'make bench-ddp   how training scales over ranks: YOLOv5 DDP profile, one epoch for each number of them'
 	@echo 'make lint        ruff: rules and format;    make format   let ruff and clang-format rewrite'
 	@echo 'make setup       .venv with the locked packages;    make build   the C++ operators'
@@ -69,9 +69,9 @@ test-fast: build
 	@$(PYTEST) -m 'not slow and not stress'
 
 stress: build
-	@$(PYTEST) -m stress
 	@cmake=$$(ls $(VENV)/bin/cmake 2>/dev/null || command -v cmake); build=$$(ls -d build/cpython-* | head -1); \
-	"$$cmake" --build "$$build" --target stress && TSAN_OPTIONS='halt_on_error=1' "$$build/stress"
+	"$$cmake" --build "$$build" --target _program_checked stress && \
+	$(PYTEST) -m stress && TSAN_OPTIONS='halt_on_error=1' "$$build/stress"
 
 bench: build
 	@[ -x $(PEERS)/bin/python ] || echo 'without the other frameworks: make bench-peers installs them' >&2

@@ -110,12 +110,12 @@ def with_content(header: dict, content: object, rest: bytes) -> bytes:
 
 
 def test_hostile_descriptions_with_a_right_checksum(tmp_path: Path, whole: bytes) -> None:
-    """Any value in the description replaced by any other: a clear error, or a detector that runs."""
+    """Any value in the description replaced by any other: a clear error, or a detector that runs (see test_mutants)."""
     header, _, rest = content_of(whole)
     rng = np.random.default_rng(1)
     others = [None, -1, 0, 1, 3, 17, 2**20, 2**31, 2**70, 1.5, "", "SiLU", [], [0], [1, 2], {}, True, "nn.ReLU()"]
     refused = 0
-    for _ in range(400):
+    for _ in range(100):
         _, content, _ = content_of(whole)
         replace_somewhere(content, rng, others)
         try:
@@ -124,7 +124,7 @@ def test_hostile_descriptions_with_a_right_checksum(tmp_path: Path, whole: bytes
         except YoloError as error:
             refused += 1
             assert "\n" not in str(error)
-    assert refused > 300
+    assert refused > 75
 
 
 def replace_somewhere(content: object, rng: np.random.Generator, others: list) -> None:

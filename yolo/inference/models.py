@@ -12,7 +12,7 @@ from yolo.errors import ConfigError
 from yolo.inference.calibration import Calibration, precision_of
 from yolo.inference.heads import CompiledHeads, Heads, ReorderedHeads
 from yolo.inference.joint_forward import JointForward
-from yolo.inference.program_forward import ProgramForward
+from yolo.inference.program_forward import ProgramForward, ProgramHeads
 from yolo.program.detection import NmsSettings
 from yolo.program.file import is_program, load_program
 
@@ -124,11 +124,7 @@ class ProgramModel:
         return ProgramForward(self._program, settings, where=self.where)
 
     def heads(self) -> Heads:
-        from yolo.program.compiled import CompiledNetwork
-
-        program = self._program
-        compiled = CompiledNetwork(program.graph, precision=program.precision)
-        heads = CompiledHeads(compiled, program.anchors, program.strides)
+        heads = ProgramHeads(self._program, where=self.where)
         return heads if self._order is None else ReorderedHeads(heads, self._order)
 
 

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from yolo.errors import WeightsError
+from yolo.inference.heads import CompiledHeads
 from yolo.program._native import native
 from yolo.program.compiled import MOST_SHAPES, CompiledNetwork, Shape
 from yolo.program.detection import NmsSettings, detection_head
 from yolo.program.file import ProgramFile
+
+
+@contextlib.contextmanager
+def as_weights_error(where: object) -> Iterator[None]:
+    """Raise WeightsError, which names the file, for what the compiler and its executors refuse."""
+    try:
+        yield
+    except (ValueError, RuntimeError, MemoryError) as error:
+        what = str(error)[:400] or "there is not enough memory"
+        raise WeightsError(f"does not run here: {what}", where=where) from error
 
 
 class ProgramForward:
@@ -22,7 +35,8 @@ class ProgramForward:
         """Raises WeightsError where the file does not fit this machine; ``where`` names it."""
         self._program, self._settings, self._where = program, settings, where
         self._watch = native.Stopwatch()
-        self._compiled = CompiledNetwork(program.graph, precision=program.precision)
+        with as_weights_error(where):
+            self._compiled = CompiledNetwork(program.graph, precision=program.precision)
         self._detectors: dict[Shape, native.DetectorProgram] = {}
         self.compile_seconds = 0.0
 
@@ -39,14 +53,28 @@ class ProgramForward:
         if shape in self._detectors:
             return self._detectors[shape]
         begin, file = time.perf_counter(), self._program
-        try:
+        with as_weights_error(self._where):
             network = self._compiled.program(shape)
-        except (ValueError, RuntimeError, MemoryError) as error:
-            raise WeightsError(f"does not run here: {error}", where=self._where) from error
-        shapes = self._compiled.head_shapes(shape)
-        head = detection_head(shapes, file.anchors, file.strides, self._settings, self._watch)
+            shapes = self._compiled.head_shapes(shape)
+            head = detection_head(shapes, file.anchors, file.strides, self._settings, self._watch)
+            detector = native.DetectorProgram(network, head)
         while len(self._detectors) >= MOST_SHAPES:
             self._detectors.pop(next(iter(self._detectors)))
-        self._detectors[shape] = native.DetectorProgram(network, head)
+        self._detectors[shape] = detector
         self.compile_seconds += time.perf_counter() - begin
         return self._detectors[shape]
+
+
+class ProgramHeads(CompiledHeads):
+    """The raw heads of a ``ProgramFile``."""
+
+    def __init__(self, program: ProgramFile, *, where: object) -> None:
+        """Raises WeightsError, as a call does, where the file does not fit this machine; ``where`` names it."""
+        self._where = where
+        with as_weights_error(where):
+            compiled = CompiledNetwork(program.graph, precision=program.precision)
+        super().__init__(compiled, program.anchors, program.strides)
+
+    def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
+        with as_weights_error(self._where):
+            return super().__call__(images)

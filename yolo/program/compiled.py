@@ -11,7 +11,7 @@ import numpy as np
 from yolo.models.spec import NetworkSpec
 from yolo.program._native import native
 from yolo.program.inference.planner import build_program, pack_weights
-from yolo.program.ir import Graph
+from yolo.program.ir import INPUT, Graph
 from yolo.program.lower import lower
 from yolo.program.passes import optimise
 
@@ -58,7 +58,12 @@ class CompiledNetwork:
         pack_weights(self.graph, self._weights)
 
     def program(self, shape: Shape) -> native.InferenceProgram:
-        """The executor for this shape. Raises ValueError for sizes that leave nothing of the picture."""
+        """The executor for this shape.
+
+        Raises ValueError for pictures of other channels than the network's, and as ``build_program`` does.
+        """
+        if shape[1] != self.graph.channels[INPUT]:
+            raise ValueError(f"it takes pictures of {self.graph.channels[INPUT]} channels, not of {shape[1]}")
         with self._lock:
             if shape in self._programs:
                 self._programs.move_to_end(shape)

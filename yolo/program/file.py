@@ -23,11 +23,17 @@ from yolo.errors import WeightsError
 from yolo.files import write_atomic
 from yolo.models.weights.magic import PROGRAM as MAGIC
 from yolo.program.compiled import PRECISIONS
-from yolo.program.graph_json import graph_from_json, graph_to_json, mean_shapes, tensor_shapes
+from yolo.program.graph_json import graph_from_json, graph_to_json
 from yolo.program.ir import Graph
+from yolo.program.verify import mean_shapes, tensor_shapes
 
 VERSION: Final = 1
 _HEAD: Final = struct.Struct("<8sI32s")
+MOST_DESCRIPTION: Final = 1 << 24
+"""Bytes of JSON. Read, it takes some twenty times its size."""
+MOST_PIXELS: Final = 1 << 16
+"""Longest side of pictures, strides and anchors."""
+_WRONG: Final = (ValueError, KeyError, TypeError, OverflowError, struct.error)
 _MEND: Final = "write it anew with python -m yolo.export --include program"
 
 
@@ -68,7 +74,8 @@ def save_program(path: str | Path, program: ProgramFile) -> Path:
 
 
 def load_program(path: str | Path) -> ProgramFile:
-    """Read and check a file. Raises WeightsError: not such a file, cut off, altered, of another version."""
+    """Read and check a file. Raises WeightsError: not such a file, cut off, altered, of another version, or one whose
+    content no exporter writes; it names the step that is wrong."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -84,12 +91,13 @@ def load_program(path: str | Path) -> ProgramFile:
         raise WeightsError("is damaged: its checksum does not match", where=path, mend=_MEND)
     try:
         return _parsed(payload)
-    except (ValueError, KeyError, TypeError, SafetensorError, RecursionError) as error:
-        raise WeightsError(f"is no compiled detector: {str(error)[:200]}", where=path, mend=_MEND) from None
+    except (*_WRONG, SafetensorError, RecursionError, MemoryError) as error:
+        what = "".join(letter if letter.isprintable() else "?" for letter in str(error)[:200])
+        raise WeightsError(f"is no compiled detector: {what}", where=path, mend=_MEND) from None
 
 
 def _needed(graph: Graph) -> dict[str, np.ndarray]:
-    channels = dict(enumerate(graph.channels))
+    channels = graph.channels
     names = [name for node in graph.nodes for name, _ in tensor_shapes(node, channels)]
     if graph.scales:
         means = (name for node in graph.nodes for name, _ in mean_shapes(node, channels))
@@ -98,26 +106,53 @@ def _needed(graph: Graph) -> dict[str, np.ndarray]:
 
 
 def _parsed(payload: bytes) -> ProgramFile:
-    tensors = load_tensors(payload)
     content = json.loads(_metadata(payload)["program"])
-    graph = graph_from_json(content["graph"], tensors)
-    strides, anchors = content["strides"], np.array(content["anchors"], np.float32)
-    names, precision, imgsz = content["names"], content["precision"], content["imgsz"]
-    levels = len(graph.outputs)
-    fits = anchors.ndim == 3 and anchors.shape[2] == 2 and len(anchors) == levels == len(strides)
-    if not fits or not all(type(stride) is int and 0 < stride < 1 << 16 for stride in strides):
-        raise ValueError("its levels, strides and anchors do not fit")
-    if not all(isinstance(name, str) for name in names) or precision not in PRECISIONS or type(imgsz) is not int:
-        raise ValueError("its names, precision or size are none")
+    graph = graph_from_json(content["graph"], load_tensors(payload))
+    names, strides, precision, imgsz = (content[name] for name in ("names", "strides", "precision", "imgsz"))
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError("its names are none")
+    if not isinstance(precision, str) or precision not in PRECISIONS:
+        raise ValueError("its precision is none")
     if (precision == "int8") != bool(graph.scales):
         raise ValueError("its scales do not fit its precision")
+    anchors = _anchors(content["anchors"], len(graph.outputs))
     columns = anchors.shape[1] * (5 + len(names))
-    if any(graph.channels[value] != columns for value in graph.outputs) or not names:
-        raise ValueError("its outputs do not fit its names")
+    if any(graph.channels[value] != columns for value in graph.outputs):
+        raise ValueError("its outputs do not fit its names and anchors")
+    _check_strides(graph, strides, imgsz)
     return ProgramFile(graph, tuple(names), tuple(strides), anchors, precision, imgsz)
+
+
+def _anchors(rows: Any, levels: int) -> np.ndarray:
+    """Float32 ``[levels, na, 2]``, all of them sides that boxes can have."""
+    alike = isinstance(rows, list) and len(rows) == levels and all(isinstance(row, list) for row in rows)
+    alike = alike and len({len(row) for row in rows}) == 1 and len(rows[0]) > 0
+    boxes = [box for row in rows for box in row] if alike else [None]
+    if not all(isinstance(box, list) and len(box) == 2 for box in boxes):
+        raise ValueError("its anchors are no list of boxes a level")
+    if not all(type(side) in (int, float) and 0 < side <= MOST_PIXELS for box in boxes for side in box):
+        raise ValueError("an anchor has sides that no box has")
+    return np.array(rows, np.float32)
+
+
+def _check_strides(graph: Graph, strides: Any, imgsz: Any) -> None:
+    """The strides are those of the graph's outputs, for pictures of the size that it is meant for."""
+    if not isinstance(strides, list) or len(strides) != len(graph.outputs):
+        raise ValueError("its strides are no list of one a level")
+    if not all(type(side) is int and 0 < side <= MOST_PIXELS for side in (*strides, imgsz)):
+        raise ValueError("its strides or its picture size are none")
+    if imgsz % max(strides):
+        raise ValueError(f"its picture size {imgsz} is no multiple of its stride {max(strides)}")
+    sizes = graph.sizes(imgsz, imgsz)
+    for value, stride in zip(graph.outputs, strides):
+        height, width = sizes[value]
+        if (height * stride, width * stride) != (imgsz, imgsz):
+            raise ValueError(f"output {value} has {height}x{width} cells of pictures of {imgsz}, no stride of {stride}")
 
 
 def _metadata(payload: bytes) -> Mapping[str, Any]:
     """The metadata of a safetensors file: its header is JSON behind its length."""
     (length,) = struct.unpack_from("<Q", payload)
+    if length > MOST_DESCRIPTION:
+        raise ValueError(f"its description of {length} bytes is longer than any network's")
     return json.loads(payload[8 : 8 + length])["__metadata__"]

@@ -13,7 +13,8 @@ import numpy as np
 from yolo.models.activation import Activation, parse_activation
 from yolo.program import ir
 from yolo.program.ir import INPUT, Graph, Node
-from yolo.program.scales import Scale, check_scales
+from yolo.program.scales import Scale
+from yolo.program.verify import MOST_NODES, channels_of, check_graph
 
 KINDS: Final[Mapping[str, type[Node]]] = {
     kind.kind: kind
@@ -22,7 +23,6 @@ KINDS: Final[Mapping[str, type[Node]]] = {
         *(ir.Bilinear, ir.SpaceToDepth, ir.DepthToSpace, ir.Attention, ir.Quantise, ir.Dequantise),
     )
 }
-MOST_CHANNELS: Final = 1 << 20
 
 
 def graph_to_json(graph: Graph) -> dict[str, Any]:
@@ -39,24 +39,22 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
 def graph_from_json(content: Any, tensors: Mapping[str, np.ndarray]) -> Graph:
     """The graph of ``graph_to_json`` with its tensors; raises ValueError, in one line, for what is none."""
     try:
-        nodes = tuple(_node_from_json(row) for row in content["nodes"])
+        rows, pixels = content["nodes"], content["whole_pixels"]
+        if not isinstance(rows, list) or len(rows) > MOST_NODES:
+            raise ValueError(f"its nodes are no list of at most {MOST_NODES}")
+        types_of = {name: typing.get_type_hints(kind) for name, kind in KINDS.items()}  # slow: not once a node
+        nodes = tuple(_node_from_json(row, types_of) for row in rows)
         outputs = tuple(_whole(value) for value in content["outputs"])
-        first, pixels = _whole(content["channels"]), content["whole_pixels"]
-        scales = {_whole(value): Scale(step, zero) for value, step, zero in content.get("scales", [])}
+        scales = [(_whole(value), Scale(step, zero)) for value, step, zero in content.get("scales", [])]
+        first = _whole(content["channels"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no description of a graph ({error})") from None
-    if not isinstance(pixels, bool) or not 1 <= first <= MOST_CHANNELS or not outputs:
-        raise ValueError("no description of a graph (its input or outputs)")
-    channels = _channels(nodes, first)
-    if not all(value in channels for value in outputs):
-        raise ValueError("an output is made by no node")
-    if not all(value in channels for value in scales):
-        raise ValueError("a scale is of a value that is not there")
-    for node in nodes:
-        _check_tensors(node, channels, tensors)
-    values = tuple(channels.get(value, 0) for value in range(max(channels) + 1))
-    graph = Graph(nodes, outputs, values, tensors, pixels, scales=scales)
-    check_scales(graph)
+    if not isinstance(pixels, bool):
+        raise ValueError("no description of a graph (its whole_pixels)")
+    if len(dict(scales)) < len(scales):
+        raise ValueError("a value has two scales")
+    graph = Graph(nodes, outputs, channels_of(nodes, first), tensors, pixels, scales=dict(scales))
+    check_graph(graph)
     return graph
 
 
@@ -71,10 +69,10 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _node_from_json(row: Mapping[str, Any]) -> Node:
+def _node_from_json(row: Mapping[str, Any], types_of: Mapping[str, Mapping[str, Any]]) -> Node:
     row = dict(row)
-    kind = KINDS[row.pop("kind")]
-    wanted = typing.get_type_hints(kind)
+    name = row.pop("kind")
+    kind, wanted = KINDS[name], types_of[name]
     fields = {field.name for field in dataclasses.fields(kind)}
     if set(row) != fields:
         raise ValueError(f"a {kind.kind} node has other fields than it should")
@@ -100,57 +98,3 @@ def _whole(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 1 << 31:
         raise ValueError(f"{value!r} is no number of the kind that is needed")
     return value
-
-
-def _channels(nodes: tuple[Node, ...], first: int) -> dict[int, int]:
-    """Channels of every value, made in order, each once."""
-    channels = {INPUT: first}
-    for node in nodes:
-        if node.output in channels or not node.inputs or not all(value in channels for value in node.inputs):
-            raise ValueError(f"{node.where}: its inputs or output are out of order")
-        _check_numbers(node)
-        channels[node.output] = node.channels(tuple(channels[value] for value in node.inputs))
-        if not 1 <= channels[node.output] <= MOST_CHANNELS:
-            raise ValueError(f"{node.where}: {channels[node.output]} channels")
-    if len(nodes) > 100_000 or max(channels) > 1_000_000:
-        raise ValueError("more nodes than any network has")
-    return channels
-
-
-def _check_numbers(node: Node) -> None:
-    """Refuse what no kernel can compute with."""
-    positive = [getattr(node, name, 1) for name in ("groups", "scale", "gain", "count")]
-    for name in ("kernel", "stride", "dilation"):
-        given = getattr(node, name, 1)
-        positive += given if isinstance(given, tuple) else [given]
-    if min(positive) < 1 or max(positive) > 1 << 20 or len(node.inputs) > 64:
-        raise ValueError(f"{node.where}: a number is out of range")
-
-
-def _check_tensors(node: Node, channels: Mapping[int, int], tensors: Mapping[str, np.ndarray]) -> None:
-    wanted = [*tensor_shapes(node, channels), *(row for row in mean_shapes(node, channels) if row[0] in tensors)]
-    for name, shape in wanted:
-        found = tensors.get(name)
-        if found is None or found.dtype != np.float32 or found.shape != shape:
-            raise ValueError(f"{node.where}: the tensor {name} is not there or has another shape")
-
-
-def tensor_shapes(node: Node, channels: Mapping[int, int]) -> list[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of the constants that an optimised node needs."""
-    if isinstance(node, ir.BatchNorm):
-        return [(f"{node.weights}.{part}", (channels[node.output],)) for part in ("scale", "shift")]
-    if not isinstance(node, ir.Conv):
-        return []
-    given = channels[node.inputs[0]]
-    if given % node.groups or node.out_channels % node.groups:
-        raise ValueError(f"{node.where}: channels do not divide into {node.groups} groups")
-    sides = (node.out_channels, given // node.groups)
-    if node.transposed:
-        sides = (given, node.out_channels // node.groups)
-    shapes = [(f"{node.weights}.weight", (*sides, *node.kernel))]
-    return [*shapes, (f"{node.weights}.bias", (node.out_channels,))] if node.bias else shapes
-
-
-def mean_shapes(node: Node, channels: Mapping[int, int]) -> list[tuple[str, tuple[int, ...]]]:
-    """The same of what a convolution may have for int8: the means of its input's channels."""
-    return [(f"{node.weights}.mean", (channels[node.inputs[0]],))] if isinstance(node, ir.Conv) else []

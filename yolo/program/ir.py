@@ -238,6 +238,8 @@ class Dequantise(Node):
 
 INPUT = 0
 """The value of the pictures."""
+MOST_SIDE = 1 << 22
+"""Cells that a map can have in a row or column (csrc/program/inference/checks.h)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,12 +268,23 @@ class Graph:
     scales: Mapping[int, Scale] = dataclasses.field(default_factory=dict)
 
     def sizes(self, height: int, width: int) -> dict[int, Size]:
-        """(height, width) of every value for pictures of that size; raises ValueError where nothing is left."""
+        """(height, width) of every value for pictures of that size.
+
+        Raises ValueError where nothing is left, where a side is longer than any map's, and where values of different
+        sizes meet: pictures whose size is no multiple of the stride.
+        """
         sizes: dict[int, Size] = {INPUT: (height, width)}
         for node in self.nodes:
-            size = node.size(tuple(sizes[value] for value in node.inputs))
+            given = tuple(sizes[value] for value in node.inputs)
+            size = node.size(given)
             if min(size) < 1:
                 raise ValueError(f"{node.where}: nothing is left of pictures of {height}x{width}")
+            if max(size) > MOST_SIDE:
+                raise ValueError(f"{node.where}: a map of {size[0]}x{size[1]} is larger than any")
+            meet = (*given[1:], size if node.kind == "conv" else given[0])
+            if len(set(meet)) > 1:
+                sides = " and ".join(f"{high}x{wide}" for high, wide in sorted(set(meet)))
+                raise ValueError(f"{node.where}: of pictures of {height}x{width} it joins maps of {sides}")
             sizes[node.output] = size
         return sizes
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from yolo.program.ir import Graph, Node
+    from yolo.program.ir import Conv, Graph, Node
 
 LEAST, MOST = 1e-30, 1e30
 """Bounds of a step: beyond, it or its inverse is no float32."""
 MOVEMENTS = ("concat", "split", "upsample", "pool")
 """Nodes that give bytes on as they are, so their values have one scale; of the pools only those of largest values."""
+WHOLE_GROUPS = 16
+"""Channels a group that a grouped convolution on bytes must have a multiple of, on any processor; or one: depthwise."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,12 @@ def is_int8(node: Node, graph: Graph) -> bool:
     return node.kind != "dequantise" and (node.kind == "quantise" or node.inputs[0] in graph.scales)
 
 
+def groups_fit(node: Conv, graph: Graph) -> bool:
+    """Whether int8 kernels can compute a convolution's groups."""
+    given = graph.channels[node.inputs[0]] // node.groups, node.out_channels // node.groups
+    return node.groups == 1 or given == (1, 1) or not any(count % WHOLE_GROUPS for count in given)
+
+
 def check_scales(graph: Graph) -> None:
     """Raise ValueError, in one line, where the values with scales are not those that the nodes can have."""
     for value, scale in graph.scales.items():
@@ -64,7 +72,7 @@ def check_scales(graph: Graph) -> None:
         raise ValueError("int8 takes no whole pixels as floats")
     for node in graph.nodes:
         if not _fits(node, graph):
-            raise ValueError(f"{node.where}: the scales of its values do not fit")
+            raise ValueError(f"{node.where} ({node.kind}): the scales of its values do not fit")
 
 
 def _fits(node: Node, graph: Graph) -> bool:
@@ -76,6 +84,7 @@ def _fits(node: Node, graph: Graph) -> bool:
     if not any(given):
         return not made
     if node.kind == "conv":
-        return all(given) and not node.transposed and (made or node.output in graph.outputs)
+        ends = made or node.output in graph.outputs
+        return all(given) and not node.transposed and groups_fit(node, graph) and ends
     one = {scales.get(value) for value in (*node.inputs, node.output)}
     return node.kind in MOVEMENTS and len(one) == 1 and not getattr(node, "average", False)

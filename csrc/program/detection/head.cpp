@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 #include <utility>
 
 #include "ops/cpu/parallel.h"
@@ -39,7 +40,23 @@ DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t
       batch_(batch),
       settings_(std::move(settings)),
       watch_(std::move(watch)),
-      places_(places) {}
+      places_(places) {
+    const auto require = [](bool fits, const char* what) {
+        if (!fits) throw std::invalid_argument(what);
+    };
+    require(!levels_.empty() && classes >= 1 && batch >= 1 && places >= 0 && watch_, "a head without levels or classes");
+    const auto wanted = static_cast<int64_t>(settings_.wanted.size());
+    require(wanted == 0 || wanted == classes, "the wanted classes are others than the head's");
+    require(settings_.max_det >= 1 && settings_.max_candidates >= 1, "no detections are to be kept");
+    double rows = static_cast<double>(places);
+    for (const Level& level : levels_) {
+        require(level.height >= 1 && level.width >= 1 && !level.anchors.empty() && level.anchors.size() % 2 == 0,
+                "a level without cells or anchors");
+        rows += static_cast<double>(level.height) * static_cast<double>(level.width) *
+                static_cast<double>(level.anchors.size() / 2);
+    }
+    require(rows * static_cast<double>(classes) < 4294967296.0, "more predictions than suppression can number");
+}
 
 // Append the decoded rows of a level whose objectness may pass.
 void DetectionHead::candidates(const float* head, const Level& level, std::vector<float>& rows) const {

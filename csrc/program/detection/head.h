@@ -59,6 +59,7 @@ private:
 // Decoding (YOLOv5): t = sigmoid(raw); xy = (2t - 0.5 + cell) * stride; wh = (2t)^2 * anchor.
 class DetectionHead : public Runnable {
 public:
+    // Raises std::invalid_argument for levels, classes and settings that do not fit one another.
     DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
                   std::shared_ptr<Stopwatch> watch, int64_t places = 0);
     void run(const void* const* inputs, void* const* outputs) override;

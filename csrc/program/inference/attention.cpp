@@ -2,7 +2,6 @@
 #include "program/attention.h"
 
 #include <algorithm>
-#include <stdexcept>
 
 #include "parallel/team.h"
 #include "program/inference/program.h"
@@ -27,8 +26,13 @@ void each_block(int threads, std::byte* data, const View& view, int64_t element,
 
 void InferenceProgram::attention(const std::string& where, const View& q, const View& k, const View& v, const View& to,
                                  int64_t heads) {
+    for (const View* from : {&q, &k, &v}) {
+        check_blocked(where, *from, to);
+        require_same_shape(where, *from, to);
+    }
+    require(heads >= 1 && to.channels % heads == 0, where, "its channels do not divide into heads");
     const AttentionShape shape{to.channels, to.pixels(), heads};
-    if (shape.channels % heads != 0) throw std::invalid_argument(where + ": channels do not divide into heads");
+    take(where, 4.0 * (4.0 * static_cast<double>(shape.plane()) + threads_ * static_cast<double>(attention_scratch(shape))));
     const auto planes = std::make_shared<Buffer>(static_cast<size_t>(4 * shape.plane()) * sizeof(float));
     const auto scratch =
         std::make_shared<Buffer>(static_cast<size_t>(threads_ * attention_scratch(shape)) * sizeof(float));

@@ -17,6 +17,7 @@ using Pictures = py::array_t<uint8_t, py::array::c_style>;
 using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
 
 Pictures checked(const InferenceProgram& program, const Pictures& pictures) {
+    if (!program.finished()) throw py::value_error("the program is not finished");
     const View& view = program.input_view();
     const std::vector<py::ssize_t> wanted{program.batch(), view.channels, view.height, view.width};
     if (pictures.ndim() != 4 || !std::equal(wanted.begin(), wanted.end(), pictures.shape())) {
@@ -45,6 +46,7 @@ py::list call(InferenceProgram& program, const Pictures& given, Run run) {
 }
 
 void set_constant(Weights& weights, const std::string& name, const Floats& values) {
+    if (values.ndim() < 1 || values.size() == 0) throw py::value_error(name + ": has no values");
     const dnnl::memory::dims dims(values.shape(), values.shape() + values.ndim());
     weights.set(name, {values.data(), values.data() + values.size()}, dims);
 }
@@ -70,11 +72,15 @@ void bind_inference(py::module_& module) {
         .def_readonly("flops", &StepInfo::flops)
         .def_readonly("bytes", &StepInfo::bytes)
         .def_readonly("milliseconds", &StepInfo::milliseconds);
+    py::class_<Limits>(module, "Limits").def(py::init([](int64_t memory, double work) { return Limits{memory, work}; }),
+                                             py::arg("memory"), py::arg("work"))
+        .def_readonly("memory", &Limits::memory);
     using Numbers = std::vector<int64_t>;
     using P = InferenceProgram;
     py::class_<P, Runnable>(module, "InferenceProgram")
-        .def(py::init<std::shared_ptr<Weights>, int64_t, int64_t, int, bool>(), py::arg("weights"), py::arg("arena"),
-             py::arg("batch"), py::arg("threads"), py::arg("bf16") = false)
+        .def(py::init<std::shared_ptr<Weights>, int64_t, int64_t, int, bool, const Limits&>(), py::arg("weights"),
+             py::arg("arena"), py::arg("batch"), py::arg("threads"), py::arg("bf16") = false,
+             py::arg("limits") = Limits{})
         .def("input", &P::input)
         .def(
             "conv",

@@ -26,7 +26,7 @@ void copy_run(const std::byte* from, const InferenceProgram::Run& run, std::byte
 // Calls run(channel, row) for `channels` and `rows` of one of the two maps and copies what that says.
 void InferenceProgram::cells(const std::string& kind, const std::string& where, const View& from, const View& to,
                              const View& walked, bool clear, std::function<Run(int64_t, int64_t)> run) {
-    const int64_t size = bf16_ ? 2 : 4, bytes = 2 * to.channels * to.pixels() * size;
+    const int64_t size = element(), bytes = 2 * to.channels * to.pixels() * size;
     step({kind, where, "own", 0.0, bytes, 0.0}, [=] {
         if (clear) std::memset(at(to), 0, static_cast<size_t>(padded_channels(to.channels) * to.pixels() * size));
         clear_tail(at(to), to, size);
@@ -41,7 +41,19 @@ void InferenceProgram::cells(const std::string& kind, const std::string& where, 
     });
 }
 
+// Maps whose cells become others; only the pictures are plain.
+void InferenceProgram::check_cells(const std::string& where, const View& from, const View& to) const {
+    check(where, from);
+    check(where, to);
+    require(!from.last, where, "takes no maps whose channels lie together");
+    require_blocked(where, to);
+}
+
 void InferenceProgram::pad(const std::string& where, const View& from, const View& to, int64_t left, int64_t top) {
+    check_cells(where, from, to);
+    require(from.channels == to.channels && left >= 0 && top >= 0 && left <= to.width - from.width &&
+                top <= to.height - from.height,
+            where, "its output has another size");
     const Place source(from), target(to);
     cells("pad", where, from, to, from, true, [=](int64_t c, int64_t row) {
         return Run{source(c, row * from.width), step_of(from), target(c, (row + top) * to.width + left), step_of(to),
@@ -51,6 +63,10 @@ void InferenceProgram::pad(const std::string& where, const View& from, const Vie
 
 void InferenceProgram::space_to_depth(const std::string& where, const View& from, const View& to, int64_t gain,
                                       bool column_major) {
+    check_cells(where, from, to);
+    require(gain >= 1 && gain <= kMostSide && to.channels / gain / gain == from.channels &&
+                to.channels % (gain * gain) == 0 && to.height == from.height / gain && to.width == from.width / gain,
+            where, "its output has another shape");
     const Place source(from), target(to);
     cells("space_to_depth", where, from, to, to, false, [=](int64_t c, int64_t row) {
         const int64_t part = c / from.channels;
@@ -61,6 +77,10 @@ void InferenceProgram::space_to_depth(const std::string& where, const View& from
 }
 
 void InferenceProgram::depth_to_space(const std::string& where, const View& from, const View& to, int64_t gain) {
+    check_cells(where, from, to);
+    require(gain >= 1 && gain <= kMostSide && from.channels / gain / gain == to.channels &&
+                from.channels % (gain * gain) == 0 && to.height == from.height * gain && to.width == from.width * gain,
+            where, "its output has another shape");
     const Place source(from), target(to);
     cells("depth_to_space", where, from, to, from, false, [=](int64_t c, int64_t row) {
         const int64_t part = c / to.channels, dy = part / gain, dx = part % gain;

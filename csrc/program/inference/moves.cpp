@@ -34,9 +34,15 @@ void InferenceProgram::store(const View& view, float* output) const {
 
 void InferenceProgram::copy(const std::string& where, const View& from, int64_t from_start, const View& to,
                             int64_t to_start, int64_t count) {
-    const int64_t size = bf16_ ? 2 : 4, block = channel_block(), pixels = to.pixels();
-    const bool aligned = !from.plain && !to.plain && from_start % block == 0 && to_start % block == 0 &&
-                         (count % block == 0 || to_start + count == to.channels);
+    check_cells(where, from, to);
+    require_same_size(where, from, to);
+    require_channels(where, from, from_start, count);
+    require_channels(where, to, to_start, count);
+    const int64_t size = element(), block = channel_block(), pixels = to.pixels();
+    // What follows the last channel is copied too, so it must be the zeros that follow the source's last.
+    const bool ends = to_start + count == to.channels && from_start + count == from.channels;
+    const bool aligned =
+        !from.plain && from_start % block == 0 && to_start % block == 0 && (count % block == 0 || ends);
     if (aligned) {
         const int64_t bytes = padded_channels(count) * pixels * size;
         step({"copy", where, "memcpy", 0.0, 2 * bytes, 0.0},
@@ -58,10 +64,12 @@ void InferenceProgram::copy(const std::string& where, const View& from, int64_t 
 }
 
 void InferenceProgram::affine(const std::string& where, const View& from, const View& to, const std::string& weights) {
+    check_blocked(where, from, to);
+    require_same_shape(where, from, to);
     const dnnl::memory::desc dense({to.channels}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x);
-    const dnnl::memory scale = weights_->packed(weights + ".scale", dense);
-    const dnnl::memory shift = weights_->packed(weights + ".shift", dense);
-    const int64_t block = channel_block(), size = bf16_ ? 2 : 4, pixels = to.pixels();
+    const dnnl::memory scale = constant(where, weights + ".scale", dense);
+    const dnnl::memory shift = constant(where, weights + ".shift", dense);
+    const int64_t block = channel_block(), size = element(), pixels = to.pixels();
     const auto loop = loops().activate[bf16_ ? kBfloat16 : kFloat32];
     step({"affine", where, loops().name, 2.0 * static_cast<double>(to.channels * pixels), 2 * size * to.channels * pixels,
           0.0}, [=] {

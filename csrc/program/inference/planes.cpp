@@ -23,12 +23,16 @@ void InferenceProgram::planes(StepInfo info, const View& from, const View& to,
 }
 
 void InferenceProgram::upsample(const std::string& where, const View& from, const View& to, int64_t scale) {
+    check_blocked(where, from, to);
+    require_scaled(where, from, to, scale);
     const Window window{from.height, from.width, to.height, to.width, scale, scale, 0};
     const auto loop = loops().upsample[bf16_ ? kBfloat16 : kFloat32];
     planes({"upsample", where, "", 0.0, 0, 0.0}, from, to, [=](const void* x, void* out) { loop(x, window, out); });
 }
 
 void InferenceProgram::bilinear(const std::string& where, const View& from, const View& to, int64_t scale) {
+    check_blocked(where, from, to);
+    require_scaled(where, from, to, scale);
     const Window window{from.height, from.width, to.height, to.width, scale, scale, 0};
     const auto loop = loops().bilinear[bf16_ ? kBfloat16 : kFloat32];
     planes({"bilinear", where, "", 0.0, 0, 0.0}, from, to, [=](const void* x, void* out) { loop(x, window, out); });

@@ -1,5 +1,5 @@
 // The steps that oneDNN runs.
-#include <stdexcept>
+#include <algorithm>
 
 #include "program/inference/conv_shape.h"
 #include "program/inference/program.h"
@@ -67,7 +67,21 @@ InferenceProgram::ConvPlan InferenceProgram::plan(const Convolution& c, const me
     return describe(descriptor, dnnl::convolution_forward(descriptor));
 }
 
+// What every convolution needs of its maps; the layouts are for the kind to say.
+void InferenceProgram::check_conv(const std::string& where, const Convolution& c) const {
+    check(where, c.from);
+    check(where, c.to, c.float_output);
+    require_conv(where, c.from, c.to, c.shape);
+    if (c.residual == nullptr) return;
+    check(where, *c.residual);
+    require(!c.shape.transposed, where, "is transposed, so it adds nothing");
+    require_same_shape(where, *c.residual, c.to);
+}
+
 void InferenceProgram::conv(const std::string& where, const Convolution& c) {
+    check_conv(where, c);
+    require_blocked(where, c.to);
+    require(!c.from.last, where, "takes no maps whose channels lie together");
     const memory::desc source = desc(c.from), target = desc(c.to, c.float_output);
     ConvPlan chosen = plan(c, source, target, c.residual != nullptr);
     const bool direct = !is_reference(chosen.implementation);
@@ -78,15 +92,16 @@ void InferenceProgram::conv(const std::string& where, const Convolution& c) {
                       false);
         refuse_reference(chosen.implementation, where);
     }
+    if (!direct) take(where, static_cast<double>(chosen.source.get_size() + chosen.target.get_size()));
     memory from = tensor(c.from), to = tensor(c.to, c.float_output);
     const memory input = direct ? from : memory(chosen.source, engine());
     const memory output = direct ? to : memory(chosen.target, engine());
     Arguments arguments{{DNNL_ARG_SRC, input},
                         {DNNL_ARG_DST, output},
-                        {DNNL_ARG_WEIGHTS, weights_->packed(c.weights + ".weight", chosen.weights)}};
+                        {DNNL_ARG_WEIGHTS, constant(where, c.weights + ".weight", chosen.weights)}};
     if (c.bias) {
         const memory::desc shift({c.to.channels}, memory::data_type::f32, memory::format_tag::x);
-        arguments.emplace(DNNL_ARG_BIAS, weights_->packed(c.weights + ".bias", shift));
+        arguments.emplace(DNNL_ARG_BIAS, constant(where, c.weights + ".bias", shift));
     }
     if (direct && c.residual != nullptr) arguments.emplace(chosen.residual_argument, tensor(*c.residual));
     if (!direct) move_layout(where, from, input);
@@ -109,6 +124,12 @@ void InferenceProgram::move_layout(const std::string& where, memory from, memory
 
 void InferenceProgram::pool(const std::string& where, const View& from, const View& to, int64_t kernel, int64_t stride,
                             int64_t padding, bool average) {
+    check(where, from);
+    check(where, to);
+    require_pool(where, from, to, kernel, stride, padding);
+    require(!(from.last && average), where, "averages no bytes");
+    const auto reach = static_cast<double>(std::min(kernel, from.height)) * static_cast<double>(std::min(kernel, from.width));
+    spend(where, reach * static_cast<double>(to.channels) * static_cast<double>(to.pixels()));
     const auto method = average ? dnnl::algorithm::pooling_avg_include_padding : dnnl::algorithm::pooling_max;
     const Dims far{(to.height - 1) * stride + kernel - from.height - padding,
                    (to.width - 1) * stride + kernel - from.width - padding};
@@ -126,6 +147,8 @@ void InferenceProgram::pool(const std::string& where, const View& from, const Vi
 
 void InferenceProgram::activate(const std::string& where, const View& from, const View& to, const std::string& name,
                                 float value) {
+    check_blocked(where, from, to);
+    require_same_shape(where, from, to);
     const Activation a = activation(name, value);
     const dnnl::eltwise_forward::primitive_desc descriptor(engine(), prop_kind::forward_inference, a.algorithm,
                                                            desc(from), desc(to), a.alpha, a.beta, plain_attributes());
@@ -135,6 +158,10 @@ void InferenceProgram::activate(const std::string& where, const View& from, cons
 }
 
 void InferenceProgram::add(const std::string& where, const View& a, const View& b, const View& to) {
+    for (const View* from : {&a, &b}) {
+        check_blocked(where, *from, to);
+        require_same_shape(where, *from, to);
+    }
     const dnnl::binary::primitive_desc descriptor(engine(), dnnl::algorithm::binary_add, desc(a), desc(b), desc(to),
                                                   plain_attributes());
     primitive(info("add", where, descriptor.impl_info_str(), 0.0, 3 * to.pixels() * to.channels * kFloat),

@@ -10,6 +10,7 @@
 
 #include "program/activation.h"
 #include "program/buffer.h"
+#include "program/inference/checks.h"
 #include "program/inference/weights.h"
 #include "program/onednn.h"
 #include "program/runnable.h"
@@ -58,6 +59,8 @@ struct ConvScales {
 // Built step by step (one method an operation), then run any number of times. Pictures of a batch go through one
 // after the other: on a CPU that costs nothing, and channel slices of one picture are dense, so that values are
 // joined without copies. Threads may share a program; their runs go one after the other.
+// Every method that adds a step raises std::invalid_argument, before it takes memory, for maps outside the arena, for
+// sides, channels and numbers that do not fit one another, and where the program outgrows its limits.
 class InferenceProgram : public Runnable {
 public:
     using Numbers = std::vector<int64_t>;
@@ -67,7 +70,8 @@ public:
     };
 
     // `arena`: bytes of memory for feature maps; `bf16`: feature maps and products in bfloat16, sums in float32.
-    InferenceProgram(std::shared_ptr<Weights> weights, int64_t arena, int64_t batch, int threads, bool bf16);
+    InferenceProgram(std::shared_ptr<Weights> weights, int64_t arena, int64_t batch, int threads, bool bf16,
+                     const Limits& limits = {});
 
     // Pictures uint8 [channels, H, W] become floats at `to` (plain): in 0..1 where `scaled`, else as they are, for
     // weights that have the scale in them (bfloat16 holds whole numbers to 256 exactly, but not their 255ths). A `to`
@@ -106,6 +110,7 @@ public:
     void output(const View& from);
     // To be called once, after the last step.
     void finish();
+    bool finished() const { return finished_; }
 
     // inputs[0]: uint8 [batch, channels, H, W]; outputs[i]: float32 [batch, channels, h, w].
     void run(const void* const* inputs, void* const* outputs) override;
@@ -126,6 +131,17 @@ private:
     };
     using Arguments = std::unordered_map<int, dnnl::memory>;
 
+    int64_t element() const { return bf16_ ? 2 : 4; }
+    // The map lies in the arena; `as_float`: with elements of float32, whatever the program's are.
+    void check(const std::string& where, const View& view, bool as_float = false) const;
+    void check_blocked(const std::string& where, const View& from, const View& to) const;
+    void check_conv(const std::string& where, const Convolution& convolution) const;
+    void check_turned(const std::string& where, const View& floats, const View& bytes, const Scale& scale) const;
+    void check_cells(const std::string& where, const View& from, const View& to) const;
+    // Count memory and work that a step needs against the limits.
+    void take(const std::string& where, double bytes);
+    void spend(const std::string& where, double operations);
+    dnnl::memory constant(const std::string& where, const std::string& name, const dnnl::memory::desc& desc);
     std::byte* at(const View& view) const { return arena_.data() + view.offset; }
     dnnl::memory::data_type type() const;
     dnnl::memory::desc desc(const View& view, bool as_float = false) const;
@@ -149,6 +165,9 @@ private:
     void all(const void* const* inputs, void* const* outputs, bool timed);
 
     std::shared_ptr<Weights> weights_;
+    Limits limits_;
+    double taken_ = 0.0, work_ = 0.0;
+    int64_t arena_bytes_;
     Buffer arena_;
     int64_t batch_;
     int threads_;
@@ -160,7 +179,7 @@ private:
     size_t scratch_bytes_ = 0;
     std::unique_ptr<Buffer> scratch_;
     View input_{};
-    bool scaled_ = true;
+    bool scaled_ = true, finished_ = false;
     std::vector<View> outputs_;
     std::mutex mutex_;
 };

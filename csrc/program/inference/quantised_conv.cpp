@@ -55,6 +55,10 @@ dnnl::primitive_attr attributes_of(const Convolution& c, const dnnl::post_ops& a
 }  // namespace
 
 void InferenceProgram::quantised_conv(const std::string& where, const Convolution& c, const ConvScales& scales) {
+    check_conv(where, c);
+    for (const View* map : {&c.from, &c.to}) require_last(where, *map);
+    for (const Scale* scale : {&scales.from, &scales.to, &scales.residual}) require_scale(where, *scale);
+    require(!c.shape.transposed && !bf16_, where, "is not a convolution that bytes go through");
     const memory::desc vector({c.to.channels}, Type::f32, memory::format_tag::x);
     const memory::desc kinds(weight_dims(c.from, c.to, c.shape), Type::s8, memory::format_tag::any);
     const dnnl::post_ops after = after_sum(c, scales, c.residual ? desc(*c.residual) : memory::desc());
@@ -67,12 +71,12 @@ void InferenceProgram::quantised_conv(const std::string& where, const Convolutio
     Arguments arguments{
         {DNNL_ARG_SRC, tensor(c.from)},
         {DNNL_ARG_DST, tensor(c.to, c.float_output)},
-        {DNNL_ARG_WEIGHTS, weights_->packed(c.weights + ".weight", chosen.weights_desc())},
+        {DNNL_ARG_WEIGHTS, constant(where, c.weights + ".weight", chosen.weights_desc())},
         {DNNL_ARG_ATTR_SCALES | DNNL_ARG_SRC, one_float(scales.from.scale)},
-        {DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS, weights_->packed(c.weights + ".scale", vector)},
+        {DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS, constant(where, c.weights + ".scale", vector)},
         {DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC, one_whole(scales.from.zero)},
     };
-    if (c.bias) arguments.emplace(DNNL_ARG_BIAS, weights_->packed(c.weights + ".bias", vector));
+    if (c.bias) arguments.emplace(DNNL_ARG_BIAS, constant(where, c.weights + ".bias", vector));
     if (!c.float_output) {
         const float steps = c.residual ? scales.to.scale / scales.residual.scale : scales.to.scale;
         arguments.emplace(DNNL_ARG_ATTR_SCALES | DNNL_ARG_DST, one_float(steps));

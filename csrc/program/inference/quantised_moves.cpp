@@ -66,7 +66,21 @@ void InferenceProgram::store_last(const View& view, float* output) const {
     });
 }
 
+// One of the maps holds floats, the other the bytes for them.
+void InferenceProgram::check_turned(const std::string& where, const View& floats, const View& bytes,
+                                    const Scale& scale) const {
+    check(where, floats);
+    check(where, bytes);
+    require_blocked(where, floats);
+    require_last(where, bytes);
+    require_same_size(where, floats, bytes);
+    require(floats.channels == bytes.channels, where, "its maps have different numbers of channels");
+    require_scale(where, scale);
+    require(!bf16_, where, "knows no bfloat16");
+}
+
 void InferenceProgram::quantise(const std::string& where, const View& from, const View& to, const Scale& scale) {
+    check_turned(where, from, to, scale);
     const int64_t block = channel_block(), channels = to.channels, pixels = to.pixels();
     const auto* values = reinterpret_cast<const float*>(at(from));
     auto* target = reinterpret_cast<uint8_t*>(at(to));
@@ -80,6 +94,7 @@ void InferenceProgram::quantise(const std::string& where, const View& from, cons
 }
 
 void InferenceProgram::dequantise(const std::string& where, const View& from, const View& to, const Scale& scale) {
+    check_turned(where, to, from, scale);
     const int64_t block = channel_block(), channels = to.channels, pixels = to.pixels();
     const auto* bytes = reinterpret_cast<const uint8_t*>(at(from));
     auto* target = reinterpret_cast<float*>(at(to));
@@ -99,6 +114,13 @@ void InferenceProgram::dequantise(const std::string& where, const View& from, co
 
 void InferenceProgram::copy_bytes(const std::string& where, const View& from, int64_t from_start, const View& to,
                                   int64_t to_start, int64_t count) {
+    for (const View* map : {&from, &to}) {
+        check(where, *map);
+        require_last(where, *map);
+    }
+    require_same_size(where, from, to);
+    require_channels(where, from, from_start, count);
+    require_channels(where, to, to_start, count);
     step({"copy", where, "own", 0.0, 2 * count * to.pixels(), 0.0},
          [=, source = at(from) + from_start, target = at(to) + to_start] {
              copy_pixels(source, from.channels, target, to.channels, count, to.pixels());
@@ -106,6 +128,11 @@ void InferenceProgram::copy_bytes(const std::string& where, const View& from, in
 }
 
 void InferenceProgram::upsample_bytes(const std::string& where, const View& from, const View& to, int64_t scale) {
+    for (const View* map : {&from, &to}) {
+        check(where, *map);
+        require_last(where, *map);
+    }
+    require_scaled(where, from, to, scale);
     const int64_t cell = from.channels, bytes = cell * (from.pixels() + to.pixels());
     step({"upsample", where, "own", 0.0, bytes, 0.0}, [=, data = at(from), place = at(to)] {
         parallel::each(to.height, [&](int64_t row) {

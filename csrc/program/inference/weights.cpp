@@ -1,5 +1,6 @@
 #include "program/inference/weights.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -34,6 +35,20 @@ void Weights::pack(Constant& constant, memory target) {
     dnnl::stream stream(engine());
     dnnl::reorder(source, target).execute(stream, source, target);
     stream.wait();
+}
+
+bool Weights::is_packed(const std::string& name, const memory::desc& desc) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = constants_.find(name);
+    if (found == constants_.end()) return false;
+    const auto& copies = found->second.packed;
+    return std::any_of(copies.begin(), copies.end(), [&](const memory& copy) { return copy.get_desc() == desc; });
+}
+
+bool Weights::has(const std::string& name, const memory::dims& dims) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = constants_.find(name);
+    return found != constants_.end() && found->second.dims == dims;
 }
 
 memory Weights::packed(const std::string& name, const memory::desc& desc) {

@@ -21,7 +21,11 @@ public:
     // Threads may call it at the same time.
     dnnl::memory packed(const std::string& name, const dnnl::memory::desc& desc);
 
-    const dnnl::memory::dims& dims(const std::string& name) const { return constants_.at(name).dims; }
+    // Whether a constant lies there in this layout already.
+    bool is_packed(const std::string& name, const dnnl::memory::desc& desc) const;
+
+    // Whether there is a constant of this name and shape.
+    bool has(const std::string& name, const dnnl::memory::dims& dims) const;
 
     // Bytes of all packed copies.
     size_t bytes() const;

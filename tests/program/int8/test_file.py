@@ -61,7 +61,7 @@ def test_hostile_descriptions_with_a_right_checksum(tmp_path: Path, program: Pro
     rng = np.random.default_rng(1)
     others = [None, -1, 0, 1, 3, 17, 2**20, 2**31, 2**70, 1.5, 1e300, "", "SiLU", [], [0], [1, 2, 3], {}, True]
     refused = 0
-    for number in range(300):
+    for number in range(100):
         _, content, _ = content_of(whole)
         replace_somewhere(content["graph"]["scales"] if number % 2 else content, rng, others)
         try:
@@ -70,4 +70,4 @@ def test_hostile_descriptions_with_a_right_checksum(tmp_path: Path, program: Pro
         except YoloError as error:
             refused += 1
             assert "\n" not in str(error)
-    assert refused > 150
+    assert refused > 50

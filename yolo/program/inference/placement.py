@@ -48,7 +48,7 @@ def place(graph: Graph, block: int) -> Placement:
                 copies |= {(node.output, position) for position in range(len(node.inputs))}
             elif isinstance(node, Split):
                 split_copies.add(node.output)
-        elif isinstance(node, Split) and node.start % block == 0 and node.count % block == 0:
+        elif isinstance(node, Split) and INPUT not in node.inputs and not (node.start % block or node.count % block):
             parent = slabs[node.inputs[0]]
             parent.starts[node.output] = parent.starts[node.inputs[0]] + node.start
             slabs[node.output] = parent
@@ -64,15 +64,33 @@ def place(graph: Graph, block: int) -> Placement:
 
 def _join(graph: Graph, node: Concat, slab: _Slab, slabs: dict[int, _Slab], block: int) -> list[int]:
     """Move the slabs of a concatenation's inputs into its own; give the positions of those that cannot be."""
-    left, offset = [], 0
-    for position, value in enumerate(node.inputs):
-        count = graph.channels[value]
-        fits = value != INPUT and offset % block == 0 and (count % block == 0 or position == len(node.inputs) - 1)
-        if not (fits and _move(slabs, value, slab, offset)):
+    left, ranges, offset = [], [], 0
+    for value in node.inputs:
+        ranges.append((value, offset, offset + graph.channels[value]))
+        offset = ranges[-1][2]
+    for position, (value, start, stop) in enumerate(ranges):
+        whole = (stop - start) % block == 0 or position == len(ranges) - 1
+        fits = value != INPUT and start % block == 0 and whole
+        if not (fits and _leaves_room(slabs, value, start, ranges) and _move(slabs, value, slab, start)):
             left.append(position)
-            slab.extents.append((offset, offset + count))
-        offset += count
+            slab.extents.append((start, stop))
     return left
+
+
+def _leaves_room(slabs: Mapping[int, _Slab], value: int, at: int, ranges: Sequence[tuple[int, int, int]]) -> bool:
+    """Whether all that lies in the slab of ``value`` keeps clear of where the other inputs of a concatenation go.
+
+    What is copied there would overwrite it. ``ranges``: the inputs with their first channel and the one behind the
+    last.
+    """
+    source = slabs[value]
+    shift, end = at - source.starts[value], ranges[-1][2]
+    within = [(low + shift, high + shift) for low, high in source.extents if low + shift < end and high + shift > 0]
+    for other, start, stop in ranges:
+        in_place = slabs.get(other) is source and source.starts[other] + shift == start
+        if not in_place and any(low < stop and start < high for low, high in within):
+            return False
+    return True
 
 
 def _move(slabs: dict[int, _Slab], value: int, into: _Slab, at: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from yolo.memory import free_memory
 from yolo.program import ir
 from yolo.program._native import native
 from yolo.program.inference.placement import Placement, lifetimes, pack, place
@@ -15,6 +16,8 @@ from yolo.program.scales import is_int8
 
 # A convolution reads the plain picture itself when it has this few channels; blocks would be mostly zeros.
 PLAIN_CHANNELS = 4
+MOST_WORK = 1e15
+"""Operations an image: a thousand times those of YOLOv5x6 at 1280 pixels."""
 
 
 def build_program(
@@ -23,8 +26,8 @@ def build_program(
     """An executor for uint8 ``[batch, channels, height, width]``, giving float32 ``[batch, C, h, w]`` a level.
 
     ``graph`` went through ``passes.optimise``; ``weights`` come from ``pack_weights`` and may be shared. ``threads``
-    of 0 takes one for each core. Raises ValueError for a size at which nothing is left, and RuntimeError where oneDNN
-    has only a reference kernel.
+    of 0 takes one for each core. Raises ValueError, which names the step, for a size at which nothing is left,
+    MemoryError where the machine has not as much free, and RuntimeError where oneDNN has only a reference kernel.
     """
     return _Planner(graph, weights, size, batch, threads or native.default_threads(), bf16).build()
 
@@ -83,7 +86,11 @@ class _Planner:
         )
         offsets, arena = self._memory()
         self.offsets = offsets
-        self.program = native.InferenceProgram(weights, arena, batch, threads, bf16)
+        limits = native.Limits(free_memory(), MOST_WORK)
+        if arena > limits.memory:
+            needed, free = (round(number / 1e9, 1) for number in (arena, limits.memory))
+            raise MemoryError(f"pictures of {size[0]}x{size[1]} need {needed} GB of memory, {free} GB are free")
+        self.program = native.InferenceProgram(weights, arena, batch, threads, bf16, limits)
 
     def build(self) -> native.InferenceProgram:
         picture = self.view(INPUT, plain=True)

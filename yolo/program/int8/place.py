@@ -7,10 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from yolo.program.int8.observe import sources
 from yolo.program.ir import INPUT, Conv, Dequantise, Graph, Node, Pool, Quantise
-from yolo.program.scales import MOVEMENTS, PIXELS, Scale
-
-WHOLE_GROUPS = 16
-"""Channels a group that a grouped convolution must have a multiple of, on any processor; or one: depthwise."""
+from yolo.program.scales import MOVEMENTS, PIXELS, Scale, groups_fit
 
 
 def candidates(graph: Graph) -> list[Conv]:
@@ -20,10 +17,8 @@ def candidates(graph: Graph) -> list[Conv]:
 
 
 def _computable(node: Conv, graph: Graph, consumers: Mapping[int, list[Node]]) -> bool:
-    given = graph.channels[node.inputs[0]] // node.groups, node.out_channels // node.groups
-    grouped = node.groups == 1 or given == (1, 1) or not any(count % WHOLE_GROUPS for count in given)
-    ends = node.output in graph.outputs
-    return grouped and not node.transposed and INPUT not in node.inputs[1:] and not (ends and consumers[node.output])
+    read_again = node.output in graph.outputs and consumers[node.output]
+    return groups_fit(node, graph) and not node.transposed and INPUT not in node.inputs[1:] and not read_again
 
 
 def with_int8(graph: Graph, chosen: Collection[int], scale_of: Callable[[frozenset[int]], Scale]) -> Graph:

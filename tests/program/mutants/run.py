@@ -1,0 +1,123 @@
+"""Loads and runs mutants, one after another: ``python -m tests.program.mutants.run files|plans SEED COUNT [MODULE]``.
+
+Before each one its number goes to stdout, so that whoever started this knows at which a crash was. The last line is
+JSON: how many ran and how many were refused. MODULE: a build of yolo._program to be used instead of the package's.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib.util
+import json
+import resource
+import signal
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+LIMIT = 256 << 20
+"""Bytes that the machine is said to have free, so that any machine refuses the same mutants."""
+WORK = 3e9
+SECONDS = 120
+"""After which a mutant counts as hanging."""
+
+
+def use_module(path: str) -> None:
+    """Let ``yolo._program`` be this file."""
+    import yolo
+
+    spec = importlib.util.spec_from_file_location("yolo._program", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["yolo._program"] = yolo._program = module
+    spec.loader.exec_module(module)
+
+
+def main(kind: str, seed: int, count: int, module: str = "") -> None:
+    faulthandler.enable()
+    if module:
+        use_module(module)
+    from yolo.program.inference import planner
+
+    planner.free_memory, planner.MOST_WORK = lambda: LIMIT, WORK
+    outcome, before = Counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        attempt = {"files": file_mutants, "plans": plan_mutants}[kind](Path(folder))
+        for number in range(count):
+            print(number, flush=True)
+            signal.alarm(SECONDS)
+            outcome[attempt(seed, number)] += 1
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    print(json.dumps({**outcome, "megabytes": grown}), flush=True)
+
+
+def file_mutants(folder: Path):
+    """Gives a function that makes, loads and runs one mutant of a file."""
+    import numpy as np
+
+    from tests.program.mutants.bases import IMGSZ, bases
+    from tests.program.mutants.edits import mutant
+    from yolo.errors import YoloError
+    from yolo.inference.program_forward import ProgramForward
+    from yolo.program.detection import NmsSettings
+    from yolo.program.file import load_program, save_program
+
+    path = folder / "mutant.program"
+    wholes = [save_program(path, program).read_bytes() for program in bases().values()]
+    shapes = ((1, 3, IMGSZ, IMGSZ), (2, 3, 2 * IMGSZ, IMGSZ))
+    pictures = [np.random.default_rng(0).integers(0, 256, shape, np.uint8) for shape in shapes]
+
+    def attempt(seed: int, number: int) -> str:
+        path.write_bytes(mutant(wholes[number % len(wholes)], np.random.default_rng((seed, number))))
+        try:
+            forward = ProgramForward(load_program(path), NmsSettings(max_det=10), where=path)
+        except YoloError as error:
+            return _refused(error, path, "refused")
+        try:
+            for images in pictures:
+                rows, counts = forward.detect(images)
+                assert rows.shape == (len(images), 10, 6) and counts.max() <= 10
+        except YoloError as error:
+            return _refused(error, path, "refused at its size")
+        return "ran"
+
+    return attempt
+
+
+def _refused(error: Exception, path: Path, what: str) -> str:
+    line = str(error)
+    assert line.startswith(f"{path}: ") and line.isprintable() and len(line) < 1000, line
+    return what
+
+
+def plan_mutants(_: Path):
+    """The same of the calls that build an executor."""
+    import numpy as np
+
+    from tests.program.mutants.bases import IMGSZ, bases
+    from tests.program.mutants.plans import mutant, played, recorded, weights_of
+    from yolo.program._native import native
+
+    plans = [
+        (recorded(program, IMGSZ), weights_of(program))
+        for program in bases().values()
+        if program.precision != "bf16" or native.has_bfloat16()
+    ]
+    images = np.random.default_rng(0).integers(0, 256, (1, 3, IMGSZ, IMGSZ), np.uint8)
+    limits = native.Limits(LIMIT, WORK)
+
+    def attempt(seed: int, number: int) -> str:
+        calls, weights = plans[number % len(plans)]
+        try:
+            program = played(mutant(calls, np.random.default_rng((seed, number))), weights, limits)
+            heads = program(images)
+        except (ValueError, RuntimeError, MemoryError, TypeError):  # a TypeError: not the numbers that C++ has
+            return "refused"
+        assert all(head.dtype == np.float32 for head in heads)
+        return "ran"
+
+    return attempt
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

@@ -1,0 +1,46 @@
+"""Compiled files, and executors' plans, changed where it means something: each is refused in one line, or runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = (0, 1, 2)
+
+
+def attempted(kind: str, seed: int, count: int, module: Path | None = None, library: str = "") -> dict[str, int]:
+    """How many of the mutants ran and were refused, in a process of their own; a crash is told with its number."""
+    command = [sys.executable, "-m", "tests.program.mutants.run", kind, str(seed), str(count)]
+    command += [str(module)] if module else []
+    checks = {"LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"} if library else {}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GOMP_SPINCOUNT": "0", **checks}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    last = lines[-1] if lines else "none"
+    assert done.returncode == 0, f"{kind}, seed {seed}, mutant {last}: {done.returncode}\n{done.stderr[-6000:]}"
+    return json.loads(last)
+
+
+@pytest.mark.parametrize("kind", ["files", "plans"])
+def test_a_few_mutants(kind: str) -> None:
+    found = attempted(kind, 0, 150)
+    assert found["ran"] >= 10 and found["refused"] >= 40
+    assert found["megabytes"] < 400
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["files", "plans"])
+def test_two_thousand_mutants_under_address_sanitizer(kind: str, seed: int) -> None:
+    module = max(ROOT.glob("build/*/checked/_program*.so"), key=lambda path: path.stat().st_mtime, default=None)
+    if module is None:
+        pytest.skip("make stress builds yolo._program under AddressSanitizer first")
+    library = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    found = attempted(kind, seed, 2000, module, library.stdout.strip())
+    assert found["ran"] >= 200 and found["refused"] >= 500
