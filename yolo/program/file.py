@@ -21,6 +21,7 @@ from safetensors.numpy import save as save_tensors
 
 from yolo.errors import WeightsError
 from yolo.files import write_atomic
+from yolo.models.weights.header import check_header
 from yolo.models.weights.magic import PROGRAM as MAGIC
 from yolo.program.compiled import PRECISIONS
 from yolo.program.graph_json import graph_from_json, graph_to_json, mean_shapes, tensor_shapes
@@ -53,7 +54,8 @@ def is_program(path: str | Path) -> bool:
 
 
 def save_program(path: str | Path, program: ProgramFile) -> Path:
-    """Write the file, whole or not at all."""
+    """Write the file, whole or not at all. Raises WeightsError for weights that are no numbers."""
+    tensors = _needed(program.graph)
     content = {
         "graph": graph_to_json(program.graph),
         "names": list(program.names),
@@ -62,7 +64,7 @@ def save_program(path: str | Path, program: ProgramFile) -> Path:
         "precision": program.precision,
         "imgsz": program.imgsz,
     }
-    payload = save_tensors(_needed(program.graph), {"program": json.dumps(content)})
+    payload = save_tensors(tensors, {"program": json.dumps(content)})
     head = _HEAD.pack(MAGIC, VERSION, hashlib.sha256(payload).digest())
     return write_atomic(path, lambda temporary: temporary.write_bytes(head + payload))
 
@@ -83,9 +85,11 @@ def load_program(path: str | Path) -> ProgramFile:
     if hashlib.sha256(payload).digest() != digest:
         raise WeightsError("is damaged: its checksum does not match", where=path, mend=_MEND)
     try:
-        return _parsed(payload)
+        check_header(payload)
+        program = _parsed(payload)
     except (ValueError, KeyError, TypeError, SafetensorError, RecursionError) as error:
         raise WeightsError(f"is no compiled detector: {str(error)[:200]}", where=path, mend=_MEND) from None
+    return program
 
 
 def _needed(graph: Graph) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ KINDS: Final[Mapping[str, type[Node]]] = {
     )
 }
 MOST_CHANNELS: Final = 1 << 20
+_MOST_NODES: Final = 100_000
 
 
 def graph_to_json(graph: Graph) -> dict[str, Any]:
@@ -39,6 +41,8 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
 def graph_from_json(content: Any, tensors: Mapping[str, np.ndarray]) -> Graph:
     """The graph of ``graph_to_json`` with its tensors; raises ValueError, in one line, for what is none."""
     try:
+        if len(content["nodes"]) > _MOST_NODES:
+            raise ValueError("more nodes than any network has")
         nodes = tuple(_node_from_json(row) for row in content["nodes"])
         outputs = tuple(_whole(value) for value in content["outputs"])
         first, pixels = _whole(content["channels"]), content["whole_pixels"]
@@ -74,11 +78,17 @@ def _plain(value: Any) -> Any:
 def _node_from_json(row: Mapping[str, Any]) -> Node:
     row = dict(row)
     kind = KINDS[row.pop("kind")]
-    wanted = typing.get_type_hints(kind)
-    fields = {field.name for field in dataclasses.fields(kind)}
-    if set(row) != fields:
+    wanted = _fields(kind)
+    if set(row) != set(wanted):
         raise ValueError(f"a {kind.kind} node has other fields than it should")
-    return kind(**{name: _value(row[name], wanted[name]) for name in fields})
+    return kind(**{name: _value(row[name], wanted[name]) for name in wanted})
+
+
+@functools.cache
+def _fields(kind: type[Node]) -> dict[str, Any]:
+    """The names and types of a kind's fields."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def _value(value: Any, wanted: Any) -> Any:
@@ -112,7 +122,7 @@ def _channels(nodes: tuple[Node, ...], first: int) -> dict[int, int]:
         channels[node.output] = node.channels(tuple(channels[value] for value in node.inputs))
         if not 1 <= channels[node.output] <= MOST_CHANNELS:
             raise ValueError(f"{node.where}: {channels[node.output]} channels")
-    if len(nodes) > 100_000 or max(channels) > 1_000_000:
+    if max(channels) > 1_000_000:
         raise ValueError("more nodes than any network has")
     return channels
 
