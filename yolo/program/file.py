@@ -21,6 +21,7 @@ from safetensors.numpy import save as save_tensors
 
 from yolo.errors import WeightsError
 from yolo.files import write_atomic
+from yolo.models.weights.finite import check_finite
 from yolo.models.weights.header import check_header
 from yolo.models.weights.magic import PROGRAM as MAGIC
 from yolo.program.compiled import PRECISIONS
@@ -56,6 +57,7 @@ def is_program(path: str | Path) -> bool:
 def save_program(path: str | Path, program: ProgramFile) -> Path:
     """Write the file, whole or not at all. Raises WeightsError for weights that are no numbers."""
     tensors = _needed(program.graph)
+    check_finite({**tensors, "anchors": program.anchors}, path)
     content = {
         "graph": graph_to_json(program.graph),
         "names": list(program.names),
@@ -89,6 +91,7 @@ def load_program(path: str | Path) -> ProgramFile:
         program = _parsed(payload)
     except (ValueError, KeyError, TypeError, SafetensorError, RecursionError) as error:
         raise WeightsError(f"is no compiled detector: {str(error)[:200]}", where=path, mend=_MEND) from None
+    check_finite({**program.graph.tensors, "anchors": program.anchors}, path)
     return program
 
 

@@ -20,6 +20,7 @@ from yolo.models.weights import magic
 from yolo.models.weights.adopt import adopt, scale_norms
 from yolo.models.weights.agreement import Found, check_modules, norms_in
 from yolo.models.weights.checkpoint import Checkpoint, checked
+from yolo.models.weights.finite import check_finite
 from yolo.models.weights.modules import EPS, MOMENTUM
 from yolo.models.weights.rebuild import ForbiddenError, Global, Instance
 from yolo.models.weights.stack_machine import most_operations, read_pickle
@@ -165,6 +166,7 @@ def _checkpoint(root: Any, attach: Attach, path: Path) -> Checkpoint:
         raise ValueError("a date or the like that is a whole text")
     found = modules_in(model)
     state = _read_tensors(tensors_in(found), attach, path.stat().st_size)
+    check_finite(state, path)
     checkpoint = checked(state, config, plain(model.attributes.get("names")), meta=meta, where=path)
     return _with_modules(checkpoint, found, attach, path)
 
@@ -200,6 +202,7 @@ def _with_modules(checkpoint: Checkpoint, found: Found, attach: Attach, path: Pa
     if momenta:
         _LOG.warning("%s: its batch norms have momentum %s; training goes on with %s", path, momenta, MOMENTUM)
     state = scale_norms(checkpoint.model, other)
+    check_finite({f"{norm}.weight": state[f"{norm}.weight"] for norm in other}, path)
     return checked(state, config, checkpoint.names, meta=checkpoint.meta, where=path)
 
 

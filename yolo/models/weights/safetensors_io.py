@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from yolo.errors import WeightsError
 from yolo.files import write_atomic
 from yolo.models.weights.checkpoint import Checkpoint, checked
+from yolo.models.weights.finite import check_finite
 from yolo.models.weights.header import LENGTH_BYTES, check_header
 
 FORMAT: Final = "yolov5-oneflow-checkpoint"
@@ -64,6 +65,7 @@ def read_safetensors(path: str | Path) -> Checkpoint:
     if not isinstance(fields["config"], dict) or not isinstance(fields["meta"], dict):
         raise WeightsError("its configuration or metadata is no mapping", where=path)
     model = {name: values for name, values in tensors.items() if not name.startswith(_TRAINING)}
+    check_finite(model, path)
     training = {k[len(_TRAINING) :]: v for k, v in tensors.items() if k.startswith(_TRAINING)}
     return checked(
         model,
