@@ -6,10 +6,12 @@ import io
 import pickle
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.models.hostile_pickles import hostile_pickles
@@ -149,6 +151,24 @@ def test_modules_and_tensors_named_again_and_again() -> None:
     for tree in (endless, _tree({"x" * 300: _tree({})})):
         with pytest.raises(ValueError, match="names within names"):
             modules_in(tree)
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_small_tensor_of_a_large_storage_is_a_small_copy(big: bool) -> None:
+    """Thousands of them may share it."""
+    values = np.array([[1.5, -2.0], [0.0, 3e38]], np.float32)
+    upper = np.zeros(1_000_000, ">u2" if big else "<u2")
+    upper[10:14] = values.reshape(-1).view(np.uint32) >> 16
+    storage = Storage("0", "bf16", len(upper), upper.tobytes(), big)
+    tracemalloc.start()
+    try:
+        found = TensorRef.checked(storage, 10, (2, 2), (1, 2)).read()
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+    assert found.dtype == np.float32 and found.flags.c_contiguous and np.allclose(found, values.T, rtol=0.01)
+    scalar = TensorRef.checked(storage, 10, (), ()).read()
+    assert isinstance(scalar, np.ndarray) and scalar.shape == () and scalar == 1.5
 
 
 def test_a_configuration_of_more_blocks_than_its_weights_justify() -> None:
