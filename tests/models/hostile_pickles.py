@@ -21,7 +21,7 @@ def hostile_pickles(size: int) -> dict[str, bytes]:
     found = {f"{piece!r} repeated": b"\x80\x02" + piece * (size // len(piece)) + b"." for piece in _REPEATED}
     colliding = b"".join(b"\x8a\x0a" + (k * ((1 << 61) - 1)).to_bytes(10, "little") + b"N" for k in range(size // 13))
     ones = b"\x80\x02](" + b"K\x01" * 60_000 + b"eq\x00"
-    text = b"X" + size.to_bytes(4, "little") + b"x" * size
+    text = b"X" + size.to_bytes(4, "little") + b"models.".ljust(size, b"x")
     return {
         **found,
         **opcodes(Path("/nowhere/marker")),
@@ -32,8 +32,9 @@ def hostile_pickles(size: int) -> dict[str, bytes]:
         "copies": ones + (_SET + b"h\x00\x85R0") * 2000 + b".",
         "copies of new objects": ones + (_SET + b"h\x00\x85\x810") * 2000 + b".",
         "colliding keys": b"\x80\x02}(" + colliding + b"u.",
+        "colliding places": b"\x80\x02N" + b"".join(b"p%d\n" % (k * ((1 << 61) - 1)) for k in range(size // 25)) + b".",
         "a long text": b"\x80\x02" + text + b".",
-        "a long text as names": b"\x80\x02" + text + b"q\x00" + b"h\x00h\x00\x93" * 10_000 + b".",
+        "a long text as names": b"\x80\x02" + text + b"q\x00" + b"h\x00\x8c\x01X\x930" * 10_000 + b".",
         "a long name": b"\x80\x02cmodels." + b"x" * size + b"\nX\n.",
         "a long number": b"\x80\x02\x8b" + size.to_bytes(4, "little") + b"\1" * size + b".",
         "a long number in digits": b"\x80\x02L" + b"9" * size + b"L\n.",

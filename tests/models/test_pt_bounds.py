@@ -72,6 +72,8 @@ def test_large_keys_cannot_meet_in_one_place() -> None:
             machine(data)
     with pytest.raises(ForbiddenError, match="not scalars"):
         machine(pickle.dumps({1 << 61}, protocol=2))
+    with pytest.raises(ForbiddenError, match="a place in the memo"):
+        machine(b"\x80\x02Np" + str((1 << 61) - 1).encode() + b"\n.")
     with pytest.raises(ForbiddenError, match="LONG4"):
         machine(b"\x80\x02\x8b\xff\xff\0\0" + b"\1" * 65535 + b".")
 

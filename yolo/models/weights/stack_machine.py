@@ -101,7 +101,10 @@ def _refusal(code: bytes, stream: IO[bytes]) -> Exception:
 
 
 def _put(machine: _Machine, argument: int | None) -> None:
-    machine.memo[len(machine.memo) if argument is None else argument] = machine.stack[-1]
+    place = len(machine.memo) if argument is None else argument
+    if not is_key(place):  # PUT has digits without end
+        raise ForbiddenError("a place in the memo that is out of range")
+    machine.memo[place] = machine.stack[-1]
 
 
 def _global(machine: _Machine, argument: str) -> None:
