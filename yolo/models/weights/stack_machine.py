@@ -85,7 +85,7 @@ def read_pickle(stream: IO[bytes], load_persistent: Callable[[Any], Any], most: 
 
 
 def most_operations(file_bytes: int) -> int:
-    """Operations that a file of this size may take: YOLOv5's own need 35,000 to 400,000, the most in large files."""
+    """Operations that a file of this size may take: YOLOv5's own need 35,000 (n) to 250,000 (x6 in training)."""
     return _FREE_OPERATIONS + file_bytes // _BYTES_AN_OPERATION
 
 
