@@ -1,9 +1,11 @@
 import functools
+import hashlib
 import http.server
 import io
 import tarfile
 import threading
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +116,40 @@ def test_offline_and_incomplete_are_clear_lines(server, source, tmp_path):
     (tmp_path / "work" / "datasets" / "set" / "other").rmdir()
     with pytest.raises(DataError, match="does not exist"):
         load_dataset(source(f"{url}/set.zip"))
+
+
+def test_archives_of_one_name_are_two(server, source, tmp_path):
+    folder, url = server
+    for name in "ab":
+        (folder / name).mkdir()
+        with zipfile.ZipFile(folder / name / "set.zip", "w") as opened:
+            opened.writestr(f"images/{name}.txt", name)
+    root = load_dataset(source(f"[{url}/a/set.zip, {url}/b/set.zip]")).root
+    assert sorted(path.name for path in (root / "images").iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_archives_are_kept_where_only_room_is_lacking(server, source, tmp_path, monkeypatch):
+    folder, url = server
+    fill(folder / "set.zip", "", save_picture(tmp_path / "p.png"))
+    with monkeypatch.context() as patched:
+        patched.setattr("yolo.data.unpack._write", lambda *_: Path("/dev/full").write_text("x"))
+        with pytest.raises(DataError, match="No space left on device"):
+            load_dataset(source(f"{url}/set.zip"))
+    assert [path.suffix for path in (tmp_path / "work" / "datasets").iterdir()] == [".zip"]
+    (folder / "set.zip").unlink()
+    assert load_dataset(source(f"{url}/set.zip")).root.is_dir()
+
+
+def test_a_kept_archive_must_have_the_stated_sum(server, source, tmp_path):
+    folder, url = server
+    fill(folder / "set.zip", "", save_picture(tmp_path / "p.png"))
+    with zipfile.ZipFile(folder / "set.zip", "a") as opened:
+        opened.writestr("../up", "")
+    right = hashlib.sha256((folder / "set.zip").read_bytes()).hexdigest()
+    datasets = tmp_path / "work" / "datasets"
+    address = f"{url}/set.zip"
+    datasets.mkdir()
+    kept = datasets / f".set-{hashlib.sha256(address.encode()).hexdigest()[:8]}-set.zip"
+    kept.write_bytes(b"of somebody else")
+    load_dataset(source(f"[{{url: '{address}', sha256: {right}}}]"))
+    assert (datasets / "set" / "images" / "0.png").is_file() and not kept.exists()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.models.hostile_pickles import opcodes
 from tests.models.pt_files import LEGACY_MAGIC, checkpoint_pickle, write_legacy, write_zip
 from tests.models.small import small_mapping
 from tests.parity import PARITY, needs_parity
@@ -87,31 +88,6 @@ class Call:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self.function, self.arguments
-
-
-def opcodes(marker: Path) -> dict[str, bytes]:
-    """Pickles that would make ``marker`` if anything ran; each by another operation."""
-    command = f"touch {marker}"
-    text = pickle.BINUNICODE + len(command).to_bytes(4, "little") + command.encode()
-    system = b"cposix\nsystem\n"
-    named = b"".join(b"\x8c" + bytes([len(part)]) + part for part in (b"posix", b"system"))
-    return {
-        "REDUCE posix.system": b"\x80\x02" + system + text + b"\x85R.",
-        "STACK_GLOBAL posix.system": b"\x80\x04" + named + b"\x93" + text + b"\x85R.",
-        "INST posix.system": b"\x80\x02(" + text + b"iposix\nsystem\n.",
-        "OBJ posix.system": b"\x80\x02(" + system + text + b"o.",
-        "NEWOBJ posix.system": b"\x80\x02" + system + text + b"\x85\x81.",
-        "NEWOBJ_EX subprocess.Popen": b"\x80\x04csubprocess\nPopen\n" + text + b"\x85}\x92.",
-        "EXT1 (1)": b"\x80\x02\x82\x01" + text + b"\x85R.",
-        "EXT4 (1)": b"\x80\x02\x84\x01\0\0\0" + text + b"\x85R.",
-        "BUILD of a list": b"\x80\x02]" + text + b"b.",
-        "REDUCE of a string": b"\x80\x02" + text + text + b"\x85R.",
-        "persistent id posix.system": b"\x80\x02" + system + text + b"\x85RQ.",
-        "protocol 0": b"cposix\nsystem\n(S'" + command.encode() + b"'\ntR.",
-        "dotted name": b"\x80\x02cmodels.yolo\nos.system\n" + text + b"\x85R.",
-        "models name through builtins": b"\x80\x02cbuiltins\ngetattr\n" + text + b"\x85R.",
-        "long text number": b"\x80\x02L" + b"9" * 100_000 + b"L\n.",
-    }
 
 
 def test_no_operation_runs_anything(tmp_path: Path) -> None:

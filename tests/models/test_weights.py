@@ -19,6 +19,7 @@ from tests.parity import PARITY, needs_parity
 from yolo.errors import WeightsError
 from yolo.models.config import parse_model_config
 from yolo.models.network import Network, build_network
+from yolo.models.weights import safetensors_io
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.load import load_weights, resolve_weights
 from yolo.models.weights.safetensors_io import save_checkpoint
@@ -256,3 +257,26 @@ def test_a_whole_name_gets_no_second_ending(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(WeightsError, match=r"looked for ") as caught:
         resolve_weights(name)
     assert str(caught.value).split("(looked for ")[1].split(")")[0] in (name, f"{name}, weights/{name}")
+
+
+@pytest.mark.parametrize("length", [(8 << 20) + 1, 99_000_000, 1 << 63])
+def test_a_header_longer_than_any_is_not_parsed(tmp_path: Path, length: int) -> None:
+    """A million entries in it cost memory and time before their number is known."""
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + b'{"a": {}}')
+    with pytest.raises(WeightsError, match=f"a header of {length} bytes; at most 8388608 are read"):
+        load_weights(path)
+
+
+def test_metadata_nested_or_counted_without_end_is_one_line(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    path = save_checkpoint(tmp_path / "x.safetensors", checkpoint)
+    tensors = load_file(path)
+    for field in ("config", "names", "strides", "meta"):
+        for bomb in ("[" * 100_000 + "]" * 100_000, "9" * 10_000, '{"a":' * 50_000 + "1" + "}" * 50_000):
+            header = {name: "{}" for name in ("config", "names", "strides", "meta")}
+            header |= {"format": "yolov5-oneflow-checkpoint", "version": "1", "training": "False", field: bomb}
+            header["sha256"] = safetensors_io._digest(tensors, header)
+            save_file(tensors, path, metadata=header)
+            with pytest.raises(WeightsError, match=r"its metadata is damaged") as caught:
+                load_weights(path)
+            assert "\n" not in str(caught.value) and len(str(caught.value)) < 500

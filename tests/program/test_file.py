@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from tests.program.networks import ROWS, network_of, pictures, state_of, two_levels
 from yolo.errors import WeightsError, YoloError
 from yolo.inference.program_forward import ProgramForward
+from yolo.program import graph_json
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.file import MAGIC, ProgramFile, is_program, load_program, save_program
@@ -147,3 +149,19 @@ def test_graphs_that_are_none() -> None:
             graph_from_json(bad, graph.tensors)
     with pytest.raises(ValueError, match="is not there or has another shape"):
         graph_from_json(good, {})
+
+
+def test_a_header_longer_than_any_is_not_parsed(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="a header of 9000000 bytes; at most 8388608 are read"):
+        load_bytes(tmp_path, resealed((9_000_000).to_bytes(8, "little") + b'{"a": {}}'))
+
+
+def test_a_description_of_many_nodes_costs_little_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the fields of a kind of node are is found out once for all nodes of the kind."""
+    graph, calls, hints = program_of(two_levels()).graph, [], typing.get_type_hints
+    monkeypatch.setattr(typing, "get_type_hints", lambda kind: calls.append(kind) or hints(kind))
+    graph_json._fields.cache_clear()
+    graph_from_json(graph_to_json(graph), graph.tensors)
+    assert len(calls) == len({type(node) for node in graph.nodes}) < len(graph.nodes)
+    with pytest.raises(ValueError, match="more nodes than any network has"):
+        graph_from_json({**graph_to_json(graph), "nodes": [None] * 100_001}, graph.tensors)

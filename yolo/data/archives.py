@@ -1,16 +1,11 @@
-"""What a data set file's ``download`` names, and what is in the archives."""
+"""What a data set file's ``download`` names."""
 
 from __future__ import annotations
 
 import re
-import shutil
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from yolo.download import is_url
@@ -74,57 +69,3 @@ def _checked(archive: Archive, source: Path, mend: str) -> Archive:
     if ".." in PurePosixPath(archive.into).parts or PurePosixPath(archive.into).is_absolute() or "\0" in archive.into:
         raise DataError("'into' is not a folder of the data set", where=source)
     return archive
-
-
-def unpack(file: Path, folder: Path, inside: str | None = "") -> None:
-    """Write the archive's files below ``folder``; nothing else that an archive may hold is let out.
-
-    ``inside`` is as in Archive. Raises DataError: a broken archive, a path that leads elsewhere.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    base = folder.resolve()
-    above = PurePosixPath(inside or "")
-    try:
-        for name, stream in _members(file):
-            path = PurePosixPath(name)
-            if not path.is_relative_to(above):
-                continue
-            target = (folder / path.relative_to(above)).resolve()
-            if not target.is_relative_to(base):
-                raise DataError(f"unsafe path in the archive: {name!r}", where=file.name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with stream, open(target, "wb") as output:
-                shutil.copyfileobj(stream, output, 1 << 20)
-    except (
-        zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, ValueError, RuntimeError, FileExistsError,
-        NotADirectoryError, IsADirectoryError,
-    ) as error:  # fmt: skip
-        raise DataError(f"the archive is broken ({error})", where=file.name) from error
-    if inside is None:
-        _unwrap(folder)
-
-
-def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Name and content of each ordinary file; links and devices are left out."""
-    if archive.suffix.lower() == ".zip":
-        with zipfile.ZipFile(archive) as opened:
-            for info in opened.infolist():
-                if not info.is_dir():
-                    yield info.filename, opened.open(info)
-        return
-    with tarfile.open(archive) as opened:
-        for member in opened:
-            stream = opened.extractfile(member) if member.isfile() else None
-            if stream is not None:
-                yield member.name.removeprefix("./"), stream
-
-
-def _unwrap(folder: Path) -> None:
-    """Where all that ``folder`` holds is one folder, move that one's content up."""
-    inside = [entry for entry in folder.iterdir() if entry.name != "__MACOSX"]
-    if len(inside) != 1 or not inside[0].is_dir() or inside[0].name in ("images", "labels"):
-        return
-    wrapper = inside[0].rename(folder / ".wrapper")
-    for entry in wrapper.iterdir():
-        entry.rename(folder / entry.name)
-    wrapper.rmdir()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from yolo.data.archives import Archive, parse_archives, unpack
+from yolo.data.archives import Archive, parse_archives
 from yolo.data.folders import new_folder
-from yolo.download import download
-from yolo.errors import DataError
+from yolo.data.unpack import BrokenArchiveError, unpack
+from yolo.download import download, sha256_of
 
 _LOG = logging.getLogger("yolo.data")
 
@@ -39,7 +40,7 @@ def _fetch_all(archives: Sequence[Archive], root: Path, source: Path, kind: str 
         for archive, file in zip(archives, files):
             try:
                 unpack(file, unpacked / archive.into, archive.inside)
-            except DataError:
+            except BrokenArchiveError:
                 file.unlink()  # of no use to a later run
                 raise
         if kind is not None:
@@ -72,8 +73,10 @@ def _holds_something(folder: Path) -> bool:
 
 
 def _download(archive: Archive, root: Path) -> Path:
-    """The archive on disk, beside ``root``."""
-    file = root.parent / f".{root.name}-{archive.name}"
+    """The archive on disk, beside ``root``; its name tells those of one name and several URLs apart."""
+    file = root.parent / f".{root.name}-{hashlib.sha256(archive.url.encode()).hexdigest()[:8]}-{archive.name}"
+    if archive.sha256 is not None and file.is_file() and sha256_of(file) != archive.sha256.lower():
+        file.unlink()  # of an earlier run, before the sum was stated
     if not file.is_file():
         _LOG.info("fetching %s", archive.url)
         download(archive.url, file, sha256=archive.sha256)

@@ -17,6 +17,7 @@ from yolo.engine.generation import GENERATIONS
 from yolo.engine.progress import Progress
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.weights.checkpoint import Checkpoint
+from yolo.models.weights.finite import check_finite
 from yolo.models.weights.load import load_weights
 
 logger = logging.getLogger("yolo")
@@ -72,6 +73,7 @@ def _from_checkpoint(folder: Path, last: Path, asked: TrainConfig) -> Resumed:
     checkpoint = load_weights(last)
     if checkpoint.training is None:
         raise WeightsError("holds no state of training", where=last, mend="start a new run from it with --weights")
+    check_finite(checkpoint.training, last)
     meta = checkpoint.meta
     try:
         progress, hooks = Progress.from_json(meta["progress"]), dict(meta.get("hooks", {}))

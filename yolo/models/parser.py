@@ -12,6 +12,8 @@ from yolo.models.config import MAX_CLASSES, ModelConfig, Row, parse_anchors, sho
 from yolo.models.rules import MAX_CHANNELS, RULES, Rule
 from yolo.models.spec import INPUT, TRACE_SIZE, LayerSpec, NetworkSpec
 
+_MAX_BLOCKS = 10_000
+"""Rows times their numbers; YOLOv5's largest have about 100."""
 _STACKED_SOURCES = ("Concat", "Detect")
 
 
@@ -27,7 +29,11 @@ def parse_network(config: ModelConfig, *, nc: int | None = None, channels: int |
     if config.layers[-1].module != "Detect":
         raise ModelError("the last row of the head is not Detect", where=config.name)
     specs: list[LayerSpec] = []
+    blocks = 0
     for row in config.layers[:-1]:
+        blocks += scale_repeats(row.repeats, config.depth)
+        if blocks > _MAX_BLOCKS:
+            raise ModelError(f"more than {_MAX_BLOCKS} blocks", where=_where(row, config), mend="lower its number")
         specs.append(_layer(row, specs, config, classes, channels))
     detect = _detect(config.layers[-1], specs, config, classes)
     strides = _strides(detect, specs)

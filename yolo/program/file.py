@@ -21,6 +21,8 @@ from safetensors.numpy import save as save_tensors
 
 from yolo.errors import WeightsError
 from yolo.files import write_atomic
+from yolo.models.weights.finite import check_finite
+from yolo.models.weights.header import check_header
 from yolo.models.weights.magic import PROGRAM as MAGIC
 from yolo.program.compiled import PRECISIONS
 from yolo.program.graph_json import graph_from_json, graph_to_json
@@ -59,7 +61,9 @@ def is_program(path: str | Path) -> bool:
 
 
 def save_program(path: str | Path, program: ProgramFile) -> Path:
-    """Write the file, whole or not at all."""
+    """Write the file, whole or not at all. Raises WeightsError for weights that are no numbers."""
+    tensors = _needed(program.graph)
+    check_finite({**tensors, "anchors": program.anchors}, path)
     content = {
         "graph": graph_to_json(program.graph),
         "names": list(program.names),
@@ -68,7 +72,7 @@ def save_program(path: str | Path, program: ProgramFile) -> Path:
         "precision": program.precision,
         "imgsz": program.imgsz,
     }
-    payload = save_tensors(_needed(program.graph), {"program": json.dumps(content)})
+    payload = save_tensors(tensors, {"program": json.dumps(content)})
     head = _HEAD.pack(MAGIC, VERSION, hashlib.sha256(payload).digest())
     return write_atomic(path, lambda temporary: temporary.write_bytes(head + payload))
 
@@ -90,10 +94,13 @@ def load_program(path: str | Path) -> ProgramFile:
     if hashlib.sha256(payload).digest() != digest:
         raise WeightsError("is damaged: its checksum does not match", where=path, mend=_MEND)
     try:
-        return _parsed(payload)
+        check_header(payload)
+        program = _parsed(payload)
     except (*_WRONG, SafetensorError, RecursionError, MemoryError) as error:
         what = "".join(letter if letter.isprintable() else "?" for letter in str(error)[:200])
         raise WeightsError(f"is no compiled detector: {what}", where=path, mend=_MEND) from None
+    check_finite({**program.graph.tensors, "anchors": program.anchors}, path)
+    return program
 
 
 def _needed(graph: Graph) -> dict[str, np.ndarray]:

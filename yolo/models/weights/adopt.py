@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ _ACT_PLACES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Where the activation stands that a row's argument `act` names."""
 
+_MOST_WORK: Final = 20_000
+"""Changes times layers that are tried: each is a network read anew."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -65,7 +69,7 @@ def adopt(config: dict[str, Any], found: Found) -> tuple[dict[str, Any], list[st
     if common not in (None, spec.activation):
         config = {**config, "activation": str(common)}
         notes.append(f"activation {common} (its YAML: {spec.activation})")
-    for change in _changes(found, _parsed(config)):
+    for change in itertools.islice(_changes(found, _parsed(config)), _MOST_WORK // len(spec.layers)):
         changed = _with_argument(config, change)
         try:
             _parsed(changed)

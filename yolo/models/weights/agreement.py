@@ -17,6 +17,7 @@ BLOCKS: Final = ("Conv", "DWConv")
 """What `fuse()` makes shorter: the batch norm goes into the convolution, and `forward` skips it."""
 _MEND: Final = "train anew from a model YAML; none can say what this file computes"
 _NAMED: Final = 3
+_LONGEST: Final = 64
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "DWConv": ("DWConv", "Conv"),
     "BatchNorm2d": ("BatchNorm2d", "SyncBatchNorm"),
@@ -58,8 +59,10 @@ def check_modules(found: Found, spec: NetworkSpec, strides: Any, where: object) 
 
 
 def value_of(module: Instance, name: str) -> Any:
-    """An attribute in the form of `Module.attributes`; None where it is absent."""
+    """An attribute in the form of `Module.attributes`; None where it is absent, a few words where it is not plain."""
     value = module.attributes.get(name)
+    if not _is_plain(value):
+        return f"a {type(value).__name__}"
     if name == "stride" and value is None and "Pool" in module.kind.name:
         return value_of(module, "kernel_size")
     if name == "scale_factor" and isinstance(value, (list, tuple)) and len(set(value)) == 1:
@@ -94,7 +97,7 @@ def _differences(found: Found, spec: NetworkSpec, strides: Any) -> Iterator[str]
     for layer in spec.layers:
         yield from _sources(layer, found)
     if strides is not None and tuple(strides) != spec.strides:
-        yield f"model.{len(spec.layers) - 1}: stride is {tuple(strides)}, its YAML builds {spec.strides}"
+        yield f"model.{len(spec.layers) - 1}: stride is {_text(tuple(strides))}, its YAML builds {spec.strides}"
 
 
 def _module(path: str, found: Instance, module: Module, spec: NetworkSpec) -> Iterator[str]:
@@ -142,7 +145,7 @@ def _sources(layer: LayerSpec, found: Found) -> Iterator[str]:
     written = found[path].attributes.get("f") if path in found else None
     if written is None:
         return
-    sources = written if isinstance(written, (list, tuple)) else [written]
+    sources = written if isinstance(written, (list, tuple)) and len(written) <= _LONGEST else [written]
     whole = [s + layer.index if type(s) is int and s < 0 < layer.index else s for s in sources]
     if len(whole) != len(layer.sources) or any(a != b for a, b in zip(whole, layer.sources)):
         yield f"{path}: f (layers it reads) is {_text(whole)}, its YAML builds {list(layer.sources)}"
@@ -154,12 +157,18 @@ def describe(module: Instance) -> str:
     if activation is not None:
         return str(activation)
     kind = module.kind.name if is_torch(module) else str(module.kind)
-    numbers = [f"{name}={value}" for name, value in module.attributes.items() if name in ("approximate", "beta")]
+    numbers = [f"{name}={_text(value)}" for name, value in module.attributes.items() if name in ("approximate", "beta")]
     return f"{kind[:80]}({', '.join(numbers)[:40]})"
 
 
 def _shown(module: Module, spec: NetworkSpec) -> str:
     return str(module.activation or spec.activation) if module.kind == "activation" else module.kind
+
+
+def _is_plain(value: Any) -> bool:
+    """A scalar or a short list of them: what is nested may take time without end to compare, hash or print."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return len(items) <= _LONGEST and all(isinstance(item, (str, int, float, type(None))) for item in items)
 
 
 def _text(value: Any) -> str:

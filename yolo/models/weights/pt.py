@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,15 +20,20 @@ from yolo.models.weights import magic
 from yolo.models.weights.adopt import adopt, scale_norms
 from yolo.models.weights.agreement import Found, check_modules, norms_in
 from yolo.models.weights.checkpoint import Checkpoint, checked
+from yolo.models.weights.finite import check_finite
 from yolo.models.weights.modules import EPS, MOMENTUM
 from yolo.models.weights.rebuild import ForbiddenError, Global, Instance
-from yolo.models.weights.stack_machine import read_pickle
+from yolo.models.weights.stack_machine import most_operations, read_pickle
 from yolo.models.weights.storage import Storage, TensorRef, storage_from_id
 from yolo.models.weights.tree import modules_in, tensors_in
 
 _LOG = logging.getLogger("yolo")
 _MAX_PICKLE: Final = 256 << 20
-_MAX_VALUES: Final = 1_000_000
+_MAX_VALUES: Final = 100_000
+_HEADER_OPERATIONS: Final = 1000
+_LONGEST_DIRECTORY: Final = 2 << 20
+"""Bytes of a zip's directory: some 20,000 storages."""
+_LONGEST_META: Final = 1000
 _META: Final = ("epoch", "best_fitness", "date", "updates")
 _MEND: Final = "give a checkpoint that YOLOv5's train.py wrote, or a .safetensors of this project"
 
@@ -47,11 +53,23 @@ def read_pt(path: str | Path) -> Checkpoint:
         with open(path, "rb") as stream:
             start = stream.read(len(magic.LEGACY))
         if start.startswith(magic.ZIP):
-            with zipfile.ZipFile(path) as archive:
+            with _File(path) as file, zipfile.ZipFile(file) as archive:
+                file.longest = sys.maxsize
                 return _checkpoint(*_open_zip(archive, path.stat().st_size), path)
         if start == magic.LEGACY:
             return _checkpoint(*_open_legacy(path.read_bytes()), path)
     raise WeightsError("no PyTorch checkpoint (neither zip nor torch.save's older form)", where=path, mend=_MEND)
+
+
+class _File(io.FileIO):
+    """A file of which at most ``longest`` bytes are read at once: zipfile reads a directory whole, however long."""
+
+    longest = _LONGEST_DIRECTORY
+
+    def read(self, size: int = -1, /) -> bytes | None:
+        if size > self.longest:
+            raise ValueError(f"a directory of {size} bytes")
+        return super().read(size)
 
 
 @contextmanager
@@ -85,21 +103,22 @@ def _open_zip(archive: zipfile.ZipFile, file_bytes: int) -> tuple[Any, Attach]:
         storage.raw = archive.read(f"{folder}data/{storage.key}")
         storage.big_endian = big
 
-    root = read_pickle(io.BytesIO(archive.read(pickles[0])), _storages(file_bytes))
+    root = read_pickle(io.BytesIO(archive.read(pickles[0])), _storages(file_bytes), most_operations(file_bytes))
     return root, attach
 
 
 def _open_legacy(data: bytes) -> tuple[Any, Attach]:
     """The same for torch.save before 1.6: five pickles, then the storages one after another."""
     stream = io.BytesIO(data)
-    _, protocol, system = (read_pickle(stream, _no_storage) for _ in range(3))
+    _, protocol, system = (read_pickle(stream, _no_storage, _HEADER_OPERATIONS) for _ in range(3))
     if protocol != 1001 or not isinstance(system, Mapping):
         raise ValueError("unknown protocol")
     seen: dict[str, Storage] = {}
     storages = _storages(len(data), seen)
-    root = read_pickle(stream, lambda identity: _class_of(identity) or storages(identity))
-    for key in read_pickle(stream, _no_storage):
-        storage = seen[key]
+    most = most_operations(len(data))
+    root = read_pickle(stream, lambda identity: _class_of(identity) or storages(identity), most)
+    for key in read_pickle(stream, _no_storage, most):
+        storage = seen[key if isinstance(key, str) else ""]  # hashing nested tuples takes time without end
         length = int.from_bytes(stream.read(8), "little")
         if length != storage.length:
             raise ValueError(f"storage {key!r} holds {length} elements, not {storage.length}")
@@ -141,9 +160,13 @@ def _checkpoint(root: Any, attach: Attach, path: Path) -> Checkpoint:
     config = plain(model.attributes.get("yaml"))
     if not isinstance(config, dict):
         raise WeightsError("its model carries no YAML", where=path, mend=_MEND)
-    meta = {key: value for key in _META if isinstance(value := holder.get(key, updates.get(key)), (int, float, str))}
+    said = {key: holder.get(key, updates.get(key)) for key in _META}
+    meta = {key: value for key, value in said.items() if isinstance(value, (int, float, str))}
+    if any(isinstance(value, str) and len(value) > _LONGEST_META for value in meta.values()):
+        raise ValueError("a date or the like that is a whole text")
     found = modules_in(model)
     state = _read_tensors(tensors_in(found), attach, path.stat().st_size)
+    check_finite(state, path)
     checkpoint = checked(state, config, plain(model.attributes.get("names")), meta=meta, where=path)
     return _with_modules(checkpoint, found, attach, path)
 
@@ -179,6 +202,7 @@ def _with_modules(checkpoint: Checkpoint, found: Found, attach: Attach, path: Pa
     if momenta:
         _LOG.warning("%s: its batch norms have momentum %s; training goes on with %s", path, momenta, MOMENTUM)
     state = scale_norms(checkpoint.model, other)
+    check_finite({f"{norm}.weight": state[f"{norm}.weight"] for norm in other}, path)
     return checked(state, config, checkpoint.names, meta=checkpoint.meta, where=path)
 
 

@@ -21,6 +21,8 @@ INERT_PREFIXES: Final = (
 METHODS: Final = ("forward", "forward_fuse", "fuseforward")
 _NUMPY_KINDS: Final = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"])
 _SCALARS: Final = (str, int, float, bytes, type(None))
+_MOST_KEY: Final = 1 << 60
+_LONGEST_NAME: Final = 256
 
 
 class ForbiddenError(Exception):
@@ -38,7 +40,7 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Instance:
     """An object of a foreign class: its class's name, its arguments and its state, all as data."""
 
@@ -60,13 +62,21 @@ class Method:
     name: str
 
 
+def is_key(value: Any) -> bool:
+    """Whether a dict or set may have it: a scalar. Hashing nested tuples takes time without end, and whole numbers
+    beyond this size can be chosen to have one hash."""
+    return isinstance(value, _SCALARS) and not (isinstance(value, int) and not -_MOST_KEY < value < _MOST_KEY)
+
+
 def check_name(module: str, name: str) -> Global:
     """``module.name`` as inert data; raises ForbiddenError unless it is an admitted name."""
-    known = Global(module, name)
-    plain = all(part.isidentifier() for part in f"{module}.{name}".split("."))
-    if plain and "." not in name and (str(known) in _REBUILDERS or _is_inert(known)):
-        return known
-    raise ForbiddenError(f"the name {str(known)[:120]!r}")
+    full = f"{module[:_LONGEST_NAME]}.{name[:_LONGEST_NAME]}"
+    if len(full) > _LONGEST_NAME:
+        raise ForbiddenError(f"a name of {len(module) + 1 + len(name)} letters ({full[:80]!r}…)")
+    plain = "." not in name and all(map(str.isidentifier, full.split(".")))
+    if plain and (full in _REBUILDERS or _is_inert(module, name)):
+        return Global(module, name)
+    raise ForbiddenError(f"the name {full[:120]!r}")
 
 
 def rebuild(kind: Global, arguments: tuple[Any, ...]) -> Any:
@@ -80,10 +90,10 @@ def rebuild(kind: Global, arguments: tuple[Any, ...]) -> Any:
         raise ForbiddenError(f"{kind} with arguments that do not fit ({error})") from None
 
 
-def _is_inert(known: Global) -> bool:
-    storage = known.module in ("torch", "torch.storage") and known.name in STORAGE_TYPES
-    dtype = known.module == "torch" and known.name in _TORCH_CONSTANTS
-    return storage or dtype or known.module.startswith(INERT_PREFIXES)
+def _is_inert(module: str, name: str) -> bool:
+    storage = module in ("torch", "torch.storage") and name in STORAGE_TYPES
+    dtype = module == "torch" and name in _TORCH_CONSTANTS
+    return storage or dtype or module.startswith(INERT_PREFIXES)
 
 
 def _tensor(kind: Global, storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> TensorRef:
@@ -108,14 +118,14 @@ def _method(kind: Global, owner: Any, name: Any) -> Method:
 def _mapping(kind: Global, items: Any = ()) -> dict[Any, Any]:
     if isinstance(items, dict):
         return dict(items)
-    pairs = [tuple(item) for item in _sequence(items)]
-    if not all(len(item) == 2 and isinstance(item[0], _SCALARS) for item in pairs):
+    pairs = _sequence(items)
+    if not all(isinstance(item, (list, tuple)) and len(item) == 2 and is_key(item[0]) for item in pairs):
         raise ValueError("not pairs of a scalar key and a value")
     return dict(pairs)
 
 
 def _set(kind: Global, items: Any = ()) -> set[Any]:
-    if not all(isinstance(item, _SCALARS) for item in _sequence(items)):
+    if not all(is_key(item) for item in _sequence(items)):
         raise ValueError("not scalars")
     return set(items)
 

@@ -15,6 +15,8 @@ from safetensors.numpy import save_file
 from yolo.errors import WeightsError
 from yolo.files import write_atomic
 from yolo.models.weights.checkpoint import Checkpoint, checked
+from yolo.models.weights.finite import check_finite
+from yolo.models.weights.header import LENGTH_BYTES, check_header
 
 FORMAT: Final = "yolov5-oneflow-checkpoint"
 VERSION: Final = 1
@@ -49,6 +51,8 @@ def read_safetensors(path: str | Path) -> Checkpoint:
     """Read what ``save_checkpoint`` wrote, every byte checked against its SHA-256; raises WeightsError."""
     path = Path(path)
     try:
+        with open(path, "rb") as stream:
+            check_header(stream.read(LENGTH_BYTES))
         with safe_open(path, framework="np") as stream:
             header = stream.metadata() or {}
             _check_format(header, path)
@@ -60,9 +64,11 @@ def read_safetensors(path: str | Path) -> Checkpoint:
     fields = _fields(header, path)
     if not isinstance(fields["config"], dict) or not isinstance(fields["meta"], dict):
         raise WeightsError("its configuration or metadata is no mapping", where=path)
+    model = {name: values for name, values in tensors.items() if not name.startswith(_TRAINING)}
+    check_finite(model, path)
     training = {k[len(_TRAINING) :]: v for k, v in tensors.items() if k.startswith(_TRAINING)}
     return checked(
-        {name: values for name, values in tensors.items() if not name.startswith(_TRAINING)},
+        model,
         fields["config"],
         fields["names"],
         training=training if header.get("training") == "True" else None,

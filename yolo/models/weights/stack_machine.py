@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
-from yolo.models.weights.rebuild import ForbiddenError, Global, Instance, check_name, rebuild
+from yolo.models.weights.rebuild import ForbiddenError, Global, Instance, check_name, is_key, rebuild
 
 _MARK: Final = object()
-_MAX_OPCODES: Final = 20_000_000
-_MAX_COPIED: Final = 4_000_000
+_STOP: Final = b"."
+_FREE_OPERATIONS: Final = 250_000
+_BYTES_AN_OPERATION: Final = 128
+_MAX_COPIED: Final = 1_000_000
+_LETTERS_AN_ELEMENT: Final = 16
 _CONSTANTS: Final = {
     "NONE": None,
     "NEWTRUE": True,
@@ -24,16 +27,15 @@ _CONSTANTS: Final = {
 }
 _LITERALS: Final = frozenset(
     (
-        *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
+        *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
         *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING"),
         *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
     )
 )
-_IGNORED: Final = frozenset(("PROTO", "FRAME"))
-_SCALARS: Final = (str, int, float, bytes, type(None))
+_IGNORED: Final = ("PROTO", "FRAME")
 
 
-@dataclass
+@dataclass(slots=True)
 class _Machine:
     load_persistent: Callable[[Any], Any]
     stack: list[Any] = field(default_factory=list)
@@ -61,40 +63,48 @@ class _Machine:
         return self.stack[-1]
 
 
-def read_pickle(stream: IO[bytes], load_persistent: Callable[[Any], Any]) -> Any:
+def read_pickle(stream: IO[bytes], load_persistent: Callable[[Any], Any], most: int) -> Any:
     """The object of one pickle, foreign classes as `Instance`; leaves ``stream`` after its end.
 
-    ``load_persistent`` turns a persistent id (plain data) into a value. Raises ForbiddenError for a name or an
-    opcode outside the admitted ones, and ValueError, IndexError, KeyError or the like for a broken pickle.
+    ``load_persistent`` turns a persistent id (plain data) into a value; ``most``: operations that it may take. Raises
+    ForbiddenError for a name or an opcode outside the admitted ones, or for more of them, and ValueError, IndexError,
+    KeyError or the like for a broken pickle.
     """
     machine = _Machine(load_persistent)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if count > _MAX_OPCODES:
-            raise ForbiddenError(f"more than {_MAX_OPCODES} operations")
-        if opcode.name == "STOP":
-            return machine.pop()
-        _step(machine, opcode.name, argument)
-    raise ValueError("the pickle does not end")
+    read, operations = stream.read, _OPERATIONS
+    for _ in range(most):
+        code = read(1)
+        known = operations.get(code)
+        if known is None:
+            if code == _STOP:
+                return machine.pop()
+            raise _refusal(code, stream)
+        argument, action = known
+        action(machine, None if argument is None else argument(stream))
+    raise ForbiddenError(f"more than {most} operations, which a file of this size does not need")
 
 
-def _step(machine: _Machine, name: str, argument: Any) -> None:
-    if name in _LITERALS:
-        machine.stack.append(argument)
-    elif name in _CONSTANTS:
-        machine.stack.append(_CONSTANTS[name])
-    elif name in _ACTIONS:
-        _ACTIONS[name](machine, argument)
-    elif name not in _IGNORED:
-        raise ForbiddenError(f"pickle operation {name}{_named(argument)}")
+def most_operations(file_bytes: int) -> int:
+    """Operations that a file of this size may take: YOLOv5's own need 35,000 (n) to 250,000 (x6 in training)."""
+    return _FREE_OPERATIONS + file_bytes // _BYTES_AN_OPERATION
 
 
-def _named(argument: Any) -> str:
-    """The name that a refused operation carries, such as INST's `os system`."""
-    return f" ({argument[:80].replace(' ', '.')})" if isinstance(argument, str) else ""
+def _refusal(code: bytes, stream: IO[bytes]) -> Exception:
+    """The error for an operation that is not admitted, with the name that it carries, such as INST's `os system`."""
+    if not code:
+        return ValueError("the pickle does not end")
+    opcode = pickletools.code2op.get(code.decode("latin-1"))
+    if opcode is None:
+        return ValueError(f"no pickle operation {code!r}")
+    named = f" ({opcode.arg.reader(stream)[:80].replace(' ', '.')})" if opcode.name == "INST" else ""
+    return ForbiddenError(f"pickle operation {opcode.name}{named}")
 
 
 def _put(machine: _Machine, argument: int | None) -> None:
-    machine.memo[len(machine.memo) if argument is None else argument] = machine.stack[-1]
+    place = len(machine.memo) if argument is None else argument
+    if not is_key(place):  # PUT has digits without end
+        raise ForbiddenError("a place in the memo that is out of range")
+    machine.memo[place] = machine.stack[-1]
 
 
 def _global(machine: _Machine, argument: str) -> None:
@@ -113,16 +123,24 @@ def _reduce(machine: _Machine, argument: None) -> None:
     arguments, function = machine.pop(), machine.pop()
     if not isinstance(function, Global) or not isinstance(arguments, tuple):
         raise ForbiddenError(f"a call of a {type(function).__name__}")
-    machine.copied += sum(len(a) for a in arguments if isinstance(a, (dict, list, set, tuple, str)))
-    if machine.copied > _MAX_COPIED:
-        raise ForbiddenError(f"copies of more than {_MAX_COPIED} elements")
-    machine.stack.append(rebuild(function, arguments))
+    _make(machine, function, arguments)
 
 
 def _new_object(machine: _Machine, argument: None) -> None:
     arguments, kind = machine.pop(), machine.pop()
     if not isinstance(kind, Global) or not isinstance(arguments, tuple):
         raise ForbiddenError(f"an instance of a {type(kind).__name__}")
+    _make(machine, kind, arguments)
+
+
+def _make(machine: _Machine, kind: Global, arguments: tuple[Any, ...]) -> None:
+    for argument in arguments:
+        if isinstance(argument, (dict, list, set, tuple)):
+            machine.copied += len(argument)
+        elif isinstance(argument, str):
+            machine.copied += len(argument) // _LETTERS_AN_ELEMENT
+    if machine.copied > _MAX_COPIED:
+        raise ForbiddenError(f"copies of more than {_MAX_COPIED} elements")
     machine.stack.append(rebuild(kind, arguments))
 
 
@@ -155,14 +173,14 @@ def _set_item(machine: _Machine, argument: None) -> None:
 
 def _store(target: dict[Any, Any], items: list[Any]) -> None:
     for key, value in zip(items[::2], items[1::2]):
-        if not isinstance(key, _SCALARS):  # hashing nested tuples recurses without end
+        if not is_key(key):
             raise ForbiddenError(f"a {type(key).__name__} as a key")
         target[key] = value
 
 
 def _scalar_set(machine: _Machine) -> set[Any]:
     items = machine.pop_to_mark()
-    if not all(isinstance(item, _SCALARS) for item in items):
+    if not all(is_key(item) for item in items):
         raise ForbiddenError("a set of other than scalars")
     return set(items)
 
@@ -232,3 +250,29 @@ _ACTIONS: Final[dict[str, Callable[[_Machine, Any], object]]] = {
     "BUILD": _build,
     "BINPERSID": lambda machine, _: machine.stack.append(machine.load_persistent(machine.pop())),
 }
+
+
+def _literal(machine: _Machine, argument: Any) -> None:
+    machine.stack.append(argument)
+
+
+def _constant(value: Any) -> Callable[[_Machine, None], None]:
+    return lambda machine, _: machine.stack.append(value)
+
+
+def _table() -> dict[bytes, tuple[Callable[[IO[bytes]], Any] | None, Callable[[_Machine, Any], object]]]:
+    """Opcode -> how its argument is read, and what it does."""
+    known = {
+        **dict.fromkeys(_LITERALS, _literal),
+        **dict.fromkeys(_IGNORED, lambda machine, _: None),
+        **{name: _constant(value) for name, value in _CONSTANTS.items()},
+        **_ACTIONS,
+    }
+    return {
+        opcode.code.encode("latin-1"): (opcode.arg and opcode.arg.reader, known[opcode.name])
+        for opcode in pickletools.opcodes
+        if opcode.name in known
+    }
+
+
+_OPERATIONS: Final = _table()

@@ -39,15 +39,14 @@ class Storage:
         return 2 if self.code == "bf16" else np.dtype(self.code).itemsize
 
     def array(self) -> np.ndarray:
-        """The numbers as a flat array; raises ValueError when the file holds fewer than it claims."""
+        """The numbers as a flat array without a copy, bfloat16 as its 16 bits; raises ValueError when the file holds
+        fewer than it claims."""
         if self.raw is None or len(self.raw) != self.length * self.item_bytes:
             held = 0 if self.raw is None else len(self.raw)
             raise ValueError(f"storage {self.key!r} holds {held} bytes, not {self.length * self.item_bytes}")
         order = ">" if self.big_endian else "<"
-        if self.code != "bf16":
-            return np.frombuffer(self.raw, np.dtype(self.code).newbyteorder(order))
-        upper = np.frombuffer(self.raw, np.dtype("u2").newbyteorder(order)).astype(np.uint32)
-        return (upper << np.uint32(16)).view(np.float32)
+        code = "u2" if self.code == "bf16" else self.code
+        return np.frombuffer(self.raw, np.dtype(code).newbyteorder(order))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +83,10 @@ class TensorRef:
         else:
             steps = tuple(step * flat.itemsize for step in self.stride)
             view = np.lib.stride_tricks.as_strided(flat[self.offset :], self.size, steps, writeable=False)
+        if self.storage.code == "bf16":  # here and not for the whole storage, which many tensors may share
+            upper = np.array(view, dtype=np.uint32, order="C")
+            upper <<= np.uint32(16)
+            return upper.view(np.float32)
         kinds = {"f": np.float32, "i": np.int64, "u": np.int64, "b": np.bool_}
         return np.array(view, dtype=kinds[view.dtype.kind], order="C")
 
