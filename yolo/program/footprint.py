@@ -62,4 +62,6 @@ def require_memory(needed: int, shape: Shape, where: object, free: int | None = 
 
 
 def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count < 1e11 else f"{count // 10**9} GB"
+    if count < 10**8:
+        return f"{count / 1e6:.1f} MB"
+    return f"{count / 1e9:.2f} GB" if count < 10**11 else f"{count // 10**9} GB"
