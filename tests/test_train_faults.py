@@ -175,16 +175,14 @@ def test_a_size_that_does_not_fit_the_stride_is_rounded(place: Workshop) -> None
 
 def test_a_size_that_memory_has_no_room_for(place: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused before anything is taken: 100000 took memory until the machine gave up."""
-    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda: 10**9)
-    monkeypatch.setattr("yolo.engine.autobatch.free_memory", lambda: 10**9)
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 10**9)
     line = refused(place, imgsz="100000")
     assert line == (
         "--imgsz 100000: 4 images of 100000 x 100000 pixels take at least 120 GB of memory, and 1.00 GB are free; "
         "lower --imgsz or --batch-size"
     )
     assert "4000000000 images of 64 x 64 pixels" in refused(place, batch_size="4000000000")
-    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda: 10**6)
-    monkeypatch.setattr("yolo.engine.autobatch.free_memory", lambda: 10**6)
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 10**6)
     assert "4 images of 256 x 256 pixels take at least " in refused(place, imgsz="256")  # the feature maps
     assert "8 images of 384 x 384 pixels" in refused(place, "--multi-scale", imgsz="256", batch_size="8")
 

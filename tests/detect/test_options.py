@@ -196,7 +196,7 @@ def test_height_and_width_of_the_input(run) -> None:
 
 
 def test_a_size_that_memory_has_no_room_for(run, monkeypatch) -> None:
-    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda: 10**9)
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 10**9)
     code, out, err = run("--source", "in", "--imgsz", "100000")
     assert (code, out, files()) == (2, "", [])
     said = "yolo.detect: --imgsz 100000: an image of 100000 x 75000 pixels takes at least "

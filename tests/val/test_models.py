@@ -151,11 +151,11 @@ def test_a_compiled_detector_is_measured(measure, trained: Done) -> None:
 
 
 def test_a_size_that_memory_has_no_room_for(measure, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda: 10**9)
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 10**9)
     done = measure("--noplots", imgsz="100000")
     assert not done.folder.exists()
     line = done.refusal(PROGRAM)
-    assert line.startswith("--imgsz 100000: 4 images of 100004 x 100004 pixels take at least 1"), line
+    assert line.startswith("--imgsz 100000: 4 images of 100008 x 100008 pixels take at least 1"), line
     assert line.endswith(" GB of memory, and 1.00 GB are free; lower --imgsz or --batch-size")
 
 

@@ -121,7 +121,7 @@ def _require_memory(config: TrainConfig, prepared: Prepared, loader: TrainLoader
     graph, precision = lower(prepared.network.spec, {}), "bf16" if config.amp else "fp32"
     needed = training_bytes(graph, shape, precision, prepared.frozen)
     with contextlib.suppress(OSError):  # a GPU whose driver does not say what is free
-        require_memory(needed, shape, f"--imgsz {config.imgsz}", free_on(device))
+        require_memory(needed, shape, f"--imgsz {config.imgsz}", None if device == "cpu" else free_on(device))
 
 
 def _train_step(

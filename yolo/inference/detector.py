@@ -128,7 +128,7 @@ class Detector:
 
         A picture is a path or an RGB uint8 array ``[H, W, 3]``. Small pictures of one letterboxed shape go through the
         network together; each new shape is compiled once. Threads read the next pictures meanwhile. Raises DataError
-        for a picture that cannot be used.
+        for a picture that cannot be used, ConfigError for one that memory has no room for at this ``imgsz``.
         """
         if not isinstance(pictures, (list, tuple)):
             return self._infer([self._ready(pictures)])[0]

@@ -51,7 +51,7 @@ def image_bytes(shape: Shape) -> int:
 
 def require_memory(needed: int, shape: Shape, where: object, free: int | None = None) -> None:
     """Raise ConfigError where images of this shape need more bytes than are ``free`` (default: of this machine's)."""
-    free = free_memory() if free is None else free
+    free = free_memory(most=True) if free is None else free
     if needed > free:
         batch, _, height, width = shape
         images = f"{batch} images" if batch > 1 else "an image"
