@@ -78,3 +78,9 @@ def test_a_size_is_never_too_large_to_be_named() -> None:
     with pytest.raises(ConfigError, match="GB of memory"):
         require_memory(needed, (10**12, 3, side, side), f"--imgsz {side}")
     assert needed > np.iinfo(np.int64).max
+
+
+def test_where_nothing_is_left_of_the_images_the_plan_says_so() -> None:
+    shape = (2, 3, 0, 0)
+    graph = lower(two_levels().spec, {})
+    assert inference_bytes(graph, shape) == training_bytes(graph, shape) == image_bytes(shape) == 0

@@ -19,13 +19,14 @@ VALUE_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
 
 def inference_bytes(graph: Graph, shape: Shape, precision: str = "fp32") -> int:
     """Of images uint8 ``[B, C, H, W]``: all of them, and of one (they take turns) the largest convolution."""
-    sizes = graph.sizes(*shape[2:])
+    sizes = _sizes(graph, shape)
 
     def size(value: int) -> int:
         height, width = sizes[value]
         return graph.channels[value] * height * width * (0 if value == INPUT else VALUE_BYTES[precision])
 
-    convolutions = [size(node.inputs[0]) + size(node.output) for node in graph.nodes if isinstance(node, Conv)]
+    nodes = [node for node in graph.nodes if isinstance(node, Conv) and node.output in sizes]
+    convolutions = [size(node.inputs[0]) + size(node.output) for node in nodes]
     return image_bytes(shape) + max(convolutions, default=0)
 
 
@@ -34,13 +35,21 @@ def training_bytes(graph: Graph, shape: Shape, precision: str = "fp32", frozen: 
 
     ``frozen``: numbers of layers without one. ``graph``: as lowered, before any pass.
     """
-    sizes = graph.sizes(*shape[2:])
+    sizes = _sizes(graph, shape)
     values = 0
     for node in graph.nodes:
-        if isinstance(node, Conv) and int(node.weights.split(".")[1]) not in frozen:
+        if isinstance(node, Conv) and node.output in sizes and int(node.weights.split(".")[1]) not in frozen:
             height, width = sizes[node.output]
             values += graph.channels[node.output] * height * width
     return image_bytes(shape) + shape[0] * values * VALUE_BYTES[precision]
+
+
+def _sizes(graph: Graph, shape: Shape) -> dict[int, tuple[int, int]]:
+    """Of every value; none where nothing is left of the images, which is for the plan to say."""
+    try:
+        return graph.sizes(*shape[2:])
+    except ValueError:
+        return {}
 
 
 def image_bytes(shape: Shape) -> int:

@@ -44,7 +44,7 @@ class CompiledTraining:
         self._options |= {"exchange": exchange, "frozen": frozenset(frozen)}
         self._head = (anchors, tuple(strides), settings)
         self._memory = native.TrainingMemory()
-        side = max(strides)
+        side = 2 * max(strides)
         self.levels = len(strides)
         self._passes((1, spec.channels, side, side))  # what cannot be planned is refused here, not in a graph
 
