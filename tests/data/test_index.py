@@ -171,7 +171,8 @@ def test_what_never_ends_is_not_read(tmp_path):
     os.mkfifo(images / "pipe.png")
     (images / "device.png").symlink_to("/dev/zero")
     os.mkfifo(labels / "unlabelled.txt")
-    report = index_split(dataset, "train", use_cache=False).report
+    os.mkfifo(tmp_path / "labels" / f"train{SUFFIX}")
+    report = index_split(dataset, "train").report
     assert [line for line in report.corrupt if "the picture cannot be read (it is no file)" in line] == report.corrupt
     assert len(report.corrupt) == 2 and report.pictures == 3
     assert report.problems == [f"{labels / 'unlabelled.txt'}: the label file cannot be read (it is no file)"]

@@ -74,9 +74,7 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
         raise DataError("a class name is there twice", where=f"names {' '.join(names)}", mend="name each class once")
     read = FORMATS[kind][0](source, names, segments)
     done = Converted(tuple(read.names), skipped=read.skipped, noticed=read.noticed)
-    for name in done.names:
-        if not _is_text(name):
-            raise DataError(f"the class name {shown(name)} is no Unicode text", where=source, mend="give --names")
+    _require_text(done.names, source)
     lists: dict[str, list[str]] = {}
     used: set[Path] = set()
     Image.init()  # Pillow finds its formats on first use, which is not a thing to do in many threads at once
@@ -189,6 +187,12 @@ def _write(item: Labelled, placed: Labelled | None, source: Path, target: Path) 
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     done.labels = len(lines)
     return done
+
+
+def _require_text(names: Sequence[str], source: Path) -> None:
+    for name in names:
+        if not _is_text(name):
+            raise DataError(f"the class name {shown(name)} is no Unicode text", where=source, mend="give --names")
 
 
 def _is_text(name: str) -> bool:
