@@ -117,3 +117,16 @@ def test_half(weights: Path) -> None:
     ours, exact = Detector(weights.with_suffix(".program"), conf=0.0005), Detector(weights, conf=0.0005, imgsz=64)
     assert ours(picture).confidences[0] == pytest.approx(exact(picture).confidences[0], rel=0.05)
     assert not np.array_equal(ours(picture).confidences, exact(picture).confidences)
+
+
+def test_a_size_that_memory_has_no_room_for(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 10**9)
+    line = run(export.main, ["--weights", str(weights), "--imgsz", "100000"], weights.parent).refusal(PROGRAM)
+    assert line.startswith("--imgsz 100000: an image of 100000 x 100000 pixels takes at least ")
+    assert line.endswith("; lower --imgsz") and not weights.with_suffix(".program").exists()
+    assert run(export.main, ["--weights", str(weights), "--imgsz", "8"], weights.parent).code == 0
+    strip = Detector(weights.with_suffix(".program"), imgsz=8000)
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 10**7)
+    assert strip(np.zeros((1, 8000, 3), np.uint8)).input_size == (8, 8000)
+    with pytest.raises(ConfigError, match="--imgsz 8000: an image of 8000 x 4000 pixels takes at least"):
+        strip(np.zeros((40, 80, 3), np.uint8))

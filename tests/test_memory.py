@@ -11,7 +11,7 @@ MACHINE = 8 * 2**30
 def system(tmp_path: Path):
     """Writes files below a root; gives the free memory that they amount to."""
 
-    def make(groups: str = "", **files: str) -> int:
+    def make(groups: str = "", most: bool = False, **files: str) -> int:
         proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
         (proc / "self").mkdir(parents=True)
         (proc / "meminfo").write_text(f"MemTotal: 9999999 kB\nMemAvailable: {MACHINE // 1024} kB\n")
@@ -20,7 +20,7 @@ def system(tmp_path: Path):
             path = cgroup / name.replace("__", "/").replace("memory_", "memory.")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        return free_memory(proc, cgroup)
+        return free_memory(proc, cgroup, most=most)
 
     return make
 
@@ -32,6 +32,12 @@ def test_without_groups_it_is_the_machines(system):
 def test_files_that_may_be_dropped_count_as_free(system):
     stat = "anon 5\ninactive_file 300\nactive_file 7\n"
     assert system("0::/job\n", job__memory_max="1000\n", job__memory_current="800\n", job__memory_stat=stat) == 500
+
+
+def test_files_in_use_count_where_it_is_asked_what_could_be_had_at_most(system):
+    stat = "anon 5\ninactive_file 300\nactive_file 7\n"
+    files = {"job__memory_max": "1000\n", "job__memory_current": "800\n", "job__memory_stat": stat}
+    assert system("0::/job\n", most=True, **files) == 507
 
 
 def test_the_tightest_group_around_decides(system):

@@ -164,10 +164,27 @@ def test_a_project_that_cannot_be_written(place: Workshop, monkeypatch: pytest.M
 
 @pytest.mark.covers("train", "imgsz")
 def test_a_size_that_does_not_fit_the_stride_is_rounded(place: Workshop) -> None:
-    done = place.train("run", "--noplots", imgsz="61", epochs="1")
+    """To one cell an image at the least: mosaics, batch norm, several sizes and validation work there."""
+    hyp = write_yaml(place.folder / "mosaic.yaml", {**QUICK, "mosaic": 1.0, "scale": 0.5, "translate": 0.1})
+    done = place.train("run", "--noplots", "--multi-scale", "--noautoanchor", imgsz="5", hyp=str(hyp), batch_size="1")
     assert done.code == 0, done.err
-    assert "--imgsz 61 is not a usable multiple of the stride 8: using 64" in done.err
-    assert load_weights(done.folder / "weights/last.safetensors").meta["imgsz"] == 64
+    assert "--imgsz 5 is no multiple of the stride 8: using 8" in done.err
+    last = load_weights(done.folder / "weights/last.safetensors")
+    assert last.meta["imgsz"] == 8 and all(np.isfinite(values).all() for values in last.model.values())
+
+
+def test_a_size_that_memory_has_no_room_for(place: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before anything is taken: 100000 took memory until the machine gave up."""
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 10**9)
+    line = refused(place, imgsz="100000")
+    assert line == (
+        "--imgsz 100000: 4 images of 100000 x 100000 pixels take at least 120 GB of memory, and 1.00 GB are free; "
+        "lower --imgsz or --batch-size"
+    )
+    assert "4000000000 images of 64 x 64 pixels" in refused(place, batch_size="4000000000")
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 10**6)
+    assert "4 images of 256 x 256 pixels take at least " in refused(place, imgsz="256")  # the feature maps
+    assert "8 images of 384 x 384 pixels" in refused(place, "--multi-scale", imgsz="256", batch_size="8")
 
 
 def test_a_full_disk_leaves_the_checkpoint_of_the_epoch_before(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import ConfigError
+from yolo.yaml_text import brief
 
 logger = logging.getLogger("yolo")
 
@@ -47,8 +49,9 @@ def match_names(own: Sequence[str], wanted: Sequence[str]) -> Match:
     if len(places) == len(own) == len(set(wanted)) and places.keys() == set(wanted):
         return Match(tuple(places[name] for name in wanted))
     displaced = [name for number, name in enumerate(wanted) if name in places and own[number] != name]
-    unique = [name for name in displaced if list(own).count(name) == list(wanted).count(name) == 1]
-    return Match(None, unique[0] if unique else None, renamed)
+    times, times_wanted = Counter(own), Counter(wanted)
+    unique = next((name for name in displaced if times[name] == times_wanted[name] == 1), None)
+    return Match(None, unique, renamed)
 
 
 def class_order(own: Sequence[str], wanted: ClassNames, where: object) -> tuple[int, ...] | None:
@@ -64,7 +67,7 @@ def class_order(own: Sequence[str], wanted: ClassNames, where: object) -> tuple[
         logger.info("%s: has the classes of %s in another order; they are matched by name", where, wanted.where)
     elif match.displaced is not None:
         numbers = list(own).index(match.displaced), wanted.names.index(match.displaced)
-        what = f"{match.displaced!r} is class {numbers[0]} here and class {numbers[1]} in {wanted.where}"
+        what = f"{brief(match.displaced)} is class {numbers[0]} here and class {numbers[1]} in {wanted.where}"
         if not wanted.new:
             mend = "the same names in both, in any order, are matched by name"
             raise ConfigError(f"{what}, and other names differ", where=where, mend=mend)
@@ -72,7 +75,7 @@ def class_order(own: Sequence[str], wanted: ClassNames, where: object) -> tuple[
     elif match.renamed and not wanted.new:
         first, count = match.renamed[0], len(match.renamed)
         some = f"{count} of {len(own)} class names" if count > 1 else "a class name"
-        pair = f"{own[first]!r} here, {wanted.names[first]!r} in {wanted.where}"
+        pair = f"{brief(own[first])} here, {brief(wanted.names[first])} in {wanted.where}"
         logger.warning("%s: %s differ%s (%d is %s); matched by number", where, some, "s" * (count == 1), first, pair)
     return match.order
 

@@ -203,12 +203,16 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def stride_multiple(size: int, stride: int) -> int:
-    """Round a picture size up to a multiple of the network's stride, and say so."""
-    rounded = max(-(-size // stride) * stride, 2 * stride)
-    if rounded != size:
-        logging.getLogger("yolo").warning(
-            "--imgsz %d is not a usable multiple of the stride %d: using %d", size, stride, rounded
-        )
+    """Round an image size up to a multiple of the network's stride, and say so."""
+    return stride_multiples((size,), stride)[0]
+
+
+def stride_multiples(sizes: Sequence[int], stride: int) -> tuple[int, ...]:
+    """Round one size, or height and width, up to multiples of the network's stride, and say so in one line."""
+    rounded = tuple(max(-(-size // stride), 1) * stride for size in sizes)
+    if rounded != tuple(sizes):
+        given, used = (" ".join(map(str, some)) for some in (sizes, rounded))
+        logging.getLogger("yolo").warning("--imgsz %s is no multiple of the stride %d: using %s", given, stride, used)
     return rounded
 
 

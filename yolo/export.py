@@ -33,6 +33,8 @@ def export(config: ExportConfig) -> dict[str, Any]:
     from yolo.models.parser import parse_network
     from yolo.models.weights.load import load_weights, resolve_weights
     from yolo.program.file import save_program
+    from yolo.program.footprint import inference_bytes, require_memory
+    from yolo.program.lower import lower
 
     if config.int8 and not config.data:
         raise ConfigError("needs a data set to be calibrated on", where="--int8", mend="name one with --data")
@@ -40,6 +42,8 @@ def export(config: ExportConfig) -> dict[str, Any]:
     checkpoint = load_weights(config.weights)
     spec = parse_network(parse_model_config(checkpoint.config, name="the checkpoint's configuration"))
     imgsz = stride_multiple(config.imgsz, max(spec.strides))
+    shape = (1, spec.channels, imgsz, imgsz)
+    require_memory(inference_bytes(lower(spec, {}), shape, _precision(config)), shape, f"--imgsz {config.imgsz}")
     begin = time.perf_counter()
     graph, cost = _optimised(config, spec, checkpoint, imgsz)
     program = _program(config, spec, checkpoint, graph, imgsz)

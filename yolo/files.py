@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +49,13 @@ def remove_leftovers(folder: str | Path) -> None:
     for path in Path(folder).glob(".*"):
         if _TEMPORARY.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)
+
+
+def require_file(path: str | Path) -> None:
+    """Raise OSError for a pipe, a socket or a device, which may be read without end, and for what is not there."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder the system has a word of its own
+        raise OSError(errno.EINVAL, "it is no file", str(path))
 
 
 def write_text_atomic(path: str | Path, text: str) -> Path:

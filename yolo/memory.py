@@ -9,13 +9,14 @@ PROC, CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 _UNLIMITED = 2**60  # version 1 says "no limit" by a number about as large as this
 
 
-def free_memory(proc: Path = PROC, cgroup: Path = CGROUP) -> int:
+def free_memory(proc: Path = PROC, cgroup: Path = CGROUP, *, most: bool = False) -> int:
     """Bytes that can be taken without pushing anything out; files that are only kept for speed count as free.
 
     The least of what the machine offers and what this process's control group, and those around it, leave (version 2,
-    or the memory controller of version 1). Where nothing is told: no limit, 2 ** 60.
+    or the memory controller of version 1). Where nothing is told: no limit, 2 ** 60. ``most``: what a group's files in
+    use would give up, too, so that more than this cannot be had.
     """
-    return min([_of_machine(proc), *(_of_group(folder) for folder in _groups(proc, cgroup))])
+    return min([_of_machine(proc), *(_of_group(folder, most) for folder in _groups(proc, cgroup))])
 
 
 def _of_machine(proc: Path) -> int:
@@ -38,18 +39,18 @@ def _groups(proc: Path, cgroup: Path) -> list[Path]:
     return found
 
 
-def _of_group(folder: Path) -> int:
+def _of_group(folder: Path, files_in_use: bool) -> int:
     """What one group leaves."""
-    for limit, used, kept in (
-        ("memory.max", "memory.current", "inactive_file"),
-        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    for limit, used, total in (
+        ("memory.max", "memory.current", ""),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
     ):
         most = _number(folder / limit)
         if most is None or most >= _UNLIMITED:
             continue
-        dropped = next(
-            (int(line.split()[1]) for line in _text(folder / "memory.stat").splitlines() if line.startswith(kept)), 0
-        )
+        kept = [f"{total}inactive_file", *([f"{total}active_file"] if files_in_use else [])]
+        lines = (line.split() for line in _text(folder / "memory.stat").splitlines())
+        dropped = sum(int(words[1]) for words in lines if words and words[0] in kept)
         return max(most - (_number(folder / used) or 0) + dropped, 0)
     return _UNLIMITED
 

@@ -41,10 +41,12 @@ def validate(config: ValConfig) -> dict[str, Any]:
             device = runtime.select_device(config.device, links.ranks if links else ALONE)
             config = dataclasses.replace(config, device=device) if links else config
         from yolo.data.dataset import load_dataset
+        from yolo.engine.setup import say_workers
 
         with agreed(links):
             dataset = load_dataset(config.data)
         _say_what_is_not_written(config)
+        say_workers(config, links)
         if config.task == "speed":
             return _speed(config, dataset)
         if config.task == "study":
@@ -190,8 +192,10 @@ def _forward(config: ValConfig, models: Sequence[Model]) -> Any:
     from yolo.engine.validator import validation_settings
     from yolo.inference.joint_forward import JointForward
     from yolo.inference.models import join_models
+    from yolo.program.detection import most_detections
 
-    nms = validation_settings(config.conf_thres, config.iou_thres, config.max_det, single_cls=config.single_cls)
+    max_det = most_detections(config.max_det)
+    nms = validation_settings(config.conf_thres, config.iou_thres, max_det, single_cls=config.single_cls)
     if config.save_hybrid:  # labels come in where the suppression is
         return JointForward([model.heads() for model in models], nms, augment=config.augment)
     return join_models(models, nms, augment=config.augment)
@@ -211,6 +215,7 @@ def _validator(
     from yolo.engine.setup import worker_count
     from yolo.engine.team import Team
     from yolo.engine.validator import Validator
+    from yolo.program.footprint import require_memory
 
     stride = max(max(model.strides) for model in models)
     loader = val_loader(
@@ -222,6 +227,8 @@ def _validator(
         stride=stride,
         ranks=links.ranks if links else ALONE,
     )
+    shape = loader.largest_shape()
+    require_memory(max(model.least_bytes(shape) for model in models), shape, f"--imgsz {imgsz}")
     forward = forward or _forward(config, models)
     return Validator(
         forward,

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import yaml
 
-from yolo.config.commands import DetectConfig, TrainConfig, ValConfig
+from yolo.config.commands import CheckConfig, DetectConfig, TrainConfig, ValConfig
 from yolo.config.options import parse, to_yaml
 from yolo.errors import ConfigError
 
@@ -93,7 +93,7 @@ def test_lines_from_yolov5s_readme(command, line, values):
         (ValConfig, "--conf-thres 1.1"), (ValConfig, "--iou-thres -0.1"), (ValConfig, "--max-det 0"),
         (ValConfig, "--task speed2"), (ValConfig, "--batch-size -1"), (DetectConfig, "--imgsz 640 0"),
         (DetectConfig, "--classes -1"), (DetectConfig, "--vid-stride 0"), (DetectConfig, "--line-thickness 0"),
-        (DetectConfig, "--conf-thres nan"),
+        (DetectConfig, "--conf-thres nan"), (CheckConfig, "--workers 1001"), (TrainConfig, f"--epochs {2**63}"),
     ],
 )  # fmt: skip
 def test_out_of_range(command, line):

@@ -7,8 +7,10 @@ from PIL import Image
 
 from tests.data.samples import make_dataset, make_index, save_picture
 from tests.parity import PARITY, needs_parity
+from yolo.data.audit.scan import scan
 from yolo.data.cache import SUFFIX
 from yolo.data.dataset import load_dataset
+from yolo.data.images import read_image
 from yolo.data.index import index_split
 from yolo.errors import DataError
 
@@ -159,3 +161,21 @@ def test_coco128_has_its_published_counts():
     index = index_split(dataset, "train", use_cache=False)
     assert (len(index), index.report.labels, len(index.report.corrupt)) == (128, 929, 0)
     assert len(index_split(load_dataset(PARITY / "data" / "bccd.yaml"), "val", use_cache=False)) == 72
+
+
+def test_what_never_ends_is_not_read(tmp_path):
+    """A pipe or a device among the images or labels had the command wait, or fill its memory, for ever."""
+    dataset = make_dataset(tmp_path)
+    images, labels = tmp_path / "images/train", tmp_path / "labels/train"
+    save_picture(images / "unlabelled.png")
+    os.mkfifo(images / "pipe.png")
+    (images / "device.png").symlink_to("/dev/zero")
+    os.mkfifo(labels / "unlabelled.txt")
+    os.mkfifo(tmp_path / "labels" / f"train{SUFFIX}")
+    report = index_split(dataset, "train").report
+    assert [line for line in report.corrupt if "the picture cannot be read (it is no file)" in line] == report.corrupt
+    assert len(report.corrupt) == 2 and report.pictures == 3
+    assert report.problems == [f"{labels / 'unlabelled.txt'}: the label file cannot be read (it is no file)"]
+    assert not any(seen.usable for seen in scan(dataset, "train", 1) if seen.path.name in ("pipe.png", "device.png"))
+    with pytest.raises(DataError, match="it is no file"):
+        read_image(images / "pipe.png")

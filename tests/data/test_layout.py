@@ -13,7 +13,7 @@ def test_plain_batches_are_a_picture_a_sample():
 
 
 @pytest.mark.parametrize(
-    ("imgsz", "stride", "least", "most"), [(640, 32, 320, 960), (64, 32, 32, 96), (416, 32, 192, 640)]
+    ("imgsz", "stride", "least", "most"), [(640, 32, 320, 960), (64, 32, 32, 96), (416, 32, 192, 640), (32, 32, 32, 64)]
 )
 def test_sizes_are_drawn_on_the_grid_from_half_to_one_and_a_half(imgsz, stride, least, most):
     layouts = Layouts(imgsz, stride, 1, scales=True)

@@ -188,7 +188,26 @@ def test_the_run_folder(run) -> None:
 def test_height_and_width_of_the_input(run) -> None:
     assert "in/a.png: 40x48 " in run("--source", "in", "--imgsz", "64", "48")[2]
     code, _, err = run("--source", "in", "--imgsz", "60")
-    assert code == 0 and err.splitlines()[0] == "--imgsz 60 is not a usable multiple of the stride 8: using 64"
+    assert code == 0 and err.splitlines()[0] == "--imgsz 60 is no multiple of the stride 8: using 64"
+    code, _, err = run("--source", "in", "--imgsz", "33", "70")
+    assert code == 0 and err.splitlines()[0] == "--imgsz 33 70 is no multiple of the stride 8: using 40 72"
+    code, _, err = run("--source", "in", "--imgsz", "8")
+    assert code == 0 and err.startswith("image 1/1 in/a.png: 8x8 ")
+
+
+def test_a_size_that_memory_has_no_room_for(run, monkeypatch) -> None:
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 10**9)
+    code, out, err = run("--source", "in", "--imgsz", "100000")
+    assert (code, out, files()) == (2, "", [])
+    said = "yolo.detect: --imgsz 100000: an image of 100000 x 75000 pixels takes at least "
+    assert err.splitlines()[-1].startswith(said) and err.endswith(" of memory, and 1.00 GB are free; lower --imgsz\n")
+
+
+def test_more_detections_than_come_out_of_the_suppression(run) -> None:
+    code, _, err = run("--source", "in", "--max-det", "100000")
+    said = "--max-det 100000: using 30000, so many candidates enter the suppression, as in YOLOv5"
+    assert code == 0 and err.splitlines().count(said) == 1
+    assert "--max-det" not in run("--source", "in", "--max-det", "30000")[2]
 
 
 def test_pictures_of_all_kinds_together(run) -> None:

@@ -111,10 +111,7 @@ def test_settings_reach_nms(detector: Detector, weights: Path) -> None:
 
 def test_sizes_are_rounded_up_to_the_stride(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert Detector(weights, device="cpu", imgsz=(60, 90)).imgsz == (64, 96)
-    assert [record.message.split(":")[0] for record in caplog.records] == [
-        "--imgsz 60 is not a usable multiple of the stride 8",
-        "--imgsz 90 is not a usable multiple of the stride 8",
-    ]
+    assert caplog.messages == ["--imgsz 60 90 is no multiple of the stride 8: using 64 96"]
 
 
 @pytest.mark.parametrize(

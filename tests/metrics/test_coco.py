@@ -71,7 +71,7 @@ def test_a_perfect_detector_and_a_blind_one(tmp_path):
     assert evaluate_coco(truth, rows, ["b"]).map50_95 == -1
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"images": []}', '{"images": [1]}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"images": []}', '{"images": [1]}', "[" * 100_000])
 def test_a_file_of_another_form_is_refused(tmp_path, text):
     (tmp_path / "truth.json").write_text(text)
     with pytest.raises(DataError, match="JSON"):
@@ -111,6 +111,9 @@ def odd(part: str, **instead):
         ("annotations", dict(category_id=2), r"annotations\[0\]: its category_id is 2"),
         ("annotations", dict(bbox=[1, 2, "3", 4]), r"annotations\[0\]: its bbox is"),
         ("annotations", dict(area=float("nan")), r"annotations\[0\]: its area is nan"),
+        ("annotations", dict(area=10**400), r"annotations\[0\]: its area is 1000.*…, no finite number"),
+        ("annotations", dict(bbox=[1, 2, 3, 10**400]), r"annotations\[0\]: its bbox is \[1, 2, 3, 1000"),
+        ("annotations", dict(bbox=[1, 2, 3, True]), r"annotations\[0\]: its bbox is"),
     ],
 )
 def test_what_would_be_measured_wrongly_is_refused(part, instead, said):

@@ -148,3 +148,17 @@ def test_a_compiled_detector_is_measured(measure, trained: Done) -> None:
     assert run(export.main, ["--weights", str(weights), "--imgsz", "64"], weights.parent).code == 0
     ours = result(measure("--noplots", "--json", weights=str(weights.with_suffix(".program"))))
     assert ours["metrics"] == result(measure("--noplots", "--json"))["metrics"]
+
+
+def test_a_size_that_memory_has_no_room_for(measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 10**9)
+    done = measure("--noplots", imgsz="100000")
+    assert not done.folder.exists()
+    line = done.refusal(PROGRAM)
+    assert line.startswith("--imgsz 100000: 4 images of 100008 x 100008 pixels take at least 1"), line
+    assert line.endswith(" GB of memory, and 1.00 GB are free; lower --imgsz or --batch-size")
+
+
+def test_more_detections_than_come_out_of_the_suppression(measure) -> None:
+    done = measure("--noplots", max_det="100000")
+    assert done.code == 0 and done.err.count("--max-det 100000: using 30000, so many candidates enter") == 1

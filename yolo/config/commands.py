@@ -8,6 +8,7 @@ from yolo.config.options import option
 
 IMGSZ = ("--img", "--img-size")
 MOST_LINE_WIDTH = 200
+MOST_THREADS = 1000
 COMPILE_MODES = ("program", "off")
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
@@ -198,5 +199,5 @@ class CheckConfig:
     data: str = option("coco128.yaml", "data set YAML")
     imgsz: int = option(640, "image size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
     fix: str = option("", "new folder for a corrected copy (images are hard links where possible)")
-    workers: int = option(8, "threads that read files", low=1)
+    workers: int = option(8, "threads that read files", low=1, high=MOST_THREADS)
     json: bool = option(False, "print one JSON object with the results on stdout")

@@ -11,11 +11,16 @@ from typing import Any, TypeVar
 import yaml
 
 from yolo.errors import ConfigError
+from yolo.yaml_text import brief
 
 Config = TypeVar("Config")
 
 NEAR = 0.7
 """From this likeness on, dashes aside, an unknown option is taken for a typing error."""
+
+
+MOST_WHOLE = 2**63 - 1
+"""What a whole number may be: what the compiled code counts with."""
 
 
 def option(
@@ -139,6 +144,8 @@ def check_range(field: dataclasses.Field, value: Any) -> None:
     for number in value if isinstance(value, tuple) else (value,):
         if auto is not None and number == auto:
             continue
+        if isinstance(number, int) and abs(number) > MOST_WHOLE:
+            raise ConfigError(f"is {brief(number, 40)}", where=f"--{field.name.replace('_', '-')}", mend="give less")
         if (low is not None and not number >= low) or (high is not None and not number <= high):
             bounds = f"at least {low}" if high is None else f"between {low} and {high}"
             bounds += "" if auto is None else f", or {auto} to have it chosen"

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from yolo.config.options import check_range
 from yolo.errors import ConfigError
+from yolo.yaml_text import brief
 
 Config = TypeVar("Config")
 
@@ -41,4 +42,6 @@ def _value(field: dataclasses.Field, value: Any, where: object) -> Any:
             return value
     if kind is float and type(value) is int:
         return float(value)
-    raise ConfigError(f"option {field.name} is {value!r}", where=where, mend="the file was changed; start a new run")
+    raise ConfigError(
+        f"option {field.name} is {brief(value)}", where=where, mend="the file was changed; start a new run"
+    )

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from yolo.download import is_url
 from yolo.errors import DataError
+from yolo.yaml_text import brief
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _KEYS = {"url", "sha256", "into", "inside"}
@@ -63,7 +64,7 @@ def _checked(archive: Archive, source: Path, mend: str) -> Archive:
     except ValueError as error:
         raise DataError(f"'download' is not a valid URL ({error})", where=source, mend=mend) from error
     if not name.lower().endswith(_SUFFIXES):
-        raise DataError(f"'download' is no zip or tar archive: {url}", where=source, mend=mend)
+        raise DataError(f"'download' is no zip or tar archive: {brief(url, 200)}", where=source, mend=mend)
     if archive.sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", archive.sha256):
         raise DataError("'sha256' is not 64 hex digits", where=source)
     if ".." in PurePosixPath(archive.into).parts or PurePosixPath(archive.into).is_absolute() or "\0" in archive.into:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.data.records import Index, IndexReport
-from yolo.files import write_atomic
+from yolo.files import require_file, write_atomic
 
 SUFFIX = ".oneflow-cache.npz"
 FORMAT = 3
@@ -82,6 +82,7 @@ def save(path: Path, key: str, index: Index) -> None:
 def load(path: Path, key: str, names: tuple[str, ...]) -> Index | None:
     """The index kept at ``path`` when its fingerprint is ``key``, else None. Never raises."""
     try:
+        require_file(path)
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
             return _restore(content, names) if str(content["key"]) == key else None
     except FileNotFoundError:

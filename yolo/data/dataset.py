@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,8 +161,9 @@ def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
         if isinstance(name, bool) or not isinstance(name, (str, int, float)) or huge:
             raise DataError(f"class name {brief(name)} is not text", where=source, mend="put it in quotes")
     names = tuple(str(name) for name in given)
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
+    if len(set(names)) < len(names):
+        times = Counter(names)
+        twice = next(name for name in names if times[name] > 1)
         raise DataError(f"class name {brief(twice)} occurs twice in 'names'", where=source)
     nc = content.get("nc", len(names))
     if not isinstance(nc, int) or isinstance(nc, bool) or nc != len(names):

@@ -15,7 +15,7 @@ from PIL import JpegImagePlugin
 
 from yolo.data.image_header import Header, png_chunks, read_header
 from yolo.errors import DataError
-from yolo.files import write_atomic
+from yolo.files import require_file, write_atomic
 
 SUFFIXES = frozenset(
     {".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".pfm", ".png", ".tif", ".tiff", ".webp"},
@@ -62,6 +62,7 @@ def read_whole_image(path: str | Path) -> NDArray[np.uint8]:
 def read_bytes(path: str | Path) -> NDArray[np.uint8]:
     """The file's bytes, ``[n]``; raises DataError when it cannot be read."""
     try:
+        require_file(path)
         return np.fromfile(path, np.uint8)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         why = getattr(error, "strerror", None) or error
@@ -140,6 +141,7 @@ def check_image(path: str | Path) -> tuple[int, int]:
     Raises DataError when the picture is corrupt, cut off, too small or too large.
     """
     try:
+        require_file(path)
         with open(path, "rb") as stream:
             shape = _inspect(stream, path)
     except OSError as error:

@@ -17,6 +17,7 @@ from yolo.data.labels import LabelFile, parse_labels
 from yolo.data.listing import label_files, list_pictures
 from yolo.data.records import Index, IndexReport
 from yolo.errors import DataError
+from yolo.files import require_file
 
 __all__ = ["Index", "IndexReport", "index_split"]
 
@@ -106,6 +107,7 @@ def _attempt(check: Callable[[Path], object]) -> Callable[[Path], object]:
 
 def _read_labels(path: Path, classes: int | None) -> LabelFile:
     try:
+        require_file(path)
         return parse_labels(path.read_bytes(), classes)
     except (FileNotFoundError, NotADirectoryError):
         return LabelFile()

@@ -97,7 +97,8 @@ class Layouts:
         return sorted(whole, key=lambda size: (size[0] * size[1], size), reverse=True)
 
     def _bounds(self) -> tuple[int, int]:
-        return int(self.imgsz * 0.5), int(self.imgsz * 1.5) + self.stride
+        # YOLOv5's range; at one stride it begins below the grid, and nothing would be left of the images.
+        return max(int(self.imgsz * 0.5), self.stride), int(self.imgsz * 1.5) + self.stride
 
     def _scaled(self, size: Size, side: int) -> Size:
         share = side / max(size)

@@ -212,6 +212,11 @@ class ValLoader(_Loader):
         """All of this rank's batches, the same in every epoch."""
         return self._run(self._jobs(epoch, self._ranks.rank))
 
+    def largest_shape(self) -> tuple[int, int, int, int]:
+        """``[B, 3, H, W]`` of the largest batch that there may be."""
+        size = max(self._sizes, key=lambda size: size[0] * size[1])
+        return (min(self.batch_size, len(self.index)), 3, *size)
+
     def described(self, rank: int) -> Iterator[Batch]:
         """Another rank's batches without their pictures: images uint8 [0, 3, H, W]."""
         for job in self._jobs(0, rank):

@@ -19,6 +19,7 @@ from yolo.errors import ConfigError, WeightsError
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.finite import check_finite
 from yolo.models.weights.load import load_weights
+from yolo.yaml_text import read_yaml
 
 logger = logging.getLogger("yolo")
 
@@ -123,8 +124,8 @@ def _folder(path: Path) -> Path:
 
 def _read_yaml(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        return read_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, OSError) as error:
         raise ConfigError(f"is not readable YAML ({error})", where=path) from error
 
 

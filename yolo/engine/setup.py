@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 import os
 from collections.abc import Sequence
 
-from yolo.config.commands import TrainConfig
+from yolo.config.commands import TrainConfig, ValConfig
 from yolo.config.hyp import Hyperparameters
 from yolo.data.dataset import Dataset
 from yolo.data.layout import QUAD
 from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
 from yolo.data.picture_cache import open_caches
 from yolo.data.planner import label_bound
+from yolo.engine.autobatch import free_on
 from yolo.engine.prepare import Prepared, prepare
 from yolo.engine.resume import Resumed
 from yolo.engine.schedule import Schedule
@@ -24,7 +27,11 @@ from yolo.links import Links, agreed
 from yolo.loss import LossSettings
 from yolo.models.network import Network, build_network
 from yolo.models.weights.transfer import load_state
+from yolo.program.footprint import image_bytes, require_memory, training_bytes
+from yolo.program.lower import lower
 from yolo.ranks import ALONE
+
+logger = logging.getLogger("yolo")
 
 
 @dataclasses.dataclass
@@ -63,10 +70,12 @@ def build_parts(
     A resumed run's network, recipe and state come from its checkpoint. With ``links`` all ranks call it together, and
     get the parts that train their share.
     """
+    say_workers(config, links)
     with agreed(links) as facts:
         prepared = prepare(config, device, resumed)
         facts |= prepared.facts() if links else {}
         loader = _train_loader(config, prepared, links)
+        _require_memory(config, prepared, loader, device)
     schedule = Schedule(
         prepared.hyp,
         config.epochs,
@@ -105,6 +114,16 @@ def _train_loader(config: TrainConfig, prepared: Prepared, links: Links | None) 
     )
 
 
+def _require_memory(config: TrainConfig, prepared: Prepared, loader: TrainLoader, device: str) -> None:
+    """Raise ConfigError where a step of the largest shape could not be held."""
+    shape = loader.shapes()[0]
+    require_memory(image_bytes(shape), shape, f"--imgsz {config.imgsz}")
+    graph, precision = lower(prepared.network.spec, {}), "bf16" if config.amp else "fp32"
+    needed = training_bytes(graph, shape, precision, prepared.frozen)
+    with contextlib.suppress(OSError):  # a GPU whose driver does not say what is free
+        require_memory(needed, shape, f"--imgsz {config.imgsz}", None if device == "cpu" else free_on(device))
+
+
 def _train_step(
     config: TrainConfig,
     prepared: Prepared,
@@ -139,6 +158,13 @@ def _train_step(
 def worker_count(asked: int, links: Links | None = None) -> int:
     """Threads that prepare pictures: as many as asked, at most one for each core that a rank of this machine has."""
     return min(asked, cores_of_a_rank(links))
+
+
+def say_workers(config: TrainConfig | ValConfig, links: Links | None) -> None:
+    """Say where fewer threads are used than the user asked for, other than by default."""
+    used = worker_count(config.workers, links)
+    if used < config.workers != type(config).workers:
+        logger.warning("--workers %d: using %d, one for each core", config.workers, used)
 
 
 def thread_count(links: Links | None) -> int:

@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 
 from yolo.data.dataset import Dataset
-from yolo.data.images import read_image
-from yolo.data.letterbox import Size, letterbox
+from yolo.data.images import check_image, read_image
+from yolo.data.letterbox import Size, fit, letterbox
 from yolo.data.listing import list_pictures
 from yolo.errors import ConfigError
 from yolo.inference.settings import rounded_size
+from yolo.program.footprint import require_memory
 
 PICTURES: Final = 64
 SPLITS: Final = ("train", "val", "test")
@@ -41,5 +42,8 @@ class Calibration:
         split = next(name for name in SPLITS if name in self.dataset.splits)
         paths, size = list_pictures(self.dataset, split), rounded_size(self.size, stride)
         chosen = np.unique(np.linspace(0, len(paths) - 1, min(PICTURES, len(paths))).round().astype(int))
+        boxes = [fit(check_image(paths[place]), size, auto=True, stride=stride) for place in chosen]
+        needed = sum(3 * box.size[0] * box.size[1] for box in boxes)
+        require_memory(needed, (len(boxes), 3, *size), f"--imgsz {max(self.size)}")
         images = (letterbox(read_image(paths[place]), size, auto=True, stride=stride)[0] for place in chosen)
         return [np.ascontiguousarray(image.transpose(2, 0, 1)) for image in images]

@@ -41,7 +41,8 @@ from yolo.inference.settings import (
     weights_files,
 )
 from yolo.inference.sources import Frame, Task
-from yolo.program.detection import NmsSettings
+from yolo.program.detection import NmsSettings, most_detections
+from yolo.program.footprint import require_memory
 
 Picture = str | Path | NDArray[np.uint8]
 
@@ -101,10 +102,11 @@ class Detector:
         check_range("conf", conf, 0, 1)
         check_range("iou", iou, 0, 1)
         check_range("max_det", max_det, 1, whole=True)
+        max_det = most_detections(int(max_det))
         check_choice("compile", compile, COMPILE_MODES)
         device = "" if device is None else str(device)
         agnostic, half, augment = map(check_flag, ("agnostic", "half", "augment"), (agnostic, half, augment))
-        self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), int(max_det), agnostic
+        self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), max_det, agnostic
         self.classes = class_numbers(classes)
         files, dataset, new = weights_files(weights), calibration_file(int8), given_names(names)
         looked_at = None if dataset is None else Calibration(load_dataset(dataset), size or (640, 640))
@@ -119,13 +121,14 @@ class Detector:
         settings = NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic)
         self._forward = join_models(self.models, settings, augment=augment)
         self._lock = threading.Lock()
+        self._fitting: set[Size] = set()
 
     def __call__(self, pictures: Picture | Sequence[Picture]) -> Result | list[Result]:
         """The Result of one picture, or the list of Results of a list or tuple of them, in its order.
 
         A picture is a path or an RGB uint8 array ``[H, W, 3]``. Small pictures of one letterboxed shape go through the
         network together; each new shape is compiled once. Threads read the next pictures meanwhile. Raises DataError
-        for a picture that cannot be used.
+        for a picture that cannot be used, ConfigError for one that memory has no room for at this ``imgsz``.
         """
         if not isinstance(pictures, (list, tuple)):
             return self._infer([self._ready(pictures)])[0]
@@ -184,10 +187,19 @@ class Detector:
         """Read, checked and letterboxed; needs no lock."""
         loaded, begin = _load(picture), time.perf_counter()
         box = fit(loaded.shape[:2], self.imgsz, auto=True, stride=self.stride)
+        self._require_memory(box.size)
         image = np.empty((3, *box.size), np.uint8)
         planes_into(image, loaded, box)
         path = None if isinstance(picture, np.ndarray) else Path(picture)
         return _Ready(loaded, image, box, time.perf_counter() - begin, path)
+
+    def _require_memory(self, size: Size) -> None:
+        """Raise ConfigError where an image of a letterboxed size cannot go through; each size is looked at once."""
+        if size not in self._fitting:
+            shape = (1, 3, *size)
+            needed = max(model.least_bytes(shape) for model in self.models)
+            require_memory(needed, shape, f"--imgsz {max(self.imgsz)}")
+            self._fitting.add(size)
 
     def _grouped(self, pictures: Iterable[_Ready]) -> list[Result]:
         """Look at pictures as soon as there are enough of one letterboxed shape for a run."""

@@ -15,6 +15,8 @@ from yolo.inference.joint_forward import JointForward
 from yolo.inference.program_forward import ProgramForward, ProgramHeads
 from yolo.program.detection import NmsSettings
 from yolo.program.file import is_program, load_program
+from yolo.program.footprint import Shape, image_bytes, inference_bytes
+from yolo.program.lower import lower
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +47,9 @@ class Model(Protocol):
 
     def heads(self) -> Heads:
         """Its raw heads."""
+
+    def least_bytes(self, shape: Shape) -> int:
+        """Of this machine's memory that it takes at least for images uint8 of this shape, ``[B, 3, H, W]``."""
 
 
 class WeightsModel:
@@ -95,6 +100,13 @@ class WeightsModel:
 
         return PlainHeads(self.network, self._device, alone=self._alone)
 
+    def least_bytes(self, shape: Shape) -> int:
+        if self._device != "cpu":
+            return image_bytes(shape)
+        if self._compiled is None:
+            return inference_bytes(lower(self.network.spec, {}), shape)
+        return inference_bytes(self._compiled.graph, shape, self._compiled.precision)
+
 
 class ProgramModel:
     """A compiled detector's file."""
@@ -126,6 +138,9 @@ class ProgramModel:
     def heads(self) -> Heads:
         heads = ProgramHeads(self._program, where=self.where)
         return heads if self._order is None else ReorderedHeads(heads, self._order)
+
+    def least_bytes(self, shape: Shape) -> int:
+        return inference_bytes(self._program.graph, shape, self._program.precision)
 
 
 def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None, **options: object) -> list[Model]:

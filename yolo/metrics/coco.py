@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from yolo.errors import DataError, RuntimeSetupError
 from yolo.metrics.coco_form import Row, check_annotations, check_detections
 from yolo.ops import labels_to_xyxy
+from yolo.yaml_text import brief
 
 ImageId = int | str
 # COCO numbers its 80 classes 1 to 90; these ten were never used.
@@ -97,7 +98,7 @@ def labels_to_coco(index: LabelledPictures, *, coco_ids: bool = False) -> dict[s
     for path, labels, (height, width) in zip(index.paths, index.labels, np.asarray(index.shapes).tolist()):
         image = image_id(path)
         if image in seen:
-            raise DataError(f"has the COCO id {image!r} of {seen[image]}", where=path, mend="rename one")
+            raise DataError(f"has the COCO id {brief(image)} of {seen[image]}", where=path, mend="rename one")
         seen[image] = path
         images.append({"id": image, "file_name": Path(path).name, "height": height, "width": width})
         for category, x1, y1, x2, y2 in labels_to_xyxy(labels, (height, width)).tolist():
@@ -157,7 +158,7 @@ def _in_cocos_form(where: object) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"not COCO's JSON form ({error!r})", where=where) from error
+        raise DataError(f"not COCO's JSON form ({brief(error)})", where=where) from error
 
 
 def read_coco(path: str | Path) -> Any:
@@ -166,7 +167,7 @@ def read_coco(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=path) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"not JSON: {error}", where=path) from error
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any, Final
 
 from yolo.errors import DataError
+from yolo.yaml_text import brief
 
 Row = dict[str, Any]
 _BOX: Final = "left, top, width, height"
@@ -37,28 +38,31 @@ def check_detections(rows: Sequence[Row], truth: dict[str, Any], where: object) 
     for place, row in enumerate(rows):
         _check_row(row, images, categories, f"{where}: [{place}]", "the annotations")
         if not _is_number(row["score"]):
-            raise DataError(f"its score is {row['score']!r}, no finite number", where=f"{where}: [{place}]")
+            raise DataError(f"its score is {brief(row['score'])}, no finite number", where=f"{where}: [{place}]")
 
 
 def _check_row(row: Row, images: set, categories: set, where: str, holder: str) -> None:
     for field, known, what in (("image_id", images, "image"), ("category_id", categories, "category")):
         if row[field] not in known:
             mend = f"ids must be those of {holder}, text or number as there"
-            raise DataError(f"its {field} is {row[field]!r}, and no such {what} is in {holder}", where=where, mend=mend)
+            raise DataError(
+                f"its {field} is {brief(row[field])}, and no such {what} is in {holder}", where=where, mend=mend
+            )
     box = row["bbox"]
     if not len(box) == 4 or not all(map(_is_number, box)) or min(box[2:]) < 0:
-        raise DataError(f"its bbox is {str(box)[:100]}, not four finite numbers ({_BOX})", where=where)
+        raise DataError(f"its bbox is {brief(box, 100)}, not four finite numbers ({_BOX})", where=where)
     if not _is_number(row.get("area", 0)):
-        raise DataError(f"its area is {row['area']!r}, no finite number", where=where)
+        raise DataError(f"its area is {brief(row['area'])}, no finite number", where=where)
 
 
 def _refuse_twice(what: str, values: Iterable[Any], where: object) -> None:
     seen: set[Any] = set()
     for value in values:
         if value in seen:
-            raise DataError(f"the {what} {value!r} occurs twice", where=where, mend="give each its own")
+            raise DataError(f"the {what} {brief(value)} occurs twice", where=where, mend="give each its own")
         seen.add(value)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, since a whole number of hundreds of digits is finite and no float.
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

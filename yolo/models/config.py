@@ -12,7 +12,7 @@ import yaml
 
 from yolo.errors import ModelError
 from yolo.models.activation import Activation, parse_activation
-from yolo.yaml_text import read_yaml
+from yolo.yaml_text import brief, read_yaml
 
 PRESETS: Final = Path(__file__).resolve().parents[1] / "config" / "models"
 MAX_CLASSES: Final = 10_000
@@ -186,10 +186,7 @@ def _integer(value: object, where: str, low: int, high: int) -> int:
 
 def show(value: object) -> str:
     """A value from a file in at most 40 characters, for a message."""
-    try:
-        return repr(str(value)[:40])
-    except (ValueError, RecursionError):  # an integer of thousands of digits, lists nested without end
-        return f"a huge {type(value).__name__}"
+    return repr(value[:40] if isinstance(value, str) else brief(value, 40))
 
 
 def _is_number(value: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,20 @@ import numpy as np
 from yolo.program._native import native
 
 Shape = tuple[int, ...]
+
+
+MOST_CANDIDATES = 30_000
+"""The best of so many boxes enter the suppression (YOLOv5's ``max_nms``), so no more detections come out of it."""
+
+logger = logging.getLogger("yolo")
+
+
+def most_detections(asked: int) -> int:
+    """How many detections an image may have; says so where that is less than was ``asked`` for."""
+    if asked > MOST_CANDIDATES:
+        reason = "so many candidates enter the suppression, as in YOLOv5"
+        logger.warning("--max-det %d: using %d, %s", asked, MOST_CANDIDATES, reason)
+    return min(asked, MOST_CANDIDATES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +41,7 @@ class NmsSettings:
     classes: tuple[int, ...] = ()
     agnostic: bool = False
     multi_label: bool = False
-    max_candidates: int = 30_000
+    max_candidates: int = MOST_CANDIDATES
 
     def __post_init__(self) -> None:
         # No more can be left, and all of them have their place in memory.

@@ -16,6 +16,7 @@ from yolo.data.images import check_image, decode_image, read_bytes
 from yolo.data.labels import LabelFile, parse_labels
 from yolo.data.listing import label_files, list_pictures
 from yolo.errors import DataError
+from yolo.files import require_file
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def stray_labels(pictures: Sequence[Seen]) -> list[Path]:
 def _look(path: Path, file: Path, classes: int) -> Seen:
     content, labels = b"", LabelFile()
     try:
+        require_file(file)
         content = file.read_bytes()
         labels = parse_labels(content, classes)
     except (FileNotFoundError, NotADirectoryError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolo.data.convert.records import Tally, count, need
+from yolo.yaml_text import brief
 
 
 def merged(
@@ -39,12 +40,12 @@ def _keys(path: Path, categories: list[Any]) -> dict[int, tuple[str, int]]:
     """For each id the category's name, and how many of that name have smaller ids."""
     names: dict[int, str] = {}
     for category in categories:
-        good = (
-            isinstance(category, dict) and isinstance(category.get("id"), int) and isinstance(category.get("name"), str)
-        )
+        good = isinstance(category, dict) and type(category.get("id")) is int and isinstance(category.get("name"), str)
         need(good, "a category without id or name", path)
         first = names.setdefault(category["id"], category["name"])
-        need(first == category["name"], f"the categories {first!r} and {category['name']!r} have one id", path)
+        need(
+            first == category["name"], f"the categories {brief(first)} and {brief(category['name'])} have one id", path
+        )
     seen: Counter[str] = Counter()
     keys = {}
     for number in sorted(names):
@@ -63,9 +64,11 @@ def renamed(
     if names is None:
         return own, list(range(len(own)))
     need(len(names) == len(own), f"has {len(own)} categories, not {len(names)}", source)
-    if set(names) == set(own):
-        return tuple(names), [list(names).index(name) for name in own]
-    moved = [name for position, name in enumerate(names) if name in own and own[position] != name]
+    places = {name: position for position, name in enumerate(names)}
+    if places.keys() == set(own):
+        return tuple(names), [places[name] for name in own]
+    known = set(own)
+    moved = [name for position, name in enumerate(names) if name in known and own[position] != name]
     count(noticed, "class names asked for that the data has for other classes", len(moved), *moved)
     return tuple(names), list(range(len(own)))
 
@@ -73,10 +76,11 @@ def renamed(
 def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
     """The names, each once: a data set file takes none twice."""
     apart: dict[str, None] = {}
+    last: Counter[str] = Counter()
     for name in names:
-        own, number = name, 1
+        own, number = name, max(last[name], 1)
         while own in apart:
             number += 1
             own = f"{name} {number}"
-        apart[own] = None
+        apart[own], last[name] = None, number
     return tuple(apart)

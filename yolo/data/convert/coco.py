@@ -20,11 +20,12 @@ from yolo.data.convert.records import (
     Tally,
     box_of,
     count,
-    files_below,
     is_number,
     need,
+    shown,
     split_of,
 )
+from yolo.data.convert.walk import files_below
 from yolo.data.images import check_image
 from yolo.errors import DataError
 
@@ -112,7 +113,9 @@ def _is_task_list(path: Path) -> bool:
 
 
 def _has(record: Any, **types: type | tuple) -> bool:
-    return isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in types.items())
+    return isinstance(record, dict) and all(
+        isinstance(record.get(key), kind) and not isinstance(record.get(key), bool) for key, kind in types.items()
+    )
 
 
 def _name(path: Path) -> str:
@@ -127,7 +130,9 @@ def _images(path: Path, content: dict) -> list[dict]:
     for image in content["images"]:
         need(_has(image, id=(int, str), file_name=str), "an image without id or file_name", path)
         first = named.setdefault(image["id"], image["file_name"])
-        need(first == image["file_name"], f"the images {first} and {image['file_name']} have one id", path)
+        need(
+            first == image["file_name"], f"the images {shown(first)} and {shown(image['file_name'])} have one id", path
+        )
     return content["images"]
 
 

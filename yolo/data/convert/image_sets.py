@@ -12,7 +12,7 @@ from yolo.data.convert.records import Tally, count, split_of, splits_in
 from yolo.data.images import SUFFIXES
 from yolo.errors import DataError
 
-_FLAG = re.compile(r"\s+-?[01]$")
+_FLAGS = ("0", "1", "-1")
 """Behind every entry in the lists of a class: whether the image has it."""
 
 
@@ -71,9 +71,10 @@ def _listed(base: Path, lists: Sequence[Path], files: Sequence[Path], skipped: T
     unlisted = dict.fromkeys(files)
     for file in lists:
         entries = _entries(file)
-        flagged = bool(entries) and all(map(_FLAG.search, entries))
-        for entry in entries:
-            forms = [entry, _FLAG.sub("", entry)] if flagged else [entry]
+        plain = [head for head, *flag in (entry.rsplit(maxsplit=1) for entry in entries) if flag and flag[0] in _FLAGS]
+        flagged = len(plain) == len(entries)
+        for number, entry in enumerate(entries):
+            forms = [entry, plain[number]] if flagged else [entry]
             matches = next(filter(None, (_matches(form, by_stem) for form in forms)), [])
             if len(matches) == 1:
                 unlisted.pop(matches[0], None)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import filecmp
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from yolo.data.convert.records import Tally, count, splits_in
-from yolo.data.images import SUFFIXES
+from yolo.data.convert.walk import image_files
 
 ABSENT = "pictures are not there"
 SEVERAL = "pictures whose name several files have, none nearer to the annotation"
@@ -77,15 +77,6 @@ def parts_of(name: str) -> tuple[str, ...]:
 def plain_name(path: Path) -> str:
     """The file's name; archives from Windows may leave whole paths in it."""
     return (parts_of(path.name) or (path.name,))[-1]
-
-
-def image_files(root: Path) -> Iterator[Path]:
-    """Every image file below ``root`` that is not hidden, sorted within its folder."""
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
-                yield Path(folder, name)
 
 
 class PictureFinder:

@@ -17,11 +17,12 @@ from yolo.data.convert.records import (
     Tally,
     box_of,
     count,
-    files_below,
+    is_id,
     is_number,
     need,
     split_of,
 )
+from yolo.data.convert.walk import files_below
 
 XVIEW_TYPES = (
     *(11, 12, 13, 15, 17, 18, 19, 20, 21, 23, 24, 25, 26, 27, 28, 29, 32, 33, 34, 35, 36, 37, 38, 40, 41, 42, 44, 45),
@@ -69,8 +70,10 @@ def _objects(features: list[Any], skipped: Tally) -> Iterator[tuple[str, Label]]
         kind = properties.get("type_id") if box else None
         if not is_number(kind) or kind not in classes:
             count(skipped, "objects of unknown type or without bounds")
+        elif not is_id(image := properties.get("image_id")):
+            count(skipped, "objects without an image_id")
         else:
-            yield str(properties.get("image_id")), Label(classes[kind], box)
+            yield str(image), Label(classes[kind], box)
 
 
 def _bounds(properties: Any) -> tuple[float, float, float, float] | None:
@@ -118,9 +121,9 @@ def _road_labels(content: dict, path: Path, classes: int, skipped: Tally) -> dic
     for some in _list(content, "annotations", path):
         box, category, image = some.get("bbox"), some.get("category_id"), some.get("image_id")
         good = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
-        if not good or not isinstance(category, int) or not 0 <= category < classes:
+        if not good or type(category) is not int or not 0 <= category < classes:
             count(skipped, "annotations without a box or with an unknown category")
-        elif not isinstance(image, int | str) or image not in images:
+        elif not is_id(image) or image not in images:
             count(skipped, "annotations of pictures that the file does not name", 1, path.name)
         else:
             labels[image].append(Label(category, box_of(*box)))
@@ -130,10 +133,10 @@ def _road_labels(content: dict, path: Path, classes: int, skipped: Tally) -> dic
 def _sequence(content: dict, image: dict, path: Path) -> PurePosixPath:
     """The folder that an image's sequence lies in."""
     folders, number = content["seq_dirs"], image.get("sid")
-    good = isinstance(folders, list) and isinstance(number, int) and 0 <= number < len(folders)
+    good = isinstance(folders, list) and type(number) is int and 0 <= number < len(folders)
     need(good and isinstance(folders[number], str), "an image of no sequence", path)
     need(isinstance(image.get("name"), str), "an image without a name", path)
-    need(isinstance(image.get("id", 0), int | str), "an image whose id is neither number nor text", path)
+    need(is_id(image.get("id", 0)), "an image whose id is neither number nor text", path)
     return PurePosixPath(*parts_of(folders[number]))
 
 

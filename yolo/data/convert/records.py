@@ -80,24 +80,24 @@ def count(tally: Tally, reason: str, number: int = 1, *examples: object) -> None
     if number:
         tally[reason] = tally.get(reason, 0) + number
         some = tally.examples.setdefault(reason, []) if examples else []
-        some += [text for text in map(str, examples) if text not in some][: _EXAMPLES - len(some)]
+        some += [text for text in map(shown, examples) if text not in some][: _EXAMPLES - len(some)]
 
 
 def is_number(value: Any) -> bool:
-    """Whether ``value`` is a float, or an integer that a float can hold."""
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+    """Whether ``value`` is a float, or an integer that a float can hold; True and False are none."""
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
 
 
-def files_below(source: Path, pattern: str, skipped: Tally) -> list[Path]:
-    """The files below ``source`` that match, sorted. Hidden ones, as systems and editors leave them, are counted."""
-    files = []
-    for path in sorted(source.rglob(pattern)):
-        inside = path.relative_to(source)
-        if any(part.startswith(".") for part in inside.parts):
-            count(skipped, "hidden files", 1, inside)
-        else:
-            files.append(path)
-    return files
+def is_id(value: Any) -> bool:
+    """Whether ``value`` can name an image: a whole number or text."""
+    return type(value) in (int, str)
+
+
+def shown(text: object, most: int = 200) -> str:
+    """A name from a file as a line for people takes it: not endless, nothing that would move a terminal's cursor."""
+    start = str(text)[: most + 1]
+    plain = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in start[:most])
+    return f"{plain}…" if len(start) > most else plain
 
 
 def box_of(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:

@@ -17,11 +17,11 @@ from PIL import Image
 
 from yolo.data.convert.coco import coco
 from yolo.data.convert.frame import in_frame
-from yolo.data.convert.pictures import image_files
 from yolo.data.convert.places import argoverse, xview
-from yolo.data.convert.records import Conversion, Label, Labelled, Tally, count
+from yolo.data.convert.records import Conversion, Label, Labelled, Tally, count, shown
 from yolo.data.convert.tables import globalwheat, sku110k, visdrone
 from yolo.data.convert.voc import voc
+from yolo.data.convert.walk import image_files, is_within
 from yolo.data.images import check_image
 from yolo.data.listing import label_path
 from yolo.errors import DataError
@@ -29,6 +29,7 @@ from yolo.files import write_text_atomic
 
 _LOG = logging.getLogger("yolo.data")
 _WORKERS = 8
+_LONGEST_NAME = 255  # bytes of a file's name, as file systems have it
 
 FORMATS: dict[str, tuple[Callable[..., Conversion], str]] = {
     "argoverse": (argoverse, "Argoverse"),
@@ -62,8 +63,10 @@ class Converted:
 def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, *, segments: bool = False) -> Converted:
     """Write what lies below ``source`` in the format ``kind`` into the empty folder ``target``.
 
-    Pictures are hard links where the file system allows it, else copies. ``names`` are the classes; None: those that
-    the data names. Raises DataError for an unknown format, a file that is broken, and when nothing is found.
+    Pictures are hard links where the file system allows it, else copies. Links in ``source`` are followed, since many
+    keep their images elsewhere; what one leads to outside of it is copied, so that no file out there gets a second
+    name, and is ``noticed``. Whatever is not an image by its content is left out. ``names`` are the classes; None:
+    those that the data names. Raises DataError for an unknown format, a file that is broken, and when nothing is found.
     """
     if kind not in FORMATS:
         raise DataError(f"no format {kind!r}", where=source, mend=f"there are {', '.join(FORMATS)}")
@@ -71,12 +74,13 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
         raise DataError("a class name is there twice", where=f"names {' '.join(names)}", mend="name each class once")
     read = FORMATS[kind][0](source, names, segments)
     done = Converted(tuple(read.names), skipped=read.skipped, noticed=read.noticed)
+    _require_text(done.names, source)
     lists: dict[str, list[str]] = {}
     used: set[Path] = set()
     Image.init()  # Pillow finds its formats on first use, which is not a thing to do in many threads at once
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="convert")
     try:
-        for item, written in _each(pool, read, target):
+        for item, written in _each(pool, read, source, target):
             done.skipped.add(written.skipped)
             done.noticed.add(written.noticed)
             used.add(item.picture)
@@ -84,12 +88,13 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
                 _enter(item, written.labels, done, lists)
     finally:
         pool.shutdown(cancel_futures=True)
+    every = list(image_files(source, done.skipped))
     if not done.pictures:
         why = f" ({'; '.join(done.skipped.lines())})" if done.skipped else ""
         raise DataError(
             f"annotations but none of their pictures{why}", where=source, mend="put the pictures beside them"
         )
-    unused = [path for path in image_files(source) if path not in used]
+    unused = [path for path in every if path not in used]
     some = [path.relative_to(source) for path in unused[:3]]
     count(done.skipped, "image files that no annotation is used for", len(unused), *some)
     for name, lines in lists.items():
@@ -120,12 +125,15 @@ class _Written:
     noticed: Tally = field(default_factory=Tally)
 
 
-def _each(pool: ThreadPoolExecutor, read: Conversion, target: Path) -> Iterator[tuple[Labelled, _Written]]:
+def _each(
+    pool: ThreadPoolExecutor, read: Conversion, source: Path, target: Path
+) -> Iterator[tuple[Labelled, _Written]]:
     """Every picture, in order, with what ``_write`` says of it."""
     waiting, taken = [], {}
+    source = Path(os.path.realpath(source))
     for item in read.pictures:
         placed = _placed(item, taken)
-        waiting.append((placed or item, pool.submit(_write, item, placed, target)))
+        waiting.append((placed or item, pool.submit(_write, item, placed, source, target)))
         if len(waiting) > 1000:
             first, future = waiting.pop(0)
             yield first, future.result()
@@ -148,15 +156,15 @@ def _placed(item: Labelled, taken: dict[PurePosixPath, Path]) -> Labelled | None
     return dataclasses.replace(item, place=place)
 
 
-def _write(item: Labelled, placed: Labelled | None, target: Path) -> _Written:
-    """Put one picture with its labels where it is ``placed``."""
+def _write(item: Labelled, placed: Labelled | None, source: Path, target: Path) -> _Written:
+    """Put one picture with its labels where it is ``placed``; ``source`` is the real path of where it is from."""
     done, name = _Written(), item.picture.name
     if placed is None:
         count(done.skipped, "pictures occur twice", 1, name)
         count(done.skipped, "labels of pictures that occur twice", len(item.labels), name)
         return done
-    if ".." in placed.place.parts or placed.place.is_absolute():
-        count(done.skipped, "pictures with an unsafe path", 1, placed.place)
+    if reason := _misplaced(placed.place):
+        count(done.skipped, reason, 1, placed.place)
         return done
     try:
         actual = check_image(item.picture)
@@ -169,7 +177,10 @@ def _write(item: Labelled, placed: Labelled | None, target: Path) -> _Written:
         return done
     place = target / placed.place
     place.parent.mkdir(parents=True, exist_ok=True)
-    link_or_copy(item.picture, place)
+    real = os.path.realpath(item.picture)
+    inside = is_within(real, str(source))
+    count(done.noticed, "images that links lead to outside of the source: copied", int(not inside), name)
+    link_or_copy(Path(real), place, link=inside)
     lines = label_lines(*framed, done.skipped, done.noticed)
     file = label_path(place)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -178,18 +189,44 @@ def _write(item: Labelled, placed: Labelled | None, target: Path) -> _Written:
     return done
 
 
-def link_or_copy(picture: Path, place: Path) -> None:
-    """``picture`` at ``place``, sharing its bytes on disk where that is possible.
+def _require_text(names: Sequence[str], source: Path) -> None:
+    for name in names:
+        if not _is_text(name):
+            raise DataError(f"the class name {shown(name)} is no Unicode text", where=source, mend="give --names")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of a disk's name that are none, half a pair in JSON
+        return False
+    return True
+
+
+def _misplaced(place: PurePosixPath) -> str:
+    """Why nothing can be put there: it has to stay below the folder, and a file may not have every name."""
+    if not _is_text(str(place)):
+        return "pictures whose name is no Unicode text"
+    too_long = any(len(part.encode("utf-8")) > _LONGEST_NAME for part in place.parts)
+    unsafe = ".." in place.parts or "\0" in str(place) or place.is_absolute()
+    return "pictures with an unsafe path" if too_long or unsafe else ""
+
+
+def link_or_copy(picture: Path, place: Path, *, link: bool = True) -> None:
+    """``picture`` at ``place``; with ``link`` sharing its bytes on disk where that is possible.
 
     Raises FileExistsError where something is at ``place``: it may be such a link, whose bytes are somebody's own.
     """
-    try:
-        os.link(picture.resolve(), place)
-    except FileExistsError:
-        raise
-    except OSError:
-        with open(picture, "rb") as source, open(place, "xb") as target:
-            shutil.copyfileobj(source, target)
+    if link:
+        try:
+            os.link(picture.resolve(), place)
+            return
+        except FileExistsError:
+            raise
+        except OSError:  # another disk, a file system without links
+            pass
+    with open(picture, "rb") as source, open(place, "xb") as target:
+        shutil.copyfileobj(source, target)
 
 
 def label_lines(labels: Sequence[Label], size: tuple[int, int], skipped: Tally, noticed: Tally) -> list[str]:
@@ -229,7 +266,7 @@ def write_dataset_file(target: Path, converted: Converted, source: Path) -> Path
     content = {"path": ".", **{split: some if len(some) > 1 else some[0] for split, some in converted.entries.items()}}
     names = dict(enumerate(converted.names))
     text = yaml.safe_dump({**content, "names": names}, sort_keys=False, allow_unicode=True)
-    return write_text_atomic(target / "data.yaml", f"# Made by yolo.convert from {source.name}\n{text}")
+    return write_text_atomic(target / "data.yaml", f"# Made by yolo.convert from {shown(source.name)}\n{text}")
 
 
 def _report(done: Converted, source: Path) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from yolo.data.convert.pictures import PictureFinder, Wanted, plain_name
-from yolo.data.convert.records import Conversion, Label, Labelled, Tally, box_of, count, files_below, need, split_of
+from yolo.data.convert.records import Conversion, Label, Labelled, Tally, box_of, count, need, split_of
+from yolo.data.convert.walk import files_below, folders_below
 from yolo.errors import DataError
+from yolo.yaml_text import brief
 
 _VISDRONE_CLASSES = 10
 _WHEAT_SPLITS = {"utokyo_1": "test", "utokyo_2": "test", "nau_1": "test", "uq_1": "test", "ethz_1": "val"}
@@ -25,7 +27,7 @@ def visdrone(source: Path, names: Sequence[str], segments: bool = False) -> Conv
     """
     skipped = Tally()
     folders = []
-    for path in files_below(source, "annotations", skipped):
+    for path in folders_below(source, "annotations", skipped):
         if (path.parent / "images").is_dir():
             folders.append(path)
         else:
@@ -50,8 +52,10 @@ def _drone_labels(path: Path, classes: int, skipped: Tally) -> tuple[Label, ...]
     for line, row in _rows(path):
         values = _numbers(row[:6], path, line)
         need(len(values) == 6, "needs at least 6 values", f"{path}:{line}")
-        if values[4] == 0 or not 1 <= values[5] <= _VISDRONE_CLASSES:
+        if values[4] == 0 or values[5] in (0, _VISDRONE_CLASSES + 1):
             count(skipped, "regions to be ignored")
+        elif values[5] not in range(1, _VISDRONE_CLASSES + 1):
+            count(skipped, "objects of an unknown category", 1, f"{path.name}:{line}")
         elif values[5] > classes:
             count(skipped, "objects of other classes")
         else:
@@ -96,7 +100,7 @@ def _wheat_boxes(row: dict[str, str], path: Path, line: int) -> list[tuple[float
     else:
         try:
             values = json.loads(row.get("bbox") or "[]")
-        except ValueError:
+        except (ValueError, RecursionError):
             values = None
         need(isinstance(values, list), "bbox is no list", f"{path}:{line}")
         corners = [_numbers(values, path, line)] if values else []
@@ -166,5 +170,5 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _numbers(words: Sequence, path: Path, line: int) -> list[float]:
     try:
         return [float(word) for word in words]
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{str(words)[:60]} are not numbers", where=f"{path}:{line}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{brief(words, 60)} are not numbers", where=f"{path}:{line}") from error

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 from yolo.data.convert.image_sets import members
 from yolo.data.convert.pictures import PictureFinder, Wanted, parts_of, plain_name
-from yolo.data.convert.records import Conversion, Label, Labelled, Tally, count, files_below, need, split_of
+from yolo.data.convert.records import Conversion, Label, Labelled, Tally, count, need, split_of
+from yolo.data.convert.walk import files_below
 from yolo.errors import DataError
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -88,7 +89,7 @@ def _read(path: Path, source: Path, skipped: Tally) -> _Page | None:
     """The XML file's content; None, which is counted, for one of another kind."""
     try:
         content = path.read_bytes()
-        need(b"<!ENTITY" not in content, "an XML file with entities", path)
+        need(b"<!ENTITY" not in content.replace(b"\0", b""), "an XML file with entities", path)  # in UTF-16 too
         root = ElementTree.fromstring(content)
         if root.tag != "annotation" and root.find("object") is None and root.find("filename") is None:
             count(skipped, "XML files that are no VOC annotation", 1, path.relative_to(source))
@@ -96,7 +97,7 @@ def _read(path: Path, source: Path, skipped: Tally) -> _Page | None:
         return _page(root)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=path) from error
-    except (ElementTree.ParseError, ValueError, TypeError) as error:
+    except (ElementTree.ParseError, ValueError, TypeError, LookupError) as error:  # the last: no such encoding
         raise DataError(f"not a VOC annotation ({str(error)[:100]})", where=path) from error
 
 
