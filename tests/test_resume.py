@@ -23,10 +23,10 @@ from yolo.models.weights.load import load_weights
 
 PROGRAM = "yolo.train"
 OPTIONS = {"epochs": "6", "optimizer": "AdamW", "nbs": "200"}
-"""Gradients add up across the ends of epochs: one update after 1, 2, 4, 8 of 12 batches."""
+"""Updates come after 1, 2, 4, 8 of 12 batches; what waits for one at an epoch's end is dropped, and still counted."""
 
 PENDING = {1: 0, 6: 2, 9: 1}
-"""Batches whose gradients wait for an update, by how many were seen."""
+"""Batches since the last update, by how many were seen."""
 
 
 @pytest.fixture(scope="module")

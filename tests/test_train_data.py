@@ -32,8 +32,9 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 
 @pytest.mark.covers("train", "fraction")
 def test_a_fraction_of_the_training_pictures(shop: Workshop) -> None:
-    done = shop.train("fraction", "--noplots", fraction="0.5", epochs="1")
+    done = shop.train("fraction", "--noplots", fraction="0.5", epochs="1", batch_size="100")
     assert done.code == 0 and "4 training images, 6 validation images" in done.err
+    assert "compiled the training graph for 4x3x64x64" in done.err  # a step of what there is
     done = shop.train("nothing", "--noplots", fraction="0.01")
     assert done.refusal("yolo.train") == "--fraction: is 0.01, which leaves none of 8 pictures; give more"
 

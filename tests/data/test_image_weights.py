@@ -62,7 +62,7 @@ def test_the_loader_draws_pictures_and_the_others_of_a_mosaic(index):
     for epoch in range(5):
         order = np.concatenate([batch.indices for batch in loader.batches(epoch)])
         drawn = draw(loader.weights, 2, epoch)
-        assert order.tolist() == [*drawn, drawn[0]]
+        assert order.tolist() == drawn.tolist()
         for i, repeat in zip(drawn, repeats(drawn)):
             plan = loader.planner.plan(epoch, int(i), repeat=int(repeat), partners=drawn)
             shown |= {tile.picture for view in plan.views for tile in view.tiles}
@@ -76,7 +76,7 @@ def test_a_picture_that_comes_again_looks_different(index):
         for i, picture in zip(batch.indices, batch.images):
             pictures.setdefault(int(i), []).append(picture.tobytes())
     most = max(pictures.values(), key=len)
-    assert len(most) > 3 and len(set(most[:-1])) == len(most[:-1])
+    assert len(most) > 3 and len(set(most)) == len(most)
 
 
 def test_any_workers_and_any_start_give_the_same(index):

@@ -17,10 +17,18 @@ from yolo.ranks import Ranks
 HYP = hyperparameters(**{**LOW, "mixup": 0.3, "copy_paste": 0.3})
 
 
+def index_of(folder, pictures):
+    return make_index(folder, [f"{k % 2} .5 .5 .{k % 8 + 1} .5\n" for k in range(pictures)])
+
+
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    texts = [f"{k % 2} .5 .5 .{k % 8 + 1} .5\n" for k in range(11)]
-    return make_index(tmp_path_factory.mktemp("set"), texts)
+    return index_of(tmp_path_factory.mktemp("set"), 11)
+
+
+@pytest.fixture(scope="module")
+def sixteen(tmp_path_factory):
+    return index_of(tmp_path_factory.mktemp("sixteen"), 16)
 
 
 def train(index, **options):
@@ -50,24 +58,62 @@ def test_batches_are_the_same_for_any_number_of_workers(index, workers, rect):
     assert not loader_threads()
 
 
-def test_training_batches_are_full_and_cover_every_picture(index):
+def shown(batches):
+    """The images of an epoch in their order."""
+    return np.concatenate([batch.indices for batch in batches]).tolist()
+
+
+def test_training_batches_show_every_image_once_and_the_last_has_the_rest(index):
     loader = train(index, workers=2)
     batches = list(loader.batches(0))
-    assert len(batches) == len(loader) == 3
-    for batch in batches:
-        assert batch.images.shape == (4, 3, 64, 64) and batch.images.dtype == np.uint8
-        assert batch.images.flags.c_contiguous and len(batch.labels) == len(batch.paths) == 4
+    assert len(batches) == len(loader) == 3 and loader.repeated == 0
+    for batch, count in zip(batches, (4, 4, 3)):
+        assert batch.images.shape == (count, 3, 64, 64) and batch.images.dtype == np.uint8
+        assert batch.images.flags.c_contiguous and len(batch.labels) == len(batch.paths) == len(batch) == count
         assert batch.letterboxes is None
         assert [index.paths[i] for i in batch.indices] == list(batch.paths)
-    order = np.concatenate([batch.indices for batch in batches])
-    assert sorted(order[:11]) == list(range(11)) and order[11] == order[0]
-    other = np.concatenate([batch.indices for batch in loader.batches(1)])
-    assert not np.array_equal(order, other)
+    assert sorted(shown(batches)) == list(range(11))
+    assert shown(batches) != shown(loader.batches(1))
 
 
-def test_a_batch_larger_than_the_data_set_is_filled_up(index):
-    (batch,) = train(index, batch_size=32).batches(0)
-    assert batch.images.shape[0] == 32 and set(batch.indices) == set(range(11))
+@pytest.mark.parametrize("batch_size", [11, 12, 100])
+@pytest.mark.parametrize("rect", [False, True])
+def test_a_set_smaller_than_the_batch_makes_a_batch_of_its_size(index, batch_size, rect):
+    loader = train(index, batch_size=batch_size, rect=rect)
+    for epoch in range(2):
+        (batch,) = loader.batches(epoch)
+        assert len(loader) == 1 and batch.images.shape[0] == 11 and sorted(batch.indices) == list(range(11))
+    assert loader.shapes() == [(11, 3, 64, 64)]
+
+
+def dealt(order, count, batch_size):
+    """Each rank's batches of the epoch: what is missing to a multiple of the ranks comes from the beginning."""
+    order = list(order)
+    while len(order) % count:
+        order.append(order[len(order) - len(set(order))])
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return [[batch[rank * len(batch) // count :][: len(batch) // count] for batch in batches] for rank in range(count)]
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(1, 4), (2, 4), (2, 8), (3, 6), (4, 4), (4, 8), (4, 100), (7, 7)])
+def test_ranks_share_the_last_batch_too(index, count, batch_size):
+    """Each has as many images as the others; at most one fewer than there are ranks come again, and look different."""
+    loaders = [train(index, batch_size=batch_size, ranks=Ranks(rank, count)) for rank in range(count)]
+    parts = [list(loader.batches(5)) for loader in loaders]
+    order = shown(train(index, batch_size=batch_size).batches(5))
+    assert [[batch.indices.tolist() for batch in part] for part in parts] == dealt(order, count, batch_size)
+    assert {loader.repeated for loader in loaders} == {-11 % count} and -11 % count < count
+    pictures = {picture.tobytes() for part in parts for batch in part for picture in batch.images}
+    assert len(pictures) == 11 + -11 % count
+    for loader, part in zip(loaders, parts):
+        assert {batch.images.shape for batch in part} == set(loader.shapes())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_quads_of_the_last_batch_are_whole(index, count):
+    loader = train(index, batch_size=8, quad=True, ranks=Ranks(0, count))
+    assert [len(batch) for batch in loader.batches(0)] == [2 // count, 2 // count if count == 2 else 1]
+    assert loader.repeated == {1: 1, 2: 5}[count]
 
 
 def test_an_epoch_can_be_entered_in_the_middle(index):
@@ -77,7 +123,7 @@ def test_an_epoch_can_be_entered_in_the_middle(index):
 def test_rect_training_keeps_its_order_and_shapes(index):
     loader = train(index, rect=True, batch_size=4)
     first, second = list(loader.batches(0)), list(loader.batches(1))
-    assert [a.images.shape for a in first] == [(4, 3, 64, 64)] * 3
+    assert [a.images.shape for a in first] == [(4, 3, 64, 64), (4, 3, 64, 64), (3, 3, 64, 64)]
     for a, b in zip(first, second):
         np.testing.assert_array_equal(a.indices, b.indices)
     shapes = [batch.images.shape[2:] for batch in train(index, rect=True, batch_size=4, stride=16).batches(0)]
@@ -164,9 +210,11 @@ def test_impossible_settings_are_refused(index):
 
 
 @pytest.mark.parametrize("count", [2, 4])
-@pytest.mark.parametrize("options", [{}, {"rect": True}, {"multi_scale": True}, {"quad": True, "batch_size": 16}])
-def test_ranks_together_train_on_the_batches_of_one(index, count, options):
-    parts = [train(index, **options, ranks=Ranks(rank, count)).batches(3) for rank in range(count)]
+@pytest.mark.parametrize("batch_size", [4, 12, 100])
+@pytest.mark.parametrize("options", [{}, {"rect": True}, {"multi_scale": True}, {"quad": True}])
+def test_ranks_together_train_on_the_batches_of_one(sixteen, count, options, batch_size):
+    options = {**options, "batch_size": batch_size * 4 if "quad" in options else batch_size}
+    parts = [train(sixteen, **options, ranks=Ranks(rank, count)).batches(3) for rank in range(count)]
     joined = [
         Batch(
             images=np.concatenate([part.images for part in batch]),
@@ -177,7 +225,7 @@ def test_ranks_together_train_on_the_batches_of_one(index, count, options):
         )
         for batch in zip(*parts)
     ]
-    alone = [dataclasses.replace(batch, letterboxes=None) for batch in train(index, **options).batches(3)]
+    alone = [dataclasses.replace(batch, letterboxes=None) for batch in train(sixteen, **options).batches(3)]
     assert_equal(joined, alone)
 
 
@@ -214,8 +262,8 @@ def test_multi_scale_resizes_finished_pictures(index, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_quads_show_four_samples_or_one_enlarged(index, workers):
-    batches, plain = as_layout(index, quad=True, workers=workers)
+def test_quads_show_four_samples_or_one_enlarged(sixteen, workers):
+    batches, plain = as_layout(sixteen, quad=True, workers=workers)
     kinds = set()
     for quad, batch in zip(batches, plain):
         assert quad.images.shape == (1, 3, 128, 128) and quad.paths == batch.paths[:1]
@@ -235,9 +283,12 @@ def test_quads_need_a_multiple_of_four(index):
 
 
 def test_shapes_are_told_beforehand(index):
-    assert train(index).shapes() == [(4, 3, 64, 64)]
+    assert train(index).shapes() == [(4, 3, 64, 64), (3, 3, 64, 64)]
+    assert train(index, batch_size=11).shapes() == [(11, 3, 64, 64)]
     assert train(index, quad=True).shapes() == [(1, 3, 128, 128)]
-    assert train(index, multi_scale=True).shapes() == [(4, 3, side, side) for side in (96, 64, 32)]
+    both = [(4, 3, 96, 96), (3, 3, 96, 96), (4, 3, 64, 64), (3, 3, 64, 64), (4, 3, 32, 32), (3, 3, 32, 32)]
+    assert train(index, multi_scale=True).shapes() == both
+    assert train(index, rect=True, stride=16).shapes() == [(4, 3, 64, 64), (4, 3, 48, 64), (3, 3, 64, 48)]
     for options in ({"rect": True, "stride": 16}, {"rect": True, "stride": 16, "multi_scale": True}):
         loader = train(index, **options)
         made = {batch.images.shape for epoch in range(4) for batch in loader.batches(epoch)}

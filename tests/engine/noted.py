@@ -31,27 +31,37 @@ class Notes(Hook):
 
 
 class Step:
-    """Gives losses from a list, and notes after how many batches each update came, and its rates."""
+    """Gives losses from a list, and notes after how many batches each update came, its rates, and whose gradients."""
 
     compile_seconds = 0.0
 
     def __init__(self, losses: list[float] | None = None, norm: float = 1.0) -> None:
         self.losses, self.norm, self.seen, self.updates = losses, norm, 0, []
+        self.held: list[int] = []
+        self.applied: list[list[int]] = []
 
     def backward(self, batch: Batch) -> np.ndarray:
         value = self.losses[self.seen] if self.losses else 1.0 + self.seen
+        self.held.append(self.seen)
         self.seen += 1
         return np.array([6 * value, value, 2 * value, 3 * value], np.float32)
 
     def update(self, rates) -> float:
         self.updates.append((self.seen, rates))
+        self.applied.append(self.held)
+        self.held = []
         return self.norm
 
+    def drop_gradient(self) -> None:
+        self.held = []
 
-def make(epochs, batches, *, fitness=(), hooks=(), validate=True, patience=0, batch_size=16, step=None, **more):
+
+def make(
+    epochs, batches, *, fitness=(), hooks=(), validate=True, patience=0, batch_size=16, nominal=64, step=None, **more
+):
     """A trainer whose validations have the fitnesses given, and a list of the epochs in which it validated."""
     batch = Batch(np.zeros((1, 3, 8, 8), np.uint8), (), np.arange(1), tuple(Path(f"{k}.png") for k in range(6)))
-    schedule = Schedule(Hyperparameters(), epochs, batches, batch_size)
+    schedule = Schedule(Hyperparameters(), epochs, batches, batch_size, nominal)
     step, validated, scores = step or Step(), [], iter(fitness)
 
     def validation(listeners):

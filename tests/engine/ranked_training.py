@@ -27,7 +27,7 @@ PLAIN = [
 ]
 NORMALISED = [[-1, 1, "Conv", [16, 6, 4, 2]], [-1, 2, "C3", [24]]]
 NETWORKS = {"plain": PLAIN, "normalised": NORMALISED}
-BATCH, SIDE, STEPS, ACCUMULATE, RESUMED = 4, 32, 12, 2, 5
+BATCH, SIDE, STEPS, ACCUMULATE, RESUMED, DROPPED = 4, 32, 12, 2, 5, 9
 SETTINGS = LossSettings(5.0, 10.0, 5.0, 1.0, 1.0, 4.0, 0.0, 0.0, (4.0,))
 
 
@@ -46,7 +46,8 @@ def batch(step: int, part: slice) -> Batch:
 def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | None) -> dict[str, np.ndarray]:
     """Losses, norms and the state after some steps with warm rates, accumulation, clipping and EMA.
 
-    In the middle, where a gradient waits, another step goes on from what the first one would save.
+    In the middle, where a gradient waits, another step goes on from what the first one would save. Later a gradient
+    that waits is dropped, as at an epoch's end.
     """
     options = {"optimizer": optimizer, "weight_decay": 5e-4, "label_places": 8, "threads": 1, "compile": compile}
     steps = (
@@ -60,6 +61,8 @@ def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | N
             saved = checkpoint_of(step.network, ("a", "b", "c"), model=step.ema(), training=step.training_state())
             step = next(steps)
             step.load(saved)
+        if number == DROPPED:
+            step.drop_gradient()
         losses.append(step.backward(batch(number, part)))
         if (number + 1) % ACCUMULATE == 0 and number + 1 < STEPS:
             rate = 2e-3 * (number + 1)

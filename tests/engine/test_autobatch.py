@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from tests.train_samples import Done, Workshop
 from yolo.config.commands import TrainConfig
 from yolo.config.options import parse
+from yolo.data.batch import Batch
 from yolo.engine import autobatch
 from yolo.engine.autobatch import Measured, measure_in_child, memory_line, with_batch_size
 from yolo.engine.memory import free_gpu_memory, peak_memory, used_gpu_memory
@@ -74,6 +76,27 @@ def test_quad_takes_four_at_a_time(free: int, pictures: int, expected: int) -> N
     assert tried[:2] == [4, 8]
     with pytest.raises(ConfigError, match="not even 4 images a step fit"):
         chosen(dataclasses.replace(ASKED, quad=True), meter(600, 25), 860)
+
+
+@pytest.mark.parametrize(("images", "expected"), [(50, 25), (80, 40), (39, 39), (90, 30)])
+def test_plain_modules_hold_the_smaller_last_batch_too(images: int, expected: int) -> None:
+    """40 images fit, those of the last batch included, whose graph has memory of its own."""
+    plain = dataclasses.replace(ASKED, compile="off")
+    assert chosen(plain, meter(600, 25, images), 2000) == expected
+    assert (
+        max(size for size in range(1, min(40, images) + 1) if images <= size or size + images % size <= 40) == expected
+    )
+    assert chosen(ASKED, meter(600, 25, images), 2000) == min(images, 40)
+
+
+def test_a_small_set_is_measured_with_as_many_images_as_asked() -> None:
+    from yolo.engine.memory_probe import _largest
+
+    rows = tuple(np.full((n, 5), n, np.float32) for n in (1, 2))
+    batch = Batch(np.zeros((2, 3, 64, 64), np.uint8), rows, np.arange(2), (Path("x"),) * 2)
+    assert _largest(batch, [(2, 3, 64, 64)], 2) is batch
+    found = _largest(batch, [(4, 3, 32, 64), (1, 3, 64, 96)], 5)
+    assert found.images.shape == (5, 3, 64, 96) and [len(labels) for labels in found.labels] == [1, 2, 1, 2, 1]
 
 
 def test_several_ranks_name_their_size(monkeypatch: pytest.MonkeyPatch) -> None:

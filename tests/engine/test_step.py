@@ -18,6 +18,7 @@ from yolo.engine.step import TrainStep
 from yolo.errors import ConfigError
 from yolo.models.config import parse_model_config
 from yolo.models.network import Network, build_network
+from yolo.models.weights.transfer import load_state
 
 SHAPE = (2, 3, 32, 40)
 COUNTS = [(3, 1), (11, 2), (0, 0), (8, 9)]
@@ -96,6 +97,41 @@ def test_growing_changes_no_number(growing, roomy):
             for name, array in ours[kind].items():
                 if name != "places":
                     np.testing.assert_allclose(array, theirs[kind][name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def single():
+    """A last batch: one image where the others have two."""
+    return Batch(pictures(7, (1, *SHAPE[1:])), label_rows(7, (5,)), np.arange(1), ("",))
+
+
+def test_a_smaller_last_batch_counts_as_its_own_images_do(roomy, mode):
+    """Behind batches of two the loss and gradient are those of a step that sees it alone, on the same weights."""
+    step = roomy["step"]
+    alone = TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=5e-4, label_places=16, compile=mode)
+    load_state(alone.network, step.weights())
+    if mode == "program":
+        alone._values.copy_(flow.tensor(alone.vector.gather()))
+    step.backward(batch(1))
+    step.drop_gradient()
+    loss, wanted = step.backward(single()), alone.backward(single())
+    np.testing.assert_array_equal(loss, wanted)
+    assert loss[0] == pytest.approx(loss[1:].sum(), rel=1e-6)
+    gradient = step.training_state()["gradient"]
+    np.testing.assert_array_equal(gradient, alone.training_state()["gradient"])
+    assert np.abs(gradient).max() > 0.01
+
+
+def test_a_gradient_that_is_dropped_is_gone(roomy):
+    step = roomy["step"]
+    step.drop_gradient()
+    assert not step.training_state()["gradient"].any()
+    gradients = []
+    for _ in range(2):
+        step.backward(batch(3))
+        gradients.append(step.training_state()["gradient"])
+        step.drop_gradient()
+    assert gradients[0].any()
+    np.testing.assert_array_equal(gradients[0], gradients[1])
 
 
 def test_losses_are_sane(growing):
@@ -212,23 +248,25 @@ def test_bfloat16_needs_a_compiled_step():
         TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=0.0, compile="off", amp=True)
 
 
-SIDES = (64, 32, 96, 64, 32, 96, 40)
+SIDES = ((2, 64), (2, 32), (2, 96), (1, 96), (2, 64), (2, 32), (2, 96), (2, 40))
+"""Images of a batch, and their size; as a last batch comes between larger ones."""
 
 
-def square(number, side):
-    return Batch(pictures(number, (2, 3, side, side)), label_rows(number, (3, 1)), np.arange(2), ("",) * 2)
+def square(number, count, side):
+    labels = label_rows(number, (3, 1)[:count])
+    return Batch(pictures(number, (count, 3, side, side)), labels, np.arange(count), ("",) * count)
 
 
 def test_steps_of_many_shapes_share_one_memory_and_equal_steps_alone(caplog):
     options = {"optimizer": "SGD", "weight_decay": 5e-4}
-    shapes = [(2, 3, side, side) for side in sorted(set(SIDES), reverse=True)]
+    shapes = [(count, 3, side, side) for count, side in sorted(set(SIDES), reverse=True)]
     with caplog.at_level(logging.INFO, "yolo"):
         step = TrainStep(network(), SETTINGS, **options, shapes=shapes)
-    assert "4 shapes of batches, each compiled once, share the " in caplog.text and " GB of 2x3x96x96" in caplog.text
+    assert "5 shapes of batches, each compiled once, share the " in caplog.text and " GB of 2x3x96x96" in caplog.text
     taken = step._compiled._memory.bytes
     before = step.training_state()["gradient"]
-    for number, side in enumerate(SIDES):
-        batch = square(number, side)
+    for number, (count, side) in enumerate(SIDES):
+        batch = square(number, count, side)
         alone = TrainStep(network(), SETTINGS, **options)
         wanted = alone.backward(batch)
         step._values.copy_(flow.tensor(alone.vector.gather()))  # the statistics, which every step moves
@@ -236,7 +274,7 @@ def test_steps_of_many_shapes_share_one_memory_and_equal_steps_alone(caplog):
         gradient = step.training_state()["gradient"]
         np.testing.assert_allclose(gradient - before, alone.training_state()["gradient"], rtol=1e-3, atol=1e-4)
         before = gradient
-    assert len(step._graphs) == 4 and step._compiled._memory.bytes == taken
+    assert len(step._graphs) == 5 and step._compiled._memory.bytes == taken
 
 
 def test_a_backward_pass_needs_the_forward_pass_of_its_own_shape():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from tests.engine.noted import Notes, Step, make
 from tests.train_samples import Workshop
 from yolo.engine.diverged import DivergedError, check_tensors
 from yolo.engine.hooks import Hook
+from yolo.engine.interrupt import StopRequest
+from yolo.errors import Interrupted
 
 
 def test_hooks_are_called_in_order():
@@ -61,6 +64,53 @@ def test_updates_and_rates_follow_the_schedule(batch_size):
     for report, end in zip(notes.reports(), (50, 100, 150)):
         rates = [rates for at, rates in expected if at <= end][-1]
         assert report.rates == (rates.bias, rates.weight, rates.norm)
+
+
+def published_updates(schedule, epochs, batches):
+    """The batches whose gradients make each update in YOLOv5's loop, by number over all epochs."""
+    number, newest, found = 0, -1, []
+    for _ in range(epochs):
+        added_up = []
+        for _ in range(batches):
+            added_up.append(number)
+            if number - newest >= schedule.accumulate(number):
+                found.append(added_up)
+                added_up, newest = [], number
+            number += 1
+    return found
+
+
+@pytest.mark.parametrize("batches", [1, 3, 6, 8])
+def test_gradients_that_wait_at_an_epochs_end_are_dropped(batches, caplog):
+    step, epochs = Step(), 300 // batches
+    trainer, _ = make(epochs, batches, batch_size=16, step=step)
+    with caplog.at_level(logging.INFO, "yolo"):
+        trainer.train()
+    expected = published_updates(trainer.schedule, epochs, batches)
+    assert step.applied == expected and trainer.progress.updates == len(expected)
+    assert sum(map(len, expected)) < epochs * batches
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1 and said[0].startswith("the gradient of 1 batch that made no update by the end of epoch ")
+
+
+@pytest.mark.parametrize("stopped", range(1, 12))
+def test_a_stop_anywhere_drops_what_is_dropped_without_it(stopped):
+    """Here after every batch; ``held`` is what a checkpoint keeps of the gradient."""
+    whole, first, second = Step(), Step(), Step()
+    make(4, 3, nominal=800, step=whole)[0].train()
+
+    def stop(trainer, step, *_):
+        if step + 1 == stopped:
+            request.signal = 2
+
+    request, notes = StopRequest(), Notes()
+    notes.after_step = stop
+    one, _ = make(4, 3, nominal=800, step=first, hooks=[notes], stop=request)
+    with pytest.raises(Interrupted):
+        one.train()
+    second.seen, second.held = first.seen, first.held
+    make(4, 3, nominal=800, step=second, progress=one.progress)[0].train()
+    assert first.applied + second.applied == whole.applied == [[0], [1], [3], [6, 7]] and second.held == whole.held
 
 
 def test_the_best_epoch():
@@ -208,6 +258,8 @@ from yolo import runtime
 runtime.start()
 from yolo.config.commands import TrainConfig
 from yolo.engine.hooks import Hook
+from yolo.engine.interrupt import StopRequest
+from yolo.errors import Interrupted
 from yolo.engine.setup import build_parts
 from yolo.engine.trainer import Trainer
 

@@ -40,7 +40,7 @@ class _Job:
     """In which samples are made."""
     layout: Layout
     repeats: NDArray[np.int64] | None = None
-    """How often each of ``indices`` came before in the epoch, when pictures are drawn."""
+    """How often each of ``indices`` came before in the epoch."""
     partners: NDArray[np.int64] | None = None
 
 
@@ -118,12 +118,13 @@ class _Loader:
 
 
 class TrainLoader(_Loader):
-    """Training batches, all of ``batch_size``; the last is filled up from the start of the epoch's order.
+    """Training batches of ``batch_size``; the last, and that of a smaller set, has what is left (YOLOv5).
 
     With ``rect`` pictures of like aspect share a batch, in the same order every epoch, without mosaic.
     ``quad`` and ``multi_scale``: see ``Layouts``; a quad batch has a quarter of the pictures, of twice the size.
     Each of several ranks gets its part of every batch, so that together they see what one rank would; ``batch_size``
-    is the whole's.
+    is the whole's. What is left must divide among them, and into quads: where it does not, the first images of the
+    epoch's order come once more, otherwise augmented. ``repeated`` is their number.
     """
 
     def __init__(
@@ -139,7 +140,8 @@ class TrainLoader(_Loader):
         cache: PictureCache | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        """Raises ConfigError for quads of a batch size that is no multiple of four."""
+        """Raises ConfigError for quads of a batch size that is no multiple of four, ValueError for one that does not
+        divide among the ranks."""
         super().__init__(planner, batch_size, workers, cache)
         if quad and batch_size % QUAD:
             raise ConfigError(
@@ -147,7 +149,11 @@ class TrainLoader(_Loader):
                 where="--quad",
                 mend="change --batch-size",
             )
-        self._part = ranks.part(batch_size // QUAD if quad else batch_size)
+        self._ranks, self._each = ranks, QUAD if quad else 1
+        ranks.part(batch_size // self._each)
+        unit = ranks.count * self._each
+        self._shown = math.ceil(len(self.index) / unit) * unit
+        self.repeated = self._shown - len(self.index)
         self._rect = rect_shapes(self.index.shapes, batch_size, planner.imgsz, stride, pad=0.0) if rect else None
         self._layouts = Layouts(planner.imgsz, stride, planner.seed, quad, multi_scale)
         self.weights: NDArray[np.float64] | None = None
@@ -155,30 +161,43 @@ class TrainLoader(_Loader):
 
     def shapes(self) -> list[tuple[int, int, int, int]]:
         """All shapes ``[B, 3, H, W]`` that this rank's batches may have, largest first."""
-        count = self._part.stop - self._part.start
-        return [(count, 3, *size) for size in self._layouts.sizes(self._sizes())]
+        made: dict[int, list[Size]] = {}
+        for number, size in enumerate(self._sizes()):
+            part = self._part(self._samples(number))
+            made.setdefault(part.stop - part.start, []).append(size)
+        shapes = [(count, 3, *size) for count, sizes in made.items() for size in self._layouts.sizes(sizes)]
+        return sorted(shapes, key=lambda shape: (math.prod(shape), shape), reverse=True)
 
     def _sizes(self) -> list[Size]:
         side = self.planner.imgsz
         return self._rect[1] if self._rect else [(side, side)] * len(self)
 
+    def _samples(self, number: int) -> int:
+        """How many samples make batch ``number``, all ranks' together."""
+        return min(self.batch_size, self._shown - number * self.batch_size)
+
+    def _part(self, samples: int) -> slice:
+        """This rank's pictures of a batch of so many samples."""
+        return self._ranks.part(samples // self._each)
+
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch`` from number ``start`` on."""
         partners = None if self.weights is None else draw(self.weights, self.planner.seed, epoch)
-        order = self._epoch_order(epoch) if partners is None else partners
-        came = repeats(order) if partners is not None else np.zeros_like(order)
-        shape = len(self), self.batch_size
-        rows = zip(np.resize(order, shape), np.resize(came, shape), self._sizes())
-        return self._run(
-            _Job(epoch, indices, size, self._layout(epoch, number, size), again, partners)
-            for number, (indices, again, size) in itertools.islice(enumerate(rows), start, None)
-        )
+        order = np.resize(self._epoch_order(epoch) if partners is None else partners, self._shown)
+        return self._run(self._jobs(epoch, start, order, partners))
+
+    def _jobs(
+        self, epoch: int, start: int, order: NDArray[np.int64], partners: NDArray[np.int64] | None
+    ) -> Iterator[_Job]:
+        came = repeats(order)
+        for number, size in itertools.islice(enumerate(self._sizes()), start, None):
+            row = slice(number * self.batch_size, (number + 1) * self.batch_size)
+            samples = self._samples(number)
+            layout = self._layouts.layout(epoch, number, samples, size).part(self._part(samples))
+            yield _Job(epoch, order[row], size, layout, came[row], partners)
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
         return self._rect[0] if self._rect else epoch_order(len(self.index), self.planner.seed, epoch)
-
-    def _layout(self, epoch: int, number: int, size: Size) -> Layout:
-        return self._layouts.layout(epoch, number, self.batch_size, size).part(self._part)
 
 
 class ValLoader(_Loader):

@@ -67,17 +67,31 @@ def with_batch_size(
             where=_WHERE,
             mend=_MEND,
         )
-    chosen = max(min(fits, measured[0].pictures, MOST) // unit * unit, unit)
-    logger.info("%s", _table(measured, chosen, base + slope * chosen))
-    most = ""
-    if chosen != fits:
-        most = f"there are {measured[0].pictures} images" if chosen < MOST else "that is the most"
-        most = f"; {fits} would fit, but {most}"
+    chosen = most = max(min(fits, measured[0].pictures, MOST) // unit * unit, unit)
+    held = _held_by_plain if config.compile == "off" or measured[0].device != "cpu" else _held
+    while chosen > unit and base + slope * held(chosen, measured[0].pictures) > SHARE * room:
+        chosen -= unit
+    expected = base + slope * held(chosen, measured[0].pictures)
+    logger.info("%s", _table(measured, chosen, expected))
+    why = ""
+    if most != fits:
+        why = f"there are {measured[0].pictures} images" if most < MOST else "that is the most"
+        why = f"; {fits} would fit, but {why}"
     logger.info(
         "autobatch: --batch-size %d takes %.0f%% of the %.2f GB of free memory%s",
-        *(chosen, 100 * (base + slope * chosen) / room, room / GB, most),
+        *(chosen, 100 * expected / room, room / GB, why),
     )
     return dataclasses.replace(config, batch_size=chosen)
+
+
+def _held(size: int, pictures: int) -> int:
+    """Images that a step of batches of ``size`` has memory for."""
+    return size
+
+
+def _held_by_plain(size: int, pictures: int) -> int:
+    """The same with plain modules: the graph of the smaller last batch has memory of its own."""
+    return size + (pictures % size if pictures > size else 0)
 
 
 def memory_line(measured: Sequence[Measured], imgsz: int) -> tuple[float, float]:

@@ -8,10 +8,12 @@ seconds (of the step), pictures (in the training set), device; or refused: why t
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from yolo import runtime
 from yolo.config.commands import TrainConfig
 from yolo.config.options import parse
 from yolo.data.batch import Batch
+from yolo.data.layout import QUAD
 from yolo.data.letterbox import resized_size
 from yolo.data.loader import ValLoader
 from yolo.data.records import Index
@@ -46,9 +49,7 @@ def probe(config: TrainConfig) -> dict[str, Any]:
 
     parts, schedule = build_parts(dataclasses.replace(config, cache=""), device)
     batches = parts.loader.batches(0)  # stays open, so that the batches made ahead are there too
-    batch, largest = next(batches), parts.loader.shapes()[0]
-    if batch.images.shape != largest:
-        batch = dataclasses.replace(batch, images=np.zeros(largest, np.uint8))
+    batch = _largest(next(batches), parts.loader.shapes(), config.batch_size // (QUAD if config.quad else 1))
     begin = time.perf_counter()
     parts.step.backward(batch)
     parts.step.update(schedule.rates(0, 1))
@@ -62,6 +63,15 @@ def probe(config: TrainConfig) -> dict[str, Any]:
         memory += sum(picture_bytes(index, parts.imgsz) for index in indices)
     del checkpoint, batches
     return {"memory": memory, "seconds": seconds, "pictures": len(parts.loader.index), "device": device}
+
+
+def _largest(batch: Batch, shapes: Sequence[tuple[int, int, int, int]], count: int) -> Batch:
+    """``batch`` as one of ``count`` images, however few the set has, in the largest size that comes."""
+    shape = (count, 3, *max((shape[2:] for shape in shapes), key=math.prod))
+    if batch.images.shape == shape:
+        return batch
+    labels = tuple(itertools.islice(itertools.cycle(batch.labels), count))
+    return dataclasses.replace(batch, images=np.zeros(shape, np.uint8), labels=labels)
 
 
 def picture_bytes(index: Index, imgsz: int) -> int:

@@ -12,9 +12,9 @@ class Progress:
     """The counters of a run; a checkpoint keeps them as JSON.
 
     epoch: epochs that are done; batch: batches seen of the one after them; step: batches seen in all; updates:
-    optimizer steps taken; pending: batches whose gradients are not yet applied. losses: the unfinished epoch's mean
-    (box, obj, cls) so far; rates: learning rates of the newest update. epochs: planned in all, 0 for what the options
-    say; seconds: spent so far.
+    optimizer steps taken; pending: batches since the last of them (the gradients of those of an epoch before are
+    dropped). losses: the unfinished epoch's mean (box, obj, cls) so far; rates: learning rates of the newest update.
+    epochs: planned in all, 0 for what the options say; seconds: spent so far.
     """
 
     epoch: int = 0

@@ -29,7 +29,7 @@ from yolo.models.network import Network, build_network
 from yolo.models.weights.transfer import load_state
 from yolo.program.footprint import image_bytes, require_memory, training_bytes
 from yolo.program.lower import lower
-from yolo.ranks import ALONE
+from yolo.ranks import ALONE, Ranks
 
 logger = logging.getLogger("yolo")
 
@@ -98,7 +98,8 @@ def build_parts(
 
 
 def _train_loader(config: TrainConfig, prepared: Prepared, links: Links | None) -> TrainLoader:
-    return train_loader(
+    ranks = links.ranks if links else ALONE
+    loader = train_loader(
         prepared.train,
         prepared.hyp,
         imgsz=prepared.imgsz,
@@ -110,8 +111,18 @@ def _train_loader(config: TrainConfig, prepared: Prepared, links: Links | None) 
         quad=config.quad,
         multi_scale=config.multi_scale,
         extras=config.albumentations,
-        ranks=links.ranks if links else ALONE,
+        ranks=ranks,
     )
+    if loader.repeated:
+        logger.info("%s", _says_repeated(loader, config.quad, ranks))
+    return loader
+
+
+def _says_repeated(loader: TrainLoader, quad: bool, ranks: Ranks) -> str:
+    """A line for people: how many images an epoch shows again, and why."""
+    again = "1 image comes" if loader.repeated == 1 else f"{loader.repeated} images come"
+    why = ["by four (--quad)"] * quad + [f"among {ranks.count} ranks"] * (not ranks.alone)
+    return f"{again} once more in each epoch: {len(loader.index)} do not divide {' and '.join(why)}"
 
 
 def _require_memory(config: TrainConfig, prepared: Prepared, loader: TrainLoader, device: str) -> None:

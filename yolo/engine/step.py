@@ -170,6 +170,12 @@ class TrainStep:
             logger.info("compiled the update graph in %.1f s", self._update.compile_seconds)
         return norm
 
+    def drop_gradient(self) -> None:
+        """Empty the accumulated gradient without an update."""
+        synchronise()
+        self._write(self.state.gradient, np.zeros(tuple(local(self.state.gradient).shape), np.float32))
+        synchronise()
+
     def _rates(self, rates: Rates) -> flow.Tensor:
         tensor = rates.tensor()
         return tensor.to(self._device) if self.team is None else self.team.whole(tensor.numpy())

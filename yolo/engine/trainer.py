@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from yolo.engine.time_limit import TimeLimit
 from yolo.engine.tracer import Tracer
 from yolo.engine.validator import Validation
 from yolo.errors import Interrupted
+
+logger = logging.getLogger("yolo")
 
 
 class Trainer:
@@ -53,6 +56,7 @@ class Trainer:
         self.agreement = agreement or Agreement()
         self.clock, self.tracer = EpochClock(self.compile_seconds), Tracer()
         self._begin = time.perf_counter()
+        self._told = False  # that gradients are dropped
         if self.progress.epochs:
             self.schedule = dataclasses.replace(schedule, epochs=self.progress.epochs)
 
@@ -120,6 +124,8 @@ class Trainer:
     def _train_batches(self, epoch: int) -> None:
         """The epoch's batches from the one that is next; none after the time is up."""
         progress = self.progress
+        if not progress.batch:
+            self._drop_pending()
         batches = self.clock.watch(self.parts.loader.batches(epoch, start=progress.batch))
         for batch in self.tracer.watch("step", "data", batches):
             parts = self._train_step(batch)
@@ -135,6 +141,21 @@ class Trainer:
             if over:
                 self.schedule = dataclasses.replace(self.schedule, epochs=epoch + 1)
                 break
+
+    def _drop_pending(self) -> None:
+        """At an epoch's start: without the gradients that wait for an update, whose time stays what it was (YOLOv5)."""
+        progress = self.progress
+        if not progress.pending:
+            return
+        self.parts.step.drop_gradient()
+        if not self._told:
+            batches = "1 batch" if progress.pending == 1 else f"{progress.pending} batches"
+            logger.info(
+                "the gradient of %s that made no update by the end of epoch %d is dropped, there and in later epochs "
+                "(--nbs)",
+                *(batches, progress.epoch),
+            )
+        self._told = True
 
     def _train_step(self, batch: Batch) -> np.ndarray:
         """Forward and backward on one batch; an update when enough batches have added up."""
