@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.launched import ROOT, free_port
-from tests.net.meetings import meet, together
+from tests.meeting.meetings import meet, together
 from tests.train_samples import QUICK, Workshop, write_yaml
 from yolo.common_ground import OWN, PACKAGES, READ, code_and_options, files_digest, package_digest
 from yolo.config.commands import TrainConfig, ValConfig
 from yolo.errors import ConfigError
 from yolo.links import Links, agreed
-from yolo.ranks import Ranks
 
 
 def test_a_digest_sees_every_file_and_its_name_and_not_where_it_lies(tmp_path: Path) -> None:
@@ -50,7 +49,7 @@ def test_the_options_that_need_not_agree_are_options() -> None:
 def agree(*facts: dict[str, str]) -> list[str]:
     """What each rank, a thread, raises for its facts; nothing for one that goes on."""
     meetings = meet(len(facts))
-    linked = together([lambda m=m, r=r: Links(Ranks(r, len(facts)), m) for r, m in enumerate(meetings)])
+    linked = together([lambda m=m: Links(m) for m in meetings])
 
     def one(links: Links, own: dict[str, str]) -> str:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -130,3 +131,57 @@ def test_a_sibling_that_was_stopped_before_it_knew_of_us_is_ended(tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] == said and done.stdout.split()[-1] == f"{-signal.SIGTERM}"
+
+
+FINDING = """
+import os, subprocess, sys
+given = {**os.environ, "RANK": "1"}
+sibling = subprocess.Popen(["sleep", "60"], env=given)
+nameless = subprocess.Popen(["sleep", "60"], env={name: text for name, text in given.items() if name != "RANK"})
+words = ["sh", "-c", "RANK=2 sleep 60 & echo; wait"]
+middle = subprocess.Popen(words, env=given | {"RANK": "x"}, stdout=subprocess.PIPE)
+middle.stdout.readline()
+code = "from yolo.launcher import *; print(siblings(), start_of(int(__import__('sys').argv[1])), launcher_of_all())"
+subprocess.run([sys.executable, "-c", code, str(sibling.pid)], env=given | {"RANK": "0"}, check=True)
+print(sibling.pid, os.getpid())
+os.killpg(0, 15)
+"""
+
+
+def found(folder: Path, *words: str, log: str = "log/local_rank_0") -> tuple[str, str, str]:
+    """What a rank finds of its siblings and of its launcher; the sibling's process, start, and the launcher's."""
+    environment = {**os.environ, "GLOG_log_dir": log, "LOCAL_RANK": "0", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-u", written(folder, FINDING), *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, start_new_session=True)
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    seen, numbers = done.stdout.splitlines()
+    return seen, *numbers.split()
+
+
+def test_siblings_are_those_of_one_launcher_by_the_kernels_word(tmp_path: Path) -> None:
+    """Not a launcher's child without a rank, nor anybody else's who says that he is one."""
+    seen, sibling, launcher = found(tmp_path)
+    process, start = re.match(r"\{1: \((\d+), (\d+)\)\} ", seen).groups()
+    assert process == sibling and seen.split()[3] == start
+    assert re.fullmatch(rf"pid:\[\d+\] {launcher} \d+", " ".join(seen.split()[4:]))
+
+
+def test_by_hand_there_are_none(tmp_path: Path) -> None:
+    assert found(tmp_path, log="elsewhere")[0].startswith("{} ")
+
+
+@pytest.mark.parametrize(
+    "words, one",
+    [
+        (["--nnodes", "1", "x.py"], True),
+        (["--nproc_per_node", "2", "--nnodes=1", "x.py"], True),
+        (["--nnodes", "2", "x.py"], False),
+        (["--nnodes=2", "x.py"], False),
+        (["--nn", "2", "--node_rank", "1"], False),
+        (["--nnod=2"], False),
+        (["--nnodes", "x"], False),
+        (["--nproc_per_node", "2", "--node_rank", "0"], True),
+    ],
+)
+def test_one_launcher_of_all_is_known_by_its_words(tmp_path: Path, words: list[str], one: bool) -> None:
+    assert (len(found(tmp_path, *words)[0].split()) > 4) is one

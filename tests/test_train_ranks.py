@@ -90,7 +90,7 @@ def test_a_port_in_use_is_named(shop: Workshop) -> None:
         command = [sys.executable, "-m", "yolo.train", *shop.argv("port")]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
-    line = f"ranks: port {port}: Address already in use; give another one: python -m oneflow.distributed.launch "
+    line = f"ranks: port {port}: Address already in use; give another port: python -m oneflow.distributed.launch "
     assert refusal(done).startswith(line)
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+_STATE, _PARENT, _START = 0, 1, 19  # proc(5), stat: behind the name
 _PARENT_DEATH_SIGNAL = 1
 _NAMES = (b"oneflow.distributed.launch", b"oneflow/distributed/launch.py")
 # For how long the launcher is waited for, and how often it is looked at, in seconds.
@@ -75,13 +76,65 @@ def end_stopped_siblings() -> None:
     A rank that was stopped before it could ask the kernel for an end with its launcher is known to nobody.
     """
     launcher = _launcher()
-    if launcher is None:
-        return
-    for process in Path("/proc").glob("[0-9]*"):
+    for process in _processes() if launcher is not None else ():
         with contextlib.suppress(OSError):
-            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
-            if state in "Tt" and int(parent) == launcher:
-                os.kill(int(process.name), signal.SIGKILL)
+            fields = _stat(process)
+            if fields[_STATE] in "Tt" and int(fields[_PARENT]) == launcher:
+                os.kill(process, signal.SIGKILL)
+
+
+def siblings() -> dict[int, tuple[int, int]]:
+    """The other ranks that this process's launcher has started: of each its process and its start.
+
+    All of that is the kernel's word: who is whose child, with which environment, and when it began, in clock ticks
+    since the machine did. A number may be another process's later; with its start it is not.
+    """
+    launcher, found = _launcher(), {}
+    for process in _processes() if launcher is not None else ():
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            words = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+            rank = int(dict(word.split(b"=", 1) for word in words if b"=" in word)[b"RANK"])
+            fields = _stat(process)
+            if int(fields[_PARENT]) == launcher and process != os.getpid():
+                found[rank] = process, int(fields[_START])
+    return found
+
+
+def start_of(process: int) -> int:
+    """When a process began, in clock ticks since the machine did. Raises OSError where there is none."""
+    return int(_stat(process)[_START])
+
+
+def launcher_of_all() -> str:
+    """Which launcher has started all ranks of this process's job, on this machine; "" where not one alone did, or none.
+
+    Two launchers never have the same text.
+    """
+    launcher = _launcher()
+    with contextlib.suppress(OSError):
+        if launcher is not None and _machines(launcher) == 1:
+            return f"{os.readlink('/proc/self/ns/pid')} {launcher} {start_of(launcher)}"
+    return ""
+
+
+def _machines(launcher: int) -> int:
+    """As its words say. It takes an option by any beginning of its name that no other one has."""
+    words = [word.decode(errors="replace") for word in Path(f"/proc/{launcher}/cmdline").read_bytes().split(b"\0")]
+    for word, following in zip(words, (*words[1:], "")):
+        name, has_value, value = word.partition("=")
+        if len(name) > len("--n") and "--nnodes".startswith(name):
+            number = value if has_value else following
+            return int(number) if number.isdecimal() else 0
+    return 1
+
+
+def _processes() -> list[int]:
+    return [int(process.name) for process in Path("/proc").glob("[0-9]*")]
+
+
+def _stat(process: int) -> list[str]:
+    """What the kernel says of a process, behind its name. Raises OSError where there is none."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 
 def _launched() -> bool:

@@ -4,37 +4,50 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import io
 import json
 import os
 import signal
-import socket
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from typing import NoReturn, TypeVar
 
 import numpy as np
 
 from yolo.errors import ConfigError, Interrupted, RuntimeSetupError, YoloError
-from yolo.launcher import die_with_launcher, end_stopped_siblings
+from yolo.launcher import die_with_launcher, end_stopped_siblings, siblings
+from yolo.meeting.job import Job
+from yolo.meeting.lock import PortTakenError
+from yolo.meeting.meet import Meeting, meet
+from yolo.meeting.visit import RefusedError
+from yolo.packed import pack, unpack
 from yolo.place import Place
-from yolo.program._native import native
 from yolo.ranks import Ranks
 
 MEETING_SECONDS = 45.0
+ONEFLOW_SECONDS = 180.0
+"""How long OneFlow may take to load and to connect the ranks for itself."""
 PATIENCE_SECONDS = 30.0
 """How long nothing may be heard of a rank before all end."""
+_LONGEST_NOTE, _LONGEST_MESSAGE = 1 << 20, 1 << 33
+"""Bytes that a rank may tell about itself, and in all."""
+_T = TypeVar("_T")
 
 
 class Links:
     """Every method is called by all ranks, in the same order; those that are not say so."""
 
-    def __init__(self, ranks: Ranks, meeting: native.Meeting) -> None:
-        self.ranks, self.exchange = ranks, meeting.exchange()
+    def __init__(self, meeting: Meeting) -> None:
+        self.ranks, self.exchange = meeting.ranks, meeting.exchange()
+        self._meeting = meeting  # it holds the job's port
         own = Place.own()
-        places = list(map(Place.from_json, self.exchange.tell(own.to_json())))
-        self._watch = meeting.watch(list(map(str, places)), list(map(own.process_of, places)), PATIENCE_SECONDS)
+        self.exchange.limit(PATIENCE_SECONDS)
+        told = self.exchange.tell(own.to_json(), _LONGEST_NOTE)
+        self.exchange.limit(0.0)  # from now on that is the watch's business
+        places = [_read(rank, Place.from_json, text) for rank, text in enumerate(told)]
+        found = siblings()
+        near = [found.get(rank, (0, 0)) for rank in range(self.ranks.count)]
+        self._watch = meeting.watch(list(map(str, places)), near, PATIENCE_SECONDS)
         self._neighbours = sum(map(own.shares_cores_with, places))
 
     def share_of_cores(self, cores: int) -> int:
@@ -43,16 +56,17 @@ class Links:
 
     def tell(self, arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
         """Everybody's arrays, in the order of ranks."""
-        own = io.BytesIO()
-        np.savez(own, **arrays)
-        return [dict(np.load(io.BytesIO(data), allow_pickle=False)) for data in self.exchange.tell(own.getvalue())]
+        everybody = self.exchange.tell(pack(arrays), _LONGEST_MESSAGE)
+        return [_read(rank, unpack, data) for rank, data in enumerate(everybody)]
 
     def agree(self, facts: Mapping[str, str]) -> None:
         """Raise ConfigError on all ranks when one of the facts differs from the first rank's.
 
         A fact called ``error`` is a rank's reason not to start: it is raised, once for all that have the same.
         """
-        everybody = [json.loads(text) for text in self.exchange.tell(json.dumps(dict(facts)).encode())]
+        own = json.dumps(dict(facts)).encode()
+        told = self.exchange.tell(own, _LONGEST_NOTE)
+        everybody = [_read(rank, json.loads, text) for rank, text in enumerate(told)]
         for rank, theirs in enumerate(everybody):
             if error := theirs.get("error"):
                 alone = any(other.get("error") != error for other in everybody)
@@ -66,6 +80,15 @@ class Links:
     def advise(self, text: str) -> None:
         """What every rank tells people when all end early: how to go on. For one rank alone."""
         self._watch.advise(text)
+
+    @contextlib.contextmanager
+    def within(self, seconds: float, reason: str) -> Iterator[None]:
+        """End all ranks, saying why, where the block takes longer: also one that keeps Python from doing anything."""
+        self._watch.limit(seconds, reason)
+        try:
+            yield
+        finally:
+            self._watch.limit(0.0, "")
 
     def end(self, reason: str) -> None:
         """End this process, and with it those of all ranks, saying why. For one rank alone."""
@@ -87,7 +110,7 @@ def linked(ranks: Ranks) -> Iterator[Links | None]:
         yield None
         return
     die_with_launcher(signal.SIGKILL)  # one that is stopped, too: nobody else knows of it yet
-    links = meet(ranks)
+    links = _meet(ranks)
     atexit.register(links.leave)  # behind whatever else a process does at its end
     links.advise("Start the command again.")  # until there is a checkpoint
     die_with_launcher(signal.SIGTERM)  # training writes a checkpoint
@@ -145,27 +168,37 @@ def _everywhere(error: YoloError) -> YoloError:
     return error
 
 
-def meet(ranks: Ranks) -> Links:
-    """Find the other ranks at the port behind the launcher's; raises RuntimeSetupError, saying what to type."""
-    host, port = os.environ.get("MASTER_ADDR", "127.0.0.1"), int(os.environ.get("MASTER_PORT", "29500"))
+def starting_oneflow(links: Links | None) -> contextlib.AbstractContextManager[None]:
+    """Around whatever starts OneFlow, which connects the ranks for itself and would wait for one for ever."""
+    if links is None:
+        return contextlib.nullcontext()
+    port = os.environ.get("MASTER_PORT", "29500")
+    reason = (
+        f"OneFlow has not connected the ranks at port {port} within {ONEFLOW_SECONDS:.0f} s; let no firewall stand "
+        "between them, and give --master_port one that nobody else uses"
+    )
+    return links.within(ONEFLOW_SECONDS, reason)
+
+
+def _read(rank: int, reader: Callable[[bytes], _T], message: bytes) -> _T:
     try:
-        if ranks.first:
-            _refuse_taken(port)
-        return Links(ranks, native.Meeting(host, port + 1, ranks.rank, ranks.count, MEETING_SECONDS))
+        return reader(message)
+    except ValueError as error:
+        mend = "give all ranks the same code"
+        raise RuntimeSetupError(f"what rank {rank} tells cannot be read: {error}", where="ranks", mend=mend) from error
+
+
+def _meet(ranks: Ranks) -> Links:
+    """Find the other ranks at the launcher's port, or behind it; raises RuntimeSetupError, saying what to type."""
+    job = Job.of(ranks)
+    mend = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
+    try:
+        return Links(meet(job, MEETING_SECONDS))
+    except PortTakenError as error:
+        refusal = RuntimeSetupError(str(error), where="ranks", mend=job.another_port)
+    except RefusedError as error:
+        refusal = RuntimeSetupError(str(error), where="ranks", mend=error.mend)
     except (RuntimeError, OSError) as error:
-        mend = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
-        if "in use" in str(error):
-            mend = f"give another one: python -m oneflow.distributed.launch --master_port {port + 1000} …"
         refusal = RuntimeSetupError(str(error), where="ranks", mend=mend)
-        refusal.own = True
-        raise refusal from error
-
-
-def _refuse_taken(port: int) -> None:
-    """OneFlow ends the process when its port is taken, with many lines: look before."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            raise OSError(f"port {port}: {error.strerror}") from error
+    refusal.own = True
+    raise refusal

@@ -24,7 +24,7 @@ from yolo.engine.resume import Resumed
 from yolo.engine.resume_together import find_run_together
 from yolo.engine.time_limit import TimeLimit
 from yolo.files import held, remove_leftovers, write_text_atomic
-from yolo.links import Links, agreed, depart, linked
+from yolo.links import Links, agreed, depart, linked, starting_oneflow
 from yolo.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
         facts["batch size"] = str(config.batch_size)  # that memory has room for
     if config.evolve:
         return _search(config if resumed is None else dataclasses.replace(config, resume=str(resumed.folder)))
-    with agreed(links):
+    with agreed(links), starting_oneflow(links):
         device = runtime.select_device(config.device, ranks)
     from yolo.engine.profile import Profile
     from yolo.engine.setup import build_parts

@@ -13,7 +13,7 @@ from yolo.command import new_run_folder, remove_if_empty, run_command, speed_lin
 from yolo.common_ground import code_and_options, files_digest
 from yolo.config.commands import ValConfig
 from yolo.errors import ConfigError
-from yolo.links import Links, agreed, depart, linked
+from yolo.links import Links, agreed, depart, linked, starting_oneflow
 from yolo.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def validate(config: ValConfig) -> dict[str, Any]:
             facts |= code_and_options(config) if links else {}
         with agreed(links):
             _refuse_ranks(config, links)
-            device = runtime.select_device(config.device, links.ranks if links else ALONE)
+            with starting_oneflow(links):
+                device = runtime.select_device(config.device, links.ranks if links else ALONE)
             config = dataclasses.replace(config, device=device) if links else config
         from yolo.data.dataset import load_dataset
         from yolo.engine.setup import say_workers

@@ -1,9 +1,16 @@
 #include "net/exchange.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <stdexcept>
 #include <utility>
 
 namespace yolo::net {
+namespace {
+
+constexpr size_t kPiece = 1 << 22;  // bytes
+
+}  // namespace
 
 Exchange::Exchange(int rank, int ranks, std::vector<Socket> peers)
     : rank_(rank), ranks_(ranks), peers_(std::move(peers)) {}
@@ -26,12 +33,24 @@ void Exchange::send_text(size_t peer, const std::string& text) const {
     send(peer, text.data(), text.size());
 }
 
-std::string Exchange::receive_text(size_t peer) const {
+std::string Exchange::receive_text(size_t peer, size_t most) const {
     uint64_t size = 0;
     receive(peer, &size, sizeof size);
-    std::string text(size, '\0');
-    receive(peer, text.data(), text.size());
+    if (size > most) {
+        throw std::runtime_error("rank " + std::to_string(number(peer)) + " announces a message of " +
+                                 std::to_string(size) + " bytes where there may be " + std::to_string(most));
+    }
+    std::string text;
+    while (text.size() < size) {
+        const size_t done = text.size(), piece = std::min<size_t>(size - done, kPiece);
+        text.resize(done + piece);
+        receive(peer, text.data() + done, piece);
+    }
     return text;
+}
+
+void Exchange::limit(double seconds) const {
+    for (const Socket& peer : peers_) peer.limit(seconds);
 }
 
 void Exchange::add_up(double* values, size_t count) {
@@ -49,15 +68,15 @@ void Exchange::add_up(double* values, size_t count) {
     for (size_t peer = 0; peer < peers_.size(); ++peer) send(peer, values, bytes);
 }
 
-std::vector<std::string> Exchange::tell(const std::string& message) {
+std::vector<std::string> Exchange::tell(const std::string& message, size_t most) {
     std::vector<std::string> all;
     if (rank_ != 0) {
         send_text(0, message);
-        for (int rank = 0; rank < ranks_; ++rank) all.push_back(receive_text(0));
+        for (int rank = 0; rank < ranks_; ++rank) all.push_back(receive_text(0, most));
         return all;
     }
     all.push_back(message);
-    for (size_t peer = 0; peer < peers_.size(); ++peer) all.push_back(receive_text(peer));
+    for (size_t peer = 0; peer < peers_.size(); ++peer) all.push_back(receive_text(peer, most));
     for (size_t peer = 0; peer < peers_.size(); ++peer) {
         for (const std::string& text : all) send_text(peer, text);
     }

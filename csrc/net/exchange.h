@@ -20,8 +20,12 @@ public:
     // few thousand numbers, such as the sums of a batch norm; large ones are OneFlow's business.
     void add_up(double* values, size_t count);
 
-    // Everybody's message, in the order of ranks.
-    std::vector<std::string> tell(const std::string& message);
+    // Everybody's message, in the order of ranks. Raises std::runtime_error for one that is said to have more than
+    // `most` bytes; memory for a shorter one is taken as it comes.
+    std::vector<std::string> tell(const std::string& message, size_t most);
+
+    // How long a rank may be silent in a call, in seconds; 0 for any time, as at first.
+    void limit(double seconds) const;
 
     int ranks() const { return ranks_; }
 
@@ -32,7 +36,7 @@ private:
     void send(size_t peer, const void* data, size_t bytes) const;
     void receive(size_t peer, void* data, size_t bytes) const;
     void send_text(size_t peer, const std::string& text) const;
-    std::string receive_text(size_t peer) const;
+    std::string receive_text(size_t peer, size_t most) const;
 
     int rank_, ranks_;
     std::vector<Socket> peers_;

@@ -1,15 +1,14 @@
-// TCP connections between the ranks of a run.
+// Connections between the ranks of a run, which yolo.meeting has made.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
-#include <string>
 
 namespace yolo::net {
 
 using Clock = std::chrono::steady_clock;
 
-// Closed with its owner.
+// Of any kind that is a stream. Closed with its owner.
 class Socket {
 public:
     explicit Socket(int descriptor = -1) : descriptor_(descriptor) {}
@@ -17,12 +16,11 @@ public:
     Socket(Socket&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
     Socket& operator=(Socket&& other) noexcept;
     int get() const { return descriptor_; }
-    bool open() const { return descriptor_ >= 0; }
 
-    // All of it, or false: the connection is lost or the time limit passed.
-    bool write(const void* data, size_t bytes) const;
-    bool read(void* data, size_t bytes) const;
-    // How long one write or read may take; 0 for any time.
+    // All of it, or false: the connection is lost, a time limit passed, or all of it has not gone by `end`.
+    bool write(const void* data, size_t bytes, Clock::time_point end = Clock::time_point::max()) const;
+    bool read(void* data, size_t bytes, Clock::time_point end = Clock::time_point::max()) const;
+    // How long a write or read may take in which nothing moves; 0 for any time.
     void limit(double seconds) const;
 
 private:
@@ -30,16 +28,5 @@ private:
 };
 
 Clock::time_point after(double seconds);
-
-// Raises std::system_error (EADDRINUSE where another program has the port).
-Socket listen_on(int port);
-int port_of(const Socket& listener);
-
-// The next connection, or a closed socket when none comes in time.
-Socket accept_until(const Socket& listener, Clock::time_point end);
-
-// Tries until someone listens there; a closed socket when nobody does in time. Raises std::runtime_error for a host that
-// has no address.
-Socket connect_until(const std::string& host, int port, Clock::time_point end);
 
 }  // namespace yolo::net

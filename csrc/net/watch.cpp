@@ -16,6 +16,7 @@ namespace {
 
 constexpr char kBeat = 'b', kEnd = 'e', kLeave = 'l', kStop = 's';
 constexpr size_t kLongestText = 1 << 16;
+constexpr double kLongestMessage = 5.0;  // seconds from its first byte to its last
 constexpr int kNobody = -1;
 constexpr int kTick = 200;  // milliseconds
 constexpr auto kBetweenLooks = std::chrono::milliseconds(5);
@@ -38,13 +39,21 @@ void on_abort(int number) {
     raise(number);
 }
 
+// One line: what another rank says goes to a terminal, and may colour nothing and move nothing there.
+std::string plain(std::string text) {
+    for (char& letter : text) {
+        if (static_cast<unsigned char>(letter) < ' ' || letter == 0x7f) letter = ' ';
+    }
+    return text;
+}
+
 std::string seconds(double number) {
     return std::to_string(static_cast<int>(number)) + " s";
 }
 
 }  // namespace
 
-Watch::Watch(int rank, std::vector<Socket> peers, std::vector<std::string> people, std::vector<int> near,
+Watch::Watch(int rank, std::vector<Socket> peers, std::vector<std::string> people, std::vector<Process> near,
              double patience)
     : rank_(rank),
       peers_(std::move(peers)),
@@ -55,7 +64,8 @@ Watch::Watch(int rank, std::vector<Socket> peers, std::vector<std::string> peopl
       leaving_(peers_.size(), false),
       gone_(peers_.size(), false),
       stderr_(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {
-    for (const Socket& peer : peers_) peer.limit(5.0);  // a rank that takes nothing in must not hold up the thread
+    // A rank that takes nothing in must not hold up the thread.
+    for (const Socket& peer : peers_) peer.limit(kLongestMessage);
     thread_ = std::thread([this] { loop(); });
     watching = this;
     former_ = signal(SIGABRT, &on_abort);
@@ -77,6 +87,22 @@ void Watch::hold_up_abort() {
 void Watch::advise(const std::string& advice) {
     const std::lock_guard<std::mutex> lock(mutex_);
     advice_ = advice;
+}
+
+void Watch::limit(double seconds, const std::string& reason) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    limit_ = seconds > 0 ? after(seconds) : Clock::time_point::max();
+    limit_reason_ = reason;
+}
+
+void Watch::keep_limit() {
+    std::string reason;
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (Clock::now() < limit_) return;
+        reason = limit_reason_;
+    }
+    end(reason);
 }
 
 // Rank 0 waits for all, lets all go, and hears of each that it goes: one that was stopped meanwhile does not.
@@ -106,10 +132,10 @@ void Watch::end(const std::string& reason) {
 
 bool Watch::send(size_t peer, char kind, const std::string& text) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto size = static_cast<uint32_t>(text.size());
+    const auto size = static_cast<uint32_t>(std::min(text.size(), kLongestText));
     std::string message(1, kind);
-    message.append(reinterpret_cast<const char*>(&size), sizeof size).append(text);
-    return peers_[peer].write(message.data(), message.size());
+    message.append(reinterpret_cast<const char*>(&size), sizeof size).append(text, 0, size);
+    return peers_[peer].write(message.data(), message.size(), after(kLongestMessage));
 }
 
 std::string Watch::name(int rank) const {
@@ -120,6 +146,7 @@ void Watch::loop() {
     auto next = Clock::now();
     while (!done_) {
         if (aborted_) find_culprit();
+        keep_limit();
         if (Clock::now() >= next) {
             beat();
             next = Clock::now() + kBetweenBeats;
@@ -160,9 +187,10 @@ bool Watch::hear(size_t peer) {
     char kind = 0;
     uint32_t size = 0;
     const Socket& from = peers_[peer];
-    if (!from.read(&kind, 1) || !from.read(&size, sizeof size) || size > kLongestText) return false;
+    const auto end = after(kLongestMessage);
+    if (!from.read(&kind, 1) || !from.read(&size, sizeof size, end) || size > kLongestText) return false;
     std::string text(size, '\0');
-    if (!from.read(text.data(), size)) return false;
+    if (!from.read(text.data(), size, end)) return false;
     heard_[peer] = Clock::now();
     if (kind == kLeave) {
         gone_[peer] = rank_ != 0 || leaving_[peer];  // its last word
@@ -170,9 +198,9 @@ bool Watch::hear(size_t peer) {
         ++heard_leaving_;
     }
     if (kind == kEnd) stop_all(number(peer), ": " + text, false);
-    if (kind == kStop) {
+    if (kind == kStop && rank_ != 0) {
         const size_t line = text.find('\n');
-        kill_stopped(std::atoi(text.c_str()));
+        kill_stopped(std::strtol(text.c_str(), nullptr, 10));
         stop(text.substr(line + 1));
     }
     return true;
@@ -192,15 +220,14 @@ void Watch::stop_all(int culprit, const std::string& what, bool silent) {
 }
 
 // A stopped process would stay for ever.
-void Watch::kill_stopped(int rank) const {
-    const int process = rank < 0 ? 0 : near_.at(static_cast<size_t>(rank));
-    if (process > 1) ::kill(process, SIGKILL);
+void Watch::kill_stopped(long rank) const {
+    if (rank >= 0 && static_cast<size_t>(rank) < near_.size()) kill_same(near_[static_cast<size_t>(rank)]);
 }
 
 void Watch::stop(const std::string& line) {
     while (ending_.test_and_set()) std::this_thread::sleep_for(std::chrono::seconds(1));  // the other thread does it
     const std::string end = "; rank " + std::to_string(rank_) + " ends, as all ranks do.";
-    dprintf(stderr_, "yolo: %s%s%s%s\n", line.c_str(), end.c_str(), advice_.empty() ? "" : " ", advice_.c_str());
+    dprintf(stderr_, "yolo: %s%s%s%s\n", plain(line).c_str(), end.c_str(), advice_.empty() ? "" : " ", advice_.c_str());
     _exit(1);
 }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -14,12 +16,15 @@ import pytest
 from tests.launched import ROOT, free_port
 
 SCRIPT = """
-import os, sys, time
-from yolo._program import Meeting
+import ctypes, os, sys, time
+from tests.meeting.meetings import job
+from yolo.launcher import start_of
+from yolo.meeting.meet import meet
 rank, port, patience, deed = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
-meeting = Meeting("127.0.0.1", port, rank, 3, 20.0)
-processes = list(map(int, meeting.exchange().tell(str(os.getpid()).encode())))
-near = [number if deed != "far" and number != os.getpid() else 0 for number in processes]
+meeting = meet(job(rank, 3, port), 20.0)
+processes = list(map(int, meeting.exchange().tell(str(os.getpid()).encode(), 100)))
+starts = [start_of(number) + (deed == "another start") for number in processes]
+near = [(number, start) if deed != "far" else (0, 0) for number, start in zip(processes, starts)]
 watch = meeting.watch([f"host {number}" for number in processes], near, patience)
 watch.advise("go on with: --resume")
 print("ready", flush=True)
@@ -32,12 +37,21 @@ if deed.startswith("leave"):
         os.abort()
     time.sleep(0.5)
     sys.exit(0)
-if deed == "be silent":
+if deed == "hush":
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 if deed == "die":
     os._exit(9)
 if deed == "abort":
     os.abort()
+if deed.startswith("be "):
+    watch.limit(0.3, "OneFlow has not connected the ranks")
+if deed == "be long":
+    ctypes.PyDLL(None).sleep(60)  # nothing else of Python runs meanwhile
+if deed == "be quick":
+    watch.limit(0.0, "")
+    time.sleep(1)
+    watch.leave()
+    sys.exit(0)
 time.sleep(60)
 """
 
@@ -95,6 +109,23 @@ def test_a_rank_that_ends_ends_all(culprit: int, deed: str, why: str) -> None:
 
 
 @pytest.mark.parametrize("culprit", [0, 2])
+def test_what_takes_too_long_ends_all(culprit: int) -> None:
+    """As OneFlow's start, when it waits for a rank that it cannot reach and holds Python up."""
+    run = Run(culprit, "be long")
+    run.go(culprit)
+    for rank, (code, text) in enumerate(run.wait()):
+        who = rf"yolo: rank {culprit} \(\S+ \d+\): OneFlow has not connected the ranks"
+        line = rf"{who}; rank {rank} ends, as all ranks do\. go on with: --resume\n"
+        assert code == 1 and re.fullmatch(line, text), text
+
+
+def test_what_is_over_in_time_ends_nobody() -> None:
+    run = Run(1, "be quick", others="be quick")
+    run.go(0, 1, 2)
+    assert run.wait() == [(0, "")] * 3
+
+
+@pytest.mark.parametrize("culprit", [0, 2])
 def test_a_rank_that_is_aborted_is_named_by_all(culprit: int) -> None:
     run = Run(culprit, "abort")
     run.go(culprit)
@@ -130,7 +161,7 @@ def test_after_leaving_an_abort_is_one() -> None:
 
 def test_what_is_said_is_heard_while_stderr_leads_to_nowhere() -> None:
     """As it does while OneFlow loads."""
-    run = Run(1, "die", others="be silent")
+    run = Run(1, "die", others="hush")
     run.go(0, 2)
     time.sleep(0.5)
     run.go(1)
@@ -149,9 +180,10 @@ def test_a_stopped_rank_ends_all_and_does_not_stay_behind(culprit: int) -> None:
     assert any("has said nothing for 3 s" in text for _, text in found)  # another may see that it was killed for that
 
 
-def test_a_stopped_rank_of_another_machine_is_not_killed() -> None:
+@pytest.mark.parametrize("how", ["far", "another start"])
+def test_a_stopped_rank_that_is_not_surely_ours_is_not_killed(how: str) -> None:
     """Its number may be that of any process here. It ends by itself as soon as it goes on."""
-    run = Run(2, "far", patience=3.0, others="far")
+    run = Run(2, how, patience=3.0, others=how)
     far = run.ranks[2]
     far.send_signal(signal.SIGSTOP)
     for rank in run.ranks[:2]:
@@ -193,3 +225,52 @@ def test_a_busy_rank_is_not_taken_for_a_silent_one() -> None:
     assert [rank.poll() for rank in run.ranks] == [None] * 3
     run.go(0, 1, 2)
     assert run.wait() == [(0, "")] * 3
+
+
+def watched(words: bytes, near: list[tuple[int, int]]) -> tuple[int, str]:
+    """How a process ends that is rank 1 of two when the first one says that."""
+    here, there = socket.socketpair()
+    script = (
+        "import sys, time; from yolo._program import Watch\n"
+        f"watch = Watch(1, [{there.fileno()}], ['a 1', 'b 2'], {near}, 20.0)\n"
+        "time.sleep(60)"
+    )
+    with here, there:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], pass_fds=[there.fileno()], stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        there.close()
+        here.sendall(words)
+        _, text = process.communicate(timeout=30)
+    return process.returncode, text
+
+
+def message(kind: bytes, text: bytes) -> bytes:
+    return kind + struct.pack("=I", len(text)) + text
+
+
+GONE = "yolo: rank 0 (a 1) is gone: its connection closed; rank 1 ends, as all ranks do.\n"
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (message(b"s", b"7\nit is over"), "yolo: it is over; rank 1 ends, as all ranks do.\n"),
+        (message(b"s", b"-3\nit is over"), "yolo: it is over; rank 1 ends, as all ranks do.\n"),
+        (message(b"s", b"99999999999999999999\nx"), "yolo: x; rank 1 ends, as all ranks do.\n"),
+        (message(b"s", b"0\na\x1b[2J\rb\nc"), "yolo: a [2J b c; rank 1 ends, as all ranks do.\n"),
+        (message(b"e", b"x\x07y"), "yolo: rank 0 (a 1): x y; rank 1 ends, as all ranks do.\n"),
+        (b"e" + struct.pack("=I", 1 << 31), GONE),
+    ],
+)
+def test_what_another_rank_says_is_bounded(words: bytes, said: str) -> None:
+    """A rank that there is not, what a terminal would obey, more than fits."""
+    assert watched(words, [(0, 0), (0, 0)]) == (1, said)
+
+
+def test_a_number_that_another_rank_names_kills_nobody() -> None:
+    with subprocess.Popen(["sleep", "60"]) as foreign:
+        code, _ = watched(message(b"s", f"{foreign.pid}\nover".encode()), [(0, 0), (0, 0)])
+        assert code == 1 and foreign.poll() is None
+        foreign.terminate()
+        assert foreign.wait() == -signal.SIGTERM

@@ -13,7 +13,8 @@ REFUSED = 77
 # A network of its own, where Linux has one port to give away: every connection comes from there.
 SCRIPT = f"""
 import ctypes, fcntl, os, socket, struct, sys, threading, time
-from yolo._program import Meeting
+from tests.meeting.meetings import job
+from yolo.meeting.meet import meet
 
 NEW_USER, NEW_NET, SET_FLAGS, UP = 0x10000000, 0x40000000, 0x8914, 1
 libc = ctypes.CDLL(None)
@@ -21,16 +22,16 @@ if libc.unshare(NEW_NET) and libc.unshare(NEW_USER | NEW_NET):
     sys.exit({REFUSED})
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
     fcntl.ioctl(any_socket, SET_FLAGS, struct.pack("16sh22x", b"lo", UP))
-port = 23456
+port = 23455
 try:
     with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as ports:
-        ports.write(f"{{port}} {{port}}")
+        ports.write(f"{{port + 1}} {{port + 1}}")
 except OSError:
     sys.exit({REFUSED})
 
 def look():
     try:
-        Meeting("127.0.0.1", port, 1, 2, 2.0)
+        meet(job(1, 2, port, local=False), 2.0)
     except RuntimeError as error:
         print(error)
 
@@ -38,7 +39,7 @@ looking = threading.Thread(target=look)
 looking.start()
 time.sleep(0.5)
 try:
-    Meeting("127.0.0.1", port, 0, 2, 0.2)
+    meet(job(0, 2, port, local=False), 0.2)
 except RuntimeError as error:
     print(error)
 looking.join()

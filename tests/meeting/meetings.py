@@ -7,14 +7,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.launched import free_port
-from yolo._program import Exchange, Meeting
+from yolo._program import Exchange
+from yolo.meeting.job import Job
+from yolo.meeting.meet import Meeting
+from yolo.meeting.meet import meet as meet_as
+from yolo.ranks import Ranks
 
 
-def meet(ranks: int, seconds: float = 20.0) -> list[Meeting]:
+def job(rank: int, ranks: int, port: int, **more: Any) -> Job:
+    """One of this machine alone, where nothing else is said."""
+    return Job(**{"ranks": Ranks(rank, ranks), "host": "127.0.0.1", "port": port, "local": True, **more})
+
+
+def meet(ranks: int, seconds: float = 20.0, **more: Any) -> list[Meeting]:
     """The meetings of all ranks."""
     port = free_port()
-    with ThreadPoolExecutor(ranks) as pool:
-        return list(pool.map(lambda rank: Meeting("127.0.0.1", port, rank, ranks, seconds), range(ranks)))
+    return together([lambda rank=rank: meet_as(job(rank, ranks, port, **more), seconds) for rank in range(ranks)])
 
 
 def exchanges(ranks: int) -> list[Exchange]:
