@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from yolo.errors import WeightsError
 from yolo.program._native import native
-from yolo.program.compiled import MOST_SHAPES, CompiledNetwork, Shape
-from yolo.program.detection import NmsSettings, detection_head
+from yolo.program.compiled import CompiledNetwork
+from yolo.program.detection import NmsSettings
+from yolo.program.detector import CompiledDetector
 from yolo.program.file import ProgramFile
 
 
@@ -20,11 +19,14 @@ class ProgramForward:
 
     def __init__(self, program: ProgramFile, settings: NmsSettings, *, where: object) -> None:
         """Raises WeightsError where the file does not fit this machine; ``where`` names it."""
-        self._program, self._settings, self._where = program, settings, where
-        self._watch = native.Stopwatch()
-        self._compiled = CompiledNetwork(program.graph, precision=program.precision)
-        self._detectors: dict[Shape, native.DetectorProgram] = {}
-        self.compile_seconds = 0.0
+        self._where, self._watch = where, native.Stopwatch()
+        compiled = CompiledNetwork(program.graph, precision=program.precision)
+        self._detector = CompiledDetector(compiled, program.anchors, program.strides, settings, self._watch)
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling so far."""
+        return self._detector.compile_seconds
 
     @property
     def nms_seconds(self) -> float:
@@ -33,20 +35,8 @@ class ProgramForward:
 
     def detect(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """images uint8 [B, 3, H, W] -> detections float32 [B, max_det, 6] (pixels of the input), counts int32 [B]."""
-        return self._detector(images.shape)(images)
-
-    def _detector(self, shape: Shape) -> native.DetectorProgram:
-        if shape in self._detectors:
-            return self._detectors[shape]
-        begin, file = time.perf_counter(), self._program
         try:
-            network = self._compiled.program(shape)
+            program = self._detector.program(images.shape)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise WeightsError(f"does not run here: {error}", where=self._where) from error
-        shapes = self._compiled.head_shapes(shape)
-        head = detection_head(shapes, file.anchors, file.strides, self._settings, self._watch)
-        while len(self._detectors) >= MOST_SHAPES:
-            self._detectors.pop(next(iter(self._detectors)))
-        self._detectors[shape] = native.DetectorProgram(network, head)
-        self.compile_seconds += time.perf_counter() - begin
-        return self._detectors[shape]
+        return program(images)
