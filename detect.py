@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from yolo.detect import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    from yolo.stops import run
+
+    run("yolo.detect")

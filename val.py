@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from yolo.links import depart
-from yolo.val import main
-
 if __name__ == "__main__":
-    depart(main())
+    from yolo.stops import run
+
+    run("yolo.val", ranks=True)

@@ -1,50 +1,62 @@
-"""What every static graph shares: it notes how long its compilation took."""
+"""What every static graph shares: threads take turns with it, and it notes how long its compilation took."""
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import time
 import warnings
-import weakref
 from typing import ClassVar
 
 import oneflow as flow
 from oneflow.framework.graph_build_util import lazy_mode
 
+from graphs.turns import Turns
+from yolo.runtime import in_own_process
+
 
 class StaticGraph(flow.nn.Graph):
-    """A graph with fixed input shapes, compiled at its first call.
+    """A graph with fixed input shapes, compiled at its first call. Threads may make, call and drop graphs.
 
     ``compile_seconds`` is None before that call and what tracing and planning took after it.
     """
 
-    # OneFlow has one session a process; whoever resets it must know of every graph that still uses it.
-    _alive: ClassVar[weakref.WeakValueDictionary[int, StaticGraph]] = weakref.WeakValueDictionary()
+    turns: ClassVar[Turns] = Turns()
+    """The whole process's: whoever uses OneFlow where there may be other threads takes a turn."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._alive[id(self)] = self
+        with self.turns.turn():
+            super().__init__()
         self.compile_seconds: float | None = None
         self._operator = None
 
     def __call__(self, *inputs):
-        if self.compile_seconds is None:
-            begin = time.perf_counter()
-            with warnings.catch_warnings():
-                # Constants made while tracing are constants of the graph, which is what is meant.
-                warnings.filterwarnings("ignore", message=".* is called in a nn.Graph, but not registered")
-                self._compile(*inputs)
-            self.compile_seconds = time.perf_counter() - begin
-        return super().__call__(*inputs)
+        with self.turns.turn():
+            if self.compile_seconds is None:
+                begin = time.perf_counter()
+                with warnings.catch_warnings():
+                    # Constants made while tracing are constants of the graph, which is what is meant.
+                    warnings.filterwarnings("ignore", message=".* is called in a nn.Graph, but not registered")
+                    self._compile(*inputs)
+                self.compile_seconds = time.perf_counter() - begin
+            return super().__call__(*inputs)
+
+    def __del__(self) -> None:
+        if in_own_process():
+            self.turns.when_free(functools.partial(_end, self))  # which keeps it alive until then
+        else:  # a fork's child waits for ever where OneFlow's object ends: it keeps what it inherited
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
     @property
     def computed(self) -> float:
         """Seconds that its compiled training operator took in the last run; 0 where it has none."""
         return 0.0 if self._operator is None else self._operator.seconds
 
-    @classmethod
-    def alive(cls) -> set[int]:
-        """The ids of all graphs of this process that were not deleted."""
-        return set(cls._alive)
+
+def _end(graph: StaticGraph) -> None:
+    """What OneFlow does where a graph ends, and then the end of all that it holds."""
+    flow.nn.Graph.__del__(graph)
+    graph.__dict__.clear()
 
 
 def called(module: flow.nn.Module) -> flow.nn.Module:
@@ -53,7 +65,7 @@ def called(module: flow.nn.Module) -> flow.nn.Module:
 
 
 def to_unit_range(images: flow.Tensor) -> flow.Tensor:
-    """uint8 [B, 3, H, W] pictures as float32 in 0..1."""
+    """uint8 [B, 3, H, W] images as float32 in 0..1."""
     return images.to(flow.float32) / 255.0
 
 

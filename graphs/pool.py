@@ -1,31 +1,31 @@
-"""Graphs by input shape, compiled when first needed, with memory kept within bounds."""
+"""Graphs by input shape, compiled when first needed, and never more of them than were allowed."""
 
 from __future__ import annotations
 
-import gc
-import time
+import logging
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import oneflow as flow
-from oneflow.framework.session_context import GetDefaultSession
 
-from graphs.base import StaticGraph, synchronise
+from graphs.base import StaticGraph
 
 Graph = TypeVar("Graph", bound=StaticGraph)
+
+logger = logging.getLogger("yolo")
 
 
 class GraphPool(Generic[Graph]):
     """Call it like a graph, with inputs of any shape: each shape is compiled once and kept.
 
-    OneFlow gives a graph's memory back only when no graph is left and its session is reset. So when more than
-    ``limit`` shapes were met and no other graph of the process is alive, all are dropped and the memory returned;
-    while another graph lives (a training run), the pool grows with the number of shapes.
+    OneFlow never gives back all that a graph took, so there are at most ``limit`` of them: the operators of further
+    shapes run one by one, which is said once.
     """
 
     def __init__(self, make: Callable[[], Graph], limit: int = 8) -> None:
         self._make, self._limit = make, limit
         self._graphs: dict[tuple, Graph] = {}
+        self._others: EagerRuns[Graph] | None = None
         self.compile_seconds = 0.0
 
     def __call__(self, *inputs: flow.Tensor):
@@ -33,27 +33,22 @@ class GraphPool(Generic[Graph]):
         graph = self._graphs.get(key)
         if graph is not None:
             return graph(*inputs)
-        begin = time.perf_counter()
         if len(self._graphs) >= self._limit:
-            self._release()
-        released = time.perf_counter() - begin
+            return self._without_graph(*inputs)
         graph = self._make()
         outputs = graph(*inputs)
         self._graphs[key] = graph  # only now: a graph whose tracing failed cannot be used again
-        self.compile_seconds += released + graph.compile_seconds
+        self.compile_seconds += graph.compile_seconds
         return outputs
 
     def __len__(self) -> int:
         return len(self._graphs)
 
-    def _release(self) -> None:
-        others = StaticGraph.alive() - set(map(id, self._graphs.values()))
-        if others:
-            return
-        synchronise()
-        self._graphs.clear()
-        gc.collect()
-        GetDefaultSession().Reset()
+    def _without_graph(self, *inputs: flow.Tensor):
+        if self._others is None:
+            logger.info("more than %d shapes of batches: the others run without a graph", self._limit)
+            self._others = EagerRuns(self._make)
+        return self._others(*inputs)
 
 
 class EagerRuns(Generic[Graph]):

@@ -15,21 +15,47 @@ from yolo import runtime
 from yolo.errors import RuntimeSetupError
 from yolo.ranks import Ranks
 
+# Presses Ctrl-C while OneFlow is loaded, before and behind the moment at which it takes the signal for itself.
 INTERRUPTED = """
-import signal
+import signal, sys
 from yolo import runtime
-runtime.start()
+
+class Press:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("oneflow._oneflow_internal", "oneflow.framework.env_util", "oneflow.nn.modules.linspace"):
+            pressed.append(name)
+            signal.raise_signal(signal.SIGINT)
+
+pressed = []
+sys.meta_path.insert(0, Press())
+try:
+    runtime.start()
+except KeyboardInterrupt:
+    print("interrupted", len(pressed))
+flow = runtime.start()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted", float(flow.ones(3).sum().numpy()))
+"""
+START = """
+import signal, sys, threading
+from yolo import runtime
+found = []
+def work():
+    found.append(runtime.start().ones)  # there, however far another thread's import is
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+flow = runtime.start()
+assert flow is sys.modules["oneflow"] and found == [flow.ones] * 4
+assert float(flow.ones(3).sum().numpy()) == 3.0
 try:
     signal.raise_signal(signal.SIGINT)
 except KeyboardInterrupt:
     print("interrupted")
-"""
-START = """
-import sys
-from yolo import runtime
-flow = runtime.start()
-assert flow is runtime.start() is sys.modules["oneflow"]
-assert float(flow.ones(3).sum().numpy()) == 3.0
 """
 
 
@@ -51,20 +77,21 @@ def gpu(monkeypatch):
     return install
 
 
-def test_it_starts_without_a_word_and_without_a_library_path():
+def test_it_starts_in_threads_without_a_word_and_without_a_library_path():
+    """Also at once, and Ctrl-C is still the main thread's."""
     environment = {k: v for k, v in os.environ.items() if k not in ("LD_LIBRARY_PATH", "GLOG_minloglevel")}
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", START], capture_output=True, text=True, env=environment, timeout=120, cwd=root
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
 
 
 def test_ctrl_c_stays_pythons():
-    """OneFlow's library takes the signal for itself and ends the process."""
+    """OneFlow's library takes the signal for itself and ends the process; before, its import fails in another way."""
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, cwd=root)
-    assert (done.returncode, done.stdout) == (0, "interrupted\n")
+    assert (done.returncode, done.stdout) == (0, "interrupted 3\ninterrupted 3.0\n"), done.stderr
 
 
 def test_another_version_is_refused(not_started, monkeypatch):

@@ -6,9 +6,13 @@ The exit code is 0 when nothing is wrong (notes are no matter), 1 when training 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before whatever takes time to load
+    from yolo.stops import run
+
+    run("yolo.check")
+
 import dataclasses
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +74,3 @@ def main(argv: list[str] | None = None) -> int:
         return result
 
     return run_command("yolo.check", CheckConfig, action, argv) or codes[0]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

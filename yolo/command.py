@@ -16,12 +16,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from yolo.config.options import parse
 from yolo.errors import ConfigError, DataError, Interrupted, YoloError
 from yolo.launcher import LastWord
+from yolo.stops import Stop, let_through
 
 SCHEMA_VERSION = 1
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG})
@@ -46,7 +46,7 @@ def run_command(
     130, SIGTERM 143, a pipe that nobody reads any more 141. Of several ranks the first one speaks.
     """
     log_to_stderr()
-    with _sigterm_as_ctrl_c():
+    with _stops_answered():
         return _run(program, config_class, action, argv)
 
 
@@ -54,7 +54,8 @@ def _run(program: str, config_class: type, action: Callable[[Any], dict], argv: 
     argv, last = sys.argv[1:] if argv is None else argv, LastWord()
     try:
         try:
-            _act(program, config_class, action, argv)
+            with let_through():  # what came while the command's modules were loaded
+                _act(program, config_class, action, argv)
         except (YoloError, OSError, MemoryError, KeyboardInterrupt) as error:
             failure = _Failure.of(error)
             if failure is None:
@@ -144,28 +145,25 @@ def _nobody_reads_stdout() -> bool:
 
 
 @contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that nothing half-written stays.
+def _stops_answered() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the block, so that nothing half-written stays; never in the middle of an import.
 
-    Not for one of several ranks, which end each other, and where somebody else looks after it.
+    SIGTERM not for one of several ranks, which end each other; and neither where somebody else looks after it.
     """
-    ours = (
-        os.environ.get("WORLD_SIZE", "1") == "1"
-        and threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if not ours:
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
-
-    signal.signal(signal.SIGTERM, end)
+    handlers = {signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt)}
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        handlers[signal.SIGTERM] = (signal.SIG_DFL, _Terminated)
+    ours = {}
+    for number, (default, error) in handlers.items():
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is default:
+            ours[number] = Stop(error, __name__)
+            signal.signal(number, ours[number])
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, stop in ours.items():
+            stop.close()
+            signal.signal(number, handlers[number][0])
 
 
 def new_run_folder(project: str, name: str, exist_ok: bool) -> Path:

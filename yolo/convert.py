@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before whatever takes time to load
+    from yolo.stops import run
+
+    run("yolo.convert")
+
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +49,3 @@ def run(config: ConvertConfig) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; give its exit code."""
     return run_command("yolo.convert", ConvertConfig, run, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before whatever takes time to load
+    from yolo.stops import run
+
+    run("yolo.detect")
+
 import contextlib
 import dataclasses
 import logging
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -199,7 +203,3 @@ def _left_out_line(left_out: Sequence[LeftOut]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; give its exit code."""
     return run_command("yolo.detect", DetectConfig, detect, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before whatever takes time to load
+    from yolo.stops import run
+
+    run("yolo.export")
+
 import dataclasses
 import logging
 import sys
@@ -131,7 +136,3 @@ def _precision(config: ExportConfig) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; give its exit code."""
     return run_command("yolo.export", ExportConfig, export, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

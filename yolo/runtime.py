@@ -13,17 +13,23 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 from yolo.errors import RuntimeSetupError
 from yolo.ranks import ALONE, Ranks
+from yolo.stops import held
 
 ONEFLOW_VERSION = "0.9.0"
 # The wheel holds device code for these and no PTX, so a newer GPU cannot run its kernels.
 CUDA_CAPABILITIES = ((6, 0), (6, 1), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9))
 # These two bring in the rest of cuBLAS and cuDNN through their own RPATH.
 CUDA_LIBRARIES = (("cublas", "libcublas.so.11"), ("cudnn", "libcudnn_cnn_train.so.8"))
+# Room for a struct sigaction of any processor.
+_SIGACTION_BYTES = 256
+# A second thread must not take OneFlow half imported.
+_STARTING = threading.Lock()
 
 
 def start() -> ModuleType:
@@ -31,6 +37,12 @@ def start() -> ModuleType:
 
     Raises RuntimeSetupError naming what is missing and what to type.
     """
+    require_own_process()
+    with _STARTING:
+        return _start()
+
+
+def _start() -> ModuleType:
     if "oneflow" in sys.modules:
         _warn_of_unsafe_queue()
         _load_operator()
@@ -40,27 +52,39 @@ def start() -> ModuleType:
     _preload_cuda_libraries()
     # Read by OneFlow's logger at load time; 3 leaves only fatal lines.
     os.environ.setdefault("GLOG_minloglevel", "3")
+    _home()
     try:
-        with _silenced_stderr():
+        with held(), _interrupt_kept(), _silenced_stderr():
             import oneflow
     except ImportError as error:
         raise RuntimeSetupError(f"OneFlow {ONEFLOW_VERSION} does not load: {error}", mend="type: make setup") from error
-    _take_interrupt_back()
     _load_operator()
     return oneflow
 
 
-class OwnProcess:
-    """The process in which something of OneFlow was made: its threads are not there in a fork's child, which waits."""
+@functools.lru_cache(maxsize=1)
+def _home() -> int:
+    """The process in which OneFlow was started: the one that asks first, or 0 where OneFlow's threads are gone.
 
-    def __init__(self) -> None:
-        self._number = os.getpid()
+    That is in a fork's child of a process that imported OneFlow itself.
+    """
+    gone = "oneflow" in sys.modules and len(os.listdir("/proc/self/task")) == 1
+    return 0 if gone else os.getpid()
 
-    def require(self) -> None:
-        """Raise RuntimeSetupError in another process."""
-        if os.getpid() != self._number:
-            mend = "start processes by 'spawn', or use a compiled detector's file (python -m yolo.export)"
-            raise RuntimeSetupError("OneFlow does not run in a fork's child", mend=mend)
+
+def in_own_process() -> bool:
+    """False where OneFlow was started before this process was forked.
+
+    OneFlow's threads are not in a fork's child: whoever asks them for something waits for ever.
+    """
+    return _home() == os.getpid()
+
+
+def require_own_process() -> None:
+    """Raise RuntimeSetupError where OneFlow was started before this process was forked."""
+    if "oneflow" in sys.modules and not in_own_process():
+        mend = "start processes by 'spawn', or use a compiled detector's file (python -m yolo.export)"
+        raise RuntimeSetupError("OneFlow does not run in a fork's child", mend=mend)
 
 
 def select_device(device: str = "", ranks: Ranks = ALONE) -> str:
@@ -141,11 +165,18 @@ def _check_version() -> None:
         )
 
 
-def _take_interrupt_back() -> None:
-    """Give Ctrl-C back to Python: OneFlow's library puts a handler of its own there, which ends the process at once."""
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, handler)
+@contextlib.contextmanager
+def _interrupt_kept() -> Iterator[None]:
+    """Keep the handler of Ctrl-C: OneFlow's library puts one of its own there, which ends the process at once.
+
+    The C library does it, since Python sets handlers in its main thread only.
+    """
+    libc, former = ctypes.CDLL(None), ctypes.create_string_buffer(_SIGACTION_BYTES)
+    libc.sigaction(signal.SIGINT, None, former)
+    try:
+        yield
+    finally:
+        libc.sigaction(signal.SIGINT, former, None)
 
 
 def _graph_queue() -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before whatever takes time to load
+    from yolo.stops import run
+
+    run("yolo.train", ranks=True)
+
 import contextlib
 import dataclasses
 import logging
@@ -24,7 +29,7 @@ from yolo.engine.resume import Resumed
 from yolo.engine.resume_together import find_run_together
 from yolo.engine.time_limit import TimeLimit
 from yolo.files import held, remove_leftovers, write_text_atomic
-from yolo.links import Links, agreed, depart, linked, starting_oneflow
+from yolo.links import Links, agreed, linked, starting_oneflow
 from yolo.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
@@ -264,7 +269,3 @@ def _counts(parts: TrainParts) -> tuple[int, int]:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; give its exit code."""
     return run_command("yolo.train", TrainConfig, train, argv)
-
-
-if __name__ == "__main__":
-    depart(main())

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before whatever takes time to load
+    from yolo.stops import run
+
+    run("yolo.val", ranks=True)
+
 import dataclasses
 import logging
 from collections.abc import Sequence
@@ -13,7 +18,7 @@ from yolo.command import new_run_folder, remove_if_empty, run_command, speed_lin
 from yolo.common_ground import code_and_options, files_digest
 from yolo.config.commands import ValConfig
 from yolo.errors import ConfigError
-from yolo.links import Links, agreed, depart, linked, starting_oneflow
+from yolo.links import Links, agreed, linked, starting_oneflow
 from yolo.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
@@ -275,7 +280,3 @@ def _tell(config: ValConfig, validation: Validation, index: Index, what: str) ->
 def main(argv: list[str] | None = None) -> int:
     """Run the command; give its exit code."""
     return run_command("yolo.val", ValConfig, validate, argv)
-
-
-if __name__ == "__main__":
-    depart(main())

@@ -8,21 +8,24 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import oneflow as flow
 
-from graphs.detect import CompiledDetectGraph, DetectGraph
+from graphs.base import StaticGraph
+from graphs.detect import CompiledDetection, DetectGraph
 from graphs.pool import EagerRuns, GraphPool
 from graphs.validate import CompiledValGraph, ValGraph
 from yolo.data.batch import pad_labels
 from yolo.errors import ConfigError
 from yolo.loss import LossSettings
 from yolo.models.network import Network
+from yolo.models.spec import NetworkSpec
 from yolo.models.weights.transfer import state_to_numpy
 from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
+from yolo.program.detector import CompiledDetector
 from yolo.program.int8.build import quantise
 from yolo.program.lower import lower
 from yolo.program.passes import optimise
-from yolo.runtime import OwnProcess
+from yolo.runtime import require_own_process
 
 logger = logging.getLogger("yolo")
 
@@ -51,19 +54,23 @@ def compile_network(
         if precision != "fp32":
             raise ConfigError(f"{precision} needs a compiled program", where="--compile", mend="leave it at program")
         return None
+    with StaticGraph.turns.turn():
+        state = state_to_numpy(network)
     if precision == "int8":
-        return _calibrated(network, calibration, threads)
-    compiled = CompiledNetwork.of(network.spec, state_to_numpy(network), precision=precision, threads=threads)
+        return _calibrated(network.spec, state, calibration, threads)
+    compiled = CompiledNetwork.of(network.spec, state, precision=precision, threads=threads)
     if precision == "bf16" and not native.has_bfloat16():
         what = f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
         raise ConfigError(what, where="--half", mend="leave it out")
     return compiled
 
 
-def _calibrated(network: Network, pictures: Sequence[np.ndarray], threads: int) -> CompiledNetwork:
+def _calibrated(
+    spec: NetworkSpec, state: dict[str, np.ndarray], pictures: Sequence[np.ndarray], threads: int
+) -> CompiledNetwork:
     """The network in int8; says what that costs."""
     try:
-        graph = optimise(lower(network.spec, state_to_numpy(network)), "int8")
+        graph = optimise(lower(spec, state), "int8")
         graph, cost = quantise(graph, pictures, threads=threads)
     except ValueError as error:
         raise ConfigError(str(error), where="--int8", mend="leave it out") from error
@@ -72,7 +79,10 @@ def _calibrated(network: Network, pictures: Sequence[np.ndarray], threads: int) 
 
 
 class Forward:
-    """Runs a network in evaluation mode, with non-maximum suppression, in one graph a shape of input."""
+    """Runs a network in evaluation mode, with non-maximum suppression, in static graphs.
+
+    Threads may share it or have one each: in OneFlow their calls go one after the other.
+    """
 
     def __init__(
         self,
@@ -88,12 +98,12 @@ class Forward:
 
         Not ``alone``, as one of several ranks, it runs its operators without graphs.
         """
-        self.network, self.device, self.loss = network.to(device).eval(), device, loss
-        self.compiled = compiled
-        self._watch, self._process = native.Stopwatch(), OwnProcess()
-        pool = GraphPool if alone else EagerRuns
-        self._detect = pool(lambda: self._detect_graph(settings))
-        self._validate = pool(lambda: self._validate_graph(settings))
+        require_own_process()
+        with StaticGraph.turns.turn():
+            self.network, self.device, self.loss = network.to(device).eval(), device, loss
+        self.compiled, self._watch = compiled, native.Stopwatch()
+        self._detect = self._detection(settings, graphs=alone)
+        self._validate = (GraphPool if alone else EagerRuns)(lambda: self._validate_graph(settings))
 
     @property
     def compile_seconds(self) -> float:
@@ -112,37 +122,56 @@ class Forward:
 
     def detect(self, images: np.ndarray) -> Detections:
         """images uint8 [B, 3, H, W] -> detections float32 [B, max_det, 6] (pixels of the input), counts int32 [B]."""
-        self._process.require()
-        outputs = [self._detect(*part) for part in _parts(self.device, images)]
-        return _joined(outputs, 0), _joined(outputs, 1)
+        require_own_process()
+        with StaticGraph.turns.turn():
+            found = [self._detect(part) for (part,) in _parts(images)]
+        return np.concatenate([rows for rows, _ in found]), np.concatenate([counts for _, counts in found])
 
     def validate(
         self, images: np.ndarray, labels: tuple[np.ndarray, ...], places: int
     ) -> tuple[Detections, np.ndarray]:
         """images and label rows a picture -> detections as ``detect`` gives them, loss sums float64 [levels, 5]."""
-        outputs = [self._validate(*part) for part in _parts(self.device, images, *pad_labels(labels, places))]
-        terms = np.sum([terms.numpy().astype(np.float64) for _, _, terms in outputs], axis=0)
-        return (_joined(outputs, 0), _joined(outputs, 1)), terms
+        require_own_process()
+        with StaticGraph.turns.turn():
+            parts = _parts(images, *pad_labels(labels, places))
+            outputs = [self._validate(*(flow.tensor(array, device=self.device) for array in part)) for part in parts]
+            rows, counts, terms = ([output.numpy() for output in kind] for kind in zip(*outputs))
+        found = np.concatenate(rows), np.concatenate(counts)
+        return found, np.sum([part.astype(np.float64) for part in terms], axis=0)
 
-    def _detect_graph(self, settings: NmsSettings):
+    def _detection(self, settings: NmsSettings, *, graphs: bool) -> CompiledDetection | _PlainDetection:
         network = self.network
         if self.compiled is None:
-            return DetectGraph(network, settings, self._watch)
-        return CompiledDetectGraph(self.compiled, network.anchors, network.strides, settings, self._watch)
+            pool = GraphPool if graphs else EagerRuns
+            return _PlainDetection(pool(lambda: DetectGraph(network, settings, self._watch)), self.device)
+        detector = CompiledDetector(self.compiled, network.anchors, network.strides, settings, self._watch)
+        return CompiledDetection(detector, graphs=graphs)
 
-    def _validate_graph(self, settings: NmsSettings):
+    def _validate_graph(self, settings: NmsSettings) -> ValGraph | CompiledValGraph:
         network = self.network
         if self.compiled is None:
             return ValGraph(network, self.loss, settings, self._watch)
         return CompiledValGraph(self.compiled, network.anchors, network.strides, self.loss, settings, self._watch)
 
 
-def _joined(outputs: list[tuple[flow.Tensor, ...]], position: int) -> np.ndarray:
-    return np.concatenate([output[position].numpy() for output in outputs])
+class _PlainDetection:
+    """What ``CompiledDetection`` does, with the network's modules."""
+
+    def __init__(self, runs: GraphPool | EagerRuns, device: str) -> None:
+        self._runs, self._device = runs, device
+
+    @property
+    def compile_seconds(self) -> float:
+        return self._runs.compile_seconds
+
+    def __call__(self, images: np.ndarray) -> Detections:
+        rows, counts = self._runs(flow.tensor(images, device=self._device))
+        return rows.numpy(), counts.numpy()
 
 
-def _parts(device: str, images: np.ndarray, *others: np.ndarray) -> Iterator[list[flow.Tensor]]:
-    """Cut arrays along the batch into parts of as many pictures as one graph takes."""
+def _parts(*arrays: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Cut arrays along the batch, images first, into parts of as many images as one graph takes."""
+    images = arrays[0]
     count = max(1, PIXELS_A_GRAPH // (images.shape[2] * images.shape[3]))
     for start in range(0, len(images), count):
-        yield [flow.tensor(array[start : start + count], device=device) for array in (images, *others)]
+        yield [array[start : start + count] for array in arrays]

@@ -74,6 +74,7 @@ class WeightsModel:
     ) -> None:
         precision = precision_of(half=half, int8=int8 is not None)
         self._device = runtime.select_device(device)
+        from graphs.base import StaticGraph
         from yolo.inference.forward import compile_network
         from yolo.models.weights.classes import in_order_of
         from yolo.models.weights.load import load_weights
@@ -81,7 +82,8 @@ class WeightsModel:
 
         checkpoint = in_order_of(load_weights(where), classes, where)
         self.where, self.names, self.strides = where, checkpoint.names, checkpoint.strides
-        self.network = network_from_checkpoint(checkpoint)
+        with StaticGraph.turns.turn():
+            self.network = network_from_checkpoint(checkpoint)
         looked_at = () if int8 is None else int8.pictures(max(self.strides))
         self._alone = alone
         self._compiled = compile_network(

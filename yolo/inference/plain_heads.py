@@ -7,19 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 import oneflow as flow
 
+from graphs.base import StaticGraph
 from graphs.heads import HeadsGraph
 from graphs.pool import EagerRuns, GraphPool
 from yolo.models.network import Network
-from yolo.runtime import OwnProcess
+from yolo.runtime import require_own_process
 
 
 class PlainHeads:
     """``Heads`` of a network that is not compiled, in one graph a shape of input; of one of several ranks without."""
 
     def __init__(self, network: Network, device: str = "cpu", *, alone: bool = True) -> None:
-        network = network.to(device).eval()
+        require_own_process()
+        with StaticGraph.turns.turn():
+            network = network.to(device).eval()
         pool = GraphPool if alone else EagerRuns
-        self._process = OwnProcess()
         self._device, self._pool = device, pool(lambda: HeadsGraph(network))
         self.anchors, self.strides = network.anchors, tuple(network.strides)
 
@@ -30,5 +32,6 @@ class PlainHeads:
 
     def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
         """uint8 ``[B, C, H, W]`` -> float32 ``[B, na * (5 + nc), h, w]`` a level."""
-        self._process.require()
-        return [head.numpy() for head in self._pool(flow.tensor(images, device=self._device))]
+        require_own_process()
+        with StaticGraph.turns.turn():
+            return [head.numpy() for head in self._pool(flow.tensor(images, device=self._device))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,8 +10,9 @@ import numpy as np
 from yolo.errors import WeightsError
 from yolo.inference.heads import CompiledHeads
 from yolo.program._native import native
-from yolo.program.compiled import MOST_SHAPES, CompiledNetwork, Shape
-from yolo.program.detection import NmsSettings, detection_head
+from yolo.program.compiled import CompiledNetwork
+from yolo.program.detection import NmsSettings
+from yolo.program.detector import CompiledDetector
 from yolo.program.file import ProgramFile
 
 
@@ -33,12 +33,15 @@ class ProgramForward:
 
     def __init__(self, program: ProgramFile, settings: NmsSettings, *, where: object) -> None:
         """Raises WeightsError where the file does not fit this machine; ``where`` names it."""
-        self._program, self._settings, self._where = program, settings, where
-        self._watch = native.Stopwatch()
+        self._where, self._watch = where, native.Stopwatch()
         with as_weights_error(where):
-            self._compiled = CompiledNetwork(program.graph, precision=program.precision)
-        self._detectors: dict[Shape, native.DetectorProgram] = {}
-        self.compile_seconds = 0.0
+            compiled = CompiledNetwork(program.graph, precision=program.precision)
+        self._detector = CompiledDetector(compiled, program.anchors, program.strides, settings, self._watch)
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling so far."""
+        return self._detector.compile_seconds
 
     @property
     def nms_seconds(self) -> float:
@@ -47,22 +50,9 @@ class ProgramForward:
 
     def detect(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """images uint8 [B, 3, H, W] -> detections float32 [B, max_det, 6] (pixels of the input), counts int32 [B]."""
-        return self._detector(images.shape)(images)
-
-    def _detector(self, shape: Shape) -> native.DetectorProgram:
-        if shape in self._detectors:
-            return self._detectors[shape]
-        begin, file = time.perf_counter(), self._program
         with as_weights_error(self._where):
-            network = self._compiled.program(shape)
-            shapes = self._compiled.head_shapes(shape)
-            head = detection_head(shapes, file.anchors, file.strides, self._settings, self._watch)
-            detector = native.DetectorProgram(network, head)
-        while len(self._detectors) >= MOST_SHAPES:
-            self._detectors.pop(next(iter(self._detectors)))
-        self._detectors[shape] = detector
-        self.compile_seconds += time.perf_counter() - begin
-        return self._detectors[shape]
+            program = self._detector.program(images.shape)
+        return program(images)
 
 
 class ProgramHeads(CompiledHeads):

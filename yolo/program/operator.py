@@ -24,8 +24,20 @@ class _Address(np.ndarray):
     runnable: Runnable
 
 
+class Switch:
+    """In place of a Runnable: which one runs is said before each run, also of a graph that was traced long ago."""
+
+    def __init__(self) -> None:
+        self.cell = np.zeros(1, np.int64).view(_Address)
+
+    def set(self, runnable: Runnable) -> None:
+        """Have ``runnable`` run from now on. No run may be going on: OneFlow reads the address when it runs."""
+        self.cell[0] = runnable.address
+        self.cell.runnable = runnable
+
+
 def call(
-    runnable: Runnable,
+    runnable: Runnable | Switch,
     inputs: Sequence[flow.Tensor],
     outputs: Sequence[tuple[Sequence[int], flow.dtype]],
     mutable: Sequence[flow.Tensor] = (),
@@ -94,11 +106,14 @@ def _check_sbp(mutable: Sequence[flow.Tensor], letters: str) -> None:
             raise ValueError(f"mutable input {number}: its sbp is {tensor.sbp[0]}, which is not the one given")
 
 
-def _address(runnable: Runnable, tensors: Sequence[flow.Tensor]) -> flow.Tensor:
+def _address(runnable: Runnable | Switch, tensors: Sequence[flow.Tensor]) -> flow.Tensor:
     """int64 [1] on this rank, an eager tensor also while a graph is traced, which captures it."""
-    address = np.array([runnable.address], np.int64).view(_Address)
-    address.runnable = runnable
-    tensor = flow.from_numpy(address)
+    if isinstance(runnable, Switch):
+        address = runnable.cell
+    else:
+        address = np.array([runnable.address], np.int64).view(_Address)
+        address.runnable = runnable
+    tensor = flow.from_numpy(address)  # shares the array's memory
     if not tensors or tensors[0].is_local:
         return tensor
     with lazy_mode.guard(False):  # each rank has an address of its own: one element a rank

@@ -1,0 +1,110 @@
+"""A detector's memory does not grow with the number of images, whatever their sizes are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import yolo
+from graphs.base import synchronise
+from graphs.detect import CompiledDetectGraph
+from tests.inference.samples import noise
+from yolo.inference.detector import Detector
+from yolo.program.compiled import MOST_SHAPES
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of each graph that is made, the number of images that it takes."""
+    batches, init = [], CompiledDetectGraph.__init__
+
+    def noting(self, batch: int, settings) -> None:
+        batches.append(batch)
+        init(self, batch, settings)
+
+    monkeypatch.setattr(CompiledDetectGraph, "__init__", noting)
+    return batches
+
+
+def test_a_few_graphs_serve_all_shapes(weights: Path, made: list[int]) -> None:
+    options = {"imgsz": 160, "conf": 0.001, "max_det": 20}
+    pair = [Detector(weights, device="cpu", **options) for _ in range(2)]
+    shapes = [(160, side) for side in range(16, 161, 8)]
+    found = {}
+    for turn in range(2):  # the second time all graphs are there
+        for number, shape in enumerate(shapes):
+            result = pair[(turn + number) % 2](noise(shape, seed=number))
+            assert np.array_equal(found.setdefault(number, result.rows), result.rows)
+            assert len(result)
+    assert len({result for result in map(np.ndarray.tobytes, found.values())}) == len(shapes) > MOST_SHAPES
+    assert len(made) <= 2 * 5 and set(made) == {1}
+    alone = Detector(weights, device="cpu", **options)  # each shape in a graph of its size
+    for number in (0, 7, 18):
+        assert np.array_equal(alone(noise(shapes[number], seed=number)).rows, found[number])
+
+
+def test_a_few_graphs_serve_all_numbers_of_images(weights: Path, made: list[int]) -> None:
+    detector = Detector(weights, device="cpu", imgsz=64, conf=0.001, max_det=20)
+    images = [noise(seed=seed) for seed in range(9)]
+    expected = [detector(image).rows for image in images]
+    for count in range(1, 10):
+        for result, rows in zip(detector(images[:count]), expected):
+            assert np.array_equal(result.rows, rows)
+    assert made == [1, 2, 4, 8, 16]
+
+
+def test_a_call_that_was_broken_off_has_ended_before_the_next(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one says which program the graph runs: not while it runs."""
+    detector, order, run = Detector(weights, device="cpu", imgsz=64, conf=0.001), [], CompiledDetectGraph.run
+    expected = [detector(noise(size)).rows for size in ((64, 64), (32, 64))]
+
+    def broken_off(self, program, pixels):
+        order.append("run")
+        run(self, program, pixels)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CompiledDetectGraph, "run", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            detector(noise((64, 64)))
+    monkeypatch.setattr("graphs.detect.synchronise", lambda: (order.append("wait"), synchronise()))
+    for size, rows in zip(((32, 64), (64, 64)), reversed(expected)):
+        assert np.array_equal(detector(noise(size)).rows, rows)
+    assert order == ["run", "wait"]
+
+
+MANY = """
+import json, sys
+from yolo import runtime
+runtime.start()
+import numpy as np
+from yolo.inference.detector import Detector
+
+weights, mode, count, images = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+detectors = [Detector(weights, device="cpu", imgsz=128, conf=0.3, max_det=20, compile=mode) for _ in range(count)]
+rng, megabytes, shapes = np.random.default_rng(0), [], set()
+for number in range(images):
+    image = np.full((*rng.integers(16, 129, 2), 3), number % 256, np.uint8)
+    shapes.add(detectors[number % count](image).input_size)
+    if (number + 1) % (images // 10) == 0:
+        with open("/proc/self/statm") as stream:
+            megabytes.append(int(stream.read().split()[1]) * 4096 / 2**20)
+print(json.dumps([megabytes, len(shapes)]))
+"""
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("mode", ["program", "off"])
+@pytest.mark.parametrize("detectors", [1, 2])
+def test_ten_thousand_images(weights: Path, mode: str, detectors: int) -> None:
+    argv = [sys.executable, "-c", MANY, str(weights), mode, str(detectors), "10000"]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=Path(yolo.__file__).parents[1])
+    assert done.returncode == 0, done.stderr[-2000:]
+    megabytes, shapes = json.loads(done.stdout.splitlines()[-1])
+    assert shapes > 8, "too few shapes to tell anything"
+    assert max(megabytes[2:]) - megabytes[1] < 8, megabytes  # it was 45 KB an image: 360 MB
