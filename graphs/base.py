@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import time
 import warnings
 from typing import ClassVar
 
 import oneflow as flow
 from oneflow.framework.graph_build_util import lazy_mode
+from oneflow.framework.session_context import GetDefaultSession
 
 from graphs.turns import Turns
 from yolo.runtime import in_own_process
@@ -23,6 +25,8 @@ class StaticGraph(flow.nn.Graph):
 
     turns: ClassVar[Turns] = Turns()
     """The whole process's: whoever uses OneFlow where there may be other threads takes a turn."""
+    _some_ended: ClassVar[bool] = False
+    """Whether OneFlow still holds memory of graphs that have ended: it comes back when no graph is left."""
 
     def __init__(self) -> None:
         with self.turns.turn():
@@ -33,6 +37,7 @@ class StaticGraph(flow.nn.Graph):
     def __call__(self, *inputs):
         with self.turns.turn():
             if self.compile_seconds is None:
+                self._give_memory_back()
                 begin = time.perf_counter()
                 with warnings.catch_warnings():
                     # Constants made while tracing are constants of the graph, which is what is meant.
@@ -47,6 +52,14 @@ class StaticGraph(flow.nn.Graph):
         else:  # a fork's child waits for ever where OneFlow's object ends: it keeps what it inherited
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
+    @staticmethod
+    def _give_memory_back() -> None:
+        """Reset OneFlow's session where graphs have ended and none is left, somebody else's neither."""
+        if StaticGraph._some_ended and not any(map(_is_compiled_graph, gc.get_objects())):
+            synchronise()
+            GetDefaultSession().Reset()
+            StaticGraph._some_ended = False
+
     @property
     def computed(self) -> float:
         """Seconds that its compiled training operator took in the last run; 0 where it has none."""
@@ -56,7 +69,12 @@ class StaticGraph(flow.nn.Graph):
 def _end(graph: StaticGraph) -> None:
     """What OneFlow does where a graph ends, and then the end of all that it holds."""
     flow.nn.Graph.__del__(graph)
+    StaticGraph._some_ended |= _is_compiled_graph(graph)
     graph.__dict__.clear()
+
+
+def _is_compiled_graph(it: object) -> bool:
+    return issubclass(type(it), flow.nn.Graph) and getattr(it, "is_compiled", False)
 
 
 def called(module: flow.nn.Module) -> flow.nn.Module:

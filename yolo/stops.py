@@ -28,9 +28,11 @@ def run(command: str, *, ranks: bool = False) -> NoReturn:
     ``ranks``: it may be one of several, which end together.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    code = importlib.import_module(command).main()
-    with contextlib.suppress(KeyboardInterrupt):  # the command has ended already
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    try:
+        code = importlib.import_module(command).main()
+    finally:
+        with contextlib.suppress(KeyboardInterrupt):  # the command has ended already
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     if ranks:
         importlib.import_module("yolo.links").depart(code)
     sys.exit(code)
