@@ -48,7 +48,7 @@ WORDS = (
 WITHOUT_OBJECTS = (
     "annotations = []",
     "without <object>",
-    "line 2, value 2:",
+    *(f"line 2, value {n}:" for n in (2, 4)),
     *(f"line {n}, value 1: Ellipsis" for n in (1, 2)),
 )
 """Changes by which a file says that there is no object; in tables a blank cell or line."""
