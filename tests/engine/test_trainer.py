@@ -91,6 +91,7 @@ def test_gradients_that_wait_at_an_epochs_end_are_dropped(batches, caplog):
     assert sum(map(len, expected)) < epochs * batches
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1 and said[0].startswith("the gradient of 1 batch that made no update by the end of epoch ")
+    assert said[0].endswith(" is dropped, there and in later epochs; --nbs 16 would make an update of each batch")
 
 
 @pytest.mark.parametrize("stopped", range(1, 12))

@@ -151,9 +151,9 @@ class Trainer:
         if not self._told:
             batches = "1 batch" if progress.pending == 1 else f"{progress.pending} batches"
             logger.info(
-                "the gradient of %s that made no update by the end of epoch %d is dropped, there and in later epochs "
-                "(--nbs)",
-                *(batches, progress.epoch),
+                "the gradient of %s that made no update by the end of epoch %d is dropped, there and in later epochs; "
+                "--nbs %d would make an update of each batch",
+                *(batches, progress.epoch, self.schedule.batch_size),
             )
         self._told = True
 
