@@ -41,7 +41,7 @@ def test_two_thousand_mutants_under_address_sanitizer(kind: str, seed: int) -> N
     module = max(ROOT.glob("build/*/checked/_program*.so"), key=lambda path: path.stat().st_mtime, default=None)
     if module is None:
         pytest.skip("make stress builds yolo._program under AddressSanitizer first")
-    # With the sanitizer's library that of C++, which it looks for where exceptions are thrown, and Python has not loaded.
+    # The sanitizer looks for the library of C++ when it is loaded, which Python itself does not need.
     names = ("libasan.so", "libstdc++.so.6")
     libraries = [subprocess.check_output(["g++", f"-print-file-name={name}"], text=True).strip() for name in names]
     found = attempted(kind, seed, 2000, module, " ".join(libraries))
