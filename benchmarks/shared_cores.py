@@ -151,7 +151,9 @@ def _guarded(pair: Pair, act) -> None:
 @contextlib.contextmanager
 def _busy(cores: int) -> Iterator[tuple]:
     """Processes that never rest, one a core, stopped at first: the two functions let them go and stop them."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) for _ in range(cores)
+    ]
 
     def send(what: signal.Signals) -> None:
         for process in processes:

@@ -85,8 +85,9 @@ private:
 
 void Team::work(Signal& call, int thread, uint32_t seen) {
     pthread_setname_np(pthread_self(), "yolo-team");
-    for (;;) {
-        seen = call.await_other(seen);
+    for (SharedCores cores;; cores.look()) {
+        if (call.await_other(seen)) cores.restart();
+        seen = call.value();
         seats.push_back({thread, loop_.threads});
         loop_.action(loop_.data);
         seats.pop_back();
