@@ -5,8 +5,8 @@ PY := $(VENV)/bin/python
 PEERS := .venv-peers
 SOURCES := $(shell find csrc -type f) CMakeLists.txt setup.py
 TIMED := scripts/timed.sh
-# A file's tests stay together, in two processes.
-PYTEST = $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# A file's tests stay together, in three processes: many wait, for a launcher or a time limit, while others compute.
+PYTEST = $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build train test test-fast lint format detect val bench bench-peers bench-bccd bench-ddp stress clean

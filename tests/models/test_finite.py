@@ -90,7 +90,10 @@ def test_compiled_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pla
     with monkeypatch.context() as patched:
         patched.setattr(program_file, "check_finite", lambda *_: None)
         save_program(tmp_path / "bad.program", program)
-    with pytest.raises(WeightsError, match=rf"bad\.program: 1 of its tensors hold NaN or infinity: {re.escape(name)}"):
+    wrong = (
+        "an anchor has sides" if place == "anchors" else f"the tensor {re.escape(name)} has numbers that are not finite"
+    )
+    with pytest.raises(WeightsError, match=rf"bad\.program: .*{wrong}"):
         load_program(tmp_path / "bad.program")
     assert not (tmp_path / "never.program").exists()
 

@@ -95,12 +95,10 @@ def load_program(path: str | Path) -> ProgramFile:
         raise WeightsError("is damaged: its checksum does not match", where=path, mend=_MEND)
     try:
         check_header(payload)
-        program = _parsed(payload)
+        return _parsed(payload)
     except (*_WRONG, SafetensorError, RecursionError, MemoryError) as error:
         what = "".join(letter if letter.isprintable() else "?" for letter in str(error)[:200])
         raise WeightsError(f"is no compiled detector: {what}", where=path, mend=_MEND) from None
-    check_finite({**program.graph.tensors, "anchors": program.anchors}, path)
-    return program
 
 
 def _needed(graph: Graph) -> dict[str, np.ndarray]:
