@@ -76,6 +76,7 @@ stress: build
 bench: build
 	@[ -x $(PEERS)/bin/python ] || echo 'without the other frameworks: make bench-peers installs them' >&2
 	@$(PY) -m benchmarks.inference
+	@$(PY) -m benchmarks.shared_cores
 	@$(PY) -m benchmarks.training_step
 
 bench-peers: $(PEERS)/.installed

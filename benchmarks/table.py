@@ -93,7 +93,7 @@ def _cell(key: str, value: object) -> str:
         return "–"
     if key == "spread" or key.endswith("_share"):
         return f"{100 * value:.0f} %"
-    if key == "ratio_to_best_peer":
+    if key == "ratio_to_best_peer" or key.endswith("_ratio"):
         return f"{value:.2f}"
     if key == "peak_rss_mb":
         return f"{value:.0f}"
