@@ -23,6 +23,7 @@ from yolo.runtime import machine
 PAUSE_S = 0.05
 """Between two runs: the threads of the last one stop spinning."""
 COMMAND_LIMIT_S = 900.0
+ABSENT = "its environment is absent; type: make bench-peers"
 
 
 class ContenderError(Exception):
@@ -178,7 +179,7 @@ def _guarded(measurement: Measurement, act: Callable[[], None]) -> None:
 def _start(measurement: Measurement, number: int, workers: dict[int, Worker], folder: Path) -> None:
     contender = measurement.contender
     if not Path(contender.python).exists():
-        raise ContenderError("its environment is absent; type: make bench-peers")
+        raise ContenderError(ABSENT)
     worker = workers[number] = Worker(contender, folder / f"{number}.log")
     worker.ask("load", **contender.options)
     if contender.check:

@@ -16,11 +16,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.driver import Contender, ContenderError, Worker, confine, tell
+from benchmarks.driver import ABSENT, Contender, ContenderError, Worker, confine, tell
 from benchmarks.inference import contenders, prepare
 from benchmarks.options import base_parser
 from benchmarks.places import PARITY, WORK
@@ -53,13 +53,17 @@ class Pair:
         self.contender = contender
         self.ms: dict[str, list[float]] = {way: [] for way in WAYS}
         self.failure: str | None = None
-        self._workers = [Worker(contender, log.with_suffix(f".{twin}.log")) for twin in range(2)]
+        self._log = log
+        self._workers: list[Worker] = []
 
     def load(self) -> None:
-        """Make both ready."""
-        for worker in self._workers:
-            worker.ask("load", **self.contender.options)
-            worker.ask("run")
+        """Start both and make them ready; raises ContenderError."""
+        if not Path(self.contender.python).exists():
+            raise ContenderError(ABSENT)
+        for twin in range(2):
+            self._workers.append(Worker(self.contender, self._log.with_suffix(f".{twin}.log")))
+            self._workers[-1].ask("load", **self.contender.options)
+            self._workers[-1].ask("run")
 
     def alone(self, seconds: float) -> list[float]:
         """Milliseconds of runs while the twin rests."""
@@ -92,7 +96,8 @@ def main() -> int:
             print(error, file=sys.stderr)
             return 2
         chosen = [c for c in contenders(inputs, options.threads) if _wanted(c, options.only)]
-        rows += [_row(model, pair) for pair in _measure(chosen, options)]
+        pairs = measure(chosen, options.rounds, options.seconds, options.threads)
+        rows += [as_row(model, pair) for pair in pairs]
     about = f"network alone, {options.size}x{options.size}, {options.threads} threads on {options.threads} cores"
     print(as_json(rows, size=options.size) if options.json else as_text(about, rows, COLUMNS))
     return 0
@@ -110,24 +115,26 @@ def _wanted(contender: Contender, words: str) -> bool:
     return any(word in f"{contender.name} {contender.precision}" for word in words.split(","))
 
 
-def _measure(chosen: list[Contender], options: argparse.Namespace) -> list[Pair]:
-    folder = WORK / "workers"
+def measure(
+    chosen: Sequence[Contender], rounds: int, seconds: float, cores: int, folder: Path = WORK / "workers"
+) -> list[Pair]:
+    """Each contender, alone and not, for so many rounds behind one that does not count. ``folder`` takes logs."""
     folder.mkdir(parents=True, exist_ok=True)
     pairs = []
-    with _busy(options.threads) as (go, rest), contextlib.ExitStack() as stack:
+    with _busy(cores) as (go, rest), contextlib.ExitStack() as stack:
         for number, contender in enumerate(chosen):
             tell(f"loading {contender.name}, twice")
             pairs.append(Pair(contender, folder / f"shared-{number}"))
             stack.callback(pairs[-1].close)
             _guarded(pairs[-1], pairs[-1].load)
-        for number in range(options.rounds + 1):
-            tell(f"round {number} of {options.rounds}")
+        for number in range(rounds + 1):
+            tell(f"round {number} of {rounds}")
             for pair in pairs:
-                _guarded(pair, lambda: _round(pair, options.seconds, number > 0, go, rest))  # noqa: B023
+                _guarded(pair, lambda: _round(pair, seconds, number > 0, go, rest))  # noqa: B023
     return pairs
 
 
-def _round(pair: Pair, seconds: float, counted: bool, go, rest) -> None:
+def _round(pair: Pair, seconds: float, counted: bool, go: Callable, rest: Callable) -> None:
     found = {"alone": pair.alone(seconds), "twin": pair.twin(seconds)}
     go()
     try:
@@ -140,7 +147,7 @@ def _round(pair: Pair, seconds: float, counted: bool, go, rest) -> None:
             pair.ms[way] += ms
 
 
-def _guarded(pair: Pair, act) -> None:
+def _guarded(pair: Pair, act: Callable[[], None]) -> None:
     if pair.failure is None:
         try:
             act()
@@ -168,7 +175,8 @@ def _busy(cores: int) -> Iterator[tuple]:
             process.wait()
 
 
-def _row(model: str, pair: Pair) -> Row:
+def as_row(model: str, pair: Pair) -> Row:
+    """Medians and means, and their ratios to those alone."""
     row: Row = {"name": pair.contender.name, "model": model, "precision": pair.contender.precision}
     row |= {"ours": pair.contender.ours, "note": pair.failure}
     for way, ms in pair.ms.items():
