@@ -26,7 +26,7 @@ class Tiny(flow.nn.Graph):
 
 x = flow.zeros(4)
 graphs = [Tiny(), Tiny()]
-for number in range(10000):
+for number in range(JOBS):
     y = graphs[number % 2](x)
     if number % 3 == 0:
         assert y.numpy().tolist() == [1.0] * 4
@@ -91,9 +91,10 @@ def test_an_empty_queue_and_one_of_deleted_graphs_hold_nobody_up():
     queue.dequeue()
 
 
-def test_ten_thousand_short_jobs_of_two_graphs():
+@pytest.mark.parametrize("jobs", [4_000, pytest.param(40_000, marks=pytest.mark.stress)])
+def test_thousands_of_short_jobs_of_two_graphs(jobs: int):
     """Without the library two processes of three die within the first thousands."""
-    done = run(SHORT_JOBS)
+    done = run(SHORT_JOBS.replace("JOBS", str(jobs)))
     assert (done.returncode, done.stderr) == (0, "")
 
 

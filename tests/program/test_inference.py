@@ -172,7 +172,8 @@ def test_the_profile_names_steps_kernels_and_costs() -> None:
     assert all(step.milliseconds > 0 and step.bytes > 0 for step in steps)
 
 
-def test_memory_does_not_grow() -> None:
+@pytest.mark.parametrize("runs", [3_000, pytest.param(30_000, marks=pytest.mark.stress)])
+def test_memory_does_not_grow(runs: int) -> None:
     def resident() -> int:
         with open("/proc/self/statm") as stream:
             return int(stream.read().split()[1])
@@ -182,7 +183,7 @@ def test_memory_does_not_grow() -> None:
     for _ in range(500):
         program(images)
     before = resident()
-    for _ in range(10_000):
+    for _ in range(runs):
         program(images)
     assert resident() < 1.01 * before
 
