@@ -47,7 +47,7 @@ void InferenceProgram::copy(const std::string& where, const View& from, int64_t 
         const int64_t bytes = padded_channels(count) * pixels * size;
         step({"copy", where, "memcpy", 0.0, 2 * bytes, 0.0},
              [from = at(from) + from_start * pixels * size, to = at(to) + to_start * pixels * size, bytes] {
-                 std::memcpy(to, from, static_cast<size_t>(bytes));
+                 std::memmove(to, from, static_cast<size_t>(bytes));
              });
         return;
     }
@@ -56,7 +56,7 @@ void InferenceProgram::copy(const std::string& where, const View& from, int64_t 
         if (to_start + count == to.channels) clear_tail(place, to, size);
         parallel::each(count, [&](int64_t channel) {
             for (int64_t pixel = 0; pixel < pixels; ++pixel) {
-                std::memcpy(place + target(to_start + channel, pixel) * size,
+                std::memmove(place + target(to_start + channel, pixel) * size,
                             data + source(from_start + channel, pixel) * size, static_cast<size_t>(size));
             }
         });

@@ -31,13 +31,14 @@ void to_bytes(const float* from, int64_t distance, uint8_t* to, int64_t channels
 // `count` bytes of each of `pixels` pixels, from pixels `from_step` bytes apart to pixels `to_step` apart.
 void copy_pixels(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step, int64_t count,
                  int64_t pixels) {
+    // memmove here and below: a plan that was made by hand may have its maps overlap, which must stay harmless.
     constexpr int64_t kPiece = 16;  // of a size that the compiler knows: no call of memcpy for each pixel
     const int64_t pieces = count % kPiece == 0 ? count / kPiece : 0;
     parallel::each(pixels, [&](int64_t pixel) {
         const std::byte* source = from + pixel * from_step;
         std::byte* target = to + pixel * to_step;
-        for (int64_t i = 0; i < pieces; ++i) std::memcpy(target + i * kPiece, source + i * kPiece, kPiece);
-        if (pieces == 0) std::memcpy(target, source, static_cast<size_t>(count));
+        for (int64_t i = 0; i < pieces; ++i) std::memmove(target + i * kPiece, source + i * kPiece, kPiece);
+        if (pieces == 0) std::memmove(target, source, static_cast<size_t>(count));
     });
 }
 
@@ -139,7 +140,7 @@ void InferenceProgram::upsample_bytes(const std::string& where, const View& from
             const std::byte* line = data + row / scale * from.width * cell;
             std::byte* target = place + row * to.width * cell;
             for (int64_t column = 0; column < to.width; ++column) {
-                std::memcpy(target + column * cell, line + column / scale * cell, static_cast<size_t>(cell));
+                std::memmove(target + column * cell, line + column / scale * cell, static_cast<size_t>(cell));
             }
         });
     });
