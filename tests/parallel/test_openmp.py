@@ -14,8 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.program.networks import pictures, state_of, two_levels
 from yolo import runtime
 from yolo.program._native import native
+from yolo.program.inference.planner import build_program, pack_weights
+from yolo.program.lower import lower
+from yolo.program.passes import optimise
 
 ACTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 OURS = ctypes.CDLL(native.__file__)
@@ -118,6 +122,16 @@ def test_nobody_else_offers_them() -> None:
     """What is in the process's global scope, such as a preloaded library or OneFlow's, would be found before."""
     runtime.start()
     assert not hasattr(ctypes.CDLL(None), "GOMP_parallel_start")
+
+
+def test_programs_are_planned_for_their_own_threads() -> None:
+    """oneDNN asks when a program is built; one that ran before in this thread must not answer for it."""
+    network = two_levels()
+    graph = optimise(lower(network.spec, state_of(network)))
+    for threads in (1, 3, 2):
+        program = build_program(graph, pack_weights(graph), (32, 32), threads=threads)
+        assert OURS.omp_get_max_threads() == threads
+        program(pictures((1, 3, 32, 32)))
 
 
 def test_threads_without_work_sleep() -> None:

@@ -37,6 +37,7 @@ InferenceProgram::InferenceProgram(std::shared_ptr<Weights> weights, int64_t are
     if (bf16 && !has_bfloat16()) {
         throw std::invalid_argument("this processor has no bfloat16 instructions (it has " + instruction_set() + ")");
     }
+    parallel::prefer_threads(threads);  // oneDNN plans for as many
 }
 
 memory::data_type InferenceProgram::type() const {
