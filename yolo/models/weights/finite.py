@@ -19,13 +19,19 @@ def check_finite(tensors: Mapping[str, np.ndarray], where: object) -> None:
 
     A network with any of them detects nothing, without an error.
     """
-    _refuse([name for name, values in tensors.items() if not _is_finite(values)], "NaN or infinity", where)
+    _refuse([name for name, values in tensors.items() if not is_finite(values)], "NaN or infinity", where)
     variances = {name: values for name, values in tensors.items() if name.endswith(".running_var")}
     _refuse([n for n, values in variances.items() if not (values > -EPS).all()], "variances below zero", where)
 
 
-def _is_finite(values: np.ndarray) -> bool:
-    return values.dtype.kind not in "fc" or bool(np.isfinite(values).all())
+def is_finite(values: np.ndarray) -> bool:
+    """Whether no number is NaN or infinity; whole numbers never are."""
+    if values.dtype.kind not in "fc":
+        return True
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):  # half the time of looking at each; a sum that is not may just be large
+            return True
+    return bool(np.isfinite(values).all())
 
 
 def _refuse(names: list[str], what: str, where: object) -> None:
