@@ -68,10 +68,14 @@ def with_batch_size(
             mend=_MEND,
         )
     chosen = most = max(min(fits, measured[0].pictures, MOST) // unit * unit, unit)
-    held = _held_by_plain if config.compile == "off" or measured[0].device != "cpu" else _held
-    while chosen > unit and base + slope * held(chosen, measured[0].pictures) > SHARE * room:
+    plain = config.compile == "off" or measured[0].device != "cpu"
+
+    def needed(size: int) -> float:
+        return base + slope * (size + (_last_batch(size, measured[0].pictures) if plain else 0))
+
+    while chosen > unit and needed(chosen) > SHARE * room:
         chosen -= unit
-    expected = base + slope * held(chosen, measured[0].pictures)
+    expected = needed(chosen)
     logger.info("%s", _table(measured, chosen, expected))
     why = ""
     if most != fits:
@@ -84,14 +88,9 @@ def with_batch_size(
     return dataclasses.replace(config, batch_size=chosen)
 
 
-def _held(size: int, pictures: int) -> int:
-    """Images that a step of batches of ``size`` has memory for."""
-    return size
-
-
-def _held_by_plain(size: int, pictures: int) -> int:
-    """The same with plain modules: the graph of the smaller last batch has memory of its own."""
-    return size + (pictures % size if pictures > size else 0)
+def _last_batch(size: int, pictures: int) -> int:
+    """Images of a smaller last batch, 0 where there is none: with plain modules its graph has memory of its own."""
+    return pictures % size if pictures > size else 0
 
 
 def memory_line(measured: Sequence[Measured], imgsz: int) -> tuple[float, float]:
