@@ -63,12 +63,10 @@ def main() -> int:
     options = _parser().parse_args()
     confine(options.threads)
     rows, failed = [], False
-    for model in options.models:
-        try:
-            inputs = prepare(model, options)
-        except FileNotFoundError as error:
-            print(error, file=sys.stderr)
-            return 2
+    every = prepare(options)
+    if every is None:
+        return 2
+    for model, inputs in every.items():
         chosen = [c for c in contenders(inputs, options.threads) if wanted(c, options.only, REFERENCE)]
         found = measure(chosen, WORK / "workers", rounds=options.rounds, lead=1)
         network = make_rows(model, found)
@@ -84,8 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def prepare(model: str, options: argparse.Namespace) -> Inputs:
-    """Write what the contenders read; raises FileNotFoundError where weights or images are absent."""
+def prepare(options: argparse.Namespace) -> dict[str, Inputs] | None:
+    """Write what the contenders of each model read; None, and a line on stderr, where weights or images are absent."""
+    try:
+        return {model: _inputs(model, options) for model in options.models}
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return None
+
+
+def _inputs(model: str, options: argparse.Namespace) -> Inputs:
     inputs = Inputs(
         weights(model, options.weights),
         WORK / f"{model}-{options.size}.onnx",

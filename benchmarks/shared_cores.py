@@ -89,12 +89,10 @@ def main() -> int:
     options = _parser().parse_args()
     confine(options.threads)
     rows: list[Row] = []
-    for model in options.models:
-        try:
-            inputs = prepare(model, options)
-        except FileNotFoundError as error:
-            print(error, file=sys.stderr)
-            return 2
+    every = prepare(options)
+    if every is None:
+        return 2
+    for model, inputs in every.items():
         chosen = [c for c in contenders(inputs, options.threads) if _wanted(c, options.only)]
         pairs = measure(chosen, options.rounds, options.seconds, options.threads)
         rows += [as_row(model, pair) for pair in pairs]
