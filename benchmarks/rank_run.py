@@ -21,16 +21,21 @@ ENDS_WITHIN = 60.0
 
 
 class RankRun:
-    """Started with the train command's words; ``folder`` is where it puts its results."""
+    """Started with the train command's words; ``folder`` is where it puts its results.
 
-    def __init__(self, argv: Sequence[str], folder: Path, ranks: int = 2) -> None:
+    ``program``: what runs the train command, as the launcher's words.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], folder: Path, ranks: int = 2, program: Sequence[str] = ("-m", "yolo.train")
+    ) -> None:
         self.folder, self._argv, self._ranks = folder, list(argv), ranks
         self._begin = time.monotonic()
         self._stderr = tempfile.TemporaryFile("a+")  # noqa: SIM115
         self._filler = folder.parent / "filler"
         launcher = [sys.executable, "-m", "oneflow.distributed.launch", "--nproc_per_node", str(ranks)]
         self._launcher = subprocess.Popen(
-            [*launcher, "--master_port", str(free_port()), "-m", "yolo.train", *argv],
+            [*launcher, "--master_port", str(free_port()), *program, *argv],
             env={**os.environ, "PYTHONPATH": str(ROOT), "RANK_RUN": self._mark()},
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
@@ -101,10 +106,10 @@ class RankRun:
         """Make room again."""
         self._filler.unlink(missing_ok=True)
 
-    def again(self) -> RankRun:
+    def again(self, program: Sequence[str] = ("-m", "yolo.train")) -> RankRun:
         """The run that goes on: with --resume when this one has written down what it is, else from the start."""
         known = (self.folder / "opt.yaml").exists()
-        return RankRun(["--resume", str(self.folder)] if known else self._argv, self.folder, self._ranks)
+        return RankRun(["--resume", str(self.folder)] if known else self._argv, self.folder, self._ranks, program)
 
     def clear(self, *, processes: bool = False) -> None:
         """End what is left, and without ``processes`` remove what it has written, too."""

@@ -1,12 +1,15 @@
 """OneFlow is brought up once, quietly, before any test module imports it; no test is decided by its time or
 reaches for the web."""
 
+import dataclasses
 import logging
+import shutil
 import signal
 
 import pytest
 from hypothesis import settings
 
+from tests.once import made_once
 from yolo import runtime
 
 settings.register_profile("untimed", deadline=None)
@@ -19,9 +22,10 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, so that of several workers none is left with them at the end."""
+    """Files with slow tests first, then those that train: of several workers none is left with them at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    training = {item.path for item in items if "shop" in item.fixturenames}
+    items.sort(key=lambda item: (item.path not in slow, item.path not in training))
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +43,29 @@ def own_logging():
 def no_published_weights(monkeypatch):
     """The published weights are at an address where nobody answers."""
     monkeypatch.setattr("yolo.models.weights.hub.RELEASES", "http://127.0.0.1:9")
+
+
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory: pytest.TempPathFactory):
+    """The train command's end (``tests.train_samples.Done``) on coloured rectangles, which its weights find.
+
+    It is trained once for all test processes; the folder is a copy of this one's own.
+    """
+    from tests.train_samples import Workshop
+
+    def train(folder):
+        done = Workshop.make(folder).train("learnt", "--noplots", "--noval", "--json", epochs="120", optimizer="AdamW")
+        assert done.code == 0, done.err
+        return done
+
+    done = made_once(tmp_path_factory, "learnt", train)
+    own = shutil.copytree(done.folder, tmp_path_factory.mktemp("learnt") / "run")
+    return dataclasses.replace(done, folder=own)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory):
+    """The folder of the run of ``tests.two_ranks``, trained once for all test processes: nobody writes there."""
+    from tests.two_ranks import train
+
+    return made_once(tmp_path_factory, "two_ranks", train)

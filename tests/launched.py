@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import random
 import signal
@@ -13,6 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def launcher(*, loaded: bool = False) -> list[str]:
+    """The command of OneFlow's launcher, by its file; ``loaded``: with ``-m``, which loads all of OneFlow for it."""
+    if loaded:
+        return [sys.executable, "-m", "oneflow.distributed.launch"]
+    return [sys.executable, str(Path(importlib.util.find_spec("oneflow").origin).parent / "distributed/launch.py")]
 
 
 def free_port() -> int:
@@ -37,11 +45,15 @@ def _ports() -> Iterator[int]:
 
 
 def launch(
-    program: Sequence[str], ranks: int, *, seconds: float = 240, environment: Mapping[str, str] | None = None
+    program: Sequence[str],
+    ranks: int,
+    *,
+    seconds: float = 240,
+    environment: Mapping[str, str] | None = None,
+    loaded: bool = False,
 ) -> subprocess.CompletedProcess:
     """Run ``program`` (a script, or ``-m`` and a module; then arguments) as so many ranks, and wait for all of them."""
-    command = [sys.executable, "-m", "oneflow.distributed.launch", "--nproc_per_node", str(ranks)]
-    command += ["--master_port", str(free_port()), *program]
+    command = [*launcher(loaded=loaded), "--nproc_per_node", str(ranks), "--master_port", str(free_port()), *program]
     given = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
     process = subprocess.Popen(
         command, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

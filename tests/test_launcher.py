@@ -103,7 +103,7 @@ def test_work_that_is_done_ends_without_a_word(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_oneflow_s_own_launcher(tmp_path: Path) -> None:
     (tmp_path / "rank.py").write_text(RANK)
-    done = launch([str(tmp_path / "rank.py"), "refuse", "0"], 2)
+    done = launch([str(tmp_path / "rank.py"), "refuse", "0"], 2, loaded=True)
     assert done.returncode == 1 and done.stderr.splitlines()[-1] == "yolo.thing: --size: is 97"
     assert "Traceback" not in done.stderr
 

@@ -7,23 +7,22 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.launched import ROOT, free_port, launch
+from tests.gated import gated, wait_at
+from tests.launched import ROOT, free_port, launch, launcher
 from tests.train_samples import Workshop, make_data
+from tests.two_ranks import FLAGS, words, workshop
 from yolo.models.weights.load import load_weights
 from yolo.plots.results import read_results
-
-SYNCED = ("--sync-bn", "--noplots", "--exist-ok")
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    return Workshop.make(tmp_path_factory.mktemp("ranks"), train=12)
+    return workshop(tmp_path_factory.mktemp("ranks"))
 
 
 def ranked(shop: Workshop, ranks: int, name: str, *flags: str, **instead: str) -> subprocess.CompletedProcess:
@@ -48,7 +47,7 @@ def test_two_ranks_train_as_one_does(shop: Workshop) -> None:
     options = {"batch_size": "6", "data": str(make_data(shop.folder / "ten", train=10))}
     alone = shop.train("alone", "--noplots", "--exist-ok", **options)
     assert alone.code == 0, alone.err
-    done = ranked(shop, 2, "together", *SYNCED, "--log-ranks", "1", **options)
+    done = ranked(shop, 2, "together", *FLAGS, "--log-ranks", "1", **options)
     assert done.returncode == 0, done.stderr[-3000:]
     expected, found = model(shop, "alone"), model(shop, "together")
     for name, array in expected.items():
@@ -107,35 +106,24 @@ def rank_process(folder: Path, rank: int) -> int:
     raise AssertionError(f"no process of rank {rank}")
 
 
-@pytest.fixture(scope="module")
-def whole(shop: Workshop) -> Path:
-    """The folder of a run of two ranks that nothing is done to."""
-    done = ranked(shop, 2, "whole", *SYNCED, epochs="12", batch_size="6")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return shop.folder / "runs/whole"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "number, said, ranks", [(signal.SIGKILL, "is gone", 2), (signal.SIGSTOP, "has said nothing for", 3)]
 )
 def test_a_lost_rank_ends_all_and_the_run_goes_on(
-    shop: Workshop, whole: Path, tmp_path: Path, number: int, said: str, ranks: int
+    shop: Workshop, undisturbed: Path, tmp_path: Path, number: int, said: str, ranks: int
 ) -> None:
-    argv = shop.argv("lost", *SYNCED, epochs="12", batch_size="6", project=str(tmp_path))
-    run = tmp_path / "lost"
-    command = [sys.executable, "-m", "oneflow.distributed.launch", "--nproc_per_node", "2"]
+    argv = words(shop, "lost", project=str(tmp_path))
+    run, gate = tmp_path / "lost", tmp_path / "gate"
     process = subprocess.Popen(
-        [*command, "--master_port", str(free_port()), "-m", "yolo.train", *argv],
+        [*launcher(), "--nproc_per_node", "2", "--master_port", str(free_port()), *gated(3, gate), *argv],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
     )
-    while not (run / "weights/last.safetensors").exists():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
+    wait_at(gate, run, lambda: "" if process.poll() is None else f"ended: {process.stderr.read()}")
     os.kill(rank_process(tmp_path, 1), number)
     _, text = process.communicate(timeout=240)
     assert process.returncode != 0
@@ -145,8 +133,8 @@ def test_a_lost_rank_ends_all_and_the_run_goes_on(
         rank_process(tmp_path, 1)
     resumed = launch(["-m", "yolo.train", "--resume", str(run)], ranks)
     assert resumed.returncode == 0, resumed.stderr[-3000:]
-    expected, found = model(shop, "whole"), load_weights(run / "weights/last.safetensors").model
+    expected, found = (load_weights(folder / "weights/last.safetensors").model for folder in (undisturbed, run))
     for name, array in expected.items():  # exact with as many ranks as before
         np.testing.assert_allclose(found[name], array, rtol=0 if ranks == 2 else 1e-3, atol=0 if ranks == 2 else 1e-5)
     if ranks == 2:
-        assert (run / "results.csv").read_text() == (whole / "results.csv").read_text()
+        assert (run / "results.csv").read_text() == (undisturbed / "results.csv").read_text()

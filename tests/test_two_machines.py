@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.launched import launch
+from tests.gated import gated, wait_at
+from tests.launched import launch, launcher
 from tests.machines import Machine, two_machines
 from tests.train_samples import Workshop, run
+from tests.two_ranks import words, workshop
 from yolo import val
 from yolo.models.weights.load import load_weights
 
 ADDRESSES = ("10.77.0.1", "10.77.0.2")
-OPTIONS = {"epochs": "20", "batch_size": "6"}
-FLAGS = ("--sync-bn", "--noplots", "--exist-ok")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # what the launcher gives ranks of one machine; these share its cores
 
 pytestmark = pytest.mark.slow
@@ -31,7 +29,7 @@ class Launched:
     """A program as one rank of a machine, one of two."""
 
     def __init__(self, machine: Machine, node: int, program: Sequence[str]) -> None:
-        command = [sys.executable, "-m", "oneflow.distributed.launch", "--nproc_per_node", "1", "--nnodes", "2"]
+        command = [*launcher(), "--nproc_per_node", "1", "--nnodes", "2"]
         command += ["--node_rank", str(node), "--master_addr", ADDRESSES[0], "--master_port", "29500", *program]
         self._stderr = tempfile.TemporaryFile("a+")  # noqa: SIM115
         self.process = machine.start(command, environment=ONE_THREAD, stderr=self._stderr)
@@ -62,11 +60,7 @@ def machines() -> Iterator[tuple[Machine, Machine]]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """With the run of two ranks on one machine."""
-    shop = Workshop.make(tmp_path_factory.mktemp("machines"), train=12, val=11)
-    done = launch(["-m", "yolo.train", *shop.argv("whole", *FLAGS, **OPTIONS)], 2)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return shop
+    return workshop(tmp_path_factory.mktemp("machines"))
 
 
 def assert_same(run: Path, whole: Path) -> None:
@@ -78,14 +72,16 @@ def assert_same(run: Path, whole: Path) -> None:
     assert (run / "results.csv").read_text() == (whole / "results.csv").read_text()
 
 
-def test_two_machines_are_as_two_ranks_of_one(shop: Workshop, machines: tuple[Machine, Machine]) -> None:
-    ranks = start(machines, ["-m", "yolo.train", *shop.argv("apart", *FLAGS, **OPTIONS)])
+def test_two_machines_are_as_two_ranks_of_one(
+    shop: Workshop, undisturbed: Path, machines: tuple[Machine, Machine]
+) -> None:
+    ranks = start(machines, ["-m", "yolo.train", *words(shop, "apart")])
     for rank in ranks:
         rank.wait(240)
         assert rank.process.returncode == 0, rank.text()[-3000:]
-    assert_same(shop.folder / "runs/apart", shop.folder / "runs/whole")
+    assert_same(shop.folder / "runs/apart", undisturbed)
 
-    weights = str(shop.folder / "runs/whole/weights/best.safetensors")
+    weights = str(undisturbed / "weights/best.safetensors")
     options = {"--data": str(shop.data), "--weights": weights, "--imgsz": "64", "--batch-size": "2", "--name": "val"}
     options |= {"--project": str(shop.folder / "val"), "--workers": "1", "--device": "cpu"}
     argv = [*(word for pair in options.items() for word in pair), "--json", "--noplots"]
@@ -99,12 +95,12 @@ def test_two_machines_are_as_two_ranks_of_one(shop: Workshop, machines: tuple[Ma
     assert out[1] == "" and [machine.processes() for machine in machines] == [[], []]
 
 
-def test_a_pulled_cable_ends_both_and_one_machine_goes_on(shop: Workshop, machines: tuple[Machine, Machine]) -> None:
-    folder = shop.folder / "runs/pulled"
-    ranks = start(machines, ["-m", "yolo.train", *shop.argv("pulled", *FLAGS, **OPTIONS)])
-    while not (folder / "weights/last.safetensors").exists():
-        assert all(rank.process.poll() is None for rank in ranks), [rank.text() for rank in ranks]
-        time.sleep(0.01)
+def test_a_pulled_cable_ends_both_and_one_machine_goes_on(
+    shop: Workshop, undisturbed: Path, machines: tuple[Machine, Machine]
+) -> None:
+    folder, gate = shop.folder / "runs/pulled", shop.folder / "gate"
+    ranks = start(machines, [*gated(3, gate), *words(shop, "pulled")])
+    wait_at(gate, folder, lambda: "".join(rank.text() for rank in ranks if rank.process.poll() is not None))
     assert all(len(machine.processes()) >= 2 for machine in machines)  # a launcher and a rank
     machines[0].deed("down")
     for rank in ranks:
@@ -119,4 +115,4 @@ def test_a_pulled_cable_ends_both_and_one_machine_goes_on(shop: Workshop, machin
     assert load_weights(folder / "weights/last.safetensors").training is not None
     done = launch(["-m", "yolo.train", "--resume", str(folder)], 2)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert_same(folder, shop.folder / "runs/whole")
+    assert_same(folder, undisturbed)
