@@ -40,7 +40,7 @@ def assert_equal(found: list[State], expected: State) -> None:
 KINDS = [
     (2, "program", "normalised", "AdamW", "sync"),
     (4, "program", "plain", "SGD", "own"),
-    (2, "off", "normalised", "AdamW", "sync"),
+    (2, "off", "short", "AdamW", "sync"),
 ]
 
 

@@ -16,10 +16,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 
 @pytest.fixture(scope="package")
-def trained(shop: Workshop) -> Done:
-    done = shop.train("learnt", "--noplots", "--noval", "--json", epochs="120", optimizer="AdamW")
-    assert done.code == 0, done.err
-    return done
+def trained(learnt: Done) -> Done:
+    """On the data of ``shop``."""
+    return learnt
 
 
 @pytest.fixture
