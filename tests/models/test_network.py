@@ -92,9 +92,10 @@ def test_forward_equals_the_published_numbers(name: str, fused: bool) -> None:
         assert np.abs(decoded[..., 4] - scores).max() < 1e-4
 
 
-@pytest.mark.parametrize(
-    "name", ["yolov5-p34", "yolov5s-ghost", "yolov5s-transformer", "yolov5s-LeakyReLU", "yolov3-tiny"]
-)
+SAME_LAYERS = [pytest.param(name, marks=pytest.mark.stress) for name in ("yolov5-p34", "yolov5s-LeakyReLU")]
+
+
+@pytest.mark.parametrize("name", ["yolov5s-ghost", "yolov5s-transformer", "yolov3-tiny", *SAME_LAYERS])
 def test_graph_equals_eager(name: str) -> None:
     network = build_network(name, nc=3)
     x = np.random.default_rng(1).random((2, 3, 64, 96), np.float32)
