@@ -177,7 +177,7 @@ def test_killed_again_and_again(shop: Workshop, whole: Done) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moments", [5, pytest.param(22, marks=pytest.mark.stress)])
+@pytest.mark.parametrize("moments", [3, pytest.param(22, marks=pytest.mark.stress)])
 def test_killed_at_random_moments(shop: Workshop, moments: int) -> None:
     """Anywhere between two calls of functions; each run goes on where the one before was killed, to the end."""
     options, rng, kills, ends = {**OPTIONS, "epochs": "12"}, np.random.default_rng(7), 0, 0

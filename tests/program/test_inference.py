@@ -172,8 +172,8 @@ def test_the_profile_names_steps_kernels_and_costs() -> None:
     assert all(step.milliseconds > 0 and step.bytes > 0 for step in steps)
 
 
-@pytest.mark.parametrize("runs", [3_000, pytest.param(30_000, marks=pytest.mark.stress)])
-def test_memory_does_not_grow(runs: int) -> None:
+@pytest.mark.parametrize("runs, most", [(1_000, 0.003), pytest.param(30_000, 0.01, marks=pytest.mark.stress)])
+def test_memory_does_not_grow(runs: int, most: float) -> None:
     def resident() -> int:
         with open("/proc/self/statm") as stream:
             return int(stream.read().split()[1])
@@ -185,7 +185,7 @@ def test_memory_does_not_grow(runs: int) -> None:
     before = resident()
     for _ in range(runs):
         program(images)
-    assert resident() < 1.01 * before
+    assert resident() < (1 + most) * before
 
 
 def test_a_graph_is_planned_for_the_blocks_of_the_processor() -> None:
