@@ -7,11 +7,10 @@ import oneflow as flow
 from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
 from graphs.update import OptimizerState
+from yolo.distributed.tensors import SPLIT, SUMMAND, WHOLE
 from yolo.program._native import native
 from yolo.program.gradients import CompiledTraining
 from yolo.program.operator import call
-
-SPLIT, WHOLE, SUMMAND = flow.sbp.split(0), flow.sbp.broadcast, flow.sbp.partial_sum
 
 
 class RankedTrainGraph(StaticGraph):

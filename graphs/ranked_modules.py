@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import oneflow as flow
 
-from graphs.ranked import SUMMAND, WHOLE
 from graphs.train import TrainGraph
 from graphs.update import UpdateGraph
-from yolo.tensors import local
+from yolo.distributed.tensors import SUMMAND, WHOLE, local
 
 
 class RankedModuleTrainGraph(TrainGraph):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from yolo.config import commands
 from yolo.config.options import flags_of, shown
-from yolo.files import write_text_atomic
+from yolo.io.files import write_text_atomic
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "options.md"

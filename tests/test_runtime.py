@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from yolo import runtime
+from yolo.distributed.ranks import Ranks
 from yolo.errors import RuntimeSetupError
-from yolo.ranks import Ranks
 
 # Presses Ctrl-C while OneFlow is loaded, before and behind the moment at which it takes the signal for itself.
 INTERRUPTED = """

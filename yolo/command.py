@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from yolo.config.options import parse
+from yolo.distributed.launcher import LastWord
 from yolo.errors import ConfigError, DataError, Interrupted, YoloError
-from yolo.launcher import LastWord
 from yolo.stops import Stop, let_through
 
 SCHEMA_VERSION = 1

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line
 from yolo.config.commands import DetectConfig
-from yolo.data.dataset import load_dataset
 from yolo.data.images import limit_opencv_threads
+from yolo.data.load import load_dataset
 from yolo.errors import ConfigError
-from yolo.inference.default_source import default_source
 from yolo.inference.detector import Detector
-from yolo.inference.open_sources import LiveSources, ScreenSources, Sources, open_sources
+from yolo.inference.outputs.strip import strip_weights
+from yolo.inference.outputs.viewer import Viewer
+from yolo.inference.outputs.writer import Outputs, ResultWriter, refuse_own_results
 from yolo.inference.pipeline import worker_count
 from yolo.inference.results import Result
-from yolo.inference.sources import Frame, LeftOut
-from yolo.inference.strip import strip_weights
-from yolo.inference.viewer import Viewer
-from yolo.inference.writer import Outputs, ResultWriter, refuse_own_results
+from yolo.inference.sources.base import Frame, LeftOut
+from yolo.inference.sources.default import default_source
+from yolo.inference.sources.open import LiveSources, ScreenSources, Sources, open_sources
 
 if TYPE_CHECKING:
     from yolo.inference.features import FeatureMaps

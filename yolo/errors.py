@@ -51,3 +51,10 @@ class DownloadError(YoloError):
 
 class RuntimeSetupError(YoloError):
     """This machine or installation cannot run OneFlow or the compiled operators."""
+
+
+class DivergedError(YoloError):
+    """The loss, the gradient or what is to be saved is no longer finite; all ranks find the same."""
+
+    everywhere = True
+    code = 3  # a search tells it from a mistake by that

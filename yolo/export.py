@@ -65,7 +65,7 @@ def _optimised(
     config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, imgsz: int
 ) -> tuple[Graph, Cost | None]:
     """The graph for inference, and what int8 costs it; with ``--dump`` everything about it is printed."""
-    from yolo.data.dataset import load_dataset
+    from yolo.data.load import load_dataset
     from yolo.program.compiled import CompiledNetwork
     from yolo.program.dump import graph_lines, step_lines
     from yolo.program.int8.build import quantise
@@ -106,7 +106,7 @@ def _say_cost(
     config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, program: ProgramFile, cost: Cost
 ) -> dict[str, Any]:
     """Tell how far the heads move and, where the data set has a val split of these classes, what that costs in mAP."""
-    from yolo.data.dataset import load_dataset
+    from yolo.data.load import load_dataset
 
     logger.info("%s", cost)
     told: dict[str, Any] = {"movement": cost.movement, "kept": list(cost.kept), "convolutions": cost.int8}

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+from yolo.distributed.ranks import ALONE, Ranks
 from yolo.errors import RuntimeSetupError
-from yolo.ranks import ALONE, Ranks
 from yolo.stops import held
 
 ONEFLOW_VERSION = "0.9.0"

@@ -17,24 +17,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yolo import runtime
-from yolo.bucket import Bucket, BucketError
 from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line
-from yolo.common_ground import code_and_options
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
 from yolo.config.options import to_yaml
+from yolo.distributed.process_group import Links, agreed, linked, starting_oneflow
+from yolo.distributed.ranks import ALONE, Ranks
+from yolo.distributed.run_fingerprint import code_and_options
 from yolo.engine.autobatch import with_batch_size
 from yolo.engine.interrupt import StopRequest
-from yolo.engine.resume import Resumed
-from yolo.engine.resume_together import find_run_together
+from yolo.engine.resume import Resumed, find_run_together
 from yolo.engine.time_limit import TimeLimit
-from yolo.files import held, remove_leftovers, write_text_atomic
-from yolo.links import Links, agreed, linked, starting_oneflow
-from yolo.ranks import ALONE, Ranks
+from yolo.io.bucket import Bucket, BucketError
+from yolo.io.files import held, remove_leftovers, write_text_atomic
 
 if TYPE_CHECKING:
+    from yolo.engine.build import TrainParts
     from yolo.engine.schedule import Schedule
-    from yolo.engine.setup import TrainParts
     from yolo.engine.trainer import Trainer
     from yolo.engine.validator import Validation
 
@@ -65,8 +64,8 @@ def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
         return _search(config if resumed is None else dataclasses.replace(config, resume=str(resumed.folder)))
     with agreed(links), starting_oneflow(links):
         device = runtime.select_device(config.device, ranks)
-    from yolo.engine.profile import Profile
-    from yolo.engine.setup import build_parts
+    from yolo.engine.build import build_parts
+    from yolo.engine.hooks.profile import Profile
     from yolo.loggers.choice import chosen_services, with_dataset_of_wandb
     from yolo.models.summary import describe
 
@@ -143,7 +142,7 @@ def _bucket(config: TrainConfig) -> Bucket | None:
 
 def _search(config: TrainConfig) -> dict[str, Any]:
     """Search hyperparameters; a bucket gets the record after each generation."""
-    from yolo.engine.evolve import evolve, resumed_search
+    from yolo.engine.evolution.search import evolve, resumed_search
 
     if config.resume:
         config = resumed_search(config)
@@ -168,8 +167,8 @@ def _train(
     links: Links | None,
 ) -> Trainer:
     """Train to the end, from where a resumed run stands."""
-    from yolo.engine.agreement import Agreement
-    from yolo.engine.hooks import load_states
+    from yolo.distributed.agreement import Agreement
+    from yolo.engine.hooks.base import load_states
     from yolo.engine.trainer import Trainer
 
     if resumed is not None:
@@ -195,10 +194,10 @@ def _train(
 
 def _hooks(config: TrainConfig, run: Path, device: str, links: Links | None) -> list:
     """What surrounds training; on a rank that is not the first only what changes what is trained."""
-    from yolo.engine.checkpoints import Checkpoints
-    from yolo.engine.close_mosaic import CloseMosaic
-    from yolo.engine.image_weights import ImageWeights
-    from yolo.engine.same_data import SameData
+    from yolo.engine.hooks.checkpoints import Checkpoints
+    from yolo.engine.hooks.close_mosaic import CloseMosaic
+    from yolo.engine.hooks.data_check import SameData
+    from yolo.engine.hooks.image_weights import ImageWeights
     from yolo.loggers.console import Console
     from yolo.loggers.pictures import Pictures
     from yolo.loggers.report import Report

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from yolo import runtime
 from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line, stride_multiple
-from yolo.common_ground import code_and_options, files_digest
 from yolo.config.commands import ValConfig
+from yolo.distributed.process_group import Links, agreed, linked, starting_oneflow
+from yolo.distributed.ranks import ALONE, Ranks
+from yolo.distributed.run_fingerprint import code_and_options, files_digest
 from yolo.errors import ConfigError
-from yolo.links import Links, agreed, linked, starting_oneflow
-from yolo.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from yolo.data.dataset import Dataset
@@ -46,8 +46,8 @@ def validate(config: ValConfig) -> dict[str, Any]:
             with starting_oneflow(links):
                 device = runtime.select_device(config.device, links.ranks if links else ALONE)
             config = dataclasses.replace(config, device=device) if links else config
-        from yolo.data.dataset import load_dataset
-        from yolo.engine.setup import say_workers
+        from yolo.data.load import load_dataset
+        from yolo.engine.build import say_workers
 
         with agreed(links):
             dataset = load_dataset(config.data)
@@ -176,7 +176,7 @@ def _index(config: ValConfig, dataset: Dataset) -> Index:
 def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, links: Links | None = None) -> list[Model]:
     """What the weights hold, their classes numbered as the data set's; they must know as many of them."""
     from yolo.class_names import ClassNames
-    from yolo.engine.setup import thread_count
+    from yolo.engine.build import thread_count
     from yolo.inference.calibration import Calibration
     from yolo.inference.models import load_models
 
@@ -218,8 +218,8 @@ def _validator(
     links: Links | None = None,
 ) -> Validator:
     from yolo.data.loader import val_loader
-    from yolo.engine.setup import worker_count
-    from yolo.engine.team import Team
+    from yolo.distributed.global_tensors import Team
+    from yolo.engine.build import worker_count
     from yolo.engine.validator import Validator
     from yolo.program.footprint import require_memory
 

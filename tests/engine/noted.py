@@ -9,7 +9,7 @@ import numpy as np
 
 from yolo.config.hyp import Hyperparameters
 from yolo.data.batch import Batch
-from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.hooks.base import EpochReport, Hook
 from yolo.engine.schedule import Schedule
 from yolo.engine.trainer import Trainer
 

@@ -13,13 +13,13 @@ flow = runtime.start()
 
 from tests.program.networks import network_with  # noqa: E402
 from yolo.data.batch import Batch  # noqa: E402
+from yolo.distributed.global_tensors import Team  # noqa: E402
+from yolo.distributed.process_group import linked  # noqa: E402
+from yolo.distributed.ranks import Ranks  # noqa: E402
 from yolo.engine.schedule import Rates  # noqa: E402
-from yolo.engine.step import TrainStep  # noqa: E402
-from yolo.engine.team import Team  # noqa: E402
-from yolo.links import linked  # noqa: E402
-from yolo.loss import LossSettings  # noqa: E402
+from yolo.engine.train_step import TrainStep  # noqa: E402
+from yolo.loss.settings import LossSettings  # noqa: E402
 from yolo.models.weights.transfer import checkpoint_of  # noqa: E402
-from yolo.ranks import Ranks  # noqa: E402
 
 PLAIN = [
     *([-1, 1, "nn.Conv2d", [16, 3, 4, 1]], [-1, 1, "nn.SiLU", []]),

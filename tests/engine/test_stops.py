@@ -15,8 +15,8 @@ import pytest
 
 from tests.engine.noted import Notes, Step, make
 from yolo.config.hyp import Hyperparameters
-from yolo.engine.agreement import Agreement
-from yolo.engine.hooks import Hook
+from yolo.distributed.agreement import Agreement
+from yolo.engine.hooks.base import Hook
 from yolo.engine.interrupt import StopRequest
 from yolo.engine.progress import Progress
 from yolo.engine.time_limit import TimeLimit

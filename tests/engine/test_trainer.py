@@ -15,11 +15,11 @@ import pytest
 
 import yolo
 from tests.engine.noted import Notes, Step, make
-from tests.train_samples import Workshop
-from yolo.engine.diverged import DivergedError, check_tensors
-from yolo.engine.hooks import Hook
+from tests.train.samples import Workshop
+from yolo.engine.diverged import check_tensors
+from yolo.engine.hooks.base import Hook
 from yolo.engine.interrupt import StopRequest
-from yolo.errors import Interrupted
+from yolo.errors import DivergedError, Interrupted
 
 
 def test_hooks_are_called_in_order():
@@ -261,7 +261,7 @@ from yolo.config.commands import TrainConfig
 from yolo.engine.hooks import Hook
 from yolo.engine.interrupt import StopRequest
 from yolo.errors import Interrupted
-from yolo.engine.setup import build_parts
+from yolo.engine.build import build_parts
 from yolo.engine.trainer import Trainer
 
 class Memory(Hook):

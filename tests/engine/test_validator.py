@@ -13,7 +13,7 @@ from yolo import ops
 from yolo.data.loader import val_loader
 from yolo.engine.validator import Validator, validation_settings
 from yolo.inference.forward import Forward
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 from yolo.program.detection import NmsSettings
 
 SETTINGS = LossSettings(2.0, 3.0, 5.0, 1.0, 1.0, 4.0, 0.0, 0.0, (1.0, 0.5))

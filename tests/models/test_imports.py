@@ -8,8 +8,8 @@ import yolo
 from tests.benchmarks.peer_imports import imported
 
 BELOW = (
-    *("yolo.models", "yolo.class_names", "yolo.errors", "yolo.tensors"),
-    *("yolo.files", "yolo.download", "yolo.yaml_text"),
+    *("yolo.models", "yolo.class_names", "yolo.errors", "yolo.distributed.tensors"),
+    *("yolo.io.files", "yolo.io.download", "yolo.io.yaml_text"),
 )
 
 

@@ -17,9 +17,9 @@ from tests.launched import ROOT, free_port
 
 SCRIPT = """
 import ctypes, os, sys, time
-from tests.meeting.meetings import job
-from yolo.launcher import start_of
-from yolo.meeting.meet import meet
+from tests.distributed.rendezvous.meetings import job
+from yolo.distributed.launcher import start_of
+from yolo.distributed.rendezvous.meet import meet
 rank, port, patience, deed = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 meeting = meet(job(rank, 3, port), 20.0)
 processes = list(map(int, meeting.exchange().tell(str(os.getpid()).encode(), 100)))

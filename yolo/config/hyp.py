@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from yolo.errors import ConfigError
-from yolo.files import write_text_atomic
-from yolo.yaml_text import brief, read_yaml
+from yolo.io.files import write_text_atomic
+from yolo.io.yaml_text import brief, read_yaml
 
 PRESETS = Path(__file__).parent / "hyps"
 logger = logging.getLogger("yolo")

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from yolo.download import is_url
 from yolo.errors import DataError
-from yolo.yaml_text import brief
+from yolo.io.download import is_url
+from yolo.io.yaml_text import brief
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _KEYS = {"url", "sha256", "into", "inside"}

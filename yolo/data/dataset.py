@@ -11,11 +11,9 @@ from typing import Any
 
 import yaml
 
-from yolo.data.fetch import fetch
 from yolo.data.patterns import is_pattern, is_there
-from yolo.data.shapes import ShapesSpec, make_shapes
 from yolo.errors import DataError
-from yolo.yaml_text import brief, read_yaml
+from yolo.io.yaml_text import brief, read_yaml
 
 PRESETS = Path(__file__).resolve().parent.parent / "config" / "datasets"
 """Folder of the data set files that come with the package."""
@@ -56,12 +54,11 @@ class Dataset:
         return self.splits[split]
 
 
-def load_dataset(path: str | Path) -> Dataset:
-    """Read a data set YAML and make sure that its data is there.
+def read_dataset(path: str | Path) -> Dataset:
+    """What a data set YAML says, without a look at whether its data is there.
 
-    ``path`` is a file, or the bare name of one that comes with the package ("shapes", "coco128.yaml").
-    Data that is absent is made by its ``generator`` or fetched from its ``download`` URL; nothing in the
-    file is ever executed. Raises DataError for whatever is wrong with the file or its data.
+    ``path`` is a file, or the bare name of one that comes with the package ("shapes", "coco128.yaml"). Raises
+    DataError for whatever is wrong with the file.
     """
     source = _find(path)
     content = _read(source)
@@ -71,7 +68,7 @@ def load_dataset(path: str | Path) -> Dataset:
         raise DataError("no split in the file", where=source, mend="add 'train:' and 'val:'")
     base = _optional_text(content, "path", source) or ""
     root, splits = _places(base, entries, source)
-    dataset = Dataset(
+    return Dataset(
         source=source,
         root=root,
         names=names,
@@ -80,9 +77,6 @@ def load_dataset(path: str | Path) -> Dataset:
         convert=_optional_text(content, "convert", source),
         generator=_generator(content, source),
     )
-    if not is_present(dataset):
-        _obtain(dataset)
-    return dataset
 
 
 def _places(base: str, entries: dict[str, tuple[str, ...]], source: Path) -> tuple[Path, dict[str, tuple[Path, ...]]]:
@@ -219,26 +213,3 @@ def _without_dots(folder: Path) -> Path:
     """The same folder, absolute. Its links stay where they can: their names say where the labels are."""
     plain = Path(os.path.abspath(folder))
     return plain if plain.exists() and plain.samefile(folder) else folder.resolve()
-
-
-def _obtain(dataset: Dataset) -> None:
-    """Make or fetch the data. Raises DataError when that cannot be done."""
-    missing = next(
-        entry
-        for split in ("train", "val")
-        for entry in dataset.splits.get(split, ())
-        if not entry.exists() and not is_pattern(entry)
-    )
-    if dataset.generator is not None:
-        spec = ShapesSpec.from_mapping(dataset.generator, dataset.source)
-        make_shapes(dataset.root, spec, dataset.source)
-    elif dataset.download:
-        fetch(dataset.download, dataset.root, dataset.source, kind=dataset.convert, names=dataset.names)
-    else:
-        raise DataError(
-            f"the data is not there: {missing} does not exist",
-            where=dataset.source,
-            mend="mend 'path', 'train' and 'val', or put the data there",
-        )
-    if not is_present(dataset):
-        raise DataError(f"the data came to {dataset.root}, but {missing} does not exist", where=dataset.source)

@@ -15,7 +15,7 @@ from PIL import JpegImagePlugin
 
 from yolo.data.image_header import Header, png_chunks, read_header
 from yolo.errors import DataError
-from yolo.files import require_file, write_atomic
+from yolo.io.files import require_file, write_atomic
 
 SUFFIXES = frozenset(
     {".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".pfm", ".png", ".tif", ".tiff", ".webp"},

@@ -17,7 +17,7 @@ from yolo.data.labels import LabelFile, parse_labels
 from yolo.data.listing import label_files, list_pictures
 from yolo.data.records import Index, IndexReport
 from yolo.errors import DataError
-from yolo.files import require_file
+from yolo.io.files import require_file
 
 __all__ = ["Index", "IndexReport", "index_split"]
 

@@ -24,8 +24,8 @@ from yolo.data.plan import SamplePlan
 from yolo.data.planner import Planner, epoch_order
 from yolo.data.records import Index
 from yolo.data.render import render
+from yolo.distributed.ranks import ALONE, Ranks
 from yolo.errors import ConfigError, DataError
-from yolo.ranks import ALONE, Ranks
 
 _LEAST_AHEAD = 2
 

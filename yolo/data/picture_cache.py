@@ -22,8 +22,8 @@ from yolo.data.letterbox import Size, resized_size
 from yolo.data.records import Index
 from yolo.data.shared import SharedMemory
 from yolo.errors import DataError
-from yolo.files import write_atomic
-from yolo.memory import free_memory
+from yolo.io.files import write_atomic
+from yolo.io.memory import free_memory
 
 KINDS = ("ram", "disk")
 

@@ -17,7 +17,7 @@ from yolo.config.options import to_argv
 from yolo.engine.child import start_child, stop_child
 from yolo.engine.memory import free_gpu_memory
 from yolo.errors import ConfigError, YoloError
-from yolo.memory import free_memory
+from yolo.io.memory import free_memory
 
 logger = logging.getLogger("yolo")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from yolo.config.commands import TrainConfig
 from yolo.data.layout import QUAD
+from yolo.distributed.ranks import Ranks
 from yolo.errors import ConfigError
-from yolo.ranks import Ranks
 
 
 def refuse_ranks(config: TrainConfig, ranks: Ranks) -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters
 from yolo.config.saved import saved_options
-from yolo.engine.generation import GENERATIONS
+from yolo.distributed.process_group import Links, agreed
 from yolo.engine.progress import Progress
+from yolo.engine.run_files import GENERATIONS
 from yolo.errors import ConfigError, WeightsError
+from yolo.io.yaml_text import read_yaml
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.finite import check_finite
 from yolo.models.weights.load import load_weights
-from yolo.yaml_text import read_yaml
 
 logger = logging.getLogger("yolo")
 
@@ -27,6 +30,8 @@ NEWEST = "newest"
 OF_THE_MACHINE = ("device", "workers")
 """Options that change no result: what the command line says about them holds."""
 OF_THE_COMMAND = ("resume", "json", "project")
+FILES = ("opt.yaml", "weights/last.safetensors")
+"""Of a run's folder, what the other ranks need."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +73,33 @@ def find_run(asked: TrainConfig) -> Resumed:
             raise ConfigError("is no run that could go on: no weights/last.safetensors", where=folder, mend=mend)
         return Resumed(folder, merged(own_options(folder), asked, folder), None, Progress(), {})
     return _from_checkpoint(folder, last, asked)
+
+
+def find_run_together(asked: TrainConfig, links: Links | None) -> Resumed:
+    """What ``find_run`` finds on the first rank, on all ranks; raises as it does, on all of them."""
+    if links is None:
+        return find_run(asked)
+    found, first = None, links.ranks.first
+    with agreed(links):
+        found = find_run(asked) if first else None
+    told = links.tell(_packed(found.folder) if found else {})[0]
+    return found or _unpacked(told, asked)
+
+
+def _packed(folder: Path) -> dict[str, np.ndarray]:
+    present = [name for name in FILES if (folder / name).is_file()]
+    files = {name: np.frombuffer((folder / name).read_bytes(), np.uint8) for name in present}
+    return {"folder": np.array(str(folder)), **files}
+
+
+def _unpacked(told: dict[str, np.ndarray], asked: TrainConfig) -> Resumed:
+    with tempfile.TemporaryDirectory() as place:
+        for name in FILES:
+            if name in told:
+                (Path(place) / name).parent.mkdir(exist_ok=True)
+                (Path(place) / name).write_bytes(told[name].tobytes())
+        resumed = find_run(dataclasses.replace(asked, resume=place))
+    return dataclasses.replace(resumed, folder=Path(str(told["folder"])))
 
 
 def _from_checkpoint(folder: Path, last: Path, asked: TrainConfig) -> Resumed:

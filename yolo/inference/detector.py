@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from yolo import ops
 from yolo.class_names import ClassNames
 from yolo.config.commands import COMPILE_MODES
-from yolo.data.dataset import load_dataset
 from yolo.data.images import read_whole_image
 from yolo.data.letterbox import Letterbox, Size, fit
+from yolo.data.load import load_dataset
 from yolo.errors import DataError
 from yolo.inference.calibration import Calibration
 from yolo.inference.models import Weights, join_models, load_models
-from yolo.inference.open_sources import Source, are_tasks, open_sources
 from yolo.inference.pipeline import Ahead, worker_count
 from yolo.inference.prepare import planes_into
 from yolo.inference.results import Result
@@ -40,7 +39,8 @@ from yolo.inference.settings import (
     size_pair,
     weights_files,
 )
-from yolo.inference.sources import Frame, Task
+from yolo.inference.sources.base import Frame, Task
+from yolo.inference.sources.open import Source, are_tasks, open_sources
 from yolo.program.detection import NmsSettings, most_detections
 from yolo.program.footprint import require_memory
 

@@ -14,7 +14,7 @@ from graphs.pool import EagerRuns, GraphPool
 from graphs.validate import CompiledValGraph, ValGraph
 from yolo.data.batch import pad_labels
 from yolo.errors import ConfigError
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 from yolo.models.network import Network
 from yolo.models.spec import NetworkSpec
 from yolo.models.weights.transfer import state_to_numpy

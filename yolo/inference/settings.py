@@ -12,7 +12,7 @@ import numpy as np
 from yolo.command import stride_multiple, stride_multiples
 from yolo.data.letterbox import Size
 from yolo.errors import ConfigError
-from yolo.yaml_text import brief
+from yolo.io.yaml_text import brief
 
 
 def size_pair(imgsz: int | Sequence[int]) -> Size:

@@ -19,7 +19,7 @@ from yolo.loggers.service import RunInfo, Service
 from yolo.loggers.wandb import ARTIFACT, Wandb, download_dataset
 
 if TYPE_CHECKING:
-    from yolo.engine.setup import TrainParts
+    from yolo.engine.build import TrainParts
 
 logger = logging.getLogger("yolo")
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yolo.errors import DataError, RuntimeSetupError
+from yolo.io.yaml_text import brief
 from yolo.metrics.coco_form import Row, check_annotations, check_detections
 from yolo.ops import labels_to_xyxy
-from yolo.yaml_text import brief
 
 ImageId = int | str
 # COCO numbers its 80 classes 1 to 90; these ten were never used.

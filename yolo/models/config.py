@@ -11,8 +11,8 @@ from typing import Any, Final
 import yaml
 
 from yolo.errors import ModelError
+from yolo.io.yaml_text import brief, read_yaml
 from yolo.models.activation import Activation, parse_activation
-from yolo.yaml_text import brief, read_yaml
 
 PRESETS: Final = Path(__file__).resolve().parents[1] / "config" / "models"
 MAX_CLASSES: Final = 10_000

@@ -20,7 +20,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from yolo.errors import WeightsError
-from yolo.files import write_atomic
+from yolo.io.files import write_atomic
 from yolo.models.weights.finite import check_finite
 from yolo.models.weights.header import check_header
 from yolo.models.weights.magic import PROGRAM as MAGIC

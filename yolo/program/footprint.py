@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from yolo.errors import ConfigError
-from yolo.memory import free_memory
+from yolo.io.memory import free_memory
 from yolo.program.ir import INPUT, Conv, Graph
 
 Shape = tuple[int, int, int, int]

@@ -19,7 +19,7 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; settings: a ``yolo.loss.LossSettings``; recompute: less memory, more time, the same numbers; exchange:
+    in pixels; settings: a ``LossSettings``; recompute: less memory, more time, the same numbers; exchange:
     joins batch norms over ranks. All steps share one memory: they run one after the other.
     """
 

@@ -17,7 +17,7 @@ from yolo.data.folders import new_folder
 from yolo.data.labels import parse_labels
 from yolo.data.listing import label_path
 from yolo.errors import DataError
-from yolo.files import write_text_atomic
+from yolo.io.files import write_text_atomic
 
 
 def write_mended(dataset: Dataset, splits: Mapping[str, Sequence[Seen]], folder: Path) -> Path:

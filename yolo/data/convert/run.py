@@ -25,7 +25,7 @@ from yolo.data.convert.walk import image_files, is_within
 from yolo.data.images import check_image
 from yolo.data.listing import label_path
 from yolo.errors import DataError
-from yolo.files import write_text_atomic
+from yolo.io.files import write_text_atomic
 
 _LOG = logging.getLogger("yolo.data")
 _WORKERS = 8

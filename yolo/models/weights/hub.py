@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from yolo.download import download, is_url, sha256_of
 from yolo.errors import WeightsError
+from yolo.io.download import download, is_url, sha256_of
 
 _LOG = logging.getLogger("yolo.download")
 RELEASES: Final = "https://github.com/ultralytics/yolov5/releases/download"

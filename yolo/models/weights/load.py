@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from yolo.download import is_url, sha256_of
 from yolo.errors import DownloadError, WeightsError
+from yolo.io.download import is_url, sha256_of
 from yolo.models.weights import magic
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.hub import NAMES, fetch_published, find_published, split_sum

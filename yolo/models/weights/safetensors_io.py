@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from yolo.errors import WeightsError
-from yolo.files import write_atomic
+from yolo.io.files import write_atomic
 from yolo.models.weights.checkpoint import Checkpoint, checked
 from yolo.models.weights.finite import check_finite
 from yolo.models.weights.header import LENGTH_BYTES, check_header

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from yolo.memory import free_memory
+from yolo.io.memory import free_memory
 from yolo.program import ir
 from yolo.program._native import native
 from yolo.program.inference.placement import Placement, lifetimes, pack, place

@@ -1,0 +1,221 @@
+"""From options to the parts of a training run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+from collections.abc import Sequence
+
+from yolo.config.commands import TrainConfig, ValConfig
+from yolo.config.hyp import Hyperparameters
+from yolo.data.dataset import Dataset
+from yolo.data.layout import QUAD
+from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
+from yolo.data.picture_cache import open_caches
+from yolo.data.planner import label_bound
+from yolo.distributed.global_tensors import Team
+from yolo.distributed.process_group import Links, agreed
+from yolo.distributed.ranks import ALONE, Ranks
+from yolo.engine.autobatch import free_on
+from yolo.engine.inputs import Prepared, prepare
+from yolo.engine.resume import Resumed
+from yolo.engine.schedule import Schedule
+from yolo.engine.train_step import LABEL_PLACES, TrainStep
+from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
+from yolo.inference.forward import Forward, compile_network
+from yolo.loss.settings import LossSettings
+from yolo.models.network import Network, build_network
+from yolo.models.weights.transfer import load_state
+from yolo.program.footprint import image_bytes, require_memory, training_bytes
+from yolo.program.lower import lower
+
+logger = logging.getLogger("yolo")
+
+
+@dataclasses.dataclass
+class TrainParts:
+    """What a training run is made of.
+
+    hyp holds the recipe as given, before its gains are scaled; averaged is the network that is validated.
+    """
+
+    hyp: Hyperparameters
+    imgsz: int
+    names: tuple[str, ...]
+    dataset: Dataset
+    network: Network
+    averaged: Network
+    step: TrainStep
+    loader: TrainLoader
+    validator: Validator
+
+    def load_ema(self, state: dict) -> None:
+        """Put weights (as ``TrainStep.ema`` gives them) into the network that validates."""
+        load_state(self.averaged, state)
+        self.validator.forward.load(state)
+
+    def validate_ema(self, listeners: Sequence[BatchListener] = ()) -> Validation:
+        """Measure the moving average of the weights; ``listeners`` see each batch with its detections."""
+        self.load_ema(self.step.ema())
+        return self.validator.run(listeners)
+
+
+def build_parts(
+    config: TrainConfig, device: str = "cpu", resumed: Resumed | None = None, links: Links | None = None
+) -> tuple[TrainParts, Schedule]:
+    """Build everything that trains; raises YoloError subclasses for whatever the options name wrongly.
+
+    A resumed run's network, recipe and state come from its checkpoint. With ``links`` all ranks call it together, and
+    get the parts that train their share.
+    """
+    say_workers(config, links)
+    with agreed(links) as facts:
+        prepared = prepare(config, device, resumed)
+        facts |= prepared.facts() if links else {}
+        loader = _train_loader(config, prepared, links)
+        _require_memory(config, prepared, loader, device)
+    schedule = Schedule(
+        prepared.hyp,
+        config.epochs,
+        len(loader),
+        config.batch_size,
+        nominal_batch=config.nbs,
+        cosine=config.cos_lr,
+        warms_momentum=config.optimizer == "SGD",
+    )
+    network, classes = prepared.network, len(prepared.names)
+    scaled = prepared.hyp.scaled(levels=len(network.strides), classes=classes, imgsz=prepared.imgsz)
+    settings = LossSettings.of(scaled, len(network.strides), config.label_smoothing)
+    team = links and Team(links, device)
+    step = _train_step(config, prepared, settings, schedule, loader, team)
+    averaged = build_network(network.config, nc=classes, init=False).to(device)
+    validator = _validator(averaged, settings, prepared, config, device, team)
+    _open_caches(config, loader, validator)
+    parts = (prepared.dataset, network, averaged, step, loader, validator)
+    return TrainParts(prepared.hyp, prepared.imgsz, prepared.names, *parts), schedule
+
+
+def _train_loader(config: TrainConfig, prepared: Prepared, links: Links | None) -> TrainLoader:
+    ranks = links.ranks if links else ALONE
+    loader = train_loader(
+        prepared.train,
+        prepared.hyp,
+        imgsz=prepared.imgsz,
+        batch_size=config.batch_size,
+        workers=worker_count(config.workers, links),
+        seed=config.seed,
+        rect=config.rect,
+        stride=max(prepared.network.strides),
+        quad=config.quad,
+        multi_scale=config.multi_scale,
+        extras=config.albumentations,
+        ranks=ranks,
+    )
+    if loader.repeated:
+        logger.info("%s", _says_repeated(loader, config.quad, ranks))
+    return loader
+
+
+def _says_repeated(loader: TrainLoader, quad: bool, ranks: Ranks) -> str:
+    """A line for people: how many images an epoch shows again, and why."""
+    again = "1 image comes" if loader.repeated == 1 else f"{loader.repeated} images come"
+    why = ["by four (--quad)"] * quad + [f"among {ranks.count} ranks"] * (not ranks.alone)
+    return f"{again} once more in each epoch: {len(loader.index)} do not divide {' and '.join(why)}"
+
+
+def _require_memory(config: TrainConfig, prepared: Prepared, loader: TrainLoader, device: str) -> None:
+    """Raise ConfigError where a step of the largest shape could not be held."""
+    shape = loader.shapes()[0]
+    require_memory(image_bytes(shape), shape, f"--imgsz {config.imgsz}")
+    graph, precision = lower(prepared.network.spec, {}), "bf16" if config.amp else "fp32"
+    needed = training_bytes(graph, shape, precision, prepared.frozen)
+    with contextlib.suppress(OSError):  # a GPU whose driver does not say what is free
+        require_memory(needed, shape, f"--imgsz {config.imgsz}", None if device == "cpu" else free_on(device))
+
+
+def _train_step(
+    config: TrainConfig,
+    prepared: Prepared,
+    settings: LossSettings,
+    schedule: Schedule,
+    loader: TrainLoader,
+    team: Team | None,
+) -> TrainStep:
+    factor = QUAD if config.quad else 1
+    places = label_bound(prepared.train, prepared.hyp) * factor
+    step = TrainStep(
+        prepared.network,
+        settings,
+        optimizer=config.optimizer,
+        weight_decay=schedule.weight_decay,
+        label_places=places if team else min(places, 4 * LABEL_PLACES),  # ranks cannot grow each for itself
+        compile=config.compile,
+        amp=config.amp,
+        frozen=prepared.frozen,
+        team=team,
+        sync_bn=config.sync_bn,
+        threads=thread_count(team and team.links),
+        loss_factor=factor,
+        shapes=loader.shapes(),
+        recompute=config.recompute,
+    )
+    if prepared.checkpoint is not None:
+        step.load(prepared.checkpoint)
+    return step
+
+
+def worker_count(asked: int, links: Links | None = None) -> int:
+    """Threads that prepare pictures: as many as asked, at most one for each core that a rank of this machine has."""
+    return min(asked, cores_of_a_rank(links))
+
+
+def say_workers(config: TrainConfig | ValConfig, links: Links | None) -> None:
+    """Say where fewer threads are used than the user asked for, other than by default."""
+    used = worker_count(config.workers, links)
+    if used < config.workers != type(config).workers:
+        logger.warning("--workers %d: using %d, one for each core", config.workers, used)
+
+
+def thread_count(links: Links | None) -> int:
+    """Threads for compiled programs; 0, one for each core, for a process that is alone."""
+    return cores_of_a_rank(links) if links else 0
+
+
+def cores_of_a_rank(links: Links | None) -> int:
+    """This process's cores; where the ranks of a machine have the same ones, its share of them."""
+    cores = len(os.sched_getaffinity(0))
+    return cores if links is None else links.share_of_cores(cores)
+
+
+def _validator(
+    network: Network,
+    settings: LossSettings,
+    prepared: Prepared,
+    config: TrainConfig,
+    device: str,
+    team: Team | None,
+) -> Validator:
+    links = team and team.links
+    loader: ValLoader = val_loader(
+        prepared.held_out,
+        imgsz=prepared.imgsz,
+        batch_size=2 * config.batch_size,
+        workers=worker_count(config.workers, links),
+        stride=max(network.strides),
+        ranks=links.ranks if links else ALONE,
+    )
+    compiled = compile_network(network, device, mode=config.compile, threads=thread_count(links))
+    nms = validation_settings(single_cls=config.single_cls)
+    forward = Forward(network, nms, device, compiled, settings, alone=links is None)
+    return Validator(forward, loader, network.nc, single_cls=config.single_cls, team=team)
+
+
+def _open_caches(config: TrainConfig, loader: TrainLoader, validator: Validator) -> None:
+    """Give the loaders the caches of pictures that were asked for, filled."""
+    parts = {"train": (loader.index, True)}
+    if not config.noval:  # one validation at the end is not worth it
+        parts["val"] = (validator.loader.index, False)
+    caches = open_caches(config.cache, parts, loader.planner.imgsz, loader.workers)
+    loader.cache, validator.loader.cache = caches.get("train"), caches.get("val")
