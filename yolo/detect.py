@@ -68,7 +68,7 @@ def detect(config: DetectConfig) -> dict[str, Any]:
 def make_detector(config: DetectConfig) -> Detector:
     """The detector that the options describe; raises YoloError subclasses for what they name wrongly."""
     if len(config.imgsz) > 2:
-        raise ConfigError(f"{len(config.imgsz)} numbers", where="--imgsz", mend="give one, or height and width")
+        raise ConfigError(f"{len(config.imgsz)} numbers", where="--imgsz", hint="give one, or height and width")
     return Detector(
         config.weights,
         device=config.device,
@@ -88,7 +88,7 @@ def make_detector(config: DetectConfig) -> Detector:
 
 def _calibration(config: DetectConfig) -> str | None:
     if config.int8 and not config.data:
-        raise ConfigError("needs a data set to be calibrated on", where="--int8", mend="name one with --data")
+        raise ConfigError("needs a data set to be calibrated on", where="--int8", hint="name one with --data")
     return config.data if config.int8 else None
 
 
@@ -170,7 +170,7 @@ class _Run:
 def _features(detector: Detector, folder: Path) -> FeatureMaps:
     network = getattr(detector.models[0], "network", None)
     if network is None:
-        raise ConfigError("a compiled detector has no layers to show", where="--visualize", mend="name its weights")
+        raise ConfigError("a compiled detector has no layers to show", where="--visualize", hint="name its weights")
     from yolo.inference.features import FeatureMaps
 
     return FeatureMaps(folder, network)

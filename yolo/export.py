@@ -42,7 +42,7 @@ def export(config: ExportConfig) -> dict[str, Any]:
     from yolo.program.lower import lower
 
     if config.int8 and not config.data:
-        raise ConfigError("needs a data set to be calibrated on", where="--int8", mend="name one with --data")
+        raise ConfigError("needs a data set to be calibrated on", where="--int8", hint="name one with --data")
     config = dataclasses.replace(config, weights=str(resolve_weights(config.weights)))
     checkpoint = load_weights(config.weights)
     spec = parse_network(parse_model_config(checkpoint.config, name="the checkpoint's configuration"))
@@ -86,7 +86,7 @@ def _optimised(
             watched("quantise", graph)
         program = CompiledNetwork(graph, precision=_precision(config)).program((1, spec.channels, *size))
     except (ValueError, RuntimeError) as error:
-        raise ConfigError(str(error), where=config.weights, mend="choose another precision or size") from error
+        raise ConfigError(str(error), where=config.weights, hint="choose another precision or size") from error
     if config.dump:
         program.profile(np.zeros((1, spec.channels, *size), np.uint8))
         print("\n".join(step_lines(program)), file=page)

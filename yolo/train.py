@@ -100,8 +100,8 @@ def _alone_in(run: Path, links: Links | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with agreed(links):
             if links is None or links.ranks.first:
-                mend = "wait for it, or give this one another --name"
-                stack.enter_context(held(run, "another training is at work here", mend))
+                hint = "wait for it, or give this one another --name"
+                stack.enter_context(held(run, "another training is at work here", hint))
         yield
 
 

@@ -64,7 +64,7 @@ def _refuse_ranks(config: ValConfig, links: Links | None) -> None:
     if links is None:
         return
     if config.task in ("speed", "study"):
-        raise ConfigError("times one process", where=f"--task {config.task}", mend="start it without the launcher")
+        raise ConfigError("times one process", where=f"--task {config.task}", hint="start it without the launcher")
 
 
 def _say_what_is_not_written(config: ValConfig) -> None:
@@ -189,7 +189,7 @@ def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, links: 
             raise ConfigError(
                 f"the weights know {len(model.names)} classes, {dataset.source} has {dataset.nc}",
                 where=model.where,
-                mend="name the data set that these weights were trained on",
+                hint="name the data set that these weights were trained on",
             )
     return models
 

@@ -97,15 +97,15 @@ def test_a_port_that_another_job_has_is_refused_in_one_line(monkeypatch: pytest.
     with hold(port):
         found = refusal(monkeypatch, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     who = rf"port {port} is in use: another job \(process {os.getpid()} of user \S+\) has it"
-    mend = rf"give another port: python -m oneflow\.distributed\.launch --master_port {port + 1000} …"
-    assert re.fullmatch(f"ranks: {who}; {mend}", str(found)) and found.own and found.code == 2
+    hint = rf"give another port: python -m oneflow\.distributed\.launch --master_port {port + 1000} …"
+    assert re.fullmatch(f"ranks: {who}; {hint}", str(found)) and found.own and found.code == 2
 
 
 def test_ranks_that_do_not_come_are_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("yolo.distributed.process_group.MEETING_SECONDS", 0.1)
     found = refusal(monkeypatch, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()))
-    mend = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
-    assert str(found) == f"ranks: of 2 ranks these did not come within 0 s: 1; {mend}" and found.own
+    hint = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
+    assert str(found) == f"ranks: of 2 ranks these did not come within 0 s: 1; {hint}" and found.own
 
 
 def test_the_start_of_oneflow_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,11 +68,11 @@ def agree(*facts: dict[str, str]) -> list[str]:
 def test_all_ranks_name_the_one_that_differs_and_in_what() -> None:
     first = code_and_options(TrainConfig(epochs=2))
     assert agree(first, first, first) == [""] * 3
-    mend = "give all ranks the same code, data and options"
+    hint = "give all ranks the same code, data and options"
     other = code_and_options(TrainConfig(epochs=3))
-    assert agree(first, first, other) == [f"rank 2 has another --epochs than rank 0: 3, not 2; {mend}"] * 3
+    assert agree(first, first, other) == [f"rank 2 has another --epochs than rank 0: 3, not 2; {hint}"] * 3
     older = {**first, "code version": "0.0.1 abc"}
-    line = f"rank 1 has another code version than rank 0: 0.0.1 abc, not {first['code version']}; {mend}"
+    line = f"rank 1 has another code version than rank 0: 0.0.1 abc, not {first['code version']}; {hint}"
     assert agree(first, older) == [line] * 2
 
 

@@ -53,8 +53,8 @@ def test_what_cannot_be_reached_is_refused(monkeypatch: pytest.MonkeyPatch, url:
     for name in ("gcsfs", "s3fs"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(bucket.shutil, "which", lambda _: None)
-    mend = {"gs": "pip install fsspec gcsfs", "s3": "pip install fsspec s3fs", "my-bucket": "gcsfs"}
-    with pytest.raises(ConfigError, match=mend.get(url.partition("://")[0], "give gs://")) as caught:
+    hint = {"gs": "pip install fsspec gcsfs", "s3": "pip install fsspec s3fs", "my-bucket": "gcsfs"}
+    with pytest.raises(ConfigError, match=hint.get(url.partition("://")[0], "give gs://")) as caught:
         Bucket(url)
     assert caught.value.where == f"--bucket {url}"
 

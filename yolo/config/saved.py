@@ -43,5 +43,5 @@ def _value(field: dataclasses.Field, value: Any, where: object) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     raise ConfigError(
-        f"option {field.name} is {brief(value)}", where=where, mend="the file was changed; start a new run"
+        f"option {field.name} is {brief(value)}", where=where, hint="the file was changed; start a new run"
     )

@@ -49,7 +49,7 @@ class Dataset:
             raise DataError(
                 f"no split '{split}' (there is {', '.join(self.splits)})",
                 where=self.source,
-                mend=f"add a line '{split}: <folder of pictures>'",
+                hint=f"add a line '{split}: <folder of pictures>'",
             )
         return self.splits[split]
 
@@ -65,7 +65,7 @@ def read_dataset(path: str | Path) -> Dataset:
     names = _names(content, source)
     entries = {split: _entries(content[split], split, source) for split in _SPLITS if content.get(split)}
     if not entries:
-        raise DataError("no split in the file", where=source, mend="add 'train:' and 'val:'")
+        raise DataError("no split in the file", where=source, hint="add 'train:' and 'val:'")
     base = _optional_text(content, "path", source) or ""
     root, splits = _places(base, entries, source)
     return Dataset(
@@ -110,7 +110,7 @@ def _find(path: str | Path) -> Path:
             if (PRESETS / name).is_file():
                 return PRESETS / name
     known = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
-    raise DataError("no such data set file", where=path, mend=f"give a YAML file or one of: {known}")
+    raise DataError("no such data set file", where=path, hint=f"give a YAML file or one of: {known}")
 
 
 def _read(source: Path) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _read(source: Path) -> dict[str, Any]:
         raise DataError(
             "a data set file is a mapping with 'path', 'train', 'val' and 'names'",
             where=source,
-            mend=f"this one holds {type(content).__name__}",
+            hint=f"this one holds {type(content).__name__}",
         )
     return content
 
@@ -143,17 +143,17 @@ def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
             raise DataError(
                 f"'names' has {len(given)} entries but none is numbered {gap}",
                 where=source,
-                mend="number the classes 0, 1, 2 and so on without a gap",
+                hint="number the classes 0, 1, 2 and so on without a gap",
             )
         given = [given[number] for number in range(len(given))]
     if isinstance(given, str):
-        raise DataError("'names' is one text", where=source, mend=f"a list of class names is meant: [{brief(given)}]")
+        raise DataError("'names' is one text", where=source, hint=f"a list of class names is meant: [{brief(given)}]")
     if not isinstance(given, list) or not given:
-        raise DataError("'names' is missing or empty", where=source, mend="list the class names there")
+        raise DataError("'names' is missing or empty", where=source, hint="list the class names there")
     for name in given:
         huge = isinstance(name, int) and abs(name) > 10**18
         if isinstance(name, bool) or not isinstance(name, (str, int, float)) or huge:
-            raise DataError(f"class name {brief(name)} is not text", where=source, mend="put it in quotes")
+            raise DataError(f"class name {brief(name)} is not text", where=source, hint="put it in quotes")
     names = tuple(str(name) for name in given)
     if len(set(names)) < len(names):
         times = Counter(names)
@@ -162,7 +162,7 @@ def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
     nc = content.get("nc", len(names))
     if not isinstance(nc, int) or isinstance(nc, bool) or nc != len(names):
         raise DataError(
-            f"'nc' is {brief(nc)} but there are {len(names)} names", where=source, mend="remove 'nc' or make them agree"
+            f"'nc' is {brief(nc)} but there are {len(names)} names", where=source, hint="remove 'nc' or make them agree"
         )
     return names
 

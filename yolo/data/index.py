@@ -143,5 +143,5 @@ def _refuse_unusable(dataset: Dataset, split: str, index: Index) -> None:
         raise DataError(
             f"label {label} is out of range, the data set has {dataset.nc} classes (0 to {dataset.nc - 1})" + more,
             where=place,
-            mend=f"mend the label or 'names' in {dataset.source}",
+            hint=f"mend the label or 'names' in {dataset.source}",
         )

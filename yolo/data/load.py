@@ -40,7 +40,7 @@ def _obtain(dataset: Dataset) -> None:
         raise DataError(
             f"the data is not there: {missing} does not exist",
             where=dataset.source,
-            mend="mend 'path', 'train' and 'val', or put the data there",
+            hint="mend 'path', 'train' and 'val', or put the data there",
         )
     if not is_present(dataset):
         raise DataError(f"the data came to {dataset.root}, but {missing} does not exist", where=dataset.source)

@@ -147,7 +147,7 @@ class TrainLoader(_Loader):
             raise ConfigError(
                 f"four pictures make one, and {batch_size} is no multiple of four",
                 where="--quad",
-                mend="change --batch-size",
+                hint="change --batch-size",
             )
         self._ranks, self._each = ranks, QUAD if quad else 1
         ranks.part(batch_size // self._each)

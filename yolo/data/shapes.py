@@ -47,17 +47,17 @@ class ShapesSpec:
         """The spec in a data set file's ``generator``. Raises DataError for anything it does not know."""
         values = dict(given)
         if values.pop("name", None) != "shapes":
-            raise DataError(f"no generator {brief(given.get('name'))}", where=source, mend="the one there is: shapes")
+            raise DataError(f"no generator {brief(given.get('name'))}", where=source, hint="the one there is: shapes")
         known = {field.name for field in dataclasses.fields(cls)}
         for key, value in values.items():
             if key not in known:
                 raise DataError(
-                    f"the generator has no parameter {brief(key)}", where=source, mend=f"it has {', '.join(known)}"
+                    f"the generator has no parameter {brief(key)}", where=source, hint=f"it has {', '.join(known)}"
                 )
             low, high = {"size": (32, 1024), "seed": (0, 2**32 - 1)}.get(key, (1, 1_000_000))
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise DataError(
-                    f"'{key}' of the generator is {brief(value)}", where=source, mend=f"use {low} to {high}"
+                    f"'{key}' of the generator is {brief(value)}", where=source, hint=f"use {low} to {high}"
                 )
         return cls(**values)
 

@@ -75,7 +75,7 @@ class Links:
             for name, value in everybody[0].items():
                 if theirs.get(name) != value:
                     what = f"rank {rank} has another {name} than rank 0: {theirs.get(name)}, not {value}"
-                    raise _everywhere(ConfigError(what, mend="give all ranks the same code, data and options"))
+                    raise _everywhere(ConfigError(what, hint="give all ranks the same code, data and options"))
 
     def advise(self, text: str) -> None:
         """What every rank tells people when all end early: how to go on. For one rank alone."""
@@ -184,21 +184,21 @@ def _read(rank: int, reader: Callable[[bytes], _T], message: bytes) -> _T:
     try:
         return reader(message)
     except ValueError as error:
-        mend = "give all ranks the same code"
-        raise RuntimeSetupError(f"what rank {rank} tells cannot be read: {error}", where="ranks", mend=mend) from error
+        hint = "give all ranks the same code"
+        raise RuntimeSetupError(f"what rank {rank} tells cannot be read: {error}", where="ranks", hint=hint) from error
 
 
 def _meet(ranks: Ranks) -> Links:
     """Find the other ranks at the launcher's port, or behind it; raises RuntimeSetupError, saying what to type."""
     job = Job.of(ranks)
-    mend = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
+    hint = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
     try:
         return Links(meet(job, MEETING_SECONDS))
     except PortTakenError as error:
-        refusal = RuntimeSetupError(str(error), where="ranks", mend=job.another_port)
+        refusal = RuntimeSetupError(str(error), where="ranks", hint=job.another_port)
     except RefusedError as error:
-        refusal = RuntimeSetupError(str(error), where="ranks", mend=error.mend)
+        refusal = RuntimeSetupError(str(error), where="ranks", hint=error.hint)
     except (RuntimeError, OSError) as error:
-        refusal = RuntimeSetupError(str(error), where="ranks", mend=mend)
+        refusal = RuntimeSetupError(str(error), where="ranks", hint=hint)
     refusal.own = True
     raise refusal

@@ -31,7 +31,7 @@ class Ranks:
             raise ConfigError(
                 f"RANK={given[0]} WORLD_SIZE={given[1]} LOCAL_RANK={given[2]} name no rank",
                 where="environment",
-                mend="start with python -m oneflow.distributed.launch, or unset them",
+                hint="start with python -m oneflow.distributed.launch, or unset them",
             )
         return cls(*map(int, given))
 

@@ -39,7 +39,7 @@ def check_tensors(tensors: Mapping[str, np.ndarray], trainer: Training) -> None:
     where = f"after epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
     raise DivergedError(
         f"{len(bad)} of {len(tensors)} tensors are not finite {where} ({named}): nothing is saved; {_saved(trainer)}",
-        mend="lower lr0 in the hyperparameters",
+        hint="lower lr0 in the hyperparameters",
     )
 
 
@@ -48,7 +48,7 @@ def _diverged(what: str, batch: Batch, trainer: Training) -> DivergedError:
     where = f"epoch {progress.epoch + 1}, batch {progress.batch + 1} of {trainer.schedule.batches}"
     return DivergedError(
         f"{what} at {where} ({_pictures(batch)}); {_saved(trainer)}",
-        mend="lower lr0 in the hyperparameters, or look at these images' labels",
+        hint="lower lr0 in the hyperparameters, or look at these images' labels",
     )
 
 

@@ -79,7 +79,7 @@ def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = 
     network = resumed_network(checkpoint, names) if checkpoint else make_network(config, names, anchors)
     if network.spec.channels != _CHANNELS:
         what = f"the model takes images of {network.spec.channels} channels, not {_CHANNELS}"
-        raise ModelError(what, where=config.cfg or config.weights, mend="set 'ch: 3' in it, or leave the line out")
+        raise ModelError(what, where=config.cfg or config.weights, hint="set 'ch: 3' in it, or leave the line out")
     frozen = frozen_layers(config.freeze, len(network.spec.layers))
     imgsz = stride_multiple(config.imgsz, max(network.strides))
     train = take_fraction(index_split(dataset, "train", single_cls=config.single_cls), config.fraction)
@@ -102,7 +102,7 @@ def make_network(config: TrainConfig, names: tuple[str, ...], anchors: int = 0) 
     classes = len(names)
     if not config.weights:
         if not config.cfg:
-            raise ConfigError("neither weights nor a model is given", where="--weights ''", mend="name one with --cfg")
+            raise ConfigError("neither weights nor a model is given", where="--weights ''", hint="name one with --cfg")
         return build_network(_with_anchors(load_model_config(config.cfg), anchors), nc=classes, rng=config.seed)
     checkpoint = in_order_of(load_weights(config.weights), ClassNames(names, config.data, new=True), config.weights)
     model = load_model_config(config.cfg) if config.cfg else parse_model_config(checkpoint.config, name=config.weights)
@@ -125,7 +125,7 @@ def resumed_network(checkpoint: Checkpoint, names: tuple[str, ...]) -> Network:
             f"the data set's classes are {', '.join(names)[:200]}; the run was trained on "
             f"{', '.join(checkpoint.names)[:200]}",
             where="--resume",
-            mend="restore the data set, or start a new run",
+            hint="restore the data set, or start a new run",
         )
     network = build_network(parse_model_config(checkpoint.config, name="the checkpoint's configuration"), init=False)
     load_state(network, checkpoint.model)
@@ -139,7 +139,7 @@ def _refuse_impossible(config: TrainConfig) -> None:
         raise ConfigError(
             "samples images at random, which --rect does not allow",
             where="--image-weights",
-            mend="leave --rect out",
+            hint="leave --rect out",
         )
 
 
@@ -148,5 +148,5 @@ def _refuse_unlabelled(index: Index, dataset: Dataset) -> None:
         raise ConfigError(
             "no image of the training split has a label",
             where=dataset.source,
-            mend="label files lie beside images/ in labels/, one .txt an image: class x y width height",
+            hint="label files lie beside images/ in labels/, one .txt an image: class x y width height",
         )

@@ -69,8 +69,8 @@ def find_run(asked: TrainConfig) -> Resumed:
     last, options = folder / "weights/last.safetensors", folder / "opt.yaml"
     if not last.is_file():
         if not options.is_file():
-            mend = "name a run's folder or its weights/last.safetensors"
-            raise ConfigError("is no run that could go on: no weights/last.safetensors", where=folder, mend=mend)
+            hint = "name a run's folder or its weights/last.safetensors"
+            raise ConfigError("is no run that could go on: no weights/last.safetensors", where=folder, hint=hint)
         return Resumed(folder, merged(own_options(folder), asked, folder), None, Progress(), {})
     return _from_checkpoint(folder, last, asked)
 
@@ -105,7 +105,7 @@ def _unpacked(told: dict[str, np.ndarray], asked: TrainConfig) -> Resumed:
 def _from_checkpoint(folder: Path, last: Path, asked: TrainConfig) -> Resumed:
     checkpoint = load_weights(last)
     if checkpoint.training is None:
-        raise WeightsError("holds no state of training", where=last, mend="start a new run from it with --weights")
+        raise WeightsError("holds no state of training", where=last, hint="start a new run from it with --weights")
     check_finite(checkpoint.training, last)
     meta = checkpoint.meta
     try:
@@ -119,7 +119,7 @@ def _from_checkpoint(folder: Path, last: Path, asked: TrainConfig) -> Resumed:
         raise ConfigError(
             f"{folder} has trained its {progress.epoch} epochs, and its learning rates went down with them",
             where=f"--epochs {asked.epochs}",
-            mend=f"start a new run: --weights {folder / 'weights/last.safetensors'} --epochs N",
+            hint=f"start a new run: --weights {folder / 'weights/last.safetensors'} --epochs N",
         )
     return Resumed(folder, merged(config, asked, folder), checkpoint, progress, hooks)
 
@@ -133,7 +133,7 @@ def newest_run(asked: TrainConfig) -> Path:
     }  # a search goes on, not one of its trainings
     if not found:
         where = " and ".join(str(place) for place in places)
-        raise ConfigError(f"no run in {where}", where="--resume", mend="name a run's folder: --resume FOLDER")
+        raise ConfigError(f"no run in {where}", where="--resume", hint="name a run's folder: --resume FOLDER")
     return max(sorted(found), key=_age)
 
 
@@ -147,10 +147,10 @@ def _folder(path: Path) -> Path:
     if path.is_dir():
         return path.parent if path.name == "weights" and not (path / "weights").is_dir() else path
     if not path.exists():
-        raise ConfigError("no such run", where=f"--resume {path}", mend="name a run's folder, or none for the newest")
+        raise ConfigError("no such run", where=f"--resume {path}", hint="name a run's folder, or none for the newest")
     if path.name != "last.safetensors" or path.absolute().parent.name != "weights":
-        mend = "give RUN or RUN/weights/last.safetensors; to start a new run from these weights use --weights"
-        raise ConfigError("only a run's last.safetensors can be resumed", where=f"--resume {path}", mend=mend)
+        hint = "give RUN or RUN/weights/last.safetensors; to start a new run from these weights use --weights"
+        raise ConfigError("only a run's last.safetensors can be resumed", where=f"--resume {path}", hint=hint)
     return path.parent.parent
 
 

@@ -77,9 +77,9 @@ class TrainStep:
         self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
         self._compiled = None if compile == "off" else self._compile("bf16" if amp else "fp32", recompute)
         if recompute and self._compiled is None:
-            raise ConfigError("only a compiled training step recomputes", where="--recompute", mend="leave it out")
+            raise ConfigError("only a compiled training step recomputes", where="--recompute", hint="leave it out")
         if amp and self._compiled is None:
-            raise ConfigError("bfloat16 needs a compiled training step", where="--amp", mend="leave it out")
+            raise ConfigError("bfloat16 needs a compiled training step", where="--amp", hint="leave it out")
         # A compiled step leaves the gradients of frozen parameters somewhere too.
         room = sum(slot.size for slot in self.vector.frozen) if self._compiled else 0
         self.state = self._shared(OptimizerState.of(self.vector, optimizer, room=room))
@@ -114,8 +114,8 @@ class TrainStep:
             options = {"precision": precision, "recompute": recompute, "threads": self._threads, "frozen": frozen}
             return CompiledTraining(network.spec, offsets, *head, **options, exchange=self._exchange)
         except ValueError as error:
-            mend = "leave --amp out" if precision == "bf16" else "--compile off trains with OneFlow's operators"
-            raise ConfigError(str(error), mend=mend) from error
+            hint = "leave --amp out" if precision == "bf16" else "--compile off trains with OneFlow's operators"
+            raise ConfigError(str(error), hint=hint) from error
 
     def _train_graph(self) -> TrainGraph | CompiledTrainGraph:
         if self._compiled is None:

@@ -179,7 +179,7 @@ class Detector:
 
     def _ready_frame(self, task: Callable[[], Frame | None]) -> tuple[Frame, _Ready] | None:
         if not callable(task):
-            raise DataError(f"a {type(task).__name__} gives no frame", where="source", mend="give a list of paths")
+            raise DataError(f"a {type(task).__name__} gives no frame", where="source", hint="give a list of paths")
         frame = task()
         return None if frame is None else (frame, self._ready(frame.picture))
 
@@ -253,10 +253,10 @@ def _load(picture: Picture) -> NDArray[np.uint8]:
     if isinstance(picture, (str, os.PathLike)):
         return read_whole_image(picture)
     if not isinstance(picture, np.ndarray):
-        raise DataError(f"a {type(picture).__name__} is no picture", mend="give a path or an RGB uint8 array [H, W, 3]")
+        raise DataError(f"a {type(picture).__name__} is no picture", hint="give a path or an RGB uint8 array [H, W, 3]")
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
         raise DataError(
             f"an array {picture.dtype} {list(picture.shape)} is no picture",
-            mend="give RGB as uint8 [H, W, 3], 0 to 255",
+            hint="give RGB as uint8 [H, W, 3], 0 to 255",
         )
     return np.ascontiguousarray(picture)

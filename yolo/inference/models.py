@@ -163,7 +163,7 @@ def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None
             raise ConfigError(
                 f"knows {len(model.names)} classes, {models[0].where} knows {len(models[0].names)}",
                 where=model.where,
-                mend="an ensemble needs weights for the same classes",
+                hint="an ensemble needs weights for the same classes",
             )
     return models
 
@@ -178,8 +178,8 @@ def join_models(models: Sequence[Model], settings: NmsSettings, *, augment: bool
 def _refuse_for_program(*, device: str, low: bool, compile: str) -> None:
     """A compiled detector's file has decided all of these."""
     if device.strip().lower() not in ("", "cpu"):
-        raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", mend="use --device cpu")
+        raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", hint="use --device cpu")
     if low or compile != "program":
         raise ConfigError(
-            "a compiled detector has its precision", where="weights", mend="leave --half, --int8 and --compile out"
+            "a compiled detector has its precision", where="weights", hint="leave --half, --int8 and --compile out"
         )

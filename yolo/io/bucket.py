@@ -52,10 +52,10 @@ class Bucket:
         except ImportError as error:  # of fsspec, or of what it needs for this kind of URL
             self._gsutil = shutil.which("gsutil") if self.url.startswith("gs://") else None
             if self._gsutil is None:
-                raise ConfigError(f"cannot be reached: {error}", where=self._where, mend=_packages(self.url)) from error
+                raise ConfigError(f"cannot be reached: {error}", where=self._where, hint=_packages(self.url)) from error
         except Exception as error:  # unknown kinds of URL, missing credentials
             raise ConfigError(
-                f"cannot be used: {error}", where=self._where, mend="give gs://…, s3://… or another fsspec URL"
+                f"cannot be used: {error}", where=self._where, hint="give gs://…, s3://… or another fsspec URL"
             ) from error
 
     def check(self) -> None:
@@ -65,8 +65,8 @@ class Bucket:
             try:
                 self.upload(Path(file.name), name)
             except BucketError as error:
-                mend = "check the network, the name and your rights, or leave --bucket out"
-                raise ConfigError(error.what, where=self._where, mend=mend) from error
+                hint = "check the network, the name and your rights, or leave --bucket out"
+                raise ConfigError(error.what, where=self._where, hint=hint) from error
         try:
             if self._gsutil is not None:
                 self._run(ANSWER_SECONDS, "rm", f"{self.url}/{name}")

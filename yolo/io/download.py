@@ -106,7 +106,7 @@ class _Transfer:
                     raise DownloadError(
                         f"the connection broke off at {self._progress()} ({error})",
                         where=self.url,
-                        mend="try again: it goes on from there",
+                        hint="try again: it goes on from there",
                     ) from error
                 _LOG.info("the connection broke off at %s, trying again", self._progress())
                 time.sleep(PAUSES[failures])
@@ -158,7 +158,7 @@ class _Transfer:
             raise DownloadError(
                 f"needs {_megabytes(self.total - size)}, {_megabytes(free)} are free in {self.notes.parent}",
                 where=self.url,
-                mend="make room",
+                hint="make room",
             )
 
     def _read(self, answer: requests.Response) -> None:
@@ -210,7 +210,7 @@ def _ask(url: str, headers: dict[str, str], *, again: bool) -> requests.Response
         return got
     if again and isinstance(got, requests.ConnectionError | requests.Timeout):
         raise _BrokenOffError(_reason(got)) from got
-    raise DownloadError(f"cannot be fetched ({_reason(got)})", where=url, mend=_BY_HAND) from got
+    raise DownloadError(f"cannot be fetched ({_reason(got)})", where=url, hint=_BY_HAND) from got
 
 
 def _reason(error: Exception) -> str:
@@ -235,18 +235,18 @@ def _check_url(url: str) -> None:
     except ValueError:
         good = False
     if not good:
-        raise DownloadError("not a valid URL", where=url[:200], mend="give one that begins with https://")
+        raise DownloadError("not a valid URL", where=url[:200], hint="give one that begins with https://")
 
 
 def _check_status(answer: requests.Response, url: str) -> None:
     if url.lower().startswith("https:") and not answer.url.lower().startswith("https:"):
-        raise DownloadError(f"leads to {answer.url}, which is not encrypted", where=url, mend=_BY_HAND)
+        raise DownloadError(f"leads to {answer.url}, which is not encrypted", where=url, hint=_BY_HAND)
     if answer.status_code in (200, 206):
         return
     reason = f"{answer.status_code} {answer.reason or ''}".strip()
     if answer.status_code in (429, 500, 502, 503, 504):
         raise _BrokenOffError(reason)
-    raise DownloadError(f"cannot be fetched ({reason})", where=url, mend="check the address, or fetch it by hand")
+    raise DownloadError(f"cannot be fetched ({reason})", where=url, hint="check the address, or fetch it by hand")
 
 
 def _check_sum(part: Path, sha256: str | None, url: str) -> None:
@@ -255,8 +255,8 @@ def _check_sum(part: Path, sha256: str | None, url: str) -> None:
     got = sha256_of(part)
     if got != sha256.lower():
         part.unlink()
-        mend = "it is not kept; try again, or find out what became of that file"
-        raise DownloadError(f"has SHA-256 {got}, expected was {sha256.lower()}", where=url, mend=mend)
+        hint = "it is not kept; try again, or find out what became of that file"
+        raise DownloadError(f"has SHA-256 {got}, expected was {sha256.lower()}", where=url, hint=hint)
 
 
 @contextlib.contextmanager

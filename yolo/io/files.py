@@ -72,7 +72,7 @@ def _sync_directory(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(folder: Path, what: str, mend: str) -> Iterator[None]:
+def held(folder: Path, what: str, hint: str) -> Iterator[None]:
     """Keep other processes that hold it, too, out of ``folder``; one that dies lets go of it.
 
     Raises ConfigError, with these words, where another has it. A file system without locks keeps nobody out.
@@ -82,7 +82,7 @@ def held(folder: Path, what: str, mend: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(what, where=folder, mend=mend) from None
+            raise ConfigError(what, where=folder, hint=hint) from None
         except OSError:
             pass
         yield

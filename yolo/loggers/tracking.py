@@ -53,7 +53,7 @@ class Tracking(Hook):
                 raise
             except Exception as error:  # whatever the library comes up with
                 line = f"does not start ({type(error).__name__}: {error})"
-                raise ConfigError(line, where=f"--loggers {service.name}", mend="leave it out") from error
+                raise ConfigError(line, where=f"--loggers {service.name}", hint="leave it out") from error
         write_text_atomic(file, json.dumps(known) + "\n")
 
     def watch_validation(self, trainer: Training, epoch: int) -> BatchListener | None:

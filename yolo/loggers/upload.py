@@ -40,6 +40,6 @@ class Upload(Hook):
         try:
             count = self._bucket.upload_folder(self._run, self._run.name)
         except BucketError as error:
-            mend = f"training is done and {self._run} has all results: copy it once the bucket can be reached"
-            raise BucketError(error.what, where=error.where, mend=mend) from error
+            hint = f"training is done and {self._run} has all results: copy it once the bucket can be reached"
+            raise BucketError(error.what, where=error.where, hint=hint) from error
         logger.info("%d files copied to %s/%s", count, self._bucket.url, self._run.name)

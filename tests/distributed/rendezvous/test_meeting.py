@@ -128,7 +128,7 @@ def test_two_jobs_on_one_port_are_one_too_many() -> None:
         late = refused(two[1])
         other = rf"another job \(process {os.getpid()} of user \S+\)"
         assert re.fullmatch(rf"rank 0 at 127\.0\.0\.1:{port} is of another job: {other} has port {port}", str(late))
-        assert f"--master_port {port + 1000} " in late.mend
+        assert f"--master_port {port + 1000} " in late.hint
         with pytest.raises(PortTakenError, match=f"port {port} is in use: {other} has it"):
             meet(two[0], 20.0)
         meetings: list[Meeting] = [meet(one[1], 20.0), waiting.result()]

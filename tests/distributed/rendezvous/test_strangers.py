@@ -117,7 +117,7 @@ def test_a_rank_believes_no_first_rank_without_the_secret() -> None:
 def test_a_rank_with_another_secret_is_told() -> None:
     found = meets_beside(APART, lambda own: refused(job(1, 2, own.port, local=False, secret=b"another one, as long")))
     assert re.fullmatch(r"rank 0 at 127\.0\.0\.1:\d+ has not the YOLO_JOB_SECRET of rank 1", str(found))
-    assert found.mend == "give all ranks the same YOLO_JOB_SECRET, or none"
+    assert found.hint == "give all ranks the same YOLO_JOB_SECRET, or none"
 
 
 def test_who_was_turned_away_is_counted() -> None:

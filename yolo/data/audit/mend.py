@@ -108,4 +108,4 @@ def _refuse_own(dataset: Dataset, folder: Path) -> None:
             own = entry.resolve() if entry.is_dir() else entry.resolve().parent
             if place == own or (entry.is_dir() and own in place.parents) or place in own.parents:
                 raise DataError(f"lies within or around {own}, which is the data set's", where=f"--fix {folder}",
-                                mend="name a new folder elsewhere")  # fmt: skip
+                                hint="name a new folder elsewhere")  # fmt: skip

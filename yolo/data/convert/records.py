@@ -120,4 +120,4 @@ def splits_in(name: str) -> set[str]:
 def need(condition: object, what: str, where: object) -> None:
     """Raise DataError unless ``condition`` holds."""
     if not condition:
-        raise DataError(what, where=where, mend="is it another format? see python -m yolo.convert --help")
+        raise DataError(what, where=where, hint="is it another format? see python -m yolo.convert --help")

@@ -73,13 +73,13 @@ def read_secret(environment: Mapping[str, str]) -> bytes:
     """The job's secret, b"" where none is given. Raises ConfigError for one that others may read or guess."""
     text, path = environment.get(SECRET, ""), environment.get(SECRET_FILE, "")
     if text and path:
-        raise ConfigError(f"{SECRET} is given too", where=SECRET_FILE, mend="unset one of them")
+        raise ConfigError(f"{SECRET} is given too", where=SECRET_FILE, hint="unset one of them")
     name = SECRET
     if path:
         text, name = _read_private(Path(path)), f"{SECRET_FILE}={path}"
     if (path or text) and len(text) < SHORTEST_SECRET:
         what = f"has {len(text)} characters, {SHORTEST_SECRET} at least are needed"
-        raise ConfigError(what, where=name, mend=f"make one: {_MAKE_ONE}")
+        raise ConfigError(what, where=name, hint=f"make one: {_MAKE_ONE}")
     return text.encode()
 
 
@@ -89,11 +89,11 @@ def _read_private(path: Path) -> str:
             found = os.fstat(stream.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077 or found.st_uid not in (0, os.geteuid()):
                 what = f"is not this user's alone (mode {stat.S_IMODE(found.st_mode):o}, user {found.st_uid})"
-                raise ConfigError(what, where=f"{SECRET_FILE}={path}", mend=f"type: chmod 600 {path}")
+                raise ConfigError(what, where=f"{SECRET_FILE}={path}", hint=f"type: chmod 600 {path}")
             return stream.read(1 << 16).strip()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "is no text"
-        raise ConfigError(why, where=f"{SECRET_FILE}={path}", mend="give all ranks the same file") from error
+        raise ConfigError(why, where=f"{SECRET_FILE}={path}", hint="give all ranks the same file") from error
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -105,7 +105,7 @@ def _port(environment: Mapping[str, str], local: bool) -> int:
     text = environment.get("MASTER_PORT", "29500")
     most = 65535 if local else 65534  # across machines the one behind it is needed too
     if not (text.isdecimal() and 0 < int(text) <= most):
-        raise ConfigError(f"MASTER_PORT={text} is no port", where="environment", mend=f"give one from 1 to {most}")
+        raise ConfigError(f"MASTER_PORT={text} is no port", where="environment", hint=f"give one from 1 to {most}")
     return int(text)
 
 

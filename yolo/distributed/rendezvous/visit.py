@@ -26,11 +26,11 @@ _BETWEEN_TRIES = 0.05
 
 
 class RefusedError(Exception):
-    """The first rank does not take this one in, or is not of this job; ``mend`` says what to do."""
+    """The first rank does not take this one in, or is not of this job; ``hint`` says what to do."""
 
-    def __init__(self, what: str, mend: str) -> None:
+    def __init__(self, what: str, hint: str) -> None:
         super().__init__(what)
-        self.mend = mend
+        self.hint = hint
 
 
 class Visit:

@@ -211,15 +211,15 @@ def _folder(config: TrainConfig) -> Path:
     project = PROJECT if config.project == TrainConfig.project else config.project
     if not config.resume:
         return new_run_folder(project, config.name, config.exist_ok)
-    mend = "name a search's folder: --evolve N --resume FOLDER"
+    hint = "name a search's folder: --evolve N --resume FOLDER"
     if config.resume == NEWEST:
         tables = sorted(Path(project).glob("*/evolve.csv"), key=lambda table: table.stat().st_mtime_ns)
         if not tables:
-            raise ConfigError(f"no search in {project}", where="--resume", mend=mend)
+            raise ConfigError(f"no search in {project}", where="--resume", hint=hint)
         return tables[-1].parent
     folder = Path(config.resume)
     if not (folder / "opt.yaml").is_file() or not own_options(folder).evolve:
-        raise ConfigError("is no search's folder", where=f"--resume {folder}", mend=mend)
+        raise ConfigError("is no search's folder", where=f"--resume {folder}", hint=hint)
     return folder
 
 

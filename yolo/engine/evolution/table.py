@@ -82,7 +82,7 @@ class EvolutionTable:
         header = [name.strip() for name in header]
         if header and header != list(self.columns):
             raise ConfigError(
-                "its columns are not those of this search", where=self.path, mend="give this search another --name"
+                "its columns are not those of this search", where=self.path, hint="give this search another --name"
             )
         try:
             self.rows = [dict(zip(self.columns, map(float, line), strict=True)) for line in lines]

@@ -34,7 +34,7 @@ class SameData(Hook):
             raise DataError(
                 f"has {batches} batches an epoch now and had {before.get('batches')} when this run began",
                 where=trainer.parts.dataset.source,
-                mend="restore the data set, or start a new run from the run's weights",
+                hint="restore the data set, or start a new run from the run's weights",
             )
         if before.get("digest") != self._now["digest"]:
             logger.warning(

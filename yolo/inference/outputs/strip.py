@@ -21,12 +21,12 @@ def strip_weights(name_or_path: str | Path) -> Path:
     WeightsError, and ConfigError for a compiled detector or where that file is there already.
     """
     if is_program(name_or_path):
-        raise ConfigError("a compiled detector has no training state", where=name_or_path, mend="leave --update out")
+        raise ConfigError("a compiled detector has no training state", where=name_or_path, hint="leave --update out")
     path = resolve_weights(name_or_path)
     checkpoint = load_weights(path)
     target = path.with_suffix(".safetensors")
     if target != path and target.exists():
-        raise ConfigError("is there already", where=target, mend=f"move it away, or update it instead of {path.name}")
+        raise ConfigError("is there already", where=target, hint=f"move it away, or update it instead of {path.name}")
     if target == path and checkpoint.training is None:
         logger.info("%s has no training state", path)
         return path

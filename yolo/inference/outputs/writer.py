@@ -202,5 +202,5 @@ def refuse_own_results(files: tuple[Path, ...], folder: Path) -> None:
     for path in files:
         if inside in path.resolve().parents:
             raise ConfigError(
-                "the results would be written over the source", where=folder, mend="choose another --project or --name"
+                "the results would be written over the source", where=folder, hint="choose another --project or --name"
             )

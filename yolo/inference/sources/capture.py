@@ -53,10 +53,10 @@ def open_capture(source: str) -> Capture:
         except (cv2.error, UnicodeError, OverflowError):
             capture = None
     if capture is None or not capture.isOpened():
-        what, mend = (f"there is no camera {source}", "see which are connected") if camera else (
+        what, hint = (f"there is no camera {source}", "see which are connected") if camera else (
             "cannot be connected to", "check the address and that it is sending"
         )  # fmt: skip
-        raise DataError(what, where="--source" if camera else shown_name(source), mend=mend)
+        raise DataError(what, where="--source" if camera else shown_name(source), hint=hint)
     return Capture(capture)
 
 

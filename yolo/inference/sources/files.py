@@ -29,7 +29,7 @@ def find_files(source: str | Path) -> tuple[Path, ...]:
         raise DataError("is no ordinary file", where=text)
     if is_pattern(text):
         return _usable(list(matching_files(text)), text, "no picture and no video matches")
-    raise DataError("does not exist", where=text, mend="give a picture, a video, a folder or a glob")
+    raise DataError("does not exist", where=text, hint="give a picture, a video, a folder or a glob")
 
 
 def files_of(found: Iterable[Iterable[Path]]) -> tuple[Path, ...]:
@@ -59,13 +59,13 @@ def _listed(path: str) -> tuple[Path, ...]:
         beside = os.path.join(os.path.dirname(path), line)
         where = f"{path}:{number}"
         if suffix_of(line) == LIST:
-            raise DataError(f"{line} is a list itself", where=where, mend="name pictures, videos, folders and globs")
+            raise DataError(f"{line} is a list itself", where=where, hint="name pictures, videos, folders and globs")
         try:
             found.append(find_files(line if is_there(line) else beside))
         except DataError as error:
-            raise DataError(f"{line}: {error.what}", where=where, mend="mend that line") from error
+            raise DataError(f"{line}: {error.what}", where=where, hint="mend that line") from error
     if not found:
-        raise DataError("the list is empty", where=path, mend="name a picture, video, folder or glob a line")
+        raise DataError("the list is empty", where=path, hint="name a picture, video, folder or glob a line")
     return files_of(found)
 
 
@@ -84,5 +84,5 @@ def _usable(paths: Iterable[str], source: str, otherwise: str) -> tuple[Path, ..
     kinds = [sorted({path for path in paths if suffix_of(path) in kind}) for kind in (PICTURES, VIDEOS)]
     if not any(kinds):
         known = " ".join(sorted(PICTURES | VIDEOS))
-        raise DataError(otherwise, where=source, mend=f"it takes {known}")
+        raise DataError(otherwise, where=source, hint=f"it takes {known}")
     return tuple(Path(path) for kind in kinds for path in kind)

@@ -69,21 +69,21 @@ def _text(source: object) -> str:
     if isinstance(source, numbers.Integral) and not isinstance(source, bool):
         return str(source)
     if not isinstance(source, (str, os.PathLike)):
-        mend = "give a path, folder, glob, URL or camera's number, or a list of them"
-        raise DataError(f"a {type(source).__name__} names no source", where="source", mend=mend)
+        hint = "give a path, folder, glob, URL or camera's number, or a list of them"
+        raise DataError(f"a {type(source).__name__} names no source", where="source", hint=hint)
     return str(os.fspath(source))
 
 
 def _several(texts: list[str], vid_stride: int) -> Sources | LiveSources:
     if not texts:
-        raise DataError("nothing to work on", where="source", mend="name a picture, video, folder, glob or stream")
+        raise DataError("nothing to work on", where="source", hint="name a picture, video, folder, glob or stream")
     live = [text for text in texts if is_stream(text) and not os.path.exists(text)]
     if remote := [text for text in live if _is_remote_file(text)]:
-        raise DataError("is a file elsewhere, among others", where=shown_name(remote[0]), mend="give it alone")
+        raise DataError("is a file elsewhere, among others", where=shown_name(remote[0]), hint="give it alone")
     if live and len(live) == len(texts):
         return LiveSources(texts, vid_stride)
     if live:
-        raise DataError("is a stream among files", where=shown_name(live[0]), mend="give files and streams apart")
+        raise DataError("is a stream among files", where=shown_name(live[0]), hint="give files and streams apart")
     return Sources(files_of(find_files(text) for text in texts), vid_stride)
 
 
@@ -92,9 +92,9 @@ def _streams(path: str) -> list[str]:
     for number, line in lines:
         if not is_stream(line):
             what = f"{line} is neither a camera's number nor a URL"
-            raise DataError(what, where=f"{path}:{number}", mend="files are listed in a .txt")
+            raise DataError(what, where=f"{path}:{number}", hint="files are listed in a .txt")
     if not lines:
-        raise DataError("the list is empty", where=path, mend="name a camera's number or a URL a line")
+        raise DataError("the list is empty", where=path, hint="name a camera's number or a URL a line")
     return [line for _, line in lines]
 
 

@@ -31,14 +31,14 @@ class ScreenSources:
         try:
             import mss
         except ImportError as error:
-            raise ConfigError("needs mss", where="--source screen", mend="pip install mss") from error
+            raise ConfigError("needs mss", where="--source screen", hint="pip install mss") from error
         try:
             self._grabber = mss.mss()
             monitors = self._grabber.monitors
         except Exception as error:  # mss raises its own errors, and whatever the display's library raises
             raise DataError(f"the screen cannot be read ({error})", where="--source screen") from error
         if number >= len(monitors):
-            raise DataError(f"there is no screen {number}", where="--source screen", mend="0 is all of them together")
+            raise DataError(f"there is no screen {number}", where="--source screen", hint="0 is all of them together")
         area = monitors[number]
         left, top, width, height = part or (0, 0, area["width"], area["height"])
         self._area = {"left": area["left"] + left, "top": area["top"] + top, "width": width, "height": height}
@@ -66,9 +66,9 @@ def _parse(source: str) -> tuple[int, tuple[int, ...]]:
     """The screen's number (0: all together) and left, top, width, height of the part, if one is named."""
     words = source.split()[1:]
     if not all(word.isdecimal() for word in words) or len(words) not in (0, 1, 4, 5):
-        raise ConfigError(f"cannot be understood: {source!r}", where="--source", mend=_USAGE)
+        raise ConfigError(f"cannot be understood: {source!r}", where="--source", hint=_USAGE)
     numbers = tuple(map(int, words))
     screen, part = (numbers[0], numbers[1:]) if len(numbers) in (1, 5) else (0, numbers)
     if part and 0 in part[2:]:
-        raise ConfigError(f"an empty part of the screen: {source!r}", where="--source", mend=_USAGE)
+        raise ConfigError(f"an empty part of the screen: {source!r}", where="--source", hint=_USAGE)
     return screen, part

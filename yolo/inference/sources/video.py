@@ -45,7 +45,7 @@ class VideoReader:
             except (cv2.error, UnicodeError) as error:
                 raise DataError("the video cannot be opened", where=path) from error
             if not self._capture.isOpened():
-                raise DataError("the video cannot be opened", where=path, mend="replace or convert the file")
+                raise DataError("the video cannot be opened", where=path, hint="replace or convert the file")
             self.timeline = Timeline.of(absolute, self._capture)
             """What the file says of its frames' times."""
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
@@ -133,7 +133,7 @@ class VideoWriter:
         if written < self._frames:
             self._temporary.unlink(missing_ok=True)
             raise DataError(
-                "the video could not be written whole", where=self.path, mend="see whether the disk is full"
+                "the video could not be written whole", where=self.path, hint="see whether the disk is full"
             )
         self._temporary.chmod(0o644)
         os.replace(self._temporary, self.path)
