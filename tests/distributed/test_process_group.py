@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.launched import ROOT, free_port
-from yolo.distributed.process_group import Links, linked, starting_oneflow
+from yolo.distributed.process_group import ProcessGroup, join_group, starting_oneflow
 from yolo.distributed.ranks import Ranks
 from yolo.distributed.rendezvous.lock import hold
 from yolo.errors import RuntimeSetupError
@@ -52,7 +52,7 @@ if rank == 1:
     own = Place.own()
     Place.own = classmethod(lambda cls: Place(own.host, foreign, own.kernel, own.cores))
 process_group.PATIENCE_SECONDS = 2.0
-linked = process_group.Links(meet(job(rank, 2, port), 20.0))
+group = process_group.ProcessGroup(meet(job(rank, 2, port), 20.0))
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -87,7 +87,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> RuntimeSetup
     for name, text in environment.items():
         monkeypatch.setenv(name, text)
     monkeypatch.setattr("yolo.distributed.process_group.die_with_launcher", lambda number: None)
-    with pytest.raises(RuntimeSetupError) as error, linked(Ranks(0, 2)):
+    with pytest.raises(RuntimeSetupError) as error, join_group(Ranks(0, 2)):
         pass
     return error.value
 
@@ -111,10 +111,10 @@ def test_ranks_that_do_not_come_are_named_in_one_line(monkeypatch: pytest.Monkey
 def test_the_start_of_oneflow_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the watch, which is there whatever OneFlow does (tests/net/test_watch.py)."""
     said: list[tuple[float, str]] = []
-    links = Links.__new__(Links)
-    links._watch = SimpleNamespace(limit=lambda *given: said.append(given))
+    group = ProcessGroup.__new__(ProcessGroup)
+    group._watch = SimpleNamespace(limit=lambda *given: said.append(given))
     monkeypatch.setenv("MASTER_PORT", "2345")
-    with contextlib.suppress(KeyError), starting_oneflow(links):
+    with contextlib.suppress(KeyError), starting_oneflow(group):
         (seconds, reason) = said[0]
         raise KeyError
     assert 60 <= seconds <= 300 and said[1:] == [(0.0, "")]
@@ -126,4 +126,4 @@ def test_the_start_of_oneflow_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_both_commands_start_oneflow_so() -> None:
     for path in ("yolo/train.py", "yolo/val.py"):
         text = (ROOT / path).read_text()
-        assert re.search(r"starting_oneflow\(links\):\s+device = runtime\.select_device\(", text), path
+        assert re.search(r"starting_oneflow\(group\):\s+device = runtime\.select_device\(", text), path

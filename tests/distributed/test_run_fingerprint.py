@@ -16,8 +16,8 @@ from tests.distributed.rendezvous.meetings import meet, together
 from tests.launched import ROOT, free_port
 from tests.train.samples import QUICK, Workshop, write_yaml
 from yolo.config.commands import TrainConfig, ValConfig
-from yolo.distributed.process_group import Links, agreed
-from yolo.distributed.run_fingerprint import OWN, PACKAGES, READ, code_and_options, files_digest, package_digest
+from yolo.distributed.process_group import ProcessGroup, consistent
+from yolo.distributed.run_fingerprint import OWN, PACKAGES, READ, files_digest, package_digest, run_fingerprint
 from yolo.errors import ConfigError
 
 
@@ -40,36 +40,36 @@ def test_a_digest_sees_every_file_and_its_name_and_not_where_it_lies(tmp_path: P
 def test_the_options_that_need_not_agree_are_options() -> None:
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     assert names >= OWN | READ
-    same = code_and_options(TrainConfig(device="cpu", project="there", data="b.yaml", resume="a"))
-    assert same == code_and_options(TrainConfig(data="a.yaml", resume="/b/a", workers=0))
-    assert same != code_and_options(TrainConfig()) and "--sync-bn" in same and "code version" in same
-    assert code_and_options(ValConfig(half=True)) != code_and_options(ValConfig())
+    same = run_fingerprint(TrainConfig(device="cpu", project="there", data="b.yaml", resume="a"))
+    assert same == run_fingerprint(TrainConfig(data="a.yaml", resume="/b/a", workers=0))
+    assert same != run_fingerprint(TrainConfig()) and "--sync-bn" in same and "code version" in same
+    assert run_fingerprint(ValConfig(half=True)) != run_fingerprint(ValConfig())
 
 
 def agree(*facts: dict[str, str]) -> list[str]:
     """What each rank, a thread, raises for its facts; nothing for one that goes on."""
     meetings = meet(len(facts))
-    linked = together([lambda m=m: Links(m) for m in meetings])
+    groups = together([lambda m=m: ProcessGroup(m) for m in meetings])
 
-    def one(links: Links, own: dict[str, str]) -> str:
+    def one(group: ProcessGroup, own: dict[str, str]) -> str:
         try:
-            with agreed(links) as common:
+            with consistent(group) as common:
                 common |= own
         except ConfigError as error:
             assert error.everywhere
             return str(error)
         finally:
-            links.leave()
+            group.leave()
         return ""
 
-    return together([lambda pair=pair: one(*pair) for pair in zip(linked, facts)])
+    return together([lambda pair=pair: one(*pair) for pair in zip(groups, facts)])
 
 
 def test_all_ranks_name_the_one_that_differs_and_in_what() -> None:
-    first = code_and_options(TrainConfig(epochs=2))
+    first = run_fingerprint(TrainConfig(epochs=2))
     assert agree(first, first, first) == [""] * 3
     hint = "give all ranks the same code, data and options"
-    other = code_and_options(TrainConfig(epochs=3))
+    other = run_fingerprint(TrainConfig(epochs=3))
     assert agree(first, first, other) == [f"rank 2 has another --epochs than rank 0: 3, not 2; {hint}"] * 3
     older = {**first, "code version": "0.0.1 abc"}
     line = f"rank 1 has another code version than rank 0: 0.0.1 abc, not {first['code version']}; {hint}"

@@ -95,10 +95,10 @@ from yolo import runtime
 from yolo.distributed import process_group
 from yolo.distributed.ranks import Ranks
 process_group.ONEFLOW_SECONDS = 15.0
-with process_group.linked(Ranks.of()) as linked:
+with process_group.join_group(Ranks.of()) as group:
     if os.environ["RANK"] == sys.argv[1]:
-        with process_group.starting_oneflow(linked):
-            runtime.select_device("cpu", linked.ranks)
+        with process_group.starting_oneflow(group):
+            runtime.select_device("cpu", group.ranks)
     time.sleep(60)  # the other one never starts it
 """
 

@@ -14,7 +14,7 @@ flow = runtime.start()
 from tests.program.networks import network_with  # noqa: E402
 from yolo.data.batch import Batch  # noqa: E402
 from yolo.distributed.global_tensors import Team  # noqa: E402
-from yolo.distributed.process_group import linked  # noqa: E402
+from yolo.distributed.process_group import join_group  # noqa: E402
 from yolo.distributed.ranks import Ranks  # noqa: E402
 from yolo.engine.schedule import Rates  # noqa: E402
 from yolo.engine.train_step import TrainStep  # noqa: E402
@@ -75,8 +75,8 @@ def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | N
 
 def main(folder: Path, kind: str, optimizer: str, sync: str, compile: str) -> None:
     ranks = Ranks.of()
-    with linked(ranks) as links:
-        found = train(kind, optimizer, sync == "sync", compile, links and Team(links))
+    with join_group(ranks) as group:
+        found = train(kind, optimizer, sync == "sync", compile, group and Team(group))
     np.savez(folder / f"{ranks.rank}of{ranks.count}.npz", **found)
 
 

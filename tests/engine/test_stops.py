@@ -171,5 +171,5 @@ def test_the_first_rank_tells_whole_numbers_too(value):
     def add_up(array):
         assert array.dtype == np.float64  # no other is taken
 
-    links = SimpleNamespace(ranks=SimpleNamespace(first=True), exchange=SimpleNamespace(add_up=add_up))
-    assert Agreement(links).first(value) == value
+    group = SimpleNamespace(ranks=SimpleNamespace(first=True), exchange=SimpleNamespace(add_up=add_up))
+    assert Agreement(group).first(value) == value

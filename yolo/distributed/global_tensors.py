@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import oneflow as flow
 
-from yolo.distributed.process_group import Links
+from yolo.distributed.process_group import ProcessGroup
 from yolo.distributed.tensors import SPLIT, SUMMAND, WHOLE, local
 from yolo.models.layers.normalisation import BatchNorm2d
 
@@ -16,8 +16,8 @@ class Team:
     ``device``: this rank's, "cpu" or "cuda:N"; all ranks have the same kind.
     """
 
-    def __init__(self, links: Links, device: str = "cpu") -> None:
-        self.links, self.ranks = links, links.ranks
+    def __init__(self, group: ProcessGroup, device: str = "cpu") -> None:
+        self.group, self.ranks = group, group.ranks
         self._device = device
         self._placement = flow.placement(device.partition(":")[0], ranks=list(range(self.ranks.count)))
 

@@ -34,7 +34,7 @@ _LONGEST_NOTE, _LONGEST_MESSAGE = 1 << 20, 1 << 33
 _T = TypeVar("_T")
 
 
-class Links:
+class ProcessGroup:
     """Every method is called by all ranks, in the same order; those that are not say so."""
 
     def __init__(self, meeting: Meeting) -> None:
@@ -54,12 +54,12 @@ class Links:
         """Of so many cores those for this rank, when others of its machine may use the very same ones."""
         return max(cores // self._neighbours, 1)
 
-    def tell(self, arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    def all_gather(self, arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
         """Everybody's arrays, in the order of ranks."""
         everybody = self.exchange.tell(pack(arrays), _LONGEST_MESSAGE)
         return [_read(rank, unpack, data) for rank, data in enumerate(everybody)]
 
-    def agree(self, facts: Mapping[str, str]) -> None:
+    def check_consistent(self, facts: Mapping[str, str]) -> None:
         """Raise ConfigError on all ranks when one of the facts differs from the first rank's.
 
         A fact called ``error`` is a rank's reason not to start: it is raised, once for all that have the same.
@@ -100,8 +100,8 @@ class Links:
 
 
 @contextlib.contextmanager
-def linked(ranks: Ranks) -> Iterator[Links | None]:
-    """The links of a process that is one of several, None of one that is alone.
+def join_group(ranks: Ranks) -> Iterator[ProcessGroup | None]:
+    """The group of a process that is one of several, None of one that is alone.
 
     An error that leaves the block ends all ranks, and the process waits for the others at its very end. Raises
     RuntimeSetupError where the ranks do not find each other.
@@ -110,27 +110,27 @@ def linked(ranks: Ranks) -> Iterator[Links | None]:
         yield None
         return
     die_with_launcher(signal.SIGKILL)  # one that is stopped, too: nobody else knows of it yet
-    links = _meet(ranks)
-    atexit.register(links.leave)  # behind whatever else a process does at its end
-    links.advise("Start the command again.")  # until there is a checkpoint
+    group = _meet(ranks)
+    atexit.register(group.leave)  # behind whatever else a process does at its end
+    group.advise("Start the command again.")  # until there is a checkpoint
     die_with_launcher(signal.SIGTERM)  # training writes a checkpoint
     try:
-        yield links
+        yield group
     except YoloError as error:
         if not error.everywhere:
-            links.end(str(error))
-        links.advise(str(error))  # it is said when all have left, or where one is lost before
+            group.end(str(error))
+        group.advise(str(error))  # it is said when all have left, or where one is lost before
         raise
     except Interrupted:
         raise  # agreed upon
     except BaseException as error:
         if not isinstance(error, OSError | KeyboardInterrupt):
             traceback.print_exc()
-        links.end(f"{type(error).__name__}: {error}")
+        group.end(f"{type(error).__name__}: {error}")
 
 
 @contextlib.contextmanager
-def agreed(links: Links | None) -> Iterator[dict[str, str]]:
+def consistent(group: ProcessGroup | None) -> Iterator[dict[str, str]]:
     """What the ranks must have in common is put into the dict that this gives, by names for people.
 
     After the block every rank has seen that the others' is the same; an error that one or all of them ran into is
@@ -140,11 +140,11 @@ def agreed(links: Links | None) -> Iterator[dict[str, str]]:
     try:
         yield facts
     except YoloError as error:
-        if links is None:
+        if group is None:
             raise
-        links.agree({"error": str(error)})
-    if links is not None:
-        links.agree(facts)
+        group.check_consistent({"error": str(error)})
+    if group is not None:
+        group.check_consistent(facts)
 
 
 def depart(code: int) -> NoReturn:
@@ -168,16 +168,16 @@ def _everywhere(error: YoloError) -> YoloError:
     return error
 
 
-def starting_oneflow(links: Links | None) -> contextlib.AbstractContextManager[None]:
+def starting_oneflow(group: ProcessGroup | None) -> contextlib.AbstractContextManager[None]:
     """Around whatever starts OneFlow, which connects the ranks for itself and would wait for one for ever."""
-    if links is None:
+    if group is None:
         return contextlib.nullcontext()
     port = os.environ.get("MASTER_PORT", "29500")
     reason = (
         f"OneFlow has not connected the ranks at port {port} within {ONEFLOW_SECONDS:.0f} s; let no firewall stand "
         "between them, and give --master_port one that nobody else uses"
     )
-    return links.within(ONEFLOW_SECONDS, reason)
+    return group.within(ONEFLOW_SECONDS, reason)
 
 
 def _read(rank: int, reader: Callable[[bytes], _T], message: bytes) -> _T:
@@ -188,12 +188,12 @@ def _read(rank: int, reader: Callable[[bytes], _T], message: bytes) -> _T:
         raise RuntimeSetupError(f"what rank {rank} tells cannot be read: {error}", where="ranks", hint=hint) from error
 
 
-def _meet(ranks: Ranks) -> Links:
+def _meet(ranks: Ranks) -> ProcessGroup:
     """Find the other ranks at the launcher's port, or behind it; raises RuntimeSetupError, saying what to type."""
     job = Job.of(ranks)
     hint = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
     try:
-        return Links(meet(job, MEETING_SECONDS))
+        return ProcessGroup(meet(job, MEETING_SECONDS))
     except PortTakenError as error:
         refusal = RuntimeSetupError(str(error), where="ranks", hint=job.another_port)
     except RefusedError as error:

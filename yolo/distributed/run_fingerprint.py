@@ -22,7 +22,7 @@ READ = {"weights", "cfg", "data", "hyp"}
 """Paths, which each machine may have elsewhere: what is read there is compared."""
 
 
-def code_and_options(config: Any) -> dict[str, str]:
+def run_fingerprint(config: Any) -> dict[str, str]:
     """By names for people. Options decide what the ranks do next: it is agreed upon before anything else."""
     facts = {"code version": f"{__version__} {package_digest(*PACKAGES)[:16]}"}
     for field in dataclasses.fields(config):

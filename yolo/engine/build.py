@@ -16,7 +16,7 @@ from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
 from yolo.data.picture_cache import open_caches
 from yolo.data.planner import label_bound
 from yolo.distributed.global_tensors import Team
-from yolo.distributed.process_group import Links, agreed
+from yolo.distributed.process_group import ProcessGroup, consistent
 from yolo.distributed.ranks import ALONE, Ranks
 from yolo.engine.autobatch import free_on
 from yolo.engine.inputs import Prepared, prepare
@@ -63,18 +63,18 @@ class TrainParts:
 
 
 def build_parts(
-    config: TrainConfig, device: str = "cpu", resumed: Resumed | None = None, links: Links | None = None
+    config: TrainConfig, device: str = "cpu", resumed: Resumed | None = None, group: ProcessGroup | None = None
 ) -> tuple[TrainParts, Schedule]:
     """Build everything that trains; raises YoloError subclasses for whatever the options name wrongly.
 
-    A resumed run's network, recipe and state come from its checkpoint. With ``links`` all ranks call it together, and
+    A resumed run's network, recipe and state come from its checkpoint. With a ``group`` all ranks call it together, and
     get the parts that train their share.
     """
-    say_workers(config, links)
-    with agreed(links) as facts:
+    say_workers(config, group)
+    with consistent(group) as facts:
         prepared = prepare(config, device, resumed)
-        facts |= prepared.facts() if links else {}
-        loader = _train_loader(config, prepared, links)
+        facts |= prepared.facts() if group else {}
+        loader = _train_loader(config, prepared, group)
         _require_memory(config, prepared, loader, device)
     schedule = Schedule(
         prepared.hyp,
@@ -88,7 +88,7 @@ def build_parts(
     network, classes = prepared.network, len(prepared.names)
     scaled = prepared.hyp.scaled(levels=len(network.strides), classes=classes, imgsz=prepared.imgsz)
     settings = LossSettings.of(scaled, len(network.strides), config.label_smoothing)
-    team = links and Team(links, device)
+    team = group and Team(group, device)
     step = _train_step(config, prepared, settings, schedule, loader, team)
     averaged = build_network(network.config, nc=classes, init=False).to(device)
     validator = _validator(averaged, settings, prepared, config, device, team)
@@ -97,14 +97,14 @@ def build_parts(
     return TrainParts(prepared.hyp, prepared.imgsz, prepared.names, *parts), schedule
 
 
-def _train_loader(config: TrainConfig, prepared: Prepared, links: Links | None) -> TrainLoader:
-    ranks = links.ranks if links else ALONE
+def _train_loader(config: TrainConfig, prepared: Prepared, group: ProcessGroup | None) -> TrainLoader:
+    ranks = group.ranks if group else ALONE
     loader = train_loader(
         prepared.train,
         prepared.hyp,
         imgsz=prepared.imgsz,
         batch_size=config.batch_size,
-        workers=worker_count(config.workers, links),
+        workers=worker_count(config.workers, group),
         seed=config.seed,
         rect=config.rect,
         stride=max(prepared.network.strides),
@@ -156,7 +156,7 @@ def _train_step(
         frozen=prepared.frozen,
         team=team,
         sync_bn=config.sync_bn,
-        threads=thread_count(team and team.links),
+        threads=thread_count(team and team.group),
         loss_factor=factor,
         shapes=loader.shapes(),
         recompute=config.recompute,
@@ -166,27 +166,27 @@ def _train_step(
     return step
 
 
-def worker_count(asked: int, links: Links | None = None) -> int:
+def worker_count(asked: int, group: ProcessGroup | None = None) -> int:
     """Threads that prepare pictures: as many as asked, at most one for each core that a rank of this machine has."""
-    return min(asked, cores_of_a_rank(links))
+    return min(asked, cores_of_a_rank(group))
 
 
-def say_workers(config: TrainConfig | ValConfig, links: Links | None) -> None:
+def say_workers(config: TrainConfig | ValConfig, group: ProcessGroup | None) -> None:
     """Say where fewer threads are used than the user asked for, other than by default."""
-    used = worker_count(config.workers, links)
+    used = worker_count(config.workers, group)
     if used < config.workers != type(config).workers:
         logger.warning("--workers %d: using %d, one for each core", config.workers, used)
 
 
-def thread_count(links: Links | None) -> int:
+def thread_count(group: ProcessGroup | None) -> int:
     """Threads for compiled programs; 0, one for each core, for a process that is alone."""
-    return cores_of_a_rank(links) if links else 0
+    return cores_of_a_rank(group) if group else 0
 
 
-def cores_of_a_rank(links: Links | None) -> int:
+def cores_of_a_rank(group: ProcessGroup | None) -> int:
     """This process's cores; where the ranks of a machine have the same ones, its share of them."""
     cores = len(os.sched_getaffinity(0))
-    return cores if links is None else links.share_of_cores(cores)
+    return cores if group is None else group.share_of_cores(cores)
 
 
 def _validator(
@@ -197,18 +197,18 @@ def _validator(
     device: str,
     team: Team | None,
 ) -> Validator:
-    links = team and team.links
+    group = team and team.group
     loader: ValLoader = val_loader(
         prepared.held_out,
         imgsz=prepared.imgsz,
         batch_size=2 * config.batch_size,
-        workers=worker_count(config.workers, links),
+        workers=worker_count(config.workers, group),
         stride=max(network.strides),
-        ranks=links.ranks if links else ALONE,
+        ranks=group.ranks if group else ALONE,
     )
-    compiled = compile_network(network, device, mode=config.compile, threads=thread_count(links))
+    compiled = compile_network(network, device, mode=config.compile, threads=thread_count(group))
     nms = validation_settings(single_cls=config.single_cls)
-    forward = Forward(network, nms, device, compiled, settings, alone=links is None)
+    forward = Forward(network, nms, device, compiled, settings, alone=group is None)
     return Validator(forward, loader, network.nc, single_cls=config.single_cls, team=team)
 
 

@@ -15,7 +15,7 @@ import yaml
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters
 from yolo.config.saved import saved_options
-from yolo.distributed.process_group import Links, agreed
+from yolo.distributed.process_group import ProcessGroup, consistent
 from yolo.engine.progress import Progress
 from yolo.engine.run_files import GENERATIONS
 from yolo.errors import ConfigError, WeightsError
@@ -75,14 +75,14 @@ def find_run(asked: TrainConfig) -> Resumed:
     return _from_checkpoint(folder, last, asked)
 
 
-def find_run_together(asked: TrainConfig, links: Links | None) -> Resumed:
+def find_run_together(asked: TrainConfig, group: ProcessGroup | None) -> Resumed:
     """What ``find_run`` finds on the first rank, on all ranks; raises as it does, on all of them."""
-    if links is None:
+    if group is None:
         return find_run(asked)
-    found, first = None, links.ranks.first
-    with agreed(links):
+    found, first = None, group.ranks.first
+    with consistent(group):
         found = find_run(asked) if first else None
-    told = links.tell(_packed(found.folder) if found else {})[0]
+    told = group.all_gather(_packed(found.folder) if found else {})[0]
     return found or _unpacked(told, asked)
 
 

@@ -68,7 +68,7 @@ class TrainStep:
         self.network, self.settings, self.team = network.train(), settings.times(loss_factor), team
         self._factor = loss_factor
         self.vector = ParameterVector(network, frozen)
-        self._exchange = team.links.exchange if team is not None and sync_bn else None
+        self._exchange = team.group.exchange if team is not None and sync_bn else None
         self._device = self.vector.device
         self._threads = threads
         self._places = _rounded(label_places)

@@ -108,7 +108,7 @@ class Validator:
         part = self._part(listeners)
         if self.team is None:
             return part.result()
-        parts = self.team.links.tell(part.arrays())
+        parts = self.team.group.all_gather(part.arrays())
         if self.team.ranks.first and listeners:
             self._tell_of_others(parts, listeners)
         return joined(parts).result()
