@@ -198,14 +198,14 @@ def _models(
 
 def _forward(config: ValConfig, models: Sequence[Model]) -> Any:
     from yolo.engine.validator import validation_settings
-    from yolo.inference.joint_forward import JointForward
+    from yolo.inference.joint_forward import EnsembleRunner
     from yolo.inference.models import join_models
     from yolo.program.detection import most_detections
 
     max_det = most_detections(config.max_det)
     nms = validation_settings(config.conf_thres, config.iou_thres, max_det, single_cls=config.single_cls)
     if config.save_hybrid:  # labels come in where the suppression is
-        return JointForward([model.heads() for model in models], nms, augment=config.augment)
+        return EnsembleRunner([model.heads() for model in models], nms, augment=config.augment)
     return join_models(models, nms, augment=config.augment)
 
 
@@ -220,7 +220,7 @@ def _validator(
     group: ProcessGroup | None = None,
 ) -> Validator:
     from yolo.data.loader import val_loader
-    from yolo.distributed.global_tensors import Team
+    from yolo.distributed.global_tensors import GlobalTensors
     from yolo.engine.build import worker_count
     from yolo.engine.validator import Validator
     from yolo.program.footprint import require_memory
@@ -244,7 +244,7 @@ def _validator(
         len(index.names),
         single_cls=config.single_cls,
         hybrid=config.save_hybrid,
-        team=group and Team(group, config.device),
+        global_tensors=group and GlobalTensors(group, config.device),
     )
 
 

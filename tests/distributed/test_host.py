@@ -8,19 +8,19 @@ import socket
 
 import pytest
 
-from yolo.distributed.host import Place
+from yolo.distributed.host import HostInfo
 
-PLACE = Place(host="box", process=7, kernel="a", cores=(0, 1))
+HOST = HostInfo(host="box", process=7, kernel="a", cores=(0, 1))
 
 
-def other(**instead: object) -> Place:
-    return dataclasses.replace(PLACE, **{"process": 8, **instead})
+def other(**instead: object) -> HostInfo:
+    return dataclasses.replace(HOST, **{"process": 8, **instead})
 
 
 def test_ones_own() -> None:
-    own = Place.own()
+    own = HostInfo.own()
     assert (own.host, own.process, own.cores) == (socket.gethostname(), os.getpid(), tuple(os.sched_getaffinity(0)))
-    assert Place.from_json(own.to_json()) == own == Place.own() and str(own) == f"{own.host} {own.process}"
+    assert HostInfo.from_json(own.to_json()) == own == HostInfo.own() and str(own) == f"{own.host} {own.process}"
     assert own.shares_cores_with(own)
 
 
@@ -35,7 +35,7 @@ def test_ones_own() -> None:
     ],
 )
 def test_neighbours(instead: dict, shared: bool) -> None:
-    assert PLACE.shares_cores_with(other(**instead)) is shared
+    assert HOST.shares_cores_with(other(**instead)) is shared
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_neighbours(instead: dict, shared: bool) -> None:
         other(process="7").to_json(),
         other(cores=("x",)).to_json(),
         other(kernel=None).to_json(),
-        PLACE.to_json()[:-1] + b', "more": 1}',
-        PLACE.to_json().replace(b'"cores": [0, 1]', b'"cores": 1'),
+        HOST.to_json()[:-1] + b', "more": 1}',
+        HOST.to_json().replace(b'"cores": [0, 1]', b'"cores": 1'),
     ],
 )
 def test_what_is_no_place_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError):
-        Place.from_json(text)
+        HostInfo.from_json(text)

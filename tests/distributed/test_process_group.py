@@ -46,11 +46,11 @@ import json, os, sys, time
 from tests.distributed.rendezvous.meetings import job
 from yolo.distributed import process_group
 from yolo.distributed.rendezvous.meet import meet
-from yolo.distributed.host import Place
+from yolo.distributed.host import HostInfo
 rank, port, foreign = map(int, sys.argv[1:])
 if rank == 1:
-    own = Place.own()
-    Place.own = classmethod(lambda cls: Place(own.host, foreign, own.kernel, own.cores))
+    own = HostInfo.own()
+    HostInfo.own = classmethod(lambda cls: HostInfo(own.host, foreign, own.kernel, own.cores))
 process_group.PATIENCE_SECONDS = 2.0
 group = process_group.ProcessGroup(meet(job(rank, 2, port), 20.0))
 print("ready", flush=True)
@@ -102,7 +102,7 @@ def test_a_port_that_another_job_has_is_refused_in_one_line(monkeypatch: pytest.
 
 
 def test_ranks_that_do_not_come_are_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolo.distributed.process_group.MEETING_SECONDS", 0.1)
+    monkeypatch.setattr("yolo.distributed.process_group.RENDEZVOUS_SECONDS", 0.1)
     found = refusal(monkeypatch, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()))
     hint = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
     assert str(found) == f"ranks: of 2 ranks these did not come within 0 s: 1; {hint}" and found.own

@@ -14,7 +14,7 @@ from yolo.engine.schedule import Schedule
 from yolo.engine.trainer import Trainer
 
 MOMENTS = (
-    *("before_train", "before_epoch", "after_step", "watch_validation", "after_epoch", "after_train", "broke_off"),
+    *("before_train", "before_epoch", "after_step", "watch_validation", "after_epoch", "after_train", "on_error"),
 )
 
 

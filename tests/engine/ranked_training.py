@@ -13,7 +13,7 @@ flow = runtime.start()
 
 from tests.program.networks import network_with  # noqa: E402
 from yolo.data.batch import Batch  # noqa: E402
-from yolo.distributed.global_tensors import Team  # noqa: E402
+from yolo.distributed.global_tensors import GlobalTensors  # noqa: E402
 from yolo.distributed.process_group import join_group  # noqa: E402
 from yolo.distributed.ranks import Ranks  # noqa: E402
 from yolo.engine.schedule import Rates  # noqa: E402
@@ -43,18 +43,23 @@ def batch(step: int, part: slice) -> Batch:
     return Batch(images[part], tuple(labels[part]), np.arange(BATCH)[part], (Path("x"),) * BATCH, None)
 
 
-def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | None) -> dict[str, np.ndarray]:
+def train(
+    kind: str, optimizer: str, sync_bn: bool, compile: str, global_tensors: GlobalTensors | None
+) -> dict[str, np.ndarray]:
     """Losses, norms and the state after some steps with warm rates, accumulation, clipping and EMA.
 
     In the middle, where a gradient waits, another step goes on from what the first one would save. Later a gradient
     that waits is dropped, as at an epoch's end.
     """
-    options = {"optimizer": optimizer, "weight_decay": 5e-4, "label_places": 8, "threads": 1, "compile": compile}
+    options = {"optimizer": optimizer, "weight_decay": 5e-4, "max_labels": 8, "threads": 1, "compile": compile}
     steps = (
-        TrainStep(network_with(NETWORKS[kind], kind), SETTINGS, **options, team=team, sync_bn=sync_bn) for _ in "ab"
+        TrainStep(
+            network_with(NETWORKS[kind], kind), SETTINGS, **options, global_tensors=global_tensors, sync_bn=sync_bn
+        )
+        for _ in "ab"
     )
     step = next(steps)
-    part = slice(BATCH) if team is None else team.ranks.part(BATCH)
+    part = slice(BATCH) if global_tensors is None else global_tensors.ranks.part(BATCH)
     losses, norms = [], []
     for number in range(STEPS):
         if number == RESUMED:
@@ -76,7 +81,7 @@ def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | N
 def main(folder: Path, kind: str, optimizer: str, sync: str, compile: str) -> None:
     ranks = Ranks.of()
     with join_group(ranks) as group:
-        found = train(kind, optimizer, sync == "sync", compile, group and Team(group))
+        found = train(kind, optimizer, sync == "sync", compile, group and GlobalTensors(group))
     np.savez(folder / f"{ranks.rank}of{ranks.count}.npz", **found)
 
 

@@ -45,7 +45,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(moment, batch_size):
         except Interrupted as error:
             progress, stops = trainer.progress, stops + 1
             assert "go on with: python -m yolo.train --resume run" in str(error) and error.code == 143
-            assert parts.calls[-1] == ("a", "broke_off", error)
+            assert parts.calls[-1] == ("a", "on_error", error)
         else:
             break
     assert stops == (15 if moment == "after_step" else 3)

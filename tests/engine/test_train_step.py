@@ -1,4 +1,4 @@
-"""A training step: places for labels grow, and what it hands out is what a checkpoint needs."""
+"""A training step: the room for labels grows, and what it hands out is what a checkpoint needs."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def state_of(step):
     }
 
 
-def run(places, compile):
+def run(max_labels, compile):
     """Losses, norms and states of: first batch, update, the other three, update; and then half of a step."""
-    options = {"optimizer": "SGD", "weight_decay": 5e-4, "label_places": places, "compile": compile}
+    options = {"optimizer": "SGD", "weight_decay": 5e-4, "max_labels": max_labels, "compile": compile}
     step = TrainStep(network(), SETTINGS, **options)
     losses, norms, states = [], [], [state_of(step)]
     for numbers, rates in zip([(0,), (1, 2, 3)], RATES):
@@ -63,7 +63,7 @@ def mode(request):
 
 @pytest.fixture(scope="module")
 def growing(mode):
-    """Begins with 8 places; the second batch has 11 labels."""
+    """Begins with room for 8; the second batch has 11 labels."""
     logger, messages = logging.getLogger("yolo"), []
     handler = logging.Handler()
     handler.emit = lambda record: messages.append(record.getMessage())
@@ -82,10 +82,10 @@ def roomy(mode):
     return run(16, mode)
 
 
-def test_places_grow_and_stay_grown(growing, roomy):
+def test_the_room_for_labels_grows_and_stays_grown(growing, roomy):
     assert sorted(growing["step"]._graphs) == [(*SHAPE, 8), (*SHAPE, 16)]
     assert list(roomy["step"]._graphs) == [(*SHAPE, 16)]
-    assert growing["step"]._places == 16
+    assert growing["step"]._max_labels == 16
 
 
 def test_growing_changes_no_number(growing, roomy):
@@ -107,7 +107,7 @@ def single():
 def test_a_smaller_last_batch_counts_as_its_own_images_do(roomy, mode):
     """Behind batches of two the loss and gradient are those of a step that sees it alone, on the same weights."""
     step = roomy["step"]
-    alone = TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=5e-4, label_places=16, compile=mode)
+    alone = TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=5e-4, max_labels=16, compile=mode)
     load_state(alone.network, step.weights())
     if mode == "program":
         alone._values.copy_(flow.tensor(alone.vector.gather()))

@@ -14,17 +14,17 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 
-from yolo.distributed.host import Place
+from yolo.distributed.host import HostInfo
 from yolo.distributed.launcher import die_with_launcher, end_stopped_siblings, siblings
 from yolo.distributed.pack import pack, unpack
 from yolo.distributed.ranks import Ranks
 from yolo.distributed.rendezvous.job import Job
 from yolo.distributed.rendezvous.lock import PortTakenError
-from yolo.distributed.rendezvous.meet import Meeting, meet
+from yolo.distributed.rendezvous.meet import Rendezvous, meet
 from yolo.distributed.rendezvous.visit import RefusedError
 from yolo.errors import ConfigError, Interrupted, RuntimeSetupError, YoloError
 
-MEETING_SECONDS = 45.0
+RENDEZVOUS_SECONDS = 45.0
 ONEFLOW_SECONDS = 180.0
 """How long OneFlow may take to load and to connect the ranks for itself."""
 PATIENCE_SECONDS = 30.0
@@ -37,18 +37,18 @@ _T = TypeVar("_T")
 class ProcessGroup:
     """Every method is called by all ranks, in the same order; those that are not say so."""
 
-    def __init__(self, meeting: Meeting) -> None:
-        self.ranks, self.exchange = meeting.ranks, meeting.exchange()
-        self._meeting = meeting  # it holds the job's port
-        own = Place.own()
+    def __init__(self, rendezvous: Rendezvous) -> None:
+        self.ranks, self.exchange = rendezvous.ranks, rendezvous.exchange()
+        self._rendezvous = rendezvous  # it holds the job's port
+        own = HostInfo.own()
         self.exchange.limit(PATIENCE_SECONDS)
         told = self.exchange.tell(own.to_json(), _LONGEST_NOTE)
         self.exchange.limit(0.0)  # from now on that is the watch's business
-        places = [_read(rank, Place.from_json, text) for rank, text in enumerate(told)]
+        hosts = [_read(rank, HostInfo.from_json, text) for rank, text in enumerate(told)]
         found = siblings()
         near = [found.get(rank, (0, 0)) for rank in range(self.ranks.count)]
-        self._watch = meeting.watch(list(map(str, places)), near, PATIENCE_SECONDS)
-        self._neighbours = sum(map(own.shares_cores_with, places))
+        self._watch = rendezvous.watch(list(map(str, hosts)), near, PATIENCE_SECONDS)
+        self._neighbours = sum(map(own.shares_cores_with, hosts))
 
     def share_of_cores(self, cores: int) -> int:
         """Of so many cores those for this rank, when others of its machine may use the very same ones."""
@@ -193,7 +193,7 @@ def _meet(ranks: Ranks) -> ProcessGroup:
     job = Job.of(ranks)
     hint = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
     try:
-        return ProcessGroup(meet(job, MEETING_SECONDS))
+        return ProcessGroup(meet(job, RENDEZVOUS_SECONDS))
     except PortTakenError as error:
         refusal = RuntimeSetupError(str(error), where="ranks", hint=job.another_port)
     except RefusedError as error:

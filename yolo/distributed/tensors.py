@@ -8,7 +8,7 @@ import numpy as np
 import oneflow as flow
 from oneflow.framework.graph_build_util import lazy_mode
 
-SPLIT, WHOLE, SUMMAND = flow.sbp.split(0), flow.sbp.broadcast, flow.sbp.partial_sum
+SPLIT, REPLICATED, PARTIAL_SUM = flow.sbp.split(0), flow.sbp.broadcast, flow.sbp.partial_sum
 """How ranks share a tensor: by its first axis, all of it on each, as terms of a sum."""
 
 

@@ -15,14 +15,14 @@ from yolo.data.layout import QUAD
 from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
 from yolo.data.picture_cache import open_caches
 from yolo.data.planner import label_bound
-from yolo.distributed.global_tensors import Team
+from yolo.distributed.global_tensors import GlobalTensors
 from yolo.distributed.process_group import ProcessGroup, consistent
 from yolo.distributed.ranks import ALONE, Ranks
 from yolo.engine.autobatch import free_on
-from yolo.engine.inputs import Prepared, prepare
+from yolo.engine.inputs import TrainInputs, prepare
 from yolo.engine.resume import Resumed
 from yolo.engine.schedule import Schedule
-from yolo.engine.train_step import LABEL_PLACES, TrainStep
+from yolo.engine.train_step import MAX_LABELS, TrainStep
 from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
 from yolo.inference.forward import Forward, compile_network
 from yolo.loss.settings import LossSettings
@@ -72,12 +72,12 @@ def build_parts(
     """
     say_workers(config, group)
     with consistent(group) as facts:
-        prepared = prepare(config, device, resumed)
-        facts |= prepared.facts() if group else {}
-        loader = _train_loader(config, prepared, group)
-        _require_memory(config, prepared, loader, device)
+        inputs = prepare(config, device, resumed)
+        facts |= inputs.facts() if group else {}
+        loader = _train_loader(config, inputs, group)
+        _require_memory(config, inputs, loader, device)
     schedule = Schedule(
-        prepared.hyp,
+        inputs.hyp,
         config.epochs,
         len(loader),
         config.batch_size,
@@ -85,29 +85,29 @@ def build_parts(
         cosine=config.cos_lr,
         warms_momentum=config.optimizer == "SGD",
     )
-    network, classes = prepared.network, len(prepared.names)
-    scaled = prepared.hyp.scaled(levels=len(network.strides), classes=classes, imgsz=prepared.imgsz)
+    network, classes = inputs.network, len(inputs.names)
+    scaled = inputs.hyp.scaled(levels=len(network.strides), classes=classes, imgsz=inputs.imgsz)
     settings = LossSettings.of(scaled, len(network.strides), config.label_smoothing)
-    team = group and Team(group, device)
-    step = _train_step(config, prepared, settings, schedule, loader, team)
+    global_tensors = group and GlobalTensors(group, device)
+    step = _train_step(config, inputs, settings, schedule, loader, global_tensors)
     averaged = build_network(network.config, nc=classes, init=False).to(device)
-    validator = _validator(averaged, settings, prepared, config, device, team)
+    validator = _validator(averaged, settings, inputs, config, device, global_tensors)
     _open_caches(config, loader, validator)
-    parts = (prepared.dataset, network, averaged, step, loader, validator)
-    return TrainParts(prepared.hyp, prepared.imgsz, prepared.names, *parts), schedule
+    parts = (inputs.dataset, network, averaged, step, loader, validator)
+    return TrainParts(inputs.hyp, inputs.imgsz, inputs.names, *parts), schedule
 
 
-def _train_loader(config: TrainConfig, prepared: Prepared, group: ProcessGroup | None) -> TrainLoader:
+def _train_loader(config: TrainConfig, inputs: TrainInputs, group: ProcessGroup | None) -> TrainLoader:
     ranks = group.ranks if group else ALONE
     loader = train_loader(
-        prepared.train,
-        prepared.hyp,
-        imgsz=prepared.imgsz,
+        inputs.train,
+        inputs.hyp,
+        imgsz=inputs.imgsz,
         batch_size=config.batch_size,
         workers=worker_count(config.workers, group),
         seed=config.seed,
         rect=config.rect,
-        stride=max(prepared.network.strides),
+        stride=max(inputs.network.strides),
         quad=config.quad,
         multi_scale=config.multi_scale,
         extras=config.albumentations,
@@ -125,44 +125,44 @@ def _says_repeated(loader: TrainLoader, quad: bool, ranks: Ranks) -> str:
     return f"{again} once more in each epoch: {len(loader.index)} do not divide {' and '.join(why)}"
 
 
-def _require_memory(config: TrainConfig, prepared: Prepared, loader: TrainLoader, device: str) -> None:
+def _require_memory(config: TrainConfig, inputs: TrainInputs, loader: TrainLoader, device: str) -> None:
     """Raise ConfigError where a step of the largest shape could not be held."""
     shape = loader.shapes()[0]
     require_memory(image_bytes(shape), shape, f"--imgsz {config.imgsz}")
-    graph, precision = lower(prepared.network.spec, {}), "bf16" if config.amp else "fp32"
-    needed = training_bytes(graph, shape, precision, prepared.frozen)
+    graph, precision = lower(inputs.network.spec, {}), "bf16" if config.amp else "fp32"
+    needed = training_bytes(graph, shape, precision, inputs.frozen)
     with contextlib.suppress(OSError):  # a GPU whose driver does not say what is free
         require_memory(needed, shape, f"--imgsz {config.imgsz}", None if device == "cpu" else free_on(device))
 
 
 def _train_step(
     config: TrainConfig,
-    prepared: Prepared,
+    inputs: TrainInputs,
     settings: LossSettings,
     schedule: Schedule,
     loader: TrainLoader,
-    team: Team | None,
+    global_tensors: GlobalTensors | None,
 ) -> TrainStep:
     factor = QUAD if config.quad else 1
-    places = label_bound(prepared.train, prepared.hyp) * factor
+    max_labels = label_bound(inputs.train, inputs.hyp) * factor  # ranks cannot grow each for itself
     step = TrainStep(
-        prepared.network,
+        inputs.network,
         settings,
         optimizer=config.optimizer,
         weight_decay=schedule.weight_decay,
-        label_places=places if team else min(places, 4 * LABEL_PLACES),  # ranks cannot grow each for itself
+        max_labels=max_labels if global_tensors else min(max_labels, 4 * MAX_LABELS),
         compile=config.compile,
         amp=config.amp,
-        frozen=prepared.frozen,
-        team=team,
+        frozen=inputs.frozen,
+        global_tensors=global_tensors,
         sync_bn=config.sync_bn,
-        threads=thread_count(team and team.group),
+        threads=thread_count(global_tensors and global_tensors.group),
         loss_factor=factor,
         shapes=loader.shapes(),
         recompute=config.recompute,
     )
-    if prepared.checkpoint is not None:
-        step.load(prepared.checkpoint)
+    if inputs.checkpoint is not None:
+        step.load(inputs.checkpoint)
     return step
 
 
@@ -192,15 +192,15 @@ def cores_of_a_rank(group: ProcessGroup | None) -> int:
 def _validator(
     network: Network,
     settings: LossSettings,
-    prepared: Prepared,
+    inputs: TrainInputs,
     config: TrainConfig,
     device: str,
-    team: Team | None,
+    global_tensors: GlobalTensors | None,
 ) -> Validator:
-    group = team and team.group
+    group = global_tensors and global_tensors.group
     loader: ValLoader = val_loader(
-        prepared.held_out,
-        imgsz=prepared.imgsz,
+        inputs.held_out,
+        imgsz=inputs.imgsz,
         batch_size=2 * config.batch_size,
         workers=worker_count(config.workers, group),
         stride=max(network.strides),
@@ -209,7 +209,7 @@ def _validator(
     compiled = compile_network(network, device, mode=config.compile, threads=thread_count(group))
     nms = validation_settings(single_cls=config.single_cls)
     forward = Forward(network, nms, device, compiled, settings, alone=group is None)
-    return Validator(forward, loader, network.nc, single_cls=config.single_cls, team=team)
+    return Validator(forward, loader, network.nc, single_cls=config.single_cls, global_tensors=global_tensors)
 
 
 def _open_caches(config: TrainConfig, loader: TrainLoader, validator: Validator) -> None:

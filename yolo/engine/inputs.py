@@ -37,7 +37,7 @@ _CHANNELS = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
+class TrainInputs:
     """checkpoint: of a resumed run; frozen: numbers of layers; train, held_out: the two parts of the data."""
 
     hyp: Hyperparameters
@@ -65,7 +65,7 @@ class Prepared:
         }
 
 
-def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = None) -> Prepared:
+def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = None) -> TrainInputs:
     """Read and check everything; raises YoloError subclasses for whatever the options name wrongly.
 
     A resumed run's network and recipe come from its checkpoint.
@@ -89,7 +89,7 @@ def prepare(config: TrainConfig, device: str = "cpu", resumed: Resumed | None = 
         require_anchors(network)
     elif checkpoint is None:
         check_anchors(network, train, imgsz, hyp.anchor_t, config.seed, pretrained=bool(config.weights))
-    return Prepared(hyp, dataset, names, imgsz, network.to(device), checkpoint, frozen, train, held_out)
+    return TrainInputs(hyp, dataset, names, imgsz, network.to(device), checkpoint, frozen, train, held_out)
 
 
 def make_network(config: TrainConfig, names: tuple[str, ...], anchors: int = 0) -> Network:

@@ -15,7 +15,7 @@ from graphs.ranked_modules import RankedModuleTrainGraph, RankedModuleUpdateGrap
 from graphs.train import CompiledTrainGraph, TrainGraph
 from graphs.update import CompiledUpdateGraph, OptimizerState, Rates, UpdateGraph
 from yolo.data.batch import Batch, pad_labels
-from yolo.distributed.global_tensors import Team
+from yolo.distributed.global_tensors import GlobalTensors
 from yolo.distributed.tensors import local
 from yolo.errors import ConfigError, WeightsError
 from yolo.loss.settings import LossSettings
@@ -23,7 +23,7 @@ from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.transfer import load_state, state_to_numpy
 from yolo.program.gradients import CompiledTraining
 
-LABEL_PLACES = 32
+MAX_LABELS = 32
 WEIGHTS = "weights/"
 VECTORS = ("gradient", "first", "second")
 
@@ -33,13 +33,13 @@ logger = logging.getLogger("yolo")
 class TrainStep:
     """The graphs that train one network.
 
-    A training graph is compiled for each shape of batch (pictures, and places for labels). Places grow when a batch
+    A training graph is compiled for each shape of batch (pictures, and room for labels). The room grows when a batch
     brings more labels than any before it; nothing is cut. A step is one compiled operator; with ``compile`` "off" and
     on a GPU it is plain OneFlow modules. While it is compiled the weights live in a vector, and the network's own
     tensors are left as they were.
 
-    With a ``team`` a batch is this rank's part of one that all ranks share, no batch of any rank has more labels a
-    picture than ``label_places``, and all ranks call all methods in the same order.
+    With ``global_tensors`` a batch is this rank's part of one that all ranks share, no batch of any rank has more
+    labels a picture than ``max_labels``, and all ranks call all methods in the same order.
     """
 
     def __init__(
@@ -49,29 +49,29 @@ class TrainStep:
         *,
         optimizer: str,
         weight_decay: float,
-        label_places: int = LABEL_PLACES,
+        max_labels: int = MAX_LABELS,
         compile: str = "program",
         amp: bool = False,
         frozen: Collection[int] = (),
         recompute: bool = False,
-        team: Team | None = None,
+        global_tensors: GlobalTensors | None = None,
         sync_bn: bool = False,
         threads: int = 0,
         loss_factor: float = 1.0,
         shapes: Sequence[tuple[int, int, int, int]] = (),
     ) -> None:
         """``amp``: bfloat16 products, float32 weights and gradients. ``frozen``: layers whose parameters do not move.
-        ``recompute``: less memory, more time. ``sync_bn``: batch norms over all of a team's pictures. ``threads`` of 0
+        ``recompute``: less memory, more time. ``sync_bn``: batch norms over all ranks' pictures. ``threads`` of 0
         takes one for each core. ``loss_factor``: what the loss is multiplied by, but for its parts as ``backward``
         gives them. ``shapes``: all shapes of pictures that will come, largest first, where they are known. Raises
         ConfigError where that cannot be."""
-        self.network, self.settings, self.team = network.train(), settings.times(loss_factor), team
+        self.network, self.settings, self.global_tensors = network.train(), settings.times(loss_factor), global_tensors
         self._factor = loss_factor
         self.vector = ParameterVector(network, frozen)
-        self._exchange = team.group.exchange if team is not None and sync_bn else None
+        self._exchange = global_tensors.group.exchange if global_tensors is not None and sync_bn else None
         self._device = self.vector.device
         self._threads = threads
-        self._places = _rounded(label_places)
+        self._max_labels = _rounded(max_labels)
         self.computed = 0.0
         """Seconds that this rank's compiled operator took in the last ``backward`` or ``update``."""
         self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
@@ -84,13 +84,13 @@ class TrainStep:
         room = sum(slot.size for slot in self.vector.frozen) if self._compiled else 0
         self.state = self._shared(OptimizerState.of(self.vector, optimizer, room=room))
         if self._compiled is None:
-            if team is not None:
-                self.vector = ParameterVector(team.network(self.network, sync_bn=sync_bn), frozen)
-            graph = UpdateGraph if team is None else RankedModuleUpdateGraph
+            if global_tensors is not None:
+                self.vector = ParameterVector(global_tensors.network(self.network, sync_bn=sync_bn), frozen)
+            graph = UpdateGraph if global_tensors is None else RankedModuleUpdateGraph
             self._update = graph(self.network, self.vector, self.state, optimizer, weight_decay)
         else:
             self._values = self._whole(self.vector.gather())
-            graph = CompiledUpdateGraph if team is None else RankedUpdateGraph
+            graph = CompiledUpdateGraph if global_tensors is None else RankedUpdateGraph
             self._update = graph(self.vector, self._values, self.state, optimizer, weight_decay)
         if len(shapes) > 1:
             self._expect(shapes)
@@ -119,31 +119,31 @@ class TrainStep:
 
     def _train_graph(self) -> TrainGraph | CompiledTrainGraph:
         if self._compiled is None:
-            graph = TrainGraph if self.team is None else RankedModuleTrainGraph
+            graph = TrainGraph if self.global_tensors is None else RankedModuleTrainGraph
             return graph(self.network, self.vector, self.state.gradient, self.settings)
-        graph = CompiledTrainGraph if self.team is None else RankedTrainGraph
+        graph = CompiledTrainGraph if self.global_tensors is None else RankedTrainGraph
         return graph(self._compiled, self._values, self.state.gradient)
 
     def _whole(self, array: np.ndarray) -> flow.Tensor:
-        return flow.tensor(array) if self.team is None else self.team.whole(array)
+        return flow.tensor(array) if self.global_tensors is None else self.global_tensors.replicated(array)
 
     def _shared(self, state: OptimizerState) -> OptimizerState:
         """The state on all ranks: the gradient as summands, the rest whole."""
-        if self.team is None:
+        if self.global_tensors is None:
             return state
         whole = {name: self._whole(getattr(state, name).numpy()) for name in ("first", "second", "ema")}
-        return OptimizerState(gradient=self.team.summand(state.gradient.numpy()), **whole)
+        return OptimizerState(gradient=self.global_tensors.partial_sum(state.gradient.numpy()), **whole)
 
     def _input(self, array: np.ndarray) -> flow.Tensor:
-        if self.team is not None:
-            return self.team.split(array)
+        if self.global_tensors is not None:
+            return self.global_tensors.split(array)
         return flow.tensor(array, device=self._device)
 
     def backward(self, batch: Batch) -> np.ndarray:
         """Add the batch's gradient; give float32 [4]: loss, box, obj, cls."""
-        self._places = max(self._places, _rounded(max(len(rows) for rows in batch.labels)))
-        labels, counts = pad_labels(batch.labels, self._places)
-        key = (*batch.images.shape, self._places)
+        self._max_labels = max(self._max_labels, _rounded(max(len(rows) for rows in batch.labels)))
+        labels, counts = pad_labels(batch.labels, self._max_labels)
+        key = (*batch.images.shape, self._max_labels)
         if key not in self._graphs:
             self._graphs[key] = self._train_graph()
         graph = self._graphs[key]
@@ -153,7 +153,7 @@ class TrainStep:
             size = "x".join(map(str, batch.images.shape))
             logger.info(
                 "compiled the training graph for %s in %.1f s",
-                f"{size}, up to {self._places} labels",
+                f"{size}, up to {self._max_labels} labels",
                 graph.compile_seconds,
             )
         values = local(parts).numpy()
@@ -178,7 +178,9 @@ class TrainStep:
 
     def _rates(self, rates: Rates) -> flow.Tensor:
         tensor = rates.tensor()
-        return tensor.to(self._device) if self.team is None else self.team.whole(tensor.numpy())
+        return (
+            tensor.to(self._device) if self.global_tensors is None else self.global_tensors.replicated(tensor.numpy())
+        )
 
     @property
     def compile_seconds(self) -> float:
@@ -201,13 +203,13 @@ class TrainStep:
     def training_state(self) -> dict[str, np.ndarray]:
         """What a resumed run needs besides the EMA: ``weights/…``, ``gradient``, ``first``, ``second``, ``places``.
 
-        With a team it is the first rank's that counts.
+        Of several ranks it is the first rank's that counts.
         """
         self._settle()
         state = {f"{WEIGHTS}{name}": array for name, array in self.weights().items()}
         for name in VECTORS:
             state[name] = local(getattr(self.state, name)).numpy()[: self.vector.parameter_size].copy()
-        return {**state, "places": np.array([self._places])}
+        return {**state, "places": np.array([self._max_labels])}
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Take back ``ema`` as the checkpoint's model and ``training_state``; raises WeightsError for another's."""
@@ -216,14 +218,14 @@ class TrainStep:
         load_state(self.network, weights)
         vectors = {name: held.get(name, np.empty(0)) for name in VECTORS}
         room = self.state.gradient.shape[0] - self.vector.parameter_size
-        share = 1 if self.team is None or self.team.ranks.first else 0
+        share = 1 if self.global_tensors is None or self.global_tensors.ranks.first else 0
         vectors["gradient"] = np.pad(share * vectors["gradient"], (0, room))
         vectors["ema"] = self.vector.join(checkpoint.model, self.vector.size)
         for name, array in vectors.items():
             self._fill(getattr(self.state, name), array, name)
         if self._compiled is not None:
             self._fill(self._values, self.vector.join(weights, self.vector.size), "weights")
-        self._places = int(held["places"][0]) if "places" in held else self._places
+        self._max_labels = int(held["places"][0]) if "places" in held else self._max_labels
         synchronise()
 
     def _fill(self, tensor: flow.Tensor, array: np.ndarray, name: str) -> None:
@@ -241,14 +243,16 @@ class TrainStep:
 
         A run that goes on from here and one that is resumed from here, with any number of ranks, add up alike.
         """
-        if self.team is None:
+        if self.global_tensors is None:
             return
         synchronise()
-        total = self.team.total(self.state.gradient)
-        self._write(self.state.gradient, total if self.team.ranks.first else np.zeros_like(total))
+        total = self.global_tensors.total(self.state.gradient)
+        self._write(self.state.gradient, total if self.global_tensors.ranks.first else np.zeros_like(total))
         values = self.vector.gather() if self._compiled is None else local(self._values).numpy()
         size = self.vector.size - sum(slot.size for slot in self.vector.statistics)
-        means = self.team.total(self.team.summand(values[size:] / self.team.ranks.count))
+        means = self.global_tensors.total(
+            self.global_tensors.partial_sum(values[size:] / self.global_tensors.ranks.count)
+        )
         if self._compiled is not None:
             values[size:] = means  # in the tensor's own memory
             return
@@ -257,5 +261,5 @@ class TrainStep:
 
 
 def _rounded(count: int) -> int:
-    """A number of places for labels: the smallest power of two, from 8, that holds ``count``."""
+    """Room for labels: the smallest power of two, from 8, that holds ``count``."""
     return max(8, 1 << (max(count, 1) - 1).bit_length())

@@ -97,7 +97,7 @@ class Trainer:
         except BaseException as error:
             with contextlib.ExitStack() as stack:  # all are told, even when one of them fails on that
                 for hook in reversed(self.hooks):
-                    stack.callback(hook.broke_off, self, error)
+                    stack.callback(hook.on_error, self, error)
             raise
 
     def compile_seconds(self) -> float:

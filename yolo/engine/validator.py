@@ -11,7 +11,7 @@ import numpy as np
 from yolo import ops
 from yolo.data.batch import Batch
 from yolo.data.loader import ValLoader
-from yolo.distributed.global_tensors import Team
+from yolo.distributed.global_tensors import GlobalTensors
 from yolo.engine.tracer import Tracer
 from yolo.inference.forward import Detections, Forward
 from yolo.loss.reference import combine_terms
@@ -42,7 +42,7 @@ class Validation:
     pictures: int
 
 
-class ValPart:
+class PartialValidation:
     """One rank's share while it is validated.
 
     losses: a row for each batch; seconds: by what was done; detections: for each picture rows [n, 6] in pixels, kept
@@ -77,8 +77,8 @@ class ValPart:
 class Validator:
     """Measures a network on a loader's pictures.
 
-    With a ``team`` the loader gives this rank's share of the batches; all ranks call ``run`` together and all get the
-    result of the whole.
+    With ``global_tensors`` the loader gives this rank's share of the batches; all ranks call ``run`` together and all
+    get the result of the whole.
     """
 
     def __init__(
@@ -89,34 +89,34 @@ class Validator:
         *,
         single_cls: bool = False,
         hybrid: bool = False,
-        team: Team | None = None,
+        global_tensors: GlobalTensors | None = None,
     ) -> None:
         """``forward`` has ``validation_settings``, and a loss where losses are wanted.
 
-        With ``hybrid`` (and a ``JointForward``) the labels take part in the suppression and come out as detections.
+        With ``hybrid`` (and a ``EnsembleRunner``) the labels take part in the suppression and come out as detections.
         """
         self.forward, self.loader, self.classes, self.single_cls = forward, loader, classes, single_cls
-        self._hybrid, self.team = hybrid, team
+        self._hybrid, self.global_tensors = hybrid, global_tensors
         self.tracer = Tracer()
-        self._places = max((len(rows) for rows in loader.index.labels), default=1)
+        self._max_labels = max((len(rows) for rows in loader.index.labels), default=1)
 
     def run(self, listeners: Sequence[BatchListener] = ()) -> Validation:
         """Go through all batches once; ``listeners`` see each with its detections, in order.
 
-        With a team those of the first rank see all batches, the other ranks' without their pictures.
+        Of several ranks those of the first rank see all batches, the other ranks' without their pictures.
         """
         part = self._part(listeners)
-        if self.team is None:
+        if self.global_tensors is None:
             return part.result()
-        parts = self.team.group.all_gather(part.arrays())
-        if self.team.ranks.first and listeners:
+        parts = self.global_tensors.group.all_gather(part.arrays())
+        if self.global_tensors.ranks.first and listeners:
             self._tell_of_others(parts, listeners)
         return joined(parts).result()
 
-    def _part(self, listeners: Sequence[BatchListener]) -> ValPart:
+    def _part(self, listeners: Sequence[BatchListener]) -> PartialValidation:
         """This rank's batches."""
-        part, compiled = ValPart(self.classes), self.forward.compile_seconds
-        heard = self.team is None or self.team.ranks.first
+        part, compiled = PartialValidation(self.classes), self.forward.compile_seconds
+        heard = self.global_tensors is None or self.global_tensors.ranks.first
         clock = time.perf_counter()
         for batch in self.tracer.watch("validation batch", "validation data", self.loader.batches()):
             clock = _lap(part.seconds, "preprocess", clock)
@@ -153,7 +153,7 @@ class Validator:
             return self.forward.detect(batch.images, batch.labels), None
         if self.forward.loss is None:
             return self.forward.detect(batch.images), None
-        found, terms = self.forward.validate(batch.images, batch.labels, self._places)
+        found, terms = self.forward.validate(batch.images, batch.labels, self._max_labels)
         return found, combine_terms(terms, self.forward.loss)
 
     def _detections(self, found: Detections, batch: Batch) -> list[np.ndarray]:
@@ -181,10 +181,10 @@ def _original_labels(labels: np.ndarray, box) -> np.ndarray:
     return rows
 
 
-def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> ValPart:
+def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> PartialValidation:
     """The shares of consecutive batches as one: exactly what one rank would have found."""
     accumulators = [MetricAccumulator.from_state(part) for part in parts]
-    whole = ValPart(accumulators[0].num_classes)
+    whole = PartialValidation(accumulators[0].num_classes)
     whole.accumulator = MetricAccumulator.merge(accumulators)
     whole.confusion.matrix += sum(part["confusion"] for part in parts)
     whole.seconds = dict(zip(TIMED, sum(part["seconds"] for part in parts).tolist()))

@@ -23,7 +23,7 @@ from yolo.data.load import load_dataset
 from yolo.errors import DataError
 from yolo.inference.calibration import Calibration
 from yolo.inference.models import Weights, join_models, load_models
-from yolo.inference.pipeline import Ahead, worker_count
+from yolo.inference.pipeline import Prefetcher, worker_count
 from yolo.inference.prepare import planes_into
 from yolo.inference.results import Result
 from yolo.inference.settings import (
@@ -133,7 +133,9 @@ class Detector:
         if not isinstance(pictures, (list, tuple)):
             return self._infer([self._ready(pictures)])[0]
         workers = worker_count() if len(pictures) > 1 else 1
-        with Ahead([functools.partial(self._ready, picture) for picture in pictures], workers, 2 * workers) as ahead:
+        with Prefetcher(
+            [functools.partial(self._ready, picture) for picture in pictures], workers, 2 * workers
+        ) as ahead:
             return self._grouped(ahead)
 
     def stream(
@@ -163,7 +165,7 @@ class Detector:
             yield from self._looked_at(task() for task in ready)
             return
         workers = worker_count()
-        with Ahead(ready, workers, 2 * workers) as ahead:
+        with Prefetcher(ready, workers, 2 * workers) as ahead:
             yield from self._looked_at(ahead)
 
     def network_input(self, picture: Picture) -> NDArray[np.uint8]:

@@ -128,12 +128,12 @@ class Forward:
         return np.concatenate([rows for rows, _ in found]), np.concatenate([counts for _, counts in found])
 
     def validate(
-        self, images: np.ndarray, labels: tuple[np.ndarray, ...], places: int
+        self, images: np.ndarray, labels: tuple[np.ndarray, ...], max_labels: int
     ) -> tuple[Detections, np.ndarray]:
         """images and label rows a picture -> detections as ``detect`` gives them, loss sums float64 [levels, 5]."""
         require_own_process()
         with StaticGraph.turns.turn():
-            parts = _parts(images, *pad_labels(labels, places))
+            parts = _parts(images, *pad_labels(labels, max_labels))
             outputs = [self._validate(*(flow.tensor(array, device=self.device) for array in part)) for part in parts]
             rows, counts, terms = ([output.numpy() for output in kind] for kind in zip(*outputs))
         found = np.concatenate(rows), np.concatenate(counts)

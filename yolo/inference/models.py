@@ -10,8 +10,8 @@ from yolo import runtime
 from yolo.class_names import ClassNames, class_order
 from yolo.errors import ConfigError
 from yolo.inference.calibration import Calibration, precision_of
-from yolo.inference.heads import CompiledHeads, Heads, ReorderedHeads
-from yolo.inference.joint_forward import JointForward
+from yolo.inference.heads import CompiledHeads, RawHeadRunner, ReorderedHeads
+from yolo.inference.joint_forward import EnsembleRunner
 from yolo.inference.program_forward import ProgramForward, ProgramHeads
 from yolo.program.detection import NmsSettings
 from yolo.program.file import is_program, load_program
@@ -25,7 +25,7 @@ Weights = str | Path
 
 
 class Detecting(Protocol):
-    """Gives detections of pictures: ``Forward``, ``ProgramForward`` or ``JointForward``."""
+    """Gives detections of pictures: ``Forward``, ``ProgramForward`` or ``EnsembleRunner``."""
 
     compile_seconds: float
     nms_seconds: float
@@ -45,7 +45,7 @@ class Model(Protocol):
     def forward(self, settings: NmsSettings) -> Detecting:
         """It alone, with decoding and suppression as its last operator."""
 
-    def heads(self) -> Heads:
+    def heads(self) -> RawHeadRunner:
         """Its raw heads."""
 
     def least_bytes(self, shape: Shape) -> int:
@@ -95,7 +95,7 @@ class WeightsModel:
 
         return Forward(self.network, settings, self._device, self._compiled, alone=self._alone)
 
-    def heads(self) -> Heads:
+    def heads(self) -> RawHeadRunner:
         if self._compiled is not None:
             return CompiledHeads(self._compiled, self.network.anchors, self.strides)
         from yolo.inference.plain_heads import PlainHeads
@@ -134,10 +134,10 @@ class ProgramModel:
 
     def forward(self, settings: NmsSettings) -> Detecting:
         if self._order is not None:
-            return JointForward([self.heads()], settings)
+            return EnsembleRunner([self.heads()], settings)
         return ProgramForward(self._program, settings, where=self.where)
 
-    def heads(self) -> Heads:
+    def heads(self) -> RawHeadRunner:
         heads = ProgramHeads(self._program, where=self.where)
         return heads if self._order is None else ReorderedHeads(heads, self._order)
 
@@ -172,7 +172,7 @@ def join_models(models: Sequence[Model], settings: NmsSettings, *, augment: bool
     """One model alone, or several and augmentation with one suppression behind them."""
     if len(models) == 1 and not augment:
         return models[0].forward(settings)
-    return JointForward([model.heads() for model in models], settings, augment=augment)
+    return EnsembleRunner([model.heads() for model in models], settings, augment=augment)
 
 
 def _refuse_for_program(*, device: str, low: bool, compile: str) -> None:

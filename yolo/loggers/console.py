@@ -103,7 +103,7 @@ class Console(Hook):
     def after_run(self, trainer: Training, validation: Validation) -> None:
         self._close()
 
-    def broke_off(self, trainer: Training, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         self._close()
 
     def _close(self) -> None:

@@ -70,7 +70,7 @@ class Report(Hook):
         self._write(trainer, "finished", f"{done} epochs{early}.")
         logger.info("report: %s", self.file)
 
-    def broke_off(self, trainer: Training, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         if not self._rows:
             return
         if isinstance(error, Interrupted):

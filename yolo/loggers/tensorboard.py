@@ -41,7 +41,7 @@ class TensorBoard(Hook):
                 self._write(report.epoch, summary=scalar(name, value))
         self._writer.flush()
 
-    def broke_off(self, trainer: Training, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         self._close()
 
     def after_train(self, trainer: Training) -> None:

@@ -87,7 +87,7 @@ class Tracking(Hook):
         self._weights("best", ["latest", "best"], trainer.progress.best_epoch)
         self._close(failed=False)
 
-    def broke_off(self, trainer: Training, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         self._close(failed=True)
 
     def _weights(self, name: str, aliases: list[str], epoch: int) -> None:

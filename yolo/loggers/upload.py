@@ -33,7 +33,7 @@ class Upload(Hook):
                 raise
             logger.warning("%s", error)
 
-    def broke_off(self, trainer: Training, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         logger.info("not copied to %s: the results are in %s", self._bucket.url, self._run)
 
     def after_run(self, trainer: Training, validation: Validation) -> None:

@@ -19,7 +19,7 @@ CELLS = 5  # own, left, top, right, bottom: the order in which YOLOv5 writes mat
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """Matches of one level for a batch: B pictures, 5 cells (own, left, top, right, bottom), A anchors, M label places.
+    """Matches of one level for a batch: B pictures, 5 cells (own, left, top, right, bottom), A anchors, M labels.
 
     cell: int64 [B, 5, A, M], index into the level's flattened (anchor, row, column) predictions; where several
         matches share a cell, the last one along axis 1, then 3, is the one that YOLOv5 wrote last.
@@ -45,11 +45,11 @@ def match_level(
     anchor sides. Source: YOLOv5, "build targets" (its rule, see docs/design.md).
     """
     rows, columns = grid
-    places = labels.shape[1]
+    max_labels = labels.shape[1]
     x, y = labels[:, :, 1] * columns, labels[:, :, 2] * rows
     wh = flow.stack([labels[:, :, 3] * columns, labels[:, :, 4] * rows], dim=-1)  # [B, M, 2]
 
-    place = constant(np.arange(places)[None], labels)
+    place = constant(np.arange(max_labels)[None], labels)
     real = (place < counts.to(flow.float32).unsqueeze(1)).to(flow.float32)
     ratio = wh.unsqueeze(1) / anchors.unsqueeze(0).unsqueeze(2)  # [B, A, M, 2]
     worst = flow.maximum(ratio, 1.0 / ratio).amax(dim=-1)

@@ -53,11 +53,11 @@ def combine_terms(terms, settings: LossSettings):
 
 def _level_terms(head: flow.Tensor, matches: Matches, anchors: flow.Tensor, settings: LossSettings) -> flow.Tensor:
     batch, count, rows, columns, width = head.shape
-    places = matches.valid.shape[3]
+    max_labels = matches.valid.shape[3]
     flat = head.reshape(batch, count * rows * columns, width)
     index = matches.cell.reshape(batch, -1)
     matched = flow.gather(flat, 1, index.unsqueeze(-1).expand(-1, -1, width))
-    matched = matched.reshape(batch, CELLS, count, places, width)
+    matched = matched.reshape(batch, CELLS, count, max_labels, width)
 
     xy = flow.sigmoid(matched[..., 0:2]) * 2.0 - 0.5
     wh = (flow.sigmoid(matched[..., 2:4]) * 2.0) ** 2 * anchors.reshape(1, 1, count, 1, 2)

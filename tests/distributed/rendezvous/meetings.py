@@ -10,7 +10,7 @@ from tests.launched import free_port
 from yolo._program import Exchange
 from yolo.distributed.ranks import Ranks
 from yolo.distributed.rendezvous.job import Job
-from yolo.distributed.rendezvous.meet import Meeting
+from yolo.distributed.rendezvous.meet import Rendezvous
 from yolo.distributed.rendezvous.meet import meet as meet_as
 
 
@@ -19,14 +19,14 @@ def job(rank: int, ranks: int, port: int, **more: Any) -> Job:
     return Job(**{"ranks": Ranks(rank, ranks), "host": "127.0.0.1", "port": port, "local": True, **more})
 
 
-def meet(ranks: int, seconds: float = 20.0, **more: Any) -> list[Meeting]:
+def meet(ranks: int, seconds: float = 20.0, **more: Any) -> list[Rendezvous]:
     """The meetings of all ranks."""
     port = free_port()
     return together([lambda rank=rank: meet_as(job(rank, ranks, port, **more), seconds) for rank in range(ranks)])
 
 
 def exchanges(ranks: int) -> list[Exchange]:
-    return [meeting.exchange() for meeting in meet(ranks)]
+    return [rendezvous.exchange() for rendezvous in meet(ranks)]
 
 
 def together(calls: list[Callable[[], Any]]) -> list[Any]:

@@ -75,7 +75,7 @@ def test_the_kernel_says_which_user_knocks() -> None:
 
     def look(own: Job) -> str:
         knock(own).close()
-        command = [sys.executable, "-S", "-c", script, talk.meeting_name(own.port)[1:]]
+        command = [sys.executable, "-S", "-c", script, talk.rendezvous_name(own.port)[1:]]
         return subprocess.run(command, capture_output=True, text=True).stdout
 
     assert meets_beside({}, look) == "b''\n"
@@ -85,7 +85,7 @@ def test_a_rank_does_not_sit_down_with_another_user(monkeypatch: pytest.MonkeyPa
     """Who has taken the place before the first rank of this user could."""
     port = free_port()
     with socket.socket(socket.AF_UNIX) as other:
-        other.bind(talk.meeting_name(port))
+        other.bind(talk.rendezvous_name(port))
         other.listen()
         monkeypatch.setattr("yolo.distributed.rendezvous.visit.is_own_user", lambda peer: False)
         with pytest.raises(RefusedError, match=f"another user has the place where ranks meet for port {port}"):

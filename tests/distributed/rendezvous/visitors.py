@@ -31,7 +31,7 @@ def knock(own: Job) -> socket.socket:
     while True:
         peer = socket.socket(socket.AF_UNIX if own.local else socket.AF_INET)
         with contextlib.suppress(ConnectionRefusedError):
-            peer.connect(talk.meeting_name(own.port) if own.local else (own.host, own.port + 1))
+            peer.connect(talk.rendezvous_name(own.port) if own.local else (own.host, own.port + 1))
             peer.settimeout(20)
             return peer
         peer.close()

@@ -1,4 +1,4 @@
-"""The first rank's side of the meeting: it hears everybody at once and takes in who proves to belong here."""
+"""The first rank's side of the rendezvous: it hears everybody at once and takes in who proves to belong here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from yolo.distributed.rendezvous.greeting import (
 )
 from yolo.distributed.rendezvous.job import SECRET, Job
 from yolo.distributed.rendezvous.lock import PortTakenError, is_own_user
-from yolo.distributed.rendezvous.talk import GREETING_SECONDS, closed_by_peer, hasten, meeting_name, receive, send
+from yolo.distributed.rendezvous.talk import GREETING_SECONDS, closed_by_peer, hasten, receive, rendezvous_name, send
 
 _MOST_GUESTS = 256
 _PAUSE = 0.05
@@ -140,7 +140,7 @@ _WHY = {
 
 def _listen(job: Job) -> socket.socket:
     if job.local:
-        listener, address = socket.socket(socket.AF_UNIX), meeting_name(job.port)
+        listener, address = socket.socket(socket.AF_UNIX), rendezvous_name(job.port)
     else:
         listener, address = socket.socket(), ("", job.port + 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that a run has just left is free

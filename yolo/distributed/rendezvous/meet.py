@@ -1,4 +1,4 @@
-"""The meeting itself: who is here gets connections to all others, or to the first rank, that are proved."""
+"""The rendezvous itself: who is here gets connections to all others, or to the first rank, that are proved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from yolo.program._native import native
 logger = logging.getLogger("yolo")
 
 
-class Meeting:
+class Rendezvous:
     """What came of it. ``held`` keeps the job's ports on the first rank, for as long as it lives."""
 
     def __init__(self, job: Job, channels: Sequence[Sequence[socket.socket]], held: Sequence[socket.socket]) -> None:
@@ -37,7 +37,7 @@ class Meeting:
         return native.Watch(self.ranks.rank, pulse, list(people), list(near), patience)
 
 
-def meet(job: Job, seconds: float) -> Meeting:
+def meet(job: Job, seconds: float) -> Rendezvous:
     """Find the other ranks. A process that SIGTERM ends meanwhile says for whom it has waited: a launcher ends all when
     one of its processes has.
 
@@ -47,7 +47,7 @@ def meet(job: Job, seconds: float) -> Meeting:
     if not job.ranks.first:
         visit = Visit(job)
         with last_words(lambda: _waiting(job, "rank 0")):
-            return Meeting(job, asyncio.run(visit.go(seconds)), [])
+            return Rendezvous(job, asyncio.run(visit.go(seconds)), [])
     with contextlib.ExitStack() as closing:
         held = [closing.enter_context(hold(port)) for port in job.ports]
         refuse_taken(job.port)
@@ -57,9 +57,9 @@ def meet(job: Job, seconds: float) -> Meeting:
                 SECRET,
                 job.port + 1,
             )
-        meeting = Meeting(job, asyncio.run(_receive_all(job, seconds)), held)
+        rendezvous = Rendezvous(job, asyncio.run(_receive_all(job, seconds)), held)
         closing.pop_all()
-        return meeting
+        return rendezvous
 
 
 async def _receive_all(job: Job, seconds: float) -> list[list[socket.socket]]:

@@ -27,7 +27,7 @@ async def receive(peer: socket.socket, size: int) -> bytes:
     return message
 
 
-def meeting_name(port: int) -> str:
+def rendezvous_name(port: int) -> str:
     """Where the ranks of one machine meet: a name without a file, in the machine's network."""
     return f"\0yolo-ranks-meeting-{port}"
 

@@ -1,4 +1,4 @@
-"""The other ranks' side of the meeting: they look for the first one, prove who they are and ask for the same."""
+"""The other ranks' side of the rendezvous: they look for the first one, prove who they are and ask for the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from yolo.distributed.rendezvous.greeting import (
 )
 from yolo.distributed.rendezvous.job import SECRET, Job
 from yolo.distributed.rendezvous.lock import holder, is_own_user
-from yolo.distributed.rendezvous.talk import GREETING_SECONDS, connected_to_itself, hasten, meeting_name, receive, send
+from yolo.distributed.rendezvous.talk import (
+    GREETING_SECONDS,
+    connected_to_itself,
+    hasten,
+    receive,
+    rendezvous_name,
+    send,
+)
 
 _BETWEEN_TRIES = 0.05
 
@@ -108,7 +115,7 @@ class Visit:
 
 def _address(job: Job) -> Any:
     if job.local:
-        return meeting_name(job.port)
+        return rendezvous_name(job.port)
     try:
         found = socket.getaddrinfo(job.host, job.port + 1, socket.AF_INET, socket.SOCK_STREAM)
     except (OSError, UnicodeError):

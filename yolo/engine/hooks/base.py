@@ -94,7 +94,7 @@ class Hook:
     def after_run(self, trainer: Training, validation: Validation) -> None:
         """The best checkpoint was measured and what it sees was drawn: all files of the run are there."""
 
-    def broke_off(self, trainer: Training, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         """Training ends early by ``error``, which is raised when all hooks have seen it.
 
         With ``yolo.errors.Interrupted`` it stops on request after a whole step, and can go on from there.

@@ -42,7 +42,7 @@ class Checkpoints(Hook):
             periodic = period > 0 and (report.epoch + 1) % period == 0
             self._save(trainer, [self.best] * report.best + kept * periodic)
 
-    def broke_off(self, trainer: Training, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         if isinstance(error, Interrupted):
             self._save(trainer, [])
 

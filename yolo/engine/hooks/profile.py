@@ -52,7 +52,7 @@ class Profile(Hook):
     def after_train(self, trainer: Training) -> None:
         self._write()
 
-    def broke_off(self, trainer: Training, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         if self._trainer is not None:
             self._end_epoch(trainer.progress.epoch, dataclasses.asdict(trainer.clock.times()))
 

@@ -15,7 +15,7 @@ from yolo.data.images import write_image
 from yolo.errors import ConfigError
 from yolo.inference.outputs.csv import DetectionTable
 from yolo.inference.outputs.names import UniqueNames, class_folders
-from yolo.inference.pipeline import Behind
+from yolo.inference.pipeline import AsyncWriter
 from yolo.inference.results import Result
 from yolo.inference.sources.base import Frame
 from yolo.inference.sources.video import LEAST_SIDE, VideoWriter
@@ -80,7 +80,7 @@ class ResultWriter:
         self.folder, self.outputs = folder, outputs
         self.labels = 0
         """Label files written."""
-        self._behind = Behind(workers)
+        self._behind = AsyncWriter(workers)
         self._places: dict[Path, _Place] = {}
         self._videos: list[_Place] = []
         self._stems = set[str]()

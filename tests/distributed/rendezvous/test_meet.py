@@ -22,14 +22,14 @@ from tests.distributed.rendezvous.visitors import APART, BOTH, knock, meets_besi
 from tests.launched import ROOT, free_port
 from yolo.distributed.rendezvous.job import Job
 from yolo.distributed.rendezvous.lock import PortTakenError
-from yolo.distributed.rendezvous.meet import Meeting, meet
+from yolo.distributed.rendezvous.meet import Rendezvous, meet
 
 
 @BOTH
 @pytest.mark.parametrize("ranks", [1, 2, 9])
 def test_all_meet(how: dict[str, Any], ranks: int) -> None:
     meetings = meet_all(ranks, **how)
-    linked = [meeting.exchange() for meeting in meetings]
+    linked = [rendezvous.exchange() for rendezvous in meetings]
     told = together([functools.partial(rank.tell, bytes([n]), 10) for n, rank in enumerate(linked)])
     assert told == [[bytes([n]) for n in range(ranks)]] * ranks
 
@@ -131,7 +131,7 @@ def test_two_jobs_on_one_port_are_one_too_many() -> None:
         assert f"--master_port {port + 1000} " in late.hint
         with pytest.raises(PortTakenError, match=f"port {port} is in use: {other} has it"):
             meet(two[0], 20.0)
-        meetings: list[Meeting] = [meet(one[1], 20.0), waiting.result()]
+        meetings: list[Rendezvous] = [meet(one[1], 20.0), waiting.result()]
     with pytest.raises(PortTakenError, match=f"port {port} is in use: {other} has it"):
         meet(two[0], 20.0)  # for as long as the job lives
     del meetings, waiting
