@@ -237,7 +237,7 @@ def hush(talkative: Sequence[int]) -> None:
 
 
 def log_to_stderr() -> None:
-    """Send what the package has to say to people to stderr, once, as plain lines."""
+    """Send the package's messages to stderr, once, as plain lines."""
     logger = logging.getLogger("yolo")
     logger.setLevel(logging.INFO)
     if not logger.handlers:

@@ -271,7 +271,7 @@ def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -
 
 
 def _tell(config: ValConfig, validation: Validation, index: Index, what: str) -> None:
-    """The table on stdout, without --json, and the speed for people."""
+    """The table on stdout, without --json, and the speed on stderr."""
     from yolo.engine.report import metrics_table
 
     if not config.json:

@@ -153,7 +153,7 @@ def check_range(field: dataclasses.Field, value: Any) -> None:
 
 
 def shown(default: Any) -> str:
-    """A default for people."""
+    """A default, readable."""
     if isinstance(default, tuple):
         return " ".join(map(str, default)) or "none"
     return "none" if default == "" else str(default)

@@ -1,4 +1,4 @@
-"""Where a rank runs: what people know it by, and which ranks share cores."""
+"""Where a rank runs: its host's name and process, and which ranks share cores."""
 
 from __future__ import annotations
 

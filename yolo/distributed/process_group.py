@@ -78,7 +78,7 @@ class ProcessGroup:
                     raise _everywhere(ConfigError(what, hint="give all ranks the same code, data and options"))
 
     def advise(self, text: str) -> None:
-        """What every rank tells people when all end early: how to go on. For one rank alone."""
+        """What every rank says when all end early: how to go on. For one rank alone."""
         self._watch.advise(text)
 
     @contextlib.contextmanager
@@ -131,7 +131,8 @@ def join_group(ranks: Ranks) -> Iterator[ProcessGroup | None]:
 
 @contextlib.contextmanager
 def consistent(group: ProcessGroup | None) -> Iterator[dict[str, str]]:
-    """What the ranks must have in common is put into the dict that this gives, by names for people.
+    """What the ranks must have in common is put into the dict that this gives, by human-readable
+    names.
 
     After the block every rank has seen that the others' is the same; an error that one or all of them ran into is
     raised by all.

@@ -41,7 +41,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the rank that writes files and talks to people."""
+        """Whether this is the rank that writes files and prints messages."""
         return self.rank == 0
 
     def part(self, total: int) -> slice:

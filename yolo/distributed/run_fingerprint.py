@@ -23,7 +23,7 @@ READ = {"weights", "cfg", "data", "hyp"}
 
 
 def run_fingerprint(config: Any) -> dict[str, str]:
-    """By names for people. Options decide what the ranks do next: it is agreed upon before anything else."""
+    """By human-readable names. Options decide what the ranks do next: it is agreed upon before anything else."""
     facts = {"code version": f"{__version__} {package_digest(*PACKAGES)[:16]}"}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)

@@ -119,7 +119,7 @@ def _train_loader(config: TrainConfig, inputs: TrainInputs, group: ProcessGroup 
 
 
 def _says_repeated(loader: TrainLoader, quad: bool, ranks: Ranks) -> str:
-    """A line for people: how many images an epoch shows again, and why."""
+    """One human-readable line: how many images an epoch shows again, and why."""
     again = "1 image comes" if loader.repeated == 1 else f"{loader.repeated} images come"
     why = ["by four (--quad)"] * quad + [f"among {ranks.count} ranks"] * (not ranks.alone)
     return f"{again} once more in each epoch: {len(loader.index)} do not divide {' and '.join(why)}"

@@ -51,7 +51,7 @@ class TrainInputs:
     held_out: Index
 
     def facts(self) -> dict[str, str]:
-        """What all ranks must have in common, by names for people."""
+        """What all ranks must have in common, by human-readable names."""
         model = json.dumps(self.network.config.as_dict(), sort_keys=True, default=str)
         weights = hashlib.sha256(model.encode() + self.network.anchors.tobytes())
         for name, array in sorted(state_to_numpy(self.network).items()):

@@ -51,7 +51,7 @@ class Resumed:
         return None if self.checkpoint is None else Hyperparameters(**self.checkpoint.meta["hyp"])
 
     def says(self, *, finished: bool) -> str:
-        """A line for people: where the run goes on."""
+        """One human-readable line: where the run goes on."""
         at = self.progress
         if finished:
             best = self.folder / "weights/best.safetensors"

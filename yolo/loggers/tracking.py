@@ -117,7 +117,7 @@ class Tracking(Hook):
 
 
 def _results_kept_apart() -> contextlib.AbstractContextManager:
-    """What a library prints is for people: stdout holds the command's results only."""
+    """What a library prints goes to stderr: stdout holds the command's results only."""
     return contextlib.redirect_stdout(sys.stderr)
 
 

@@ -56,7 +56,7 @@ class Door:
         return [[self._seats[rank, channel] for rank in ranks] for channel in range(CHANNELS)]
 
     def absent(self) -> str:
-        """The numbers of those who have not come, for people."""
+        """The numbers of those who have not come, as text."""
         ranks = range(1, self._job.ranks.count)
         return ", ".join(str(rank) for rank in ranks if any((rank, c) not in self._seats for c in range(CHANNELS)))
 

@@ -49,7 +49,7 @@ class Job:
 
     @property
     def place(self) -> str:
-        """Where the ranks meet, for people."""
+        """Where the ranks meet, human-readable."""
         return f"{self.host}:{self.port if self.local else self.port + 1}"
 
     @property

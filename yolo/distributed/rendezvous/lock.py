@@ -35,7 +35,7 @@ def hold(port: int) -> socket.socket:
 
 
 def holder(port: int) -> str:
-    """Who has it, for people."""
+    """Who has it, human-readable."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as question:
         question.setblocking(False)
         question.connect(_name(port))
@@ -66,7 +66,7 @@ def is_own_user(peer: socket.socket) -> bool:
 
 
 def user_name(user: int) -> str:
-    """For people."""
+    """Human-readable."""
     with contextlib.suppress(KeyError):
         return f"user {pwd.getpwuid(user).pw_name}"
     return f"user {user}"

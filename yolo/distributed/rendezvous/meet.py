@@ -31,10 +31,10 @@ class Rendezvous:
         """Once."""
         return native.Exchange(self.ranks.rank, self.ranks.count, [peer.detach() for peer in self._talk])
 
-    def watch(self, people: Sequence[str], near: Sequence[tuple[int, int]], patience: float) -> native.Watch:
-        """Once. people: what each rank is called; near: of each its process and start, (0, 0) for none here."""
+    def watch(self, hosts: Sequence[str], near: Sequence[tuple[int, int]], patience: float) -> native.Watch:
+        """Once. hosts: what each rank is called; near: of each its process and start, (0, 0) for none here."""
         pulse = [peer.detach() for peer in self._pulse]
-        return native.Watch(self.ranks.rank, pulse, list(people), list(near), patience)
+        return native.Watch(self.ranks.rank, pulse, list(hosts), list(near), patience)
 
 
 def meet(job: Job, seconds: float) -> Rendezvous:

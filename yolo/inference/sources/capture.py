@@ -61,5 +61,5 @@ def open_capture(source: str) -> Capture:
 
 
 def shown_name(source: str) -> str:
-    """The source as people may see it: without user and password."""
+    """The source as it may be shown: without user and password."""
     return re.sub(r"//[^/@]*@", "//", source)
