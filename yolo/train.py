@@ -257,7 +257,7 @@ def _validate_best(config: TrainConfig, parts: TrainParts, run: Path, group: Pro
     parts.load_ema(best if group is None else group.all_gather(best)[0])
     validation = parts.validator.run([] if config.noplots else [BatchPictures(run, parts.names)])
     if not config.noplots and first:
-        draw_validation(validation, parts.names, run)
+        draw_validation(validation.metrics, validation.confusion, parts.names, run)
     return validation
 
 

@@ -264,7 +264,7 @@ def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -
         listeners.append(coco)
     validation = validator.run(listeners)
     if not config.noplots:
-        draw_validation(validation, index.names, run)
+        draw_validation(validation.metrics, validation.confusion, index.names, run)
     if coco is None:
         return validation, {}
     return validation, {"coco": coco.finish(run / f"{Path(config.weights[0]).stem}_predictions.json")}
