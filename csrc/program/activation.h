@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "program/onednn.h"
+#include "program/cpu/onednn.h"
 
 namespace yolo::program {
 

@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "parallel/team.h"
-#include "program/loops/loops.h"
+#include "program/kernels/kernels.h"
 
 namespace yolo::program {
 namespace {

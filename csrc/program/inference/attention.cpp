@@ -5,7 +5,7 @@
 
 #include "parallel/team.h"
 #include "program/inference/program.h"
-#include "program/loops/loops.h"
+#include "program/kernels/kernels.h"
 
 namespace yolo::program {
 

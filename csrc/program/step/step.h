@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "ops/update.h"
-#include "program/buffer.h"
+#include "program/common/buffer.h"
 #include "program/detection/loss.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 #include "program/training/program.h"
 
 namespace yolo::program {

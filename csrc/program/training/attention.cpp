@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "parallel/team.h"
-#include "program/onednn.h"
+#include "program/cpu/onednn.h"
 #include "program/training/planes.h"
 
 namespace yolo::program::training {
@@ -46,8 +46,7 @@ void scatter(const Place& place, const float* rows, const Slice& slice, int64_t 
 // `number` maps of one picture as planes of floats, then scratch for all threads.
 dnnl::memory rows_of(const Place& place, const AttentionShape& shape, int64_t number, Workspace& workspace) {
     const int64_t floats = number * shape.plane() + place.threads * attention_scratch(shape);
-    return Workspace::Frame(workspace).take({{floats}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x},
-                                            engine());
+    return Workspace::Frame(workspace).take({{floats}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x});
 }
 
 }  // namespace

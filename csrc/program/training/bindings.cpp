@@ -165,9 +165,7 @@ void bind_info(py::module_& module) {
 }  // namespace
 
 void bind_training(py::module_& module) {
-    py::class_<Memory, std::shared_ptr<Memory>>(module, "TrainingMemory")
-        .def(py::init<>())
-        .def_property_readonly("bytes", &Memory::bytes);
+    module.attr("TrainingMemory") = module.attr("Memory");
     py::class_<Program, std::shared_ptr<Program>> program(module, "TrainingProgram");
     bind_info(module);
     bind_specs(program);

@@ -141,7 +141,7 @@ void Convolution::route(Pass& pass, Workspace::Frame& frame, int argument, const
         pass.arguments[argument] = own;
         return;
     }
-    const memory other = frame.take(wanted, engine());
+    const memory other = frame.take(wanted);
     pass.arguments[argument] = other;
     if (read) {
         pass.before.push_back({dnnl::reorder(own, other), own, other});
@@ -201,10 +201,10 @@ Step Convolution::from_weights(bool data, const Slice& from, const Slice& to, co
     pass->primitive = chosen.primitive;
     route(*pass, frame, data ? DNNL_ARG_DIFF_DST : DNNL_ARG_SRC, from, chosen.from, true);
     route(*pass, frame, data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_DST, to, chosen.to, false);
-    pass->arguments[DNNL_ARG_SCRATCHPAD] = frame.take(chosen.scratch, engine());
-    const memory weights = pass->arguments[DNNL_ARG_WEIGHTS] = frame.take(chosen.weights, engine());
+    pass->arguments[DNNL_ARG_SCRATCHPAD] = frame.take(chosen.scratch);
+    const memory weights = pass->arguments[DNNL_ARG_WEIGHTS] = frame.take(chosen.weights);
     memory plain(plain_weights(), engine(), DNNL_MEMORY_NONE);
-    const memory staging = spec_.weights.size() > 1 ? frame.take(plain_weights(), engine()) : plain;
+    const memory staging = spec_.weights.size() > 1 ? frame.take(plain_weights()) : plain;
     const dnnl::reorder pack(plain, weights);
     const bool biased = !data && spec_.bias >= 0;
     if (biased) {
@@ -242,12 +242,12 @@ Step Convolution::backward_weights(const Slice& gradient, const Slice& values) {
     pass->primitive = dnnl::convolution_backward_weights(pd);
     route(*pass, frame, DNNL_ARG_SRC, source, pd.src_desc(), true);
     route(*pass, frame, DNNL_ARG_DIFF_DST, target, pd.diff_dst_desc(), true);
-    pass->arguments[DNNL_ARG_SCRATCHPAD] = frame.take(pd.scratchpad_desc(), engine());
-    const memory weights = pass->arguments[DNNL_ARG_DIFF_WEIGHTS] = frame.take(pd.diff_weights_desc(), engine());
+    pass->arguments[DNNL_ARG_SCRATCHPAD] = frame.take(pd.scratchpad_desc());
+    const memory weights = pass->arguments[DNNL_ARG_DIFF_WEIGHTS] = frame.take(pd.diff_weights_desc());
     memory bias;
-    if (spec_.bias >= 0) bias = pass->arguments[DNNL_ARG_DIFF_BIAS] = frame.take(bias_desc, engine());
+    if (spec_.bias >= 0) bias = pass->arguments[DNNL_ARG_DIFF_BIAS] = frame.take(bias_desc);
     // oneDNN's reorder can add as well, but is 40 times slower then.
-    memory plain = frame.take(plain_weights(), engine());
+    memory plain = frame.take(plain_weights());
     const dnnl::reorder unpack(weights, plain);
     return {info("conv_weights", pd.impl_info_str()), [=](const Run& run) mutable {
                 (*pass)();

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "program/buffer.h"
-#include "program/onednn.h"
+#include "program/common/buffer.h"
+#include "program/cpu/onednn.h"
 #include "program/training/slice.h"
 #include "program/training/step.h"
-#include "program/training/workspace.h"
+#include "program/cpu/workspace.h"
 
 namespace yolo::program::training {
 

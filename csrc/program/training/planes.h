@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "program/loops/loops.h"
+#include "program/kernels/kernels.h"
 #include "program/training/slice.h"
 #include "program/training/step.h"
-#include "program/training/workspace.h"
+#include "program/cpu/workspace.h"
 
 namespace yolo::program::training {
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "program/buffer.h"
-#include "program/runnable.h"
+#include "program/common/buffer.h"
+#include "program/common/runnable.h"
 #include "program/training/convolution.h"
-#include "program/training/memory.h"
+#include "program/cpu/memory.h"
 #include "program/training/planes.h"
 #include "program/training/stage.h"
 #include "program/training/step.h"

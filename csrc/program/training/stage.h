@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "net/exchange.h"
-#include "program/loops/loops.h"
+#include "program/kernels/kernels.h"
 #include "program/training/slice.h"
 #include "program/training/step.h"
 

@@ -1,9 +1,9 @@
 // Compiled once for each instruction set: YOLO_LOOPS names the namespace, YOLO_LANES is the width of a channel block.
-#include "program/loops/loops.h"
+#include "program/kernels/kernels.h"
 
-#include "program/loops/curves.h"
-#include "program/loops/planes.h"
-#include "program/loops/rows.h"
+#include "program/kernels/activations.h"
+#include "program/kernels/planes.h"
+#include "program/kernels/rows.h"
 
 namespace {
 

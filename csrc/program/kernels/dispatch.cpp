@@ -1,7 +1,7 @@
 #include <stdexcept>
 
-#include "program/loops/loops.h"
-#include "program/onednn.h"
+#include "program/kernels/kernels.h"
+#include "program/cpu/onednn.h"
 
 namespace yolo::program {
 namespace {

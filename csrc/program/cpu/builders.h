@@ -1,0 +1,13 @@
+// What builds the steps of each kind: kernels are chosen, scratch is taken. Each may raise std::invalid_argument, or
+// std::runtime_error where oneDNN has only a reference kernel. The verifier has seen the whole plan before.
+#pragma once
+
+#include <vector>
+
+#include "program/cpu/build_context.h"
+
+namespace yolo::program {
+
+using Builder = std::vector<CompiledStep>(BuildContext& context, const Step& step);
+
+}  // namespace yolo::program
