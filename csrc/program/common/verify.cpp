@@ -14,6 +14,7 @@ const Kinds& kinds() {
     static const auto* all = [] {
         auto* made = new Kinds;
         add_shared_kinds(*made);
+        add_inference_kinds(*made);
         return made;
     }();
     return *all;

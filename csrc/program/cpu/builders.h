@@ -9,5 +9,8 @@
 namespace yolo::program {
 
 using Builder = std::vector<CompiledStep>(BuildContext& context, const Step& step);
+Builder build_conv, build_int8_conv;
+Builder build_quantise, build_dequantise, build_copy_bytes, build_resample_bytes;
+Builder build_onednn_pool;  // of steps that resample; gives none where oneDNN has only its reference kernel
 
 }  // namespace yolo::program

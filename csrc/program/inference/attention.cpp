@@ -1,5 +1,5 @@
 // Attention over the cells of a feature map.
-#include "program/attention.h"
+#include "program/kernels/attention.h"
 
 #include <algorithm>
 

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "program/activation.h"
+#include "program/cpu/activation.h"
 #include "program/common/buffer.h"
 #include "program/inference/checks.h"
 #include "program/cpu/weights.h"

@@ -1,5 +1,5 @@
 // Attention in training: between maps of a batch, one picture after the other.
-#include "program/attention.h"
+#include "program/kernels/attention.h"
 
 #include <algorithm>
 #include <stdexcept>

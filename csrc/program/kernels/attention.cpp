@@ -1,4 +1,4 @@
-#include "program/attention.h"
+#include "program/kernels/attention.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "program/activation.h"
+#include "program/cpu/activation.h"
 
 #include <map>
 #include <stdexcept>
