@@ -57,7 +57,8 @@ class Plan:
 
     images: ``[B, C, H, W]``; heads: shapes of what leaves it, in their order; arena: bytes of feature maps; forward and
     backward: steps in the order of execution (no backward: inference). With ``per_image`` the maps hold one image, and
-    the steps run for each image of a batch in turn.
+    the steps run for each image of a batch in turn. values and gradient: numbers that the vectors of parameters and
+    statistics, and of the parameters' gradients, have at least.
     """
 
     target: Target
@@ -67,6 +68,8 @@ class Plan:
     forward: tuple[Step, ...]
     backward: tuple[Step, ...] = ()
     per_image: bool = False
+    values: int = 0
+    gradient: int = 0
 
     def lines(self) -> Iterator[str]:
         """The plan for people to read: a line for it and one for each step."""

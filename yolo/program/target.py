@@ -59,5 +59,5 @@ def unsupported(device: str, precision: str = "fp32") -> str | None:
     if device != "cpu":
         return f"programs are compiled for the CPU, not for {device}"
     if precision == "bf16" and not native.has_bfloat16():
-        return f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
+        return f"this processor has no bfloat16 instructions (AVX-512 BF16; it has {native.instruction_set()})"
     return None

@@ -9,9 +9,10 @@ import numpy as np
 from yolo.memory import free_memory
 from yolo.program import ir
 from yolo.program._native import native
-from yolo.program.inference.placement import Placement, lifetimes, pack, place
+from yolo.program.inference.placement import Placement, lifetimes, place
 from yolo.program.int8.weights import corrected_bias, quantised_weight
 from yolo.program.ir import INPUT, Graph, Node, Size
+from yolo.program.memory_plan import pack
 from yolo.program.scales import is_int8
 
 # A convolution reads the plain picture itself when it has this few channels; blocks would be mostly zeros.
