@@ -52,7 +52,7 @@ std::unique_ptr<InferenceProgram> network(std::shared_ptr<Weights> weights) {
 std::shared_ptr<training::TrainingProgram> trainer() {
     constexpr int64_t half = kSide / 2, map = kChannels * half * half * 4;
     auto program = std::make_shared<training::TrainingProgram>(
-        5 * map + kSide * kSide * 12, 1, kTeam, false, std::make_shared<training::Memory>(), nullptr);
+        5 * map + kSide * kSide * 12, 1, kTeam, false, std::make_shared<Memory>(), nullptr);
     const training::Slice picture{4 * map, 3, 0, 3, kSide, kSide, 4, true};
     const auto slice = [&](int64_t number, int64_t channels) {
         return training::Slice{number * map, kChannels, 0, channels, half, half, 4, false};

@@ -47,6 +47,8 @@ Plan plan_of(const py::object& given) {
     plan.heads = given.attr("heads").cast<std::vector<Numbers>>();
     plan.arena = given.attr("arena").cast<int64_t>();
     plan.per_image = given.attr("per_image").cast<bool>();
+    plan.values = given.attr("values").cast<int64_t>();
+    plan.gradient = given.attr("gradient").cast<int64_t>();
     for (const py::handle& step : given.attr("forward")) plan.forward.push_back(step_of(step));
     for (const py::handle& step : given.attr("backward")) plan.backward.push_back(step_of(step));
     return plan;

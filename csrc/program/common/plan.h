@@ -78,7 +78,8 @@ struct Step {
 
 // A network for one target and one shape of images. `block`: channels in a block; `element`: bytes of a number in the
 // maps that are not bytes; `images` [B, C, H, W]; `heads`: shapes of what leaves it. No backward steps: inference. With
-// `per_image` the maps hold one image, and the steps run for each image of a batch in turn.
+// `per_image` the maps hold one image, and the steps run for each image of a batch in turn. `values`, `gradient`: numbers
+// that the vectors of parameters and statistics, and of the parameters' gradients, have at least.
 struct Plan {
     int64_t block = 8;
     int64_t element = 4;
@@ -88,6 +89,7 @@ struct Plan {
     int64_t arena = 0;
     std::vector<Step> forward, backward;
     bool per_image = false;
+    int64_t values = 0, gradient = 0;
 
     int64_t batch() const { return per_image ? 1 : images[0]; }
 };

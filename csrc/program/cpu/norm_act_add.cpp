@@ -2,18 +2,19 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <stdexcept>
+#include <optional>
 
 #include "parallel/team.h"
-#include "program/activation.h"
+#include "program/common/kinds.h"
+#include "program/cpu/activation.h"
 #include "program/cpu/builders.h"
 
 namespace yolo::program {
 namespace {
 
 // Lanes behind the last channel hold 0 and must stay so: sigmoid(0) is not.
-bool keeps_zero(Curve curve) {
-    return curve != Curve::sigmoid;
+bool keeps_zero(Function function) {
+    return function != Function::sigmoid;
 }
 
 struct Piece {
@@ -79,7 +80,7 @@ public:
         : exec_(context),
           exchange_(context.exchange),
           source_(step.view("source")),
-          activation_(nonlinearity(step.text("activation"), static_cast<float>(step.real("value")))),
+          activation_(activation(step.text("activation"), static_cast<float>(step.real("value")))),
           weight_(offset(step, "weight")),
           bias_(offset(step, "bias")),
           mean_(offset(step, "mean")),
@@ -128,7 +129,7 @@ private:
     ExecContext exec_;
     std::shared_ptr<net::Exchange> exchange_;
     TensorView source_;
-    Nonlinearity activation_;
+    Activation activation_;
     int64_t weight_, bias_, mean_, variance_;  // offsets in the values, -1 where there is none
     float eps_, momentum_;
     std::vector<float> centre_, scale_, shift_, inverse_, along_, level_;
@@ -188,7 +189,7 @@ void NormActAdd::activate(const Views& targets, const TensorView* residual) cons
         const void* added = residual != nullptr ? at(exec_, *residual, piece) : nullptr;
         kernels().activate[format_of(source_)](at(exec_, source_, piece), affine(piece.block), activation_, added, first,
                                                piece.count);
-        if (tail != 0 && piece.block == last && !keeps_zero(activation_.curve)) {
+        if (tail != 0 && piece.block == last && !keeps_zero(activation_.function)) {
             for (int64_t p = 0; p < piece.count; ++p) {
                 std::memset(first + (p * lanes + tail) * element, 0, static_cast<size_t>((lanes - tail) * element));
             }

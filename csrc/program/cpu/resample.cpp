@@ -1,7 +1,6 @@
 // Pools and upsampling over whole planes by our own loops, and their gradients.
-#include <stdexcept>
-
 #include "parallel/team.h"
+#include "program/common/kinds.h"
 #include "program/cpu/builders.h"
 
 namespace yolo::program {

@@ -4,10 +4,10 @@
 #include <mutex>
 #include <vector>
 
-#include "program/buffer.h"
+#include "program/common/buffer.h"
 #include "program/detection/head.h"
 #include "program/inference/program.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 
 namespace yolo::program {
 

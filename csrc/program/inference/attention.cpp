@@ -1,11 +1,11 @@
 // Attention over the cells of a feature map.
-#include "program/attention.h"
+#include "program/kernels/attention.h"
 
 #include <algorithm>
 
 #include "parallel/team.h"
 #include "program/inference/program.h"
-#include "program/loops/loops.h"
+#include "program/kernels/kernels.h"
 
 namespace yolo::program {
 
@@ -14,7 +14,7 @@ namespace {
 // Calls action(first channel, channels, address) for each channel block of a map.
 template <class Action>
 void each_block(int threads, std::byte* data, const View& view, int64_t element, const Action& action) {
-    const int64_t lanes = loops().lanes, blocks = (view.channels + lanes - 1) / lanes;
+    const int64_t lanes = kernels().lanes, blocks = (view.channels + lanes - 1) / lanes;
     parallel::share(threads, blocks, [&](int, int64_t begin, int64_t end) {
         for (int64_t c = begin * lanes; c < std::min(end * lanes, view.channels); c += lanes) {
             action(c, std::min(lanes, view.channels - c), data + c * view.pixels() * element);
@@ -37,7 +37,7 @@ void InferenceProgram::attention(const std::string& where, const View& q, const 
     const auto scratch =
         std::make_shared<Buffer>(static_cast<size_t>(threads_ * attention_scratch(shape)) * sizeof(float));
     const double flops = 4.0 * static_cast<double>(shape.cells) * static_cast<double>(shape.plane());
-    step({"attention", where, loops().name, flops, 16 * shape.plane(), 0.0}, [=] {
+    step({"attention", where, kernels().name, flops, 16 * shape.plane(), 0.0}, [=] {
         const Format format = bf16_ ? kBfloat16 : kFloat32;
         const int64_t element = bf16_ ? 2 : 4;
         auto* first = reinterpret_cast<float*>(planes->data());
@@ -45,12 +45,12 @@ void InferenceProgram::attention(const std::string& where, const View& q, const 
         const View* from[] = {&q, &k, &v};
         for (int i = 0; i < 3; ++i) {
             each_block(threads_, at(*from[i]), *from[i], element, [&](int64_t c, int64_t number, const std::byte* data) {
-                loops().planar[format](data, shape.cells, number, rows[i] + c * shape.cells, shape.cells);
+                kernels().planar[format](data, shape.cells, number, rows[i] + c * shape.cells, shape.cells);
             });
         }
         attend(shape, rows[0], rows[1], rows[2], rows[3], reinterpret_cast<float*>(scratch->data()), threads_);
         each_block(threads_, at(to), to, element, [&](int64_t c, int64_t number, std::byte* data) {
-            loops().blocked[format](rows[3] + c * shape.cells, shape.cells, number, shape.cells, data);
+            kernels().blocked[format](rows[3] + c * shape.cells, shape.cells, number, shape.cells, data);
         });
     });
 }

@@ -65,13 +65,6 @@ void bind_inference(py::module_& module) {
         .def(py::init<>())
         .def("set", &set_constant, py::arg("name"), py::arg("values"))
         .def_property_readonly("bytes", &Weights::bytes);
-    py::class_<StepInfo>(module, "StepInfo")
-        .def_readonly("kind", &StepInfo::kind)
-        .def_readonly("where", &StepInfo::where)
-        .def_readonly("implementation", &StepInfo::implementation)
-        .def_readonly("flops", &StepInfo::flops)
-        .def_readonly("bytes", &StepInfo::bytes)
-        .def_readonly("milliseconds", &StepInfo::milliseconds);
     py::class_<Limits>(module, "Limits").def(py::init([](int64_t memory, double work) { return Limits{memory, work}; }),
                                              py::arg("memory"), py::arg("work"))
         .def_readonly("memory", &Limits::memory);

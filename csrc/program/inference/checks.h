@@ -7,18 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "program/buffer.h"
+#include "program/common/buffer.h"
+#include "program/common/limits.h"
 
 namespace yolo::program {
 
 struct ConvShape;
 struct Scale;
-
-// What a program may take of the machine. memory: bytes of everything that it allocates; work: operations an image.
-struct Limits {
-    int64_t memory = std::numeric_limits<int64_t>::max();
-    double work = 1e15;
-};
 
 // Bounds of a map. Bilinear upsampling counts cells in floats, which are exact to halves up to here; a kernel's offsets
 // inside a map are 32-bit numbers of bytes.

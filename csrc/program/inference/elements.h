@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "program/buffer.h"
-#include "program/onednn.h"
+#include "program/common/buffer.h"
+#include "program/cpu/onednn.h"
 
 namespace yolo::program {
 

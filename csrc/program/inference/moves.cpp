@@ -5,7 +5,7 @@
 #include "parallel/team.h"
 #include "program/inference/elements.h"
 #include "program/inference/program.h"
-#include "program/loops/loops.h"
+#include "program/kernels/kernels.h"
 
 namespace yolo::program {
 
@@ -13,7 +13,7 @@ void InferenceProgram::load(const uint8_t* picture) {
     if (input_.last) return load_bytes(picture);
     auto* to = at(input_);
     const int64_t size = bf16_ ? 2 : 4;
-    const auto pixels = loops().pixels[bf16_ ? kBfloat16 : kFloat32];
+    const auto pixels = kernels().pixels[bf16_ ? kBfloat16 : kFloat32];
     parallel::share(threads_, input_.channels * input_.pixels(), [&](int, int64_t begin, int64_t end) {
         pixels(picture + begin, end - begin, scaled_ ? 255.0f : 1.0f, to + begin * size);
     });
@@ -27,7 +27,7 @@ void InferenceProgram::store(const View& view, float* output) const {
     parallel::share(threads_, padded_channels(view.channels) / block, [&](int, int64_t begin, int64_t end) {
         for (int64_t c = begin * block; c < std::min(end * block, view.channels); c += block) {
             const int64_t channels = std::min(block, view.channels - c);
-            loops().planar[kFloat32](from + c * pixels, pixels, channels, output + c * pixels, pixels);
+            kernels().planar[kFloat32](from + c * pixels, pixels, channels, output + c * pixels, pixels);
         }
     });
 }
@@ -70,8 +70,8 @@ void InferenceProgram::affine(const std::string& where, const View& from, const 
     const dnnl::memory scale = constant(where, weights + ".scale", dense);
     const dnnl::memory shift = constant(where, weights + ".shift", dense);
     const int64_t block = channel_block(), size = element(), pixels = to.pixels();
-    const auto loop = loops().activate[bf16_ ? kBfloat16 : kFloat32];
-    step({"affine", where, loops().name, 2.0 * static_cast<double>(to.channels * pixels), 2 * size * to.channels * pixels,
+    const auto loop = kernels().activate[bf16_ ? kBfloat16 : kFloat32];
+    step({"affine", where, kernels().name, 2.0 * static_cast<double>(to.channels * pixels), 2 * size * to.channels * pixels,
           0.0}, [=] {
         parallel::share(threads_, padded_channels(to.channels) / block, [&](int, int64_t begin, int64_t end) {
             for (int64_t c = begin * block; c < std::min(end * block, to.channels); c += block) {
@@ -79,7 +79,7 @@ void InferenceProgram::affine(const std::string& where, const View& from, const 
                 const int64_t channels = std::min(block, to.channels - c);
                 std::copy_n(static_cast<const float*>(scale.get_data_handle()) + c, channels, gain);
                 std::copy_n(static_cast<const float*>(shift.get_data_handle()) + c, channels, plus);
-                loop(at(from) + c * pixels * size, {centre, gain, plus}, {Curve::identity, 0.0f}, nullptr,
+                loop(at(from) + c * pixels * size, {centre, gain, plus}, {Function::identity, 0.0f}, nullptr,
                      at(to) + c * pixels * size, pixels);
             }
         });

@@ -3,14 +3,14 @@
 
 #include "parallel/team.h"
 #include "program/inference/program.h"
-#include "program/loops/loops.h"
+#include "program/kernels/kernels.h"
 
 namespace yolo::program {
 
 // Calls loop(source plane, target plane) for each channel block.
 void InferenceProgram::planes(StepInfo info, const View& from, const View& to,
                               std::function<void(const void*, void*)> loop) {
-    info.implementation = loops().name;
+    info.implementation = kernels().name;
     info.bytes = (from.pixels() + to.pixels()) * padded_channels(to.channels) * (bf16_ ? 2 : 4);
     step(std::move(info), [=] {
         const int64_t cell = channel_block() * (bf16_ ? 2 : 4), blocks = padded_channels(to.channels) / channel_block();
@@ -26,7 +26,7 @@ void InferenceProgram::upsample(const std::string& where, const View& from, cons
     check_blocked(where, from, to);
     require_scaled(where, from, to, scale);
     const Window window{from.height, from.width, to.height, to.width, scale, scale, 0};
-    const auto loop = loops().upsample[bf16_ ? kBfloat16 : kFloat32];
+    const auto loop = kernels().upsample[bf16_ ? kBfloat16 : kFloat32];
     planes({"upsample", where, "", 0.0, 0, 0.0}, from, to, [=](const void* x, void* out) { loop(x, window, out); });
 }
 
@@ -34,7 +34,7 @@ void InferenceProgram::bilinear(const std::string& where, const View& from, cons
     check_blocked(where, from, to);
     require_scaled(where, from, to, scale);
     const Window window{from.height, from.width, to.height, to.width, scale, scale, 0};
-    const auto loop = loops().bilinear[bf16_ ? kBfloat16 : kFloat32];
+    const auto loop = kernels().bilinear[bf16_ ? kBfloat16 : kFloat32];
     planes({"bilinear", where, "", 0.0, 0, 0.0}, from, to, [=](const void* x, void* out) { loop(x, window, out); });
 }
 
@@ -42,8 +42,8 @@ void InferenceProgram::own_pool(const std::string& where, const View& from, cons
                                 int64_t stride, int64_t padding, bool average) {
     const Window window{from.height, from.width, to.height, to.width, kernel, stride, padding};
     const Format format = bf16_ ? kBfloat16 : kFloat32;
-    const auto mean = loops().average_pool[format];
-    const auto most = loops().max_pool[format][kNone];
+    const auto mean = kernels().average_pool[format];
+    const auto most = kernels().max_pool[format][kNone];
     planes({"pool", where, "", 0.0, 0, 0.0}, from, to, [=](const void* x, void* out) {
         if (average) {
             mean(x, window, out);

@@ -33,7 +33,7 @@ InferenceProgram::ConvPlan InferenceProgram::plan(const Convolution& c, const me
                                                   const memory::desc& target, bool with_residual) const {
     dnnl::post_ops after;
     if (c.activation != "Identity") {
-        const Activation a = activation(c.activation, c.value);
+        const Eltwise a = eltwise(activation(c.activation, c.value));
         after.append_eltwise(a.algorithm, a.alpha, a.beta);
     }
     // The sum comes after the activation. `append_sum` would read the target itself and, after an activation, selects
@@ -149,7 +149,7 @@ void InferenceProgram::activate(const std::string& where, const View& from, cons
                                 float value) {
     check_blocked(where, from, to);
     require_same_shape(where, from, to);
-    const Activation a = activation(name, value);
+    const Eltwise a = eltwise(activation(name, value));
     const dnnl::eltwise_forward::primitive_desc descriptor(engine(), prop_kind::forward_inference, a.algorithm,
                                                            desc(from), desc(to), a.alpha, a.beta, plain_attributes());
     primitive(info("activate", where, descriptor.impl_info_str(), 0.0, 2 * to.pixels() * to.channels * kFloat),

@@ -8,24 +8,15 @@
 #include <unordered_map>
 #include <vector>
 
-#include "program/activation.h"
-#include "program/buffer.h"
+#include "program/cpu/activation.h"
+#include "program/common/buffer.h"
 #include "program/inference/checks.h"
-#include "program/inference/weights.h"
-#include "program/onednn.h"
-#include "program/runnable.h"
+#include "program/cpu/weights.h"
+#include "program/cpu/onednn.h"
+#include "program/common/runnable.h"
+#include "program/common/step_info.h"
 
 namespace yolo::program {
-
-// What a step is and what it costs, for people.
-struct StepInfo {
-    std::string kind;
-    std::string where;
-    std::string implementation;
-    double flops;
-    int64_t bytes;
-    double milliseconds;  // of the last profiled run
-};
 
 struct ConvShape {
     std::vector<int64_t> kernel, stride, padding, dilation;  // height, width

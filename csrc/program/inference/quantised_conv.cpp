@@ -26,7 +26,7 @@ memory one_whole(int32_t value) {
 dnnl::post_ops after_sum(const Convolution& c, const ConvScales& scales, const memory::desc& residual) {
     dnnl::post_ops after;
     if (c.activation != "Identity") {
-        const Activation a = activation(c.activation, c.value);
+        const Eltwise a = eltwise(activation(c.activation, c.value));
         after.append_eltwise(a.algorithm, a.alpha, a.beta);
     }
     if (c.residual != nullptr) {

@@ -1,15 +1,15 @@
-// Memory that training programs of different shapes use in turn, so that many shapes cost no more than the largest.
+// Memory that executors of different shapes use in turn, so that many shapes cost no more than the largest.
 #pragma once
 
 #include <memory>
 #include <mutex>
 
-#include "program/buffer.h"
+#include "program/common/buffer.h"
 
-namespace yolo::program::training {
+namespace yolo::program {
 
 // Each part is as large as its largest user needed so far. A part that grew leaves the old one to those that have it,
-// so let the largest program come first.
+// so let the largest come first.
 class Memory {
 public:
     class Part {
@@ -24,14 +24,14 @@ public:
         std::shared_ptr<Buffer> buffer_;
     };
 
-    Part maps, workspace, planes, heads;
+    Part maps, workspace, heads;
     std::mutex mutex;
     // Held from a forward pass to the end of its backward pass by who runs both.
     std::mutex step;
-    // The program whose forward pass left its feature maps here, until its backward pass has used them.
+    // The executor whose forward pass left its feature maps here, until its backward pass has used them.
     const void* holder = nullptr;
 
-    size_t bytes() const { return maps.bytes() + workspace.bytes() + planes.bytes() + heads.bytes(); }
+    size_t bytes() const { return maps.bytes() + workspace.bytes() + heads.bytes(); }
 };
 
-}  // namespace yolo::program::training
+}  // namespace yolo::program

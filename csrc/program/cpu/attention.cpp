@@ -3,7 +3,7 @@
 #include <array>
 
 #include "parallel/team.h"
-#include "program/attention.h"
+#include "program/kernels/attention.h"
 #include "program/cpu/builders.h"
 
 namespace yolo::program {

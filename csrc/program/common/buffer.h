@@ -9,7 +9,7 @@
 #include <new>
 
 #ifdef YOLO_GUARDED
-#include "program/guarded.h"
+#include "program/common/guarded.h"
 #endif
 
 namespace yolo::program {

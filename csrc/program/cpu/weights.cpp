@@ -1,4 +1,4 @@
-#include "program/inference/weights.h"
+#include "program/cpu/weights.h"
 
 #include <algorithm>
 #include <stdexcept>

@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <memory>
-#include <oneapi/dnnl/dnnl.hpp>
 #include <utility>
 #include <vector>
 
-#include "program/buffer.h"
+#include "program/common/buffer.h"
+#include "program/cpu/onednn.h"
 
-namespace yolo::program::training {
+namespace yolo::program {
 
 class Workspace {
 public:
@@ -18,13 +18,17 @@ public:
     public:
         explicit Frame(Workspace& whole) : whole_(whole) {}
         // Memory of this description, whose address comes with allocate(). Empty descriptions take no place.
-        dnnl::memory take(const dnnl::memory::desc& desc, const dnnl::engine& engine) {
-            dnnl::memory memory(desc, engine, DNNL_MEMORY_NONE);
+        dnnl::memory take(const dnnl::memory::desc& desc) {
+            dnnl::memory memory(desc, engine(), DNNL_MEMORY_NONE);
             const size_t bytes = (desc.get_size() + kAlignment - 1) / kAlignment * kAlignment;
             if (bytes != 0) whole_.pieces_.push_back({memory, used_});
             used_ += bytes;
             whole_.bytes_ = std::max(whole_.bytes_, used_);
             return memory;
+        }
+        // So many floats.
+        dnnl::memory floats(int64_t count) {
+            return take({{count}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x});
         }
 
     private:
@@ -50,4 +54,4 @@ private:
     std::shared_ptr<Buffer> buffer_;
 };
 
-}  // namespace yolo::program::training
+}  // namespace yolo::program

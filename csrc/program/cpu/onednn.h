@@ -10,6 +10,9 @@ namespace yolo::program {
 // The CPU engine. Created once and never destroyed: programs may outlive static objects.
 const dnnl::engine& engine();
 
+// The calling thread's stream.
+dnnl::stream& stream();
+
 // Channels that lie together in a blocked layout: 16 where the CPU has AVX-512, else 8.
 int64_t channel_block();
 

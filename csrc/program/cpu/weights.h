@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "program/onednn.h"
+#include "program/cpu/onednn.h"
 
 namespace yolo::program {
 

@@ -1,8 +1,8 @@
 // Loops over whole planes: pools and upsampling; see lanes.h for the linkage.
 #pragma once
 
-#include "program/loops/lanes.h"
-#include "program/loops/loops.h"
+#include "program/kernels/lanes.h"
+#include "program/kernels/kernels.h"
 
 namespace {
 

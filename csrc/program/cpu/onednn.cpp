@@ -1,4 +1,4 @@
-#include "program/onednn.h"
+#include "program/cpu/onednn.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -10,6 +10,11 @@ namespace yolo::program {
 const dnnl::engine& engine() {
     static const auto* cpu = new dnnl::engine(dnnl::engine::kind::cpu, 0);
     return *cpu;
+}
+
+dnnl::stream& stream() {
+    static thread_local dnnl::stream own(engine());
+    return own;
 }
 
 namespace {
