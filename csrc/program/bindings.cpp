@@ -5,12 +5,11 @@
 #include "program/common/bindings.h"
 #include "program/cpu/bindings.h"
 #include "program/detection/bindings.h"
-#include "program/inference/bindings.h"
 #include "program/cpu/onednn.h"
+#include "program/cuda/cuda.h"
 #include "program/python_runnable.h"
 #include "program/common/runnable.h"
 #include "program/step/bindings.h"
-#include "program/training/bindings.h"
 
 namespace py = pybind11;
 
@@ -27,10 +26,9 @@ PYBIND11_MODULE(_program, module) {
     module.def("has_bfloat16", &has_bfloat16);
     module.def("default_threads", &default_threads);
     module.def("weight_limit", &weight_limit);
+    module.def("cuda_unavailable", &cuda::unavailable);
     bind_common(module);
-    bind_inference(module);
     bind_cpu(module);
     bind_detection(module);
-    bind_training(module);
     bind_step(module);
 }

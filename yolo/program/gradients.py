@@ -43,7 +43,7 @@ class CompiledTraining:
         self._options = {"threads": threads, "precision": precision, "recompute": recompute}
         self._options |= {"exchange": exchange, "frozen": frozenset(frozen)}
         self._head = (anchors, tuple(strides), settings)
-        self._memory = native.TrainingMemory()
+        self._memory = native.Memory()
         side = 2 * max(strides)
         self.levels = len(strides)
         self._passes((1, spec.channels, side, side))  # what cannot be planned is refused here, not in a graph

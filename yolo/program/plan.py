@@ -76,7 +76,7 @@ class Plan:
         yield f"== plan: {len(self.forward)} + {len(self.backward)} steps, {self.arena / 1e6:.1f} MB, {self.target}"
         for number, step in enumerate((*self.forward, *self.backward)):
             views = " ".join(f"{role}={_short(view)}" for role, views in step.views.items() for view in views)
-            attributes = " ".join(f"{name}={value}" for name, value in step.attributes.items())
+            attributes = " ".join(f"{name}={_brief(value)}" for name, value in step.attributes.items())
             yield f"{number:<4} {step.kind:<16} {step.where:<28} {views} {attributes}"
 
     def to_json(self) -> str:
@@ -105,6 +105,11 @@ def _step(row: Mapping[str, Any]) -> Step:
 
 def _attribute(value: Attribute | Sequence[int]) -> Attribute:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _brief(value: Attribute) -> str:
+    numbers = value if isinstance(value, tuple) else ()
+    return f"{len(numbers)} numbers" if len(numbers) > 4 else str(value).replace(" ", "")
 
 
 def _short(view: TensorView) -> str:

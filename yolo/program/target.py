@@ -56,8 +56,10 @@ def unsupported(device: str, precision: str = "fp32") -> str | None:
 
     if precision not in PRECISIONS:
         return f"precision {precision!r} is unknown: {', '.join(PRECISIONS)}"
+    if device.startswith("cuda"):
+        return native.cuda_unavailable() or None
     if device != "cpu":
         return f"programs are compiled for the CPU, not for {device}"
     if precision == "bf16" and not native.has_bfloat16():
-        return f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
+        return f"this processor has no bfloat16 instructions (AVX-512 BF16; it has {native.instruction_set()})"
     return None

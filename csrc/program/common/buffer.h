@@ -1,4 +1,4 @@
-// Memory of a program, and places in it.
+// Memory of a program.
 #pragma once
 
 #include <cstddef>
@@ -46,20 +46,6 @@ private:
 #else
     std::unique_ptr<std::byte, Free> data_;
 #endif
-};
-
-// A feature map of one picture in a program's memory: `offset` in bytes; blocked (channels in blocks of
-// `channel_block()`, zeros after the last channel), plain (channels, rows, columns), or with the channels of a pixel
-// together (`last`: bytes, except where a network's output is written so, as floats).
-struct View {
-    int64_t offset;
-    int64_t channels;
-    int64_t height;
-    int64_t width;
-    bool plain;
-    bool last = false;
-
-    int64_t pixels() const { return height * width; }
 };
 
 }  // namespace yolo::program

@@ -40,9 +40,10 @@ struct Kind {
 
 using Kinds = std::map<std::string, Kind>;
 
-// Those of both directions, and those that only infer.
+// Those of both directions, those that only infer and those that only train.
 void add_shared_kinds(Kinds& kinds);
 void add_inference_kinds(Kinds& kinds);
+void add_training_kinds(Kinds& kinds);
 
 // Bounds of a map. Bilinear upsampling counts cells in floats, which are exact to halves up to here; a kernel's offsets
 // inside a map are 32-bit numbers of bytes.
@@ -59,6 +60,8 @@ void require_same_size(const Step& step, const TensorView& a, const TensorView& 
 void require_alike(const Step& step, const TensorView& a, const TensorView& b);
 // Blocked maps of one shape, and of the plan's numbers.
 void require_maps(const Plan& plan, const Step& step, const std::vector<const char*>& roles);
+// `count` numbers (offset: an attribute) are in the vector of values or of gradients, which has `size`.
+void require_numbers(const Step& step, const char* offset, int64_t count, int64_t size);
 // `index` can hold the places of the maxima of a max pool with this target.
 void require_index(const Step& step, const TensorView& index, const TensorView& target);
 // method, kernel, stride, padding: the target's size follows from the source's by them.

@@ -82,16 +82,10 @@ void check_attention(const Plan& plan, const Step& step) {
     require(in_range(heads) && step.view("target").channels % heads == 0, step, "its channels do not divide into heads");
 }
 
-// `count` numbers of the vector of values from the attribute's offset.
-void require_values(const Plan& plan, const Step& step, const char* name, int64_t count) {
-    if (!step.has(name)) return;
-    require(in_range(step.number(name), 0, plan.values - count), step, "takes values that are not there");
-}
-
 void check_norm_act_add(const Plan& plan, const Step& step) {
     require_maps(plan, step, {"source", "targets", "residual"});
     for (const char* name : {"weight", "bias", "mean", "variance"}) {
-        require_values(plan, step, name, step.view("source").channels);
+        require_numbers(step, name, step.view("source").channels, plan.values);
         const bool normalises = step.has("weight") && std::string(name) != "bias";
         require(!normalises || step.has(name), step, "has not all of a batch norm");
     }

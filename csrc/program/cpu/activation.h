@@ -4,18 +4,19 @@
 #include <string>
 
 #include "program/cpu/onednn.h"
+#include "program/kernels/kernels.h"
 
 namespace yolo::program {
 
-// oneDNN's name and numbers of an activation.
-struct Activation {
+// `value` is the slope of LeakyReLU or the alpha of ELU. Raises std::invalid_argument for a name that is unknown.
+Activation activation(const std::string& name, float value);
+
+// The same as oneDNN takes it. "Identity" is none to apply: ask first.
+struct Eltwise {
     dnnl::algorithm algorithm;
     float alpha;
     float beta;
 };
-
-// `value` is the slope of LeakyReLU or the alpha of ELU. Raises std::invalid_argument for a name it does not know.
-// "Identity" is not an activation to apply: ask first.
-Activation activation(const std::string& name, float value);
+Eltwise eltwise(const Activation& activation);
 
 }  // namespace yolo::program

@@ -31,8 +31,9 @@ float* vector_of(Floats& vector, int64_t least, const char* name) {
     return vector.mutable_data();
 }
 
-py::list forward(Executor& executor, const py::array& images, std::optional<Floats> values) {
+py::list forward(Executor& executor, const py::array& given, std::optional<Floats> values) {
     const Plan& plan = executor.plan();
+    const py::array images = py::array::ensure(given, py::array::c_style);
     check(images, plan.images, executor.takes_bytes() ? py::dtype::of<uint8_t>() : py::dtype::of<float>(), "images");
     if (plan.values > 0 && !values) throw py::value_error("the program takes values too");
     float* const vector = values ? vector_of(*values, plan.values, "values") : nullptr;
@@ -62,9 +63,23 @@ void backward(Executor& executor, const std::vector<py::array>& head_gradients, 
     executor.backward(places.data(), vector, to);
 }
 
+void set_constant(Weights& weights, const std::string& name,
+                  const py::array_t<float, py::array::c_style | py::array::forcecast>& values) {
+    if (values.ndim() < 1 || values.size() == 0) throw py::value_error(name + ": has no values");
+    const dnnl::memory::dims dims(values.shape(), values.shape() + values.ndim());
+    weights.set(name, {values.data(), values.data() + values.size()}, dims);
+}
+
 }  // namespace
 
 void bind_cpu(py::module_& module) {
+    py::class_<Weights, std::shared_ptr<Weights>>(module, "Weights")
+        .def(py::init<>())
+        .def("set", &set_constant, py::arg("name"), py::arg("values"))
+        .def_property_readonly("bytes", &Weights::bytes);
+    py::class_<Limits>(module, "Limits")
+        .def(py::init([](int64_t memory, double work) { return Limits{memory, work}; }), py::arg("memory"), py::arg("work"))
+        .def_readonly("memory", &Limits::memory);
     py::class_<Memory, std::shared_ptr<Memory>>(module, "Memory")
         .def(py::init<>())
         .def_property_readonly("bytes", &Memory::bytes);
@@ -82,6 +97,7 @@ void bind_cpu(py::module_& module) {
         .def_property_readonly("steps", &Executor::steps)
         .def_property_readonly("notes", &Executor::notes)
         .def_property_readonly("memory_bytes", &Executor::memory_bytes);
+    py::class_<BackwardPass, Runnable>(module, "BackwardPass").def(py::init<Executor&>(), py::keep_alive<1, 2>());
 }
 
 }  // namespace yolo::program

@@ -13,4 +13,10 @@ Builder build_conv, build_int8_conv;
 Builder build_quantise, build_dequantise, build_copy_bytes, build_resample_bytes;
 Builder build_onednn_pool;  // of steps that resample; gives none where oneDNN has only its reference kernel
 
+// Inference and training.
+Builder build_load_images, build_store_head, build_resample, build_gather, build_scatter, build_attention, build_norm_act_add;
+// Training.
+Builder build_conv_forward, build_conv_backward, build_load_head_gradient, build_resample_backward, build_attention_backward,
+    build_norm_act_add_backward, build_norm_act_add_recompute, build_accumulate;
+
 }  // namespace yolo::program

@@ -40,7 +40,7 @@ double ConvShape::flops(const TensorView& source, const TensorView& target) cons
 
 void append_activation(const Step& step, dnnl::post_ops& after) {
     if (step.text("activation") == "Identity") return;
-    const Activation a = activation(step.text("activation"), static_cast<float>(step.real("value")));
+    const Eltwise a = eltwise(activation(step.text("activation"), static_cast<float>(step.real("value"))));
     after.append_eltwise(a.algorithm, a.alpha, a.beta);
 }
 

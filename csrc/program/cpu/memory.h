@@ -24,14 +24,14 @@ public:
         std::shared_ptr<Buffer> buffer_;
     };
 
-    Part maps, workspace, planes, heads;
+    Part maps, workspace, heads;
     std::mutex mutex;
     // Held from a forward pass to the end of its backward pass by who runs both.
     std::mutex step;
     // The executor whose forward pass left its feature maps here, until its backward pass has used them.
     const void* holder = nullptr;
 
-    size_t bytes() const { return maps.bytes() + workspace.bytes() + planes.bytes() + heads.bytes(); }
+    size_t bytes() const { return maps.bytes() + workspace.bytes() + heads.bytes(); }
 };
 
 }  // namespace yolo::program

@@ -1,4 +1,4 @@
-// Activations and their slopes on vectors; see lanes.h for the linkage.
+// Activations and their grads on vectors; see lanes.h for the linkage.
 #pragma once
 
 #include "program/kernels/lanes.h"
@@ -6,7 +6,7 @@
 
 namespace {
 
-using yolo::program::Curve;
+using yolo::program::Function;
 
 // tanh(ln(1 + e^u)) = (e² + 2e) / (e² + 2e + 2) with e = e^u; 1 in float32 above 20.
 inline Floats tanh_softplus(Floats u) {
@@ -21,50 +21,50 @@ inline Floats normal_distribution(Floats u) {
     return result;
 }
 
-template <Curve C>
+template <Function C>
 inline Floats apply(Floats u, float value) {
     const Floats zero{};
     switch (C) {
-        case Curve::silu: return u * sigmoid(u);
-        case Curve::relu: return u > 0.0f ? u : zero;
-        case Curve::relu6: return at_most(at_least(u, 0.0f), 6.0f);
-        case Curve::leaky_relu: return u > 0.0f ? u : u * value;
-        case Curve::hardswish: return u * at_most(at_least(u + 3.0f, 0.0f), 6.0f) / 6.0f;
-        case Curve::sigmoid: return sigmoid(u);
-        case Curve::mish: return u * tanh_softplus(u);
-        case Curve::gelu: return u * normal_distribution(u);
-        case Curve::tanh: return 2.0f * sigmoid(u + u) - 1.0f;
-        case Curve::elu: return u > 0.0f ? u : (exponential(u) - 1.0f) * value;
+        case Function::silu: return u * sigmoid(u);
+        case Function::relu: return u > 0.0f ? u : zero;
+        case Function::relu6: return at_most(at_least(u, 0.0f), 6.0f);
+        case Function::leaky_relu: return u > 0.0f ? u : u * value;
+        case Function::hardswish: return u * at_most(at_least(u + 3.0f, 0.0f), 6.0f) / 6.0f;
+        case Function::sigmoid: return sigmoid(u);
+        case Function::mish: return u * tanh_softplus(u);
+        case Function::gelu: return u * normal_distribution(u);
+        case Function::tanh: return 2.0f * sigmoid(u + u) - 1.0f;
+        case Function::elu: return u > 0.0f ? u : (exponential(u) - 1.0f) * value;
         default: return u;
     }
 }
 
-template <Curve C>
-inline Floats slope_at(Floats u, float value) {
+template <Function C>
+inline Floats grad_at(Floats u, float value) {
     const Floats zero{}, one = splat(1.0f);
     switch (C) {
-        case Curve::silu: {
+        case Function::silu: {
             const Floats s = sigmoid(u);
             return s * (u * (1.0f - s) + 1.0f);
         }
-        case Curve::relu: return u > 0.0f ? one : zero;
-        case Curve::relu6: return u > 0.0f ? (u < 6.0f ? one : zero) : zero;
-        case Curve::leaky_relu: return u > 0.0f ? one : splat(value);
-        case Curve::hardswish: return u < -3.0f ? zero : (u > 3.0f ? one : (2.0f * u + 3.0f) / 6.0f);
-        case Curve::sigmoid: {
+        case Function::relu: return u > 0.0f ? one : zero;
+        case Function::relu6: return u > 0.0f ? (u < 6.0f ? one : zero) : zero;
+        case Function::leaky_relu: return u > 0.0f ? one : splat(value);
+        case Function::hardswish: return u < -3.0f ? zero : (u > 3.0f ? one : (2.0f * u + 3.0f) / 6.0f);
+        case Function::sigmoid: {
             const Floats s = sigmoid(u);
             return s * (1.0f - s);
         }
-        case Curve::mish: {
+        case Function::mish: {
             const Floats t = tanh_softplus(u);
             return t + u * (1.0f - t * t) * sigmoid(u);
         }
-        case Curve::gelu: return normal_distribution(u) + u * exponential(u * u * -0.5f) * 0.39894228f;
-        case Curve::tanh: {
+        case Function::gelu: return normal_distribution(u) + u * exponential(u * u * -0.5f) * 0.39894228f;
+        case Function::tanh: {
             const Floats t = 2.0f * sigmoid(u + u) - 1.0f;
             return 1.0f - t * t;
         }
-        case Curve::elu: return u > 0.0f ? one : exponential(u) * value;
+        case Function::elu: return u > 0.0f ? one : exponential(u) * value;
         default: return one;
     }
 }

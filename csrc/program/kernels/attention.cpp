@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kRows = 64;
 
 int64_t padded(int64_t cells) {
-    const int64_t lanes = loops().lanes;
+    const int64_t lanes = kernels().lanes;
     return (cells + lanes - 1) / lanes * lanes;
 }
 
@@ -42,7 +42,7 @@ struct Part {
 
     void weights(const float* q, const float* k, float* to) const {
         multiply('T', 'N', rows, cells, width, q + first, cells, k, cells, to, row);
-        for (int64_t i = 0; i < rows; ++i) loops().softmax(to + i * row, cells, scale);
+        for (int64_t i = 0; i < rows; ++i) kernels().softmax(to + i * row, cells, scale);
     }
 };
 
@@ -67,25 +67,25 @@ void attend(const AttentionShape& shape, const float* q, const float* k, const f
     });
 }
 
-void attend_back(const AttentionShape& shape, const float* q, const float* k, const float* v, const float* slope,
+void attend_back(const AttentionShape& shape, const float* q, const float* k, const float* v, const float* grad,
                  float* to_q, float* to_k, float* to_v, float* scratch, int threads) {
     const int64_t chunks = (shape.cells + kRows - 1) / kRows, size = attention_scratch(shape);
     parallel::share(threads, shape.heads, [&](int thread, int64_t begin, int64_t end) {
-        float *weights = scratch + thread * size, *slopes = weights + size / 2;
+        float *weights = scratch + thread * size, *grads = weights + size / 2;
         for (int64_t i = begin * chunks; i < end * chunks; ++i) {
             const Part part(shape, i % chunks);
             const int64_t head = i / chunks * part.width * part.cells, cells = part.cells;
-            const float* from = slope + head + part.first;
+            const float* from = grad + head + part.first;
             const bool add = part.first > 0;
             part.weights(q + head, k + head, weights);
             multiply('N', 'N', part.width, cells, part.rows, from, cells, weights, part.row, to_v + head, cells, add);
-            multiply('T', 'N', part.rows, cells, part.width, from, cells, v + head, cells, slopes, part.row);
+            multiply('T', 'N', part.rows, cells, part.width, from, cells, v + head, cells, grads, part.row);
             for (int64_t r = 0; r < part.rows; ++r) {
-                loops().softmax_back(weights + r * part.row, slopes + r * part.row, cells, part.scale);
+                kernels().softmax_back(weights + r * part.row, grads + r * part.row, cells, part.scale);
             }
-            multiply('N', 'T', part.width, part.rows, cells, k + head, cells, slopes, part.row,
+            multiply('N', 'T', part.width, part.rows, cells, k + head, cells, grads, part.row,
                      to_q + head + part.first, cells);
-            multiply('N', 'N', part.width, cells, part.rows, q + head + part.first, cells, slopes, part.row,
+            multiply('N', 'N', part.width, cells, part.rows, q + head + part.first, cells, grads, part.row,
                      to_k + head, cells, add);
         }
     });

@@ -21,7 +21,7 @@ void attend(const AttentionShape& shape, const float* q, const float* k, const f
             int threads);
 
 // The gradients of q, k and v from that of `out`; the weights are computed again.
-void attend_back(const AttentionShape& shape, const float* q, const float* k, const float* v, const float* slope,
+void attend_back(const AttentionShape& shape, const float* q, const float* k, const float* v, const float* grad,
                  float* to_q, float* to_k, float* to_v, float* scratch, int threads);
 
 }  // namespace yolo::program

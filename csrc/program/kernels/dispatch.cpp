@@ -8,26 +8,26 @@ namespace {
 
 // oneDNN's instruction set decides: its layouts have the width of the vectors, and it may be told (by the variable
 // ONEDNN_MAX_CPU_ISA) to use less than the processor has.
-const Loops& choose() {
+const Kernels& choose() {
 #ifdef YOLO_X86
     const auto has = [](dnnl::cpu_isa isa) {
         const auto bits = static_cast<unsigned>(isa);
         return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
     };
-    if (has(dnnl::cpu_isa::avx512_core_bf16)) return avx512_bf16::loops;
-    if (has(dnnl::cpu_isa::avx512_core)) return avx512::loops;
-    if (has(dnnl::cpu_isa::avx2) && __builtin_cpu_supports("fma")) return avx2::loops;
+    if (has(dnnl::cpu_isa::avx512_core_bf16)) return avx512_bf16::kernels;
+    if (has(dnnl::cpu_isa::avx512_core)) return avx512::kernels;
+    if (has(dnnl::cpu_isa::avx2) && __builtin_cpu_supports("fma")) return avx2::kernels;
 #endif
-    if (channel_block() != generic::loops.lanes) {
+    if (channel_block() != generic::kernels.lanes) {
         throw std::runtime_error("oneDNN's channel blocks have a width for which there are no loops here");
     }
-    return generic::loops;
+    return generic::kernels;
 }
 
 }  // namespace
 
-const Loops& loops() {
-    static const Loops& chosen = choose();
+const Kernels& kernels() {
+    static const Kernels& chosen = choose();
     return chosen;
 }
 

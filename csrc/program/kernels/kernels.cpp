@@ -1,4 +1,4 @@
-// Compiled once for each instruction set: YOLO_LOOPS names the namespace, YOLO_LANES is the width of a channel block.
+// Compiled once for each instruction set: YOLO_KERNELS names the namespace, YOLO_LANES is the width of a channel block.
 #include "program/kernels/kernels.h"
 
 #include "program/kernels/activations.h"
@@ -33,7 +33,7 @@ void moments(const void* x, int64_t count, double* sum, double* squares) {
     }
 }
 
-template <class T, Curve C>
+template <class T, Function C>
 void activate_as(const void* x, const Affine& u, float value, const void* residual, void* out, int64_t count) {
     const Floats centre = load(u.centre), scale = load(u.scale), shift = load(u.shift);
     if (residual == nullptr) {
@@ -47,69 +47,69 @@ void activate_as(const void* x, const Affine& u, float value, const void* residu
     }
 }
 
-template <class T, class G, Curve C>
-void slope_sums_as(const void* x, const void* gradient, const Affine& u, float value, int64_t count, double* sum,
+template <class T, class G, Function C>
+void grad_sums_as(const void* x, const void* gradient, const Affine& u, float value, int64_t count, double* sum,
                    double* products) {
     const Floats centre = load(u.centre), scale = load(u.scale), shift = load(u.shift);
     Floats s[2] = {}, q[2] = {};
     for (int64_t p = 0; p < count; ++p) {
         const Floats from_centre = load<T>(x, p) - centre;
-        const Floats slope = load<G>(gradient, p) * slope_at<C>(from_centre * scale + shift, value);
-        s[p & 1] += slope;
-        q[p & 1] += slope * from_centre;
+        const Floats grad = load<G>(gradient, p) * grad_at<C>(from_centre * scale + shift, value);
+        s[p & 1] += grad;
+        q[p & 1] += grad * from_centre;
     }
     add_to(sum, s[0] + s[1]);
     add_to(products, q[0] + q[1]);
 }
 
-template <class T, class G, Curve C>
-void slope_as(const void* x, const void* gradient, const Affine& u, float value, const float* along_,
+template <class T, class G, Function C>
+void grad_as(const void* x, const void* gradient, const Affine& u, float value, const float* along_,
               const float* level_, void* out, int64_t count) {
     const Floats centre = load(u.centre), scale = load(u.scale), shift = load(u.shift);
     const Floats along = load(along_), level = load(level_);
     for (int64_t p = 0; p < count; ++p) {
         const Floats from_centre = load<T>(x, p) - centre;
-        const Floats slope = load<G>(gradient, p) * slope_at<C>(from_centre * scale + shift, value);
-        save<T>(out, p, slope * scale + (from_centre * along + level));
+        const Floats grad = load<G>(gradient, p) * grad_at<C>(from_centre * scale + shift, value);
+        save<T>(out, p, grad * scale + (from_centre * along + level));
     }
 }
 
-// One template instance a curve, chosen outside the loop.
-#define YOLO_FOR_CURVE(f, call)                                   \
-    switch ((f).curve) {                                          \
-        case Curve::silu: return call(Curve::silu);               \
-        case Curve::relu: return call(Curve::relu);               \
-        case Curve::relu6: return call(Curve::relu6);             \
-        case Curve::leaky_relu: return call(Curve::leaky_relu);   \
-        case Curve::hardswish: return call(Curve::hardswish);     \
-        case Curve::sigmoid: return call(Curve::sigmoid);         \
-        case Curve::mish: return call(Curve::mish);               \
-        case Curve::gelu: return call(Curve::gelu);               \
-        case Curve::tanh: return call(Curve::tanh);               \
-        case Curve::elu: return call(Curve::elu);                 \
-        default: return call(Curve::identity);                    \
+// One template instance a function, chosen outside the loop.
+#define YOLO_FOR_FUNCTION(f, call)                                   \
+    switch ((f).function) {                                          \
+        case Function::silu: return call(Function::silu);               \
+        case Function::relu: return call(Function::relu);               \
+        case Function::relu6: return call(Function::relu6);             \
+        case Function::leaky_relu: return call(Function::leaky_relu);   \
+        case Function::hardswish: return call(Function::hardswish);     \
+        case Function::sigmoid: return call(Function::sigmoid);         \
+        case Function::mish: return call(Function::mish);               \
+        case Function::gelu: return call(Function::gelu);               \
+        case Function::tanh: return call(Function::tanh);               \
+        case Function::elu: return call(Function::elu);                 \
+        default: return call(Function::identity);                    \
     }
 
 template <class T>
-void activate(const void* x, const Affine& u, const Nonlinearity& f, const void* residual, void* out, int64_t count) {
+void activate(const void* x, const Affine& u, const Activation& f, const void* residual, void* out, int64_t count) {
 #define YOLO_CALL(C) activate_as<T, C>(x, u, f.value, residual, out, count)
-    YOLO_FOR_CURVE(f, YOLO_CALL)
+    YOLO_FOR_FUNCTION(f, YOLO_CALL)
 #undef YOLO_CALL
 }
 
 template <class T, class G>
-void slope_sums(const void* x, const void* gradient, const Affine& u, const Nonlinearity& f, int64_t count,
+void grad_sums(const void* x, const void* gradient, const Affine& u, const Activation& f, int64_t count,
                 double* sum, double* products) {
-#define YOLO_CALL(C) slope_sums_as<T, G, C>(x, gradient, u, f.value, count, sum, products)
-    YOLO_FOR_CURVE(f, YOLO_CALL)
+#define YOLO_CALL(C) grad_sums_as<T, G, C>(x, gradient, u, f.value, count, sum, products)
+    YOLO_FOR_FUNCTION(f, YOLO_CALL)
 #undef YOLO_CALL
 }
 
 template <class T, class G>
-void slope(const void* x, const void* gradient, const Affine& u, const Nonlinearity& f, const float* along,
+void grad(const void* x, const void* gradient, const Affine& u, const Activation& f, const float* along,
            const float* level, void* out, int64_t count) {
-#define YOLO_CALL(C) slope_as<T, G, C>(x, gradient, u, f.value, along, level, out, count)
-    YOLO_FOR_CURVE(f, YOLO_CALL)
+#define YOLO_CALL(C) grad_as<T, G, C>(x, gradient, u, f.value, along, level, out, count)
+    YOLO_FOR_FUNCTION(f, YOLO_CALL)
 #undef YOLO_CALL
 }
 
@@ -160,16 +160,16 @@ void pixels<Bfloat16>(const uint8_t* bytes, int64_t count, float divisor, void* 
 
 }  // namespace
 
-namespace yolo::program::YOLO_LOOPS {
+namespace yolo::program::YOLO_KERNELS {
 
-extern const Loops loops = {
-    YOLO_LOOPS_NAME,
+extern const Kernels kernels = {
+    YOLO_KERNELS_NAME,
     V,
     {moments<Float32>, moments<Bfloat16>},
     {activate<Float32>, activate<Bfloat16>},
     {add<Float32>, add<Bfloat16>},
-    {{slope_sums<Float32, Float32>, nullptr}, {slope_sums<Bfloat16, Float32>, slope_sums<Bfloat16, Bfloat16>}},
-    {{slope<Float32, Float32>, nullptr}, {slope<Bfloat16, Float32>, slope<Bfloat16, Bfloat16>}},
+    {{grad_sums<Float32, Float32>, nullptr}, {grad_sums<Bfloat16, Float32>, grad_sums<Bfloat16, Bfloat16>}},
+    {{grad<Float32, Float32>, nullptr}, {grad<Bfloat16, Float32>, grad<Bfloat16, Bfloat16>}},
     {store<Float32>, store<Bfloat16>},
     {{max_pool<Float32, BytePlaces>, max_pool<Float32, WordPlaces>, max_pool<Float32, NoPlaces>},
      {max_pool<Bfloat16, BytePlaces>, max_pool<Bfloat16, WordPlaces>, max_pool<Bfloat16, NoPlaces>}},
@@ -187,4 +187,4 @@ extern const Loops loops = {
     softmax_back,
 };
 
-}  // namespace yolo::program::YOLO_LOOPS
+}  // namespace yolo::program::YOLO_KERNELS

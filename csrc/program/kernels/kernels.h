@@ -8,11 +8,11 @@
 
 namespace yolo::program {
 
-enum class Curve { identity, silu, relu, relu6, leaky_relu, hardswish, sigmoid, mish, gelu, tanh, elu };
+enum class Function { identity, silu, relu, relu6, leaky_relu, hardswish, sigmoid, mish, gelu, tanh, elu };
 
 // An activation; `value` is the slope of leaky_relu or the alpha of elu.
-struct Nonlinearity {
-    Curve curve;
+struct Activation {
+    Function function;
     float value;
 };
 
@@ -38,28 +38,28 @@ inline Index index_of(int64_t kernel) {
     return kernel * kernel <= 256 ? kBytes : kWords;
 }
 
-// Longest run that moments(), slope_sums() and add() take: float32 sums of more lose digits.
+// Longest run that moments(), grad_sums() and add() take: float32 sums of more lose digits.
 constexpr int64_t kMostPixels = 256;
 
 // Numbers of the widest vector.
 constexpr int64_t kMostLanes = 16;
 
-struct Loops {
+struct Kernels {
     const char* name;
     int64_t lanes;
     // sum += x, squares += x * x.
     void (*moments[kFormats])(const void* x, int64_t count, double* sum, double* squares);
     // out = f(u(x)) + residual (where not null). Runs may be of any length.
-    void (*activate[kFormats])(const void* x, const Affine& u, const Nonlinearity& f, const void* residual, void* out,
+    void (*activate[kFormats])(const void* x, const Affine& u, const Activation& f, const void* residual, void* out,
                                int64_t count);
     // out = sum of the sources.
     void (*add[kFormats])(const void* const* sources, int64_t number, float* out, int64_t count);
-    // With slope = gradient * f'(u(x)): sum += slope, products += slope * (x - centre). By the formats of x and of the
+    // With grad = gradient * f'(u(x)): sum += grad, products += grad * (x - centre). By the formats of x and of the
     // gradient, which is float32 or that of x.
-    void (*slope_sums[kFormats][kFormats])(const void* x, const void* gradient, const Affine& u, const Nonlinearity& f,
+    void (*grad_sums[kFormats][kFormats])(const void* x, const void* gradient, const Affine& u, const Activation& f,
                                  int64_t count, double* sum, double* products);
-    // out = slope * scale + (x - centre) * along + level; `out` may be `x`.
-    void (*slope[kFormats][kFormats])(const void* x, const void* gradient, const Affine& u, const Nonlinearity& f,
+    // out = grad * scale + (x - centre) * along + level; `out` may be `x`.
+    void (*grad[kFormats][kFormats])(const void* x, const void* gradient, const Affine& u, const Activation& f,
                             const float* along, const float* level, void* out, int64_t count);
     // Rounds to the format.
     void (*store[kFormats])(const float* from, void* to, int64_t count);
@@ -84,26 +84,26 @@ struct Loops {
     void (*blocked[kFormats])(const float* rows, int64_t stride, int64_t channels, int64_t count, void* out);
     // row = softmax(row * scale) of `count` numbers; what is behind them in the last whole vector becomes 0.
     void (*softmax)(float* row, int64_t count, float scale);
-    // Its gradient, from that of `weights` = softmax(...) in `slope` to that of the row, in place.
-    void (*softmax_back)(const float* weights, float* slope, int64_t count, float scale);
+    // Its gradient, from that of `weights` = softmax(...) in `grad` to that of the row, in place.
+    void (*softmax_back)(const float* weights, float* grad, int64_t count, float scale);
 };
 
 namespace generic {
-extern const Loops loops;
+extern const Kernels kernels;
 }
 #ifdef YOLO_X86
 namespace avx2 {
-extern const Loops loops;
+extern const Kernels kernels;
 }
 namespace avx512 {
-extern const Loops loops;
+extern const Kernels kernels;
 }
 namespace avx512_bf16 {
-extern const Loops loops;
+extern const Kernels kernels;
 }
 #endif
 
 // Those of this processor, with `lanes` equal to channel_block().
-const Loops& loops();
+const Kernels& kernels();
 
 }  // namespace yolo::program

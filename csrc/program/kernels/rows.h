@@ -111,13 +111,13 @@ void softmax(float* row, int64_t count, float scale) {
 }
 
 // dx = scale * w * (dw - sum(w dw)).
-void softmax_back(const float* weights, float* slope, int64_t count, float scale) {
+void softmax_back(const float* weights, float* grad, int64_t count, float scale) {
     const int64_t padded = whole_vectors(count);
-    for (int64_t i = count; i < padded; ++i) slope[i] = 0.0f;
+    for (int64_t i = count; i < padded; ++i) grad[i] = 0.0f;
     Floats sum{};
-    for (int64_t i = 0; i < padded; i += V) sum += load(weights + i) * load(slope + i);
+    for (int64_t i = 0; i < padded; i += V) sum += load(weights + i) * load(grad + i);
     const float mean = sum_of(sum);
-    for (int64_t i = 0; i < padded; i += V) save(slope + i, load(weights + i) * (load(slope + i) - mean) * scale);
+    for (int64_t i = 0; i < padded; i += V) save(grad + i, load(weights + i) * (load(grad + i) - mean) * scale);
 }
 
 }  // namespace
