@@ -40,9 +40,10 @@ struct Kind {
 
 using Kinds = std::map<std::string, Kind>;
 
-// Those of both directions, those that only infer and those that only train.
+// Those of both directions, those that only train and those that only infer.
 void add_shared_kinds(Kinds& kinds);
 void add_training_kinds(Kinds& kinds);
+void add_inference_kinds(Kinds& kinds);
 
 // Bounds of a map. Bilinear upsampling counts cells in floats, which are exact to halves up to here; a kernel's offsets
 // inside a map are 32-bit numbers of bytes.
@@ -61,11 +62,14 @@ void require_alike(const Step& step, const TensorView& a, const TensorView& b);
 void require_maps(const Plan& plan, const Step& step, const std::vector<const char*>& roles);
 // `count` numbers (offset: an attribute) are in the vector of values or of gradients, which has `size`.
 void require_numbers(const Step& step, const char* offset, int64_t count, int64_t size);
-// Kernel, stride, padding, dilation and groups are in range, and the target's size follows from the source's.
-void require_conv(const Step& step, const TensorView& source, const TensorView& target);
 // `index` can hold the places of the maxima of a max pool with this target.
 void require_index(const Step& step, const TensorView& index, const TensorView& target);
-// The target's size follows from the source's by the step's method, kernel, stride and padding.
+// method, kernel, stride, padding: the target's size follows from the source's by them.
+std::vector<AttributeRule> window_attributes();
 void require_window(const Step& step, const TensorView& source, const TensorView& target);
+// kernel, stride, padding, dilation, groups, transposed: the size of `target` follows from that of `source`, both of
+// them whole buffers or the only image's.
+std::vector<AttributeRule> convolution_attributes();
+void require_convolution(const Plan& plan, const Step& step);
 
 }  // namespace yolo::program

@@ -1,4 +1,5 @@
 // Kinds of steps of inference and training alike.
+#include <algorithm>
 #include <cmath>
 
 #include "program/common/kinds.h"
@@ -52,15 +53,9 @@ void check_window(const Step& step, const TensorView& source, const TensorView& 
 
 void check_resample(const Plan& plan, const Step& step) {
     const TensorView &source = step.view("source"), &target = step.view("target");
-    const std::string& method = step.text("method");
-    if (source.layout == Layout::nhwc) {
-        require(source.element == 1 && target.element == 1 && (method == "max_pool" || method == "upsample"), step,
-                "moves no such bytes");
-    } else {
-        for (const TensorView* view : {&source, &target}) {
-            require_layout(step, *view, Layout::blocked);
-            require(view->element == plan.element, step, "its maps have other numbers than the plan");
-        }
+    for (const TensorView* view : {&source, &target}) {
+        require_layout(step, *view, Layout::blocked);
+        require(view->element == plan.element, step, "its maps have other numbers than the plan");
     }
     check_window(step, source, target);
     if (const TensorView* index = step.optional("index")) require_index(step, *index, target);
@@ -68,12 +63,10 @@ void check_resample(const Plan& plan, const Step& step) {
 
 void check_moves(const Plan& plan, const Step& step) {
     const TensorView &fine = step.view("fine"), &coarse = step.view("coarse");
-    const bool bytes = fine.layout == Layout::nhwc;
-    const Access fine_access = step.kind == "gather" ? Access::read : Access::write;
-    require(bytes ? coarse.layout == Layout::nhwc && fine.element == 1 && coarse.element == 1
-                  : coarse.layout == Layout::blocked && fine.element == plan.element && coarse.element == plan.element &&
-                        (fine.layout == Layout::blocked || fine_access == Access::read),
-            step, "its maps have other layouts or numbers than it moves");
+    const bool plain = fine.layout == Layout::nchw && step.kind == "gather";
+    require_layout(step, coarse, Layout::blocked);
+    require_layout(step, fine, plain ? Layout::nchw : Layout::blocked);
+    require(fine.element == plan.element && coarse.element == plan.element, step, "its maps have other numbers than the plan");
     const Numbers& index = step.numbers("index");
     require(static_cast<int64_t>(index.size()) == 3 * coarse.channels, step, "has no entry for each of its channels");
     for (size_t i = 0; i < index.size(); i += 3) {
@@ -89,16 +82,10 @@ void check_attention(const Plan& plan, const Step& step) {
     require(in_range(heads) && step.view("target").channels % heads == 0, step, "its channels do not divide into heads");
 }
 
-// `count` numbers of the vector of values from the attribute's offset.
-void require_values(const Plan& plan, const Step& step, const char* name, int64_t count) {
-    if (!step.has(name)) return;
-    require(in_range(step.number(name), 0, plan.values - count), step, "takes values that are not there");
-}
-
 void check_norm_act_add(const Plan& plan, const Step& step) {
     require_maps(plan, step, {"source", "targets", "residual"});
     for (const char* name : {"weight", "bias", "mean", "variance"}) {
-        require_values(plan, step, name, step.view("source").channels);
+        require_numbers(step, name, step.view("source").channels, plan.values);
         const bool normalises = step.has("weight") && std::string(name) != "bias";
         require(!normalises || step.has(name), step, "has not all of a batch norm");
     }
@@ -107,6 +94,10 @@ void check_norm_act_add(const Plan& plan, const Step& step) {
 
 }  // namespace
 
+void require_numbers(const Step& step, const char* offset, int64_t count, int64_t size) {
+    require(!step.has(offset) || in_range(step.number(offset), 0, size - count), step, "takes values that are not there");
+}
+
 void require_index(const Step& step, const TensorView& index, const TensorView& target) {
     const int64_t kernel = step.number("kernel");
     require(step.text("method") == "max_pool" && kernel <= 256, step, "keeps no places of maxima");
@@ -114,6 +105,45 @@ void require_index(const Step& step, const TensorView& index, const TensorView& 
     require_same_size(step, index, target);
     require(index.channels == target.channels && index.element == (kernel * kernel <= 256 ? 1 : 2), step,
             "its places of maxima do not fit");
+}
+
+std::vector<AttributeRule> convolution_attributes() {
+    std::vector<AttributeRule> all{{"groups", Type::number}, {"transposed", Type::flag}};
+    for (const char* pair : {"kernel", "stride", "padding", "dilation"}) all.push_back({pair, Type::numbers});
+    return all;
+}
+
+void require_convolution(const Plan& plan, const Step& step) {
+    const TensorView &source = step.view("source"), &target = step.view("target");
+    for (const TensorView* view : {&source, &target}) {
+        const bool whole = view->buffer_channels - view->channels < plan.block && view->first == 0;
+        require(plan.batch() == 1 || whole, step, "takes whole maps of a batch");
+    }
+    for (const char* name : {"kernel", "stride", "padding", "dilation"}) {
+        const Numbers& pair = step.numbers(name);
+        const int64_t least = std::string(name) == "padding" ? 0 : 1;
+        require(pair.size() == 2 && in_range(pair[0], least) && in_range(pair[1], least), step,
+                "kernel, stride, padding or dilation is out of range");
+    }
+    const int64_t groups = step.number("groups");
+    require(groups >= 1 && source.channels % groups == 0 && target.channels % groups == 0, step,
+            "its channels do not divide into its groups");
+    const int64_t in[] = {source.height, source.width}, out[] = {target.height, target.width};
+    for (size_t axis = 0; axis < 2; ++axis) {
+        const int64_t stride = step.numbers("stride")[axis], dilation = step.numbers("dilation")[axis];
+        const int64_t reach = dilation * (step.numbers("kernel")[axis] - 1) + 1, padding = 2 * step.numbers("padding")[axis];
+        if (step.flag("transposed")) {
+            const int64_t extra = out[axis] - ((in[axis] - 1) * stride - padding + reach);
+            require(extra >= 0 && extra < std::max(stride, dilation), step, "its output has another size");
+        } else {
+            require(in[axis] + padding >= reach && out[axis] == (in[axis] + padding - reach) / stride + 1, step,
+                    "its output has another size");
+        }
+    }
+}
+
+std::vector<AttributeRule> window_attributes() {
+    return {{"method", Type::text}, {"kernel", Type::number}, {"stride", Type::number}, {"padding", Type::number}};
 }
 
 void require_window(const Step& step, const TensorView& source, const TensorView& target) {
@@ -125,8 +155,7 @@ void add_shared_kinds(Kinds& kinds) {
     kinds["load_images"] = {{{"target", out}}, {{"bytes", Type::flag}, {"divisor", Type::real}}, check_load};
     kinds["store_head"] = {{{"source", in}}, {{"number", Type::number}}, check_store};
     kinds["resample"] = {{{"source", in}, {"target", out}, {"index", out, 0}},
-                         {{"method", Type::text}, {"kernel", Type::number}, {"stride", Type::number}, {"padding", Type::number}},
-                         check_resample};
+                         window_attributes(), check_resample};
     kinds["gather"] = {{{"fine", in}, {"coarse", out}},
                        {{"index", Type::numbers}, {"stride", Type::number}},
                        check_moves};

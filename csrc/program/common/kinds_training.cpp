@@ -1,6 +1,4 @@
 // Kinds of steps that only training has: convolutions on changing weights, and the backward steps.
-#include <algorithm>
-
 #include "program/common/kinds.h"
 
 namespace yolo::program {
@@ -40,7 +38,7 @@ void require_weights(const Plan& plan, const Step& step, int64_t size) {
 
 void check_conv_forward(const Plan& plan, const Step& step) {
     const TensorView &source = step.view("source"), &target = step.view("target");
-    require_conv(step, source, target);
+    require_convolution(plan, step);
     require_whole(plan, step, target);
     const bool plain = source.layout == Layout::nchw && step.number("groups") == 1 && !step.flag("transposed");
     if (!plain) require_whole(plan, step, source);
@@ -126,44 +124,12 @@ void check_accumulate(const Plan& plan, const Step& step) {
 
 }  // namespace
 
-void require_numbers(const Step& step, const char* offset, int64_t count, int64_t size) {
-    if (!step.has(offset)) return;
-    const int64_t start = step.number(offset);
-    require(start >= 0 && start <= size - count, step, "takes values that are not there");
-}
-
-void require_conv(const Step& step, const TensorView& source, const TensorView& target) {
-    const Numbers &kernel = step.numbers("kernel"), &stride = step.numbers("stride"), &padding = step.numbers("padding"),
-                  &dilation = step.numbers("dilation");
-    for (const Numbers* pair : {&kernel, &stride, &padding, &dilation}) {
-        const int64_t least = pair == &padding ? 0 : 1;
-        require(pair->size() == 2 && std::all_of(pair->begin(), pair->end(), [=](int64_t number) {
-                    return number >= least && number <= kMostSide;
-                }), step, "kernel, stride, padding or dilation is out of range");
-    }
-    const int64_t groups = step.number("groups"), in[] = {source.height, source.width}, out[] = {target.height, target.width};
-    require(groups >= 1 && source.channels % groups == 0 && target.channels % groups == 0, step,
-            "its channels do not divide into its groups");
-    for (size_t axis = 0; axis < 2; ++axis) {
-        const int64_t reach = dilation[axis] * (kernel[axis] - 1) + 1, around = 2 * padding[axis];
-        if (step.flag("transposed")) {
-            const int64_t extra = out[axis] - ((in[axis] - 1) * stride[axis] - around + reach);
-            require(extra >= 0 && extra < std::max(stride[axis], dilation[axis]), step, "its output has another size");
-        } else {
-            require(in[axis] + around >= reach && out[axis] == (in[axis] + around - reach) / stride[axis] + 1, step,
-                    "its output has another size");
-        }
-    }
-}
-
 void add_training_kinds(Kinds& kinds) {
     const auto in = Access::read, out = Access::write;
     const AttributeRule of{"of", Type::number}, heads{"heads", Type::number}, number{"number", Type::number};
-    kinds["conv_forward"] = {{{"source", in}, {"target", out}},
-                             {{"weights", Type::numbers}, {"bias", Type::number, false}, {"kernel", Type::numbers},
-                              {"stride", Type::numbers}, {"padding", Type::numbers}, {"dilation", Type::numbers},
-                              {"groups", Type::number}, {"transposed", Type::flag}},
-                             check_conv_forward};
+    std::vector<AttributeRule> conv = convolution_attributes();
+    conv.insert(conv.end(), {{"weights", Type::numbers}, {"bias", Type::number, false}});
+    kinds["conv_forward"] = {{{"source", in}, {"target", out}}, conv, check_conv_forward};
     kinds["conv_backward"] = {{{"source", in}, {"gradient", in}, {"source_gradient", out, 0}}, {of}, check_conv_backward,
                               {}, "conv_forward"};
     kinds["load_head_gradient"] = {{{"target", out}}, {number}, check_load_head_gradient};
@@ -173,9 +139,7 @@ void add_training_kinds(Kinds& kinds) {
                                        {"sum", out, 0}},
                                       {of}, check_norm_backward, {{"source_gradient", "source"}}, "norm_act_add"};
     kinds["resample_backward"] = {{{"gradients", in, 1, kMostSources}, {"source_gradient", out}, {"index", in, 0}},
-                                  {{"method", Type::text}, {"kernel", Type::number}, {"stride", Type::number},
-                                   {"padding", Type::number}},
-                                  check_resample_backward};
+                                  window_attributes(), check_resample_backward};
     kinds["attention_backward"] = {{{"query", in}, {"key", in}, {"value", in}, {"gradient", in}, {"query_gradient", out},
                                     {"key_gradient", out}, {"value_gradient", out}},
                                    {heads}, check_attention_backward};

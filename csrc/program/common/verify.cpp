@@ -15,6 +15,7 @@ const Kinds& kinds() {
         auto* made = new Kinds;
         add_shared_kinds(*made);
         add_training_kinds(*made);
+        add_inference_kinds(*made);
         return made;
     }();
     return *all;

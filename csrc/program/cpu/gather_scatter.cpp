@@ -39,6 +39,16 @@ void clear_image(const ExecContext& exec, const TensorView& view, int64_t n) {
     std::memset(exec.at(view, n), 0, static_cast<size_t>(channels * view.pixels() * view.element));
 }
 
+// Zeros in the lanes behind the last channel, which convolutions read along with the others.
+void clear_tail(const ExecContext& exec, const TensorView& view, int64_t n) {
+    const int64_t used = view.channels % exec.block, rest = exec.block - used;
+    if (used == 0) return;
+    std::byte* last = exec.at(view, n, exec.blocks(view) - 1);
+    for (int64_t pixel = 0; pixel < view.pixels(); ++pixel) {
+        std::memset(last + (pixel * exec.block + used) * view.element, 0, static_cast<size_t>(rest * view.element));
+    }
+}
+
 // Pixels of a row or column of `coarse` whose partners lie inside the fine map: from the first to before the second.
 std::pair<int64_t, int64_t> inside(int64_t shift, int64_t stride, int64_t fine, int64_t coarse) {
     const int64_t first = shift < 0 ? (-shift + stride - 1) / stride : 0;
@@ -70,11 +80,9 @@ void move_channel(const Move& move, int64_t n, int64_t i) {
 template <class Number>
 void move_all(const Move& move) {
     const int64_t channels = static_cast<int64_t>(move.links.size()), batch = move.exec.batch;
-    if (move.clear) {
-        parallel::share(move.exec.threads, batch, [&](int, int64_t begin, int64_t end) {
-            for (int64_t n = begin; n < end; ++n) clear_image(move.exec, move.target(), n);
-        });
-    }
+    parallel::share(move.exec.threads, batch, [&](int, int64_t begin, int64_t end) {
+        for (int64_t n = begin; n < end; ++n) (move.clear ? clear_image : clear_tail)(move.exec, move.target(), n);
+    });
     // All channels of a block by one thread: their numbers share cache lines.
     const int64_t blocks = (channels + move.exec.block - 1) / move.exec.block;
     parallel::share(move.exec.threads, batch * blocks, [&](int, int64_t begin, int64_t end) {
@@ -95,7 +103,7 @@ bool moves_blocks(const Move& m) {
     const bool ends = start + count == m.fine.channels;
     return m.stride == 1 && m.fine.height == m.coarse.height && m.fine.width == m.coarse.width &&
            m.fine.layout == Layout::blocked && m.coarse.layout == Layout::blocked && start % m.exec.block == 0 &&
-           (count % m.exec.block == 0 || ends);
+           (ends || (count % m.exec.block == 0 && (!m.to_fine || m.fine.channels % m.exec.block == 0)));
 }
 
 void move_blocks(const Move& m) {
