@@ -4,6 +4,7 @@
 #include <set>
 
 #include "program/common/kinds.h"
+#include "program/common/verify_flow.h"
 
 namespace yolo::program {
 namespace {
@@ -174,6 +175,7 @@ void verify(const Plan& plan, const Limits& limits) {
         for (const Step& step : *steps) check_step(plan, step);
     }
     check_ends(plan);
+    check_flow(plan, kinds());
 }
 
 }  // namespace yolo::program
