@@ -1,7 +1,8 @@
 """Loads and runs mutants, one after another: ``python -m tests.program.mutants.run KIND SEED COUNT [MODULE]``.
 
-KIND: files, plans or training. Before each one its number goes to stdout, so that whoever started this knows at which a crash was. The last line is
-JSON: how many ran and how many were refused. MODULE: a build of yolo._program to be used instead of the package's.
+KIND: files, plans or training. Before each one its number goes to stdout, so that whoever started this knows at which
+a crash was. The last line is JSON: how many ran and how many were refused. MODULE: a build of yolo._program to be used
+instead of the package's.
 """
 
 from __future__ import annotations
