@@ -12,8 +12,6 @@ from yolo.program.loss import detection_loss
 from yolo.program.lower import lower
 from yolo.program.training.program import Shape, build_training_program
 
-PRECISIONS = ("fp32", "bf16")
-
 
 class CompiledTraining:
     """Makes the gradient steps of one network.

@@ -111,7 +111,8 @@ void move_blocks(const Move& m) {
     const auto bytes = static_cast<size_t>(m.exec.block * m.coarse.pixels() * m.coarse.element);
     parallel::share(m.exec.threads, m.exec.batch * blocks, [&](int, int64_t begin, int64_t end) {
         for (int64_t k = begin; k < end; ++k) {
-            std::byte *far = m.exec.at(m.fine, k / blocks, first + k % blocks), *near = m.exec.at(m.coarse, k / blocks, k % blocks);
+            const int64_t n = k / blocks, b = k % blocks;
+            std::byte *far = m.exec.at(m.fine, n, first + b), *near = m.exec.at(m.coarse, n, b);
             std::memmove(m.to_fine ? far : near, m.to_fine ? near : far, bytes);
         }
     });
@@ -119,7 +120,8 @@ void move_blocks(const Move& m) {
 
 std::vector<CompiledStep> moving(const ExecContext& exec, const Step& step, bool to_fine, bool clear) {
     const Numbers& index = step.numbers("index");
-    auto move = std::make_shared<Move>(Move{exec, step.view("fine"), step.view("coarse"), {}, step.number("stride"), to_fine, clear});
+    const auto move = std::make_shared<Move>(
+        Move{exec, step.view("fine"), step.view("coarse"), {}, step.number("stride"), to_fine, clear});
     for (size_t i = 0; i + 2 < index.size(); i += 3) move->links.push_back({index[i], index[i + 1], index[i + 2]});
     const bool whole = moves_blocks(*move);
     const bool partly = to_fine && move->clear && move->coarse.channels != move->fine.channels;

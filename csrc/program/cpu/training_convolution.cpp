@@ -30,11 +30,13 @@ struct Convolution {
     ExecContext exec;
     std::string where;
     TensorView source, target;
-    std::vector<Rows> weights;  // one after the other they are [out, in / groups, kh, kw], transposed [in, out / groups, ..]
+    std::vector<Rows> weights;  // together [out, in / groups, kh, kw], or transposed [in, out / groups, kh, kw]
     int64_t bias;               // offset of [out] in the values; -1: none
     ConvShape shape;
 
-    memory::desc bias_desc() const { return bias < 0 ? memory::desc() : memory::desc({target.channels}, Type::f32, Tag::x); }
+    memory::desc bias_desc() const {
+        return bias < 0 ? memory::desc() : memory::desc({target.channels}, Type::f32, Tag::x);
+    }
     memory::desc plain_weights() const { return {shape.weights, Type::f32, shape.groups > 1 ? Tag::goihw : Tag::oihw}; }
     memory::desc any_weights(Type type) const { return {shape.weights, type, Tag::any}; }
 };
@@ -127,7 +129,8 @@ Kernel kernel(BuildContext& context, const Convolution& c, bool data, const Tens
         const auto pd = choose(context, c, to, from, kind, [&](const memory::desc& source, const memory::desc& target) {
             return dnnl::convolution_backward_data::primitive_desc(
                 engine(), dnnl::algorithm::convolution_direct, source, c.any_weights(source.get_data_type()), target,
-                c.shape.stride, c.shape.dilation, c.shape.padding, c.shape.padding, forward_desc(c, source, target), user_scratchpad());
+                c.shape.stride, c.shape.dilation, c.shape.padding, c.shape.padding, forward_desc(c, source, target),
+                user_scratchpad());
         });
         return {dnnl::convolution_backward_data(pd), pd.diff_dst_desc(),   pd.diff_src_desc(),
                 pd.weights_desc(),                   pd.scratchpad_desc(), pd.impl_info_str()};
@@ -165,12 +168,15 @@ CompiledStep from_weights(BuildContext& context, const Spec& c, bool data, const
 
 // To the gradients of weights and bias. `values`: where the source's values lie now.
 CompiledStep to_weights(BuildContext& context, const Spec& c, const TensorView& gradient, const TensorView& values) {
-    const TensorView &source = c->shape.transposed ? gradient : values, &target = c->shape.transposed ? values : gradient;
-    const auto pd = choose(context, *c, source, target, "conv_weights", [&](const memory::desc& from, const memory::desc& to) {
+    const bool turned = c->shape.transposed;
+    const TensorView &source = turned ? gradient : values, &target = turned ? values : gradient;
+    const auto describe = [&](const memory::desc& from, const memory::desc& to) {
         return dnnl::convolution_backward_weights::primitive_desc(
             engine(), dnnl::algorithm::convolution_direct, from, c->any_weights(Type::f32), c->bias_desc(), to,
-            c->shape.stride, c->shape.dilation, c->shape.padding, c->shape.padding, forward_desc(*c, from, to), user_scratchpad());
-    });
+            c->shape.stride, c->shape.dilation, c->shape.padding, c->shape.padding, forward_desc(*c, from, to),
+            user_scratchpad());
+    };
+    const auto pd = choose(context, *c, source, target, "conv_weights", describe);
     auto pass = std::make_shared<Pass>();
     Workspace::Frame frame(context.workspace);
     pass->primitive = dnnl::convolution_backward_weights(pd);
