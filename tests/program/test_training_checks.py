@@ -209,3 +209,22 @@ def test_forward_steps_before_backward_steps_that_need_them() -> None:
     content["backward"].append(moved)
     with pytest.raises(ValueError, match="reads a map that nothing has written"):
         executor(content)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("load_images", "backward"),
+        ("store_head", "backward"),
+        ("load_head_gradient", "forward"),
+        ("conv_backward", "forward"),
+        ("norm_act_add_backward", "forward"),
+        ("norm_act_add_recompute", "forward"),
+    ],
+)
+def test_steps_belong_to_the_pass_that_has_what_they_use(kind: str, part: str) -> None:
+    content, step = plan_with(kind)
+    content["backward" if part == "forward" else "forward"].remove(step)
+    content[part].append(step)
+    with pytest.raises(ValueError, match=r"belongs to the other pass|that nothing has written|step of another kind"):
+        executor(content)

@@ -11,6 +11,7 @@
 namespace yolo::program {
 
 enum class Access { read, write };
+enum class Phase { both, forward, backward };
 
 // The views of a role: at least `least`, at most `most`.
 struct Role {
@@ -36,6 +37,8 @@ struct Kind {
     std::vector<std::pair<const char*, const char*>> in_place = {};
     // Of a backward step: the kind of the forward step that `of` names.
     const char* of = nullptr;
+    // Steps that use what only one pass is given; those with `of` are the backward pass's anyway.
+    Phase phase = Phase::both;
 };
 
 using Kinds = std::map<std::string, Kind>;

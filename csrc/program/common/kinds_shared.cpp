@@ -154,6 +154,7 @@ void add_shared_kinds(Kinds& kinds) {
     const auto in = Access::read, out = Access::write;
     kinds["load_images"] = {{{"target", out}}, {{"bytes", Type::flag}, {"divisor", Type::real}}, check_load};
     kinds["store_head"] = {{{"source", in}}, {{"number", Type::number}}, check_store};
+    for (const char* name : {"load_images", "store_head"}) kinds[name].phase = Phase::forward;
     kinds["resample"] = {{{"source", in}, {"target", out}, {"index", out, 0}},
                          window_attributes(), check_resample};
     kinds["gather"] = {{{"fine", in}, {"coarse", out}},

@@ -135,6 +135,7 @@ void add_training_kinds(Kinds& kinds) {
     kinds["conv_backward"] = {{{"source", in}, {"gradient", in}, {"source_gradient", out, 0}}, {of},
                               check_conv_backward, {}, "conv_forward"};
     kinds["load_head_gradient"] = {{{"target", out}}, {number}, check_load_head_gradient};
+    kinds["load_head_gradient"].phase = Phase::backward;
     kinds["norm_act_add_recompute"] = {{{"source", in}, {"targets", out, 1, 64}, {"residual", in, 0}}, {of},
                                        check_recompute, {}, "norm_act_add"};
     kinds["norm_act_add_backward"] = {{{"source", in}, {"gradients", in, 1, kMostSources}, {"source_gradient", out, 0},

@@ -137,10 +137,12 @@ void check_attributes(const Step& step, const Kind& kind) {
     require(known == step.attributes.size(), step, "has attributes that its kind does not take");
 }
 
-void check_step(const Plan& plan, const Step& step) {
+void check_step(const Plan& plan, const Step& step, Phase phase) {
     const auto found = kinds().find(step.kind);
     require(found != kinds().end(), step, "is of a kind that is unknown");
     const Kind& kind = found->second;
+    const Phase wanted = kind.of != nullptr ? Phase::backward : kind.phase;
+    require(wanted == Phase::both || wanted == phase, step, "belongs to the other pass");
     check_attributes(step, kind);
     check_views(plan, step, kind);
     check_overlaps(plan, step, kind);
@@ -171,9 +173,8 @@ void check_ends(const Plan& plan) {
 
 void verify(const Plan& plan, const Limits& limits) {
     check_shapes(plan, limits);
-    for (const auto* steps : {&plan.forward, &plan.backward}) {
-        for (const Step& step : *steps) check_step(plan, step);
-    }
+    for (const Step& step : plan.forward) check_step(plan, step, Phase::forward);
+    for (const Step& step : plan.backward) check_step(plan, step, Phase::backward);
     check_ends(plan);
     check_flow(plan, kinds());
 }

@@ -76,7 +76,7 @@ private:
 // large as this one's, where there is an exchange.
 class NormActAdd {
 public:
-    NormActAdd(const BuildContext& context, const Step& step)
+    NormActAdd(BuildContext& context, const Step& step)
         : exec_(context),
           exchange_(context.exchange),
           source_(step.view("source")),
@@ -85,11 +85,13 @@ public:
           bias_(offset(step, "bias")),
           mean_(offset(step, "mean")),
           variance_(offset(step, "variance")),
-          eps_(static_cast<float>(step.real("eps"))),
-          momentum_(static_cast<float>(step.real("momentum"))) {
-        const size_t channels = static_cast<size_t>(exec_.blocks(source_) * exec_.block);
+          eps_(step.has("eps") ? static_cast<float>(step.real("eps")) : 0.0f),
+          momentum_(step.has("momentum") ? static_cast<float>(step.real("momentum")) : 0.0f) {
+        const auto channels = static_cast<size_t>(exec_.blocks(source_) * exec_.block);
+        context.budget.take(step.where, static_cast<double>(channels) * (16.0 * exec_.threads + 56.0));
         for (auto* vector : {&centre_, &shift_, &inverse_, &along_, &level_}) vector->assign(channels, 0.0f);
         scale_.assign(channels, normalised() ? 0.0f : 1.0f);
+        if (!learns()) return;
         partial_.assign(channels * 2 * static_cast<size_t>(exec_.threads), 0.0);
         sums_.assign(channels, 0.0);
         products_.assign(channels, 0.0);
