@@ -49,24 +49,34 @@ std::unique_ptr<InferenceProgram> network(std::shared_ptr<Weights> weights) {
     return program;
 }
 
-std::shared_ptr<training::TrainingProgram> trainer() {
-    constexpr int64_t half = kSide / 2, map = kChannels * half * half * 4;
-    auto program = std::make_shared<training::TrainingProgram>(
-        5 * map + kSide * kSide * 12, 1, kTeam, false, std::make_shared<Memory>(), nullptr);
-    const training::Slice picture{4 * map, 3, 0, 3, kSide, kSide, 4, true};
-    const auto slice = [&](int64_t number, int64_t channels) {
-        return training::Slice{number * map, kChannels, 0, channels, half, half, 4, false};
+// A convolution of stride 2 and a head, forward and backward.
+std::unique_ptr<Executor> trainer() {
+    constexpr int64_t half = kSide / 2, map = kChannels * half * half * 4, first = kChannels * 27;
+    const TensorView image{4 * map, 3, kSide, kSide, 4, Layout::nchw, 0, 3};
+    const auto view = [](int64_t number, int64_t channels) {
+        return TensorView{number * map, channels, half, half, 4, Layout::blocked, 0, padded_channels(channels)};
     };
-    program->load_images(picture, true);
-    const training::Rows first{0, kChannels * 27}, head{kChannels * 27, kColumns * kChannels};
-    const int one = program->conv({"first", picture, slice(0, kChannels), {first}, -1, {3, 3}, {2, 2}, {1, 1}, {1, 1}});
-    const int two = program->conv({"head", slice(0, kChannels), slice(1, kColumns), {head}, -1, {1, 1}, {1, 1}, {0, 0}, {1, 1}});
-    program->store_head("head", slice(1, kColumns));
-    program->load_head_gradient("head", slice(2, kColumns), 0);
-    program->conv_back(two, slice(0, kChannels), slice(2, kColumns), slice(3, kChannels));
-    program->conv_back(one, picture, slice(3, kChannels), std::nullopt);
-    program->finish();
-    return program;
+    const auto conv = [](const char* where, TensorView from, TensorView to, Numbers rows, int64_t k, int64_t s, int64_t p) {
+        return Step{"conv_forward", where, {{"source", {from}}, {"target", {to}}},
+                    {{"weights", rows}, {"kernel", Numbers{k, k}}, {"stride", Numbers{s, s}}, {"padding", Numbers{p, p}},
+                     {"dilation", Numbers{1, 1}}, {"groups", int64_t{1}}, {"transposed", false}}};
+    };
+    Plan plan;
+    plan.block = channel_block(), plan.threads = kTeam;
+    plan.images = {1, 3, kSide, kSide}, plan.heads = {{1, kColumns, half, half}};
+    plan.arena = 5 * map + kSide * kSide * 12;
+    plan.values = plan.gradient = first + kColumns * kChannels;
+    plan.forward = {{"load_images", "input", {{"target", {image}}}, {{"bytes", true}, {"divisor", 255.0}}},
+                    conv("first", image, view(0, kChannels), {0, first}, 3, 2, 1),
+                    conv("head", view(0, kChannels), view(1, kColumns), {first, kColumns * kChannels}, 1, 1, 0),
+                    {"store_head", "head", {{"source", {view(1, kColumns)}}}, {{"number", int64_t{0}}}}};
+    plan.backward = {
+        {"load_head_gradient", "head", {{"target", {view(2, kColumns)}}}, {{"number", int64_t{0}}}},
+        {"conv_backward", "head",
+         {{"source", {view(0, kChannels)}}, {"gradient", {view(2, kColumns)}}, {"source_gradient", {view(3, kChannels)}}},
+         {{"of", int64_t{2}}}},
+        {"conv_backward", "first", {{"source", {image}}, {"gradient", {view(3, kChannels)}}}, {{"of", int64_t{1}}}}};
+    return std::make_unique<Executor>(std::move(plan), Resources{});
 }
 
 void together(const std::vector<std::function<void()>>& works) {
@@ -115,7 +125,8 @@ void share_detector() {
 void train_beside() {
     const auto steps = [] {
         const yolo::ops::LossSettings settings{0.05, 1.0, 0.5, 1.0, 1.0, 4.0, 0.0, 0.0, nullptr};
-        GradientStep step(trainer(), DetectionLoss(kLevels, kClasses, settings, {1.0}), 4, 1);
+        const auto executor = trainer();
+        GradientStep step(*executor, DetectionLoss(kLevels, kClasses, settings, {1.0}), 4, 1);
         std::vector<uint8_t> images(3 * kSide * kSide, 90);
         const float labels[20] = {1, 0.5f, 0.5f, 0.3f, 0.3f};
         const int32_t count = 1;

@@ -12,6 +12,7 @@ from graphs.base import synchronise
 from tests.program.networks import pictures, two_levels
 from tests.program.training_reference import Step, Subject, head_slopes, off
 from yolo.models.network import build_network
+from yolo.program._native import native
 from yolo.program.operator import call
 
 SHAPE = (2, 3, 64, 96)
@@ -101,8 +102,9 @@ def test_runs_as_operators(mode) -> None:
     heads_of = [(shape, flow.float32) for shape in passes.head_shapes]
     values = flow.tensor(subject.values)
     gradient = flow.zeros(subject.vector.parameter_size)
-    forward = mode(lambda images: call(passes.forward_pass, [images], heads_of, mutable=[values]))
-    backward = mode(lambda *given: call(passes.backward_pass, given, [], mutable=[gradient]))
+    forward = mode(lambda images: call(passes.executor, [images], heads_of, mutable=[values]))
+    backward_pass = native.BackwardPass(passes.executor)
+    backward = mode(lambda *given: call(backward_pass, given, [], mutable=[gradient]))
     heads = forward(flow.tensor(pictures(SHAPE)))
     synchronise()
     backward(*(flow.tensor(slope) for slope in slopes), values)
@@ -135,9 +137,9 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_profile_names_every_step() -> None:
     subject = Subject(two_levels())
     passes = subject.passes(SHAPE)
-    passes.profile()
+    passes.executor.profile()
     subject.compiled(passes, pictures(SHAPE), head_slopes(passes))
-    steps = passes.steps()
+    steps = passes.executor.steps
     assert all(step.runs == 1 and step.milliseconds > 0 and step.where for step in steps)
     assert {"conv", "conv_data", "conv_weights", "norm", "norm_back"} <= {step.kind for step in steps}
     assert not [step for step in steps if "ref" in step.implementation]

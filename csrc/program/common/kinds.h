@@ -11,6 +11,7 @@
 namespace yolo::program {
 
 enum class Access { read, write };
+enum class Phase { both, forward, backward };
 
 // The views of a role: at least `least`, at most `most`.
 struct Role {
@@ -36,14 +37,16 @@ struct Kind {
     std::vector<std::pair<const char*, const char*>> in_place = {};
     // Of a backward step: the kind of the forward step that `of` names.
     const char* of = nullptr;
+    // Steps that use what only one pass is given; those with `of` are the backward pass's anyway.
+    Phase phase = Phase::both;
 };
 
 using Kinds = std::map<std::string, Kind>;
 
-// Those of both directions, those that only infer and those that only train.
+// Those of both directions, those that only train and those that only infer.
 void add_shared_kinds(Kinds& kinds);
-void add_inference_kinds(Kinds& kinds);
 void add_training_kinds(Kinds& kinds);
+void add_inference_kinds(Kinds& kinds);
 
 // Bounds of a map. Bilinear upsampling counts cells in floats, which are exact to halves up to here; a kernel's offsets
 // inside a map are 32-bit numbers of bytes.

@@ -94,6 +94,10 @@ void check_norm_act_add(const Plan& plan, const Step& step) {
 
 }  // namespace
 
+void require_numbers(const Step& step, const char* offset, int64_t count, int64_t size) {
+    require(!step.has(offset) || in_range(step.number(offset), 0, size - count), step, "takes values that are not there");
+}
+
 void require_index(const Step& step, const TensorView& index, const TensorView& target) {
     const int64_t kernel = step.number("kernel");
     require(step.text("method") == "max_pool" && kernel <= 256, step, "keeps no places of maxima");
@@ -150,6 +154,7 @@ void add_shared_kinds(Kinds& kinds) {
     const auto in = Access::read, out = Access::write;
     kinds["load_images"] = {{{"target", out}}, {{"bytes", Type::flag}, {"divisor", Type::real}}, check_load};
     kinds["store_head"] = {{{"source", in}}, {{"number", Type::number}}, check_store};
+    for (const char* name : {"load_images", "store_head"}) kinds[name].phase = Phase::forward;
     kinds["resample"] = {{{"source", in}, {"target", out}, {"index", out, 0}},
                          window_attributes(), check_resample};
     kinds["gather"] = {{{"fine", in}, {"coarse", out}},

@@ -79,8 +79,8 @@ void check_load_head_gradient(const Plan& plan, const Step& step) {
 void require_source(const Step& step, const Step& forward) {
     const TensorView &source = step.view("source"), &there = forward.view("source");
     require_alike(step, source, there);
-    require(source.offset == there.offset && source.first == there.first && source.buffer_channels == there.buffer_channels,
-            step, "reads another map than its forward step");
+    const bool same = source.offset == there.offset && source.first == there.first;
+    require(same && source.buffer_channels == there.buffer_channels, step, "reads another map than its forward step");
 }
 
 void check_recompute(const Plan& plan, const Step& step) {
@@ -95,7 +95,9 @@ void check_norm_backward(const Plan& plan, const Step& step) {
     require(step.view("source").element == plan.element, step, "its maps have other numbers than the plan");
     require(step.optional("sum") == nullptr || (step.all("gradients").size() > 1 && forward.has("bias")), step,
             "has no sum to keep");
-    for (const char* name : {"weight", "bias"}) require_numbers(forward, name, step.view("source").channels, plan.gradient);
+    for (const char* name : {"weight", "bias"}) {
+        require_numbers(forward, name, step.view("source").channels, plan.gradient);
+    }
 }
 
 void check_resample_backward(const Plan& plan, const Step& step) {
@@ -124,22 +126,16 @@ void check_accumulate(const Plan& plan, const Step& step) {
 
 }  // namespace
 
-void require_numbers(const Step& step, const char* offset, int64_t count, int64_t size) {
-    if (!step.has(offset)) return;
-    const int64_t start = step.number(offset);
-    require(start >= 0 && start <= size - count, step, "takes values that are not there");
-}
-
 void add_training_kinds(Kinds& kinds) {
     const auto in = Access::read, out = Access::write;
     const AttributeRule of{"of", Type::number}, heads{"heads", Type::number}, number{"number", Type::number};
-    std::vector<AttributeRule> convolution = convolution_attributes();
-    convolution.push_back({"weights", Type::numbers});
-    convolution.push_back({"bias", Type::number, false});
-    kinds["conv_forward"] = {{{"source", in}, {"target", out}}, convolution, check_conv_forward};
-    kinds["conv_backward"] = {{{"source", in}, {"gradient", in}, {"source_gradient", out, 0}}, {of}, check_conv_backward,
-                              {}, "conv_forward"};
+    std::vector<AttributeRule> conv = convolution_attributes();
+    conv.insert(conv.end(), {{"weights", Type::numbers}, {"bias", Type::number, false}});
+    kinds["conv_forward"] = {{{"source", in}, {"target", out}}, conv, check_conv_forward};
+    kinds["conv_backward"] = {{{"source", in}, {"gradient", in}, {"source_gradient", out, 0}}, {of},
+                              check_conv_backward, {}, "conv_forward"};
     kinds["load_head_gradient"] = {{{"target", out}}, {number}, check_load_head_gradient};
+    kinds["load_head_gradient"].phase = Phase::backward;
     kinds["norm_act_add_recompute"] = {{{"source", in}, {"targets", out, 1, 64}, {"residual", in, 0}}, {of},
                                        check_recompute, {}, "norm_act_add"};
     kinds["norm_act_add_backward"] = {{{"source", in}, {"gradients", in, 1, kMostSources}, {"source_gradient", out, 0},
@@ -147,8 +143,8 @@ void add_training_kinds(Kinds& kinds) {
                                       {of}, check_norm_backward, {{"source_gradient", "source"}}, "norm_act_add"};
     kinds["resample_backward"] = {{{"gradients", in, 1, kMostSources}, {"source_gradient", out}, {"index", in, 0}},
                                   window_attributes(), check_resample_backward};
-    kinds["attention_backward"] = {{{"query", in}, {"key", in}, {"value", in}, {"gradient", in}, {"query_gradient", out},
-                                    {"key_gradient", out}, {"value_gradient", out}},
+    kinds["attention_backward"] = {{{"query", in}, {"key", in}, {"value", in}, {"gradient", in},
+                                    {"query_gradient", out}, {"key_gradient", out}, {"value_gradient", out}},
                                    {heads}, check_attention_backward};
     kinds["accumulate"] = {{{"sources", in, 1, kMostSources}, {"target", out}}, {}, check_accumulate};
 }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "program/common/kinds.h"
+#include "program/common/verify_flow.h"
 
 namespace yolo::program {
 namespace {
@@ -14,8 +15,8 @@ const Kinds& kinds() {
     static const auto* all = [] {
         auto* made = new Kinds;
         add_shared_kinds(*made);
-        add_inference_kinds(*made);
         add_training_kinds(*made);
+        add_inference_kinds(*made);
         return made;
     }();
     return *all;
@@ -136,10 +137,12 @@ void check_attributes(const Step& step, const Kind& kind) {
     require(known == step.attributes.size(), step, "has attributes that its kind does not take");
 }
 
-void check_step(const Plan& plan, const Step& step) {
+void check_step(const Plan& plan, const Step& step, Phase phase) {
     const auto found = kinds().find(step.kind);
     require(found != kinds().end(), step, "is of a kind that is unknown");
     const Kind& kind = found->second;
+    const Phase wanted = kind.of != nullptr ? Phase::backward : kind.phase;
+    require(wanted == Phase::both || wanted == phase, step, "belongs to the other pass");
     check_attributes(step, kind);
     check_views(plan, step, kind);
     check_overlaps(plan, step, kind);
@@ -170,10 +173,10 @@ void check_ends(const Plan& plan) {
 
 void verify(const Plan& plan, const Limits& limits) {
     check_shapes(plan, limits);
-    for (const auto* steps : {&plan.forward, &plan.backward}) {
-        for (const Step& step : *steps) check_step(plan, step);
-    }
+    for (const Step& step : plan.forward) check_step(plan, step, Phase::forward);
+    for (const Step& step : plan.backward) check_step(plan, step, Phase::backward);
     check_ends(plan);
+    check_flow(plan, kinds());
 }
 
 }  // namespace yolo::program

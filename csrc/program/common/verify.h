@@ -10,7 +10,8 @@ namespace yolo::program {
 // - the memory for the maps is within the limits, and every view lies inside of it;
 // - every step is of a known kind, has that kind's views and attributes and no others, and they fit one another;
 // - no step writes a view over another one of its own, except where its kind may do so in place;
-// - a backward step names a forward step of its kind, and every head is stored once.
+// - a backward step names a forward step of its kind, and every head is stored once;
+// - every step reads what a step before it has left there (verify_flow.h).
 void verify(const Plan& plan, const Limits& limits);
 
 }  // namespace yolo::program

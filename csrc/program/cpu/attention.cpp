@@ -1,6 +1,5 @@
 // Attention between maps: planes of floats, one image after the other.
 #include <algorithm>
-#include <array>
 
 #include "parallel/team.h"
 #include "program/kernels/attention.h"
@@ -35,57 +34,47 @@ void from_rows(const ExecContext& exec, const float* rows, const TensorView& vie
     });
 }
 
-// `number` maps of one image as planes of floats, then scratch for all threads.
-dnnl::memory rows_of(BuildContext& context, const AttentionShape& shape, int64_t number) {
-    return Workspace::Frame(context.workspace).floats(number * shape.plane() + context.threads * attention_scratch(shape));
-}
-
-std::array<TensorView, 3> given(const Step& step) {
-    return {step.view("query"), step.view("key"), step.view("value")};
+// A step that reads and writes maps as planes of floats: compute(planes by number, scratch) for each image.
+template <class Compute>
+std::vector<CompiledStep> on_rows(BuildContext& context, const Step& step, StepInfo info, std::vector<TensorView> given,
+                                  std::vector<TensorView> made, const Compute& compute) {
+    const ExecContext exec = context;
+    const AttentionShape shape = shape_of(step, made[0]);
+    const auto maps = static_cast<int64_t>(given.size() + made.size());
+    const int64_t floats = maps * shape.plane() + exec.threads * attention_scratch(shape);
+    const dnnl::memory rows = Workspace::Frame(context.workspace).floats(floats);
+    info.implementation = kernels().name;
+    info.bytes = maps * exec.batch * shape.plane() * made[0].element;
+    info.flops *= static_cast<double>(exec.batch * shape.cells) * static_cast<double>(shape.plane());
+    return {{info, [=](const Run&) {
+                 float* const first = static_cast<float*>(rows.get_data_handle());
+                 const auto plane = [=](size_t i) { return first + static_cast<int64_t>(i) * shape.plane(); };
+                 for (int64_t n = 0; n < exec.batch; ++n) {
+                     for (size_t i = 0; i < given.size(); ++i) to_rows(exec, given[i], n, plane(i));
+                     compute(shape, plane, first + maps * shape.plane(), exec.threads);
+                     for (size_t i = 0; i < made.size(); ++i) from_rows(exec, plane(given.size() + i), made[i], n);
+                 }
+             }}};
 }
 
 }  // namespace
 
 std::vector<CompiledStep> build_attention(BuildContext& context, const Step& step) {
-    const ExecContext exec = context;
-    const TensorView target = step.view("target");
-    const auto from = given(step);
-    const AttentionShape shape = shape_of(step, target);
-    const dnnl::memory rows = rows_of(context, shape, 4);
-    StepInfo info{"attention", step.where, kernels().name};
-    info.bytes = 4 * exec.batch * shape.plane() * target.element;
-    info.flops = 4.0 * static_cast<double>(exec.batch) * static_cast<double>(shape.cells) * static_cast<double>(shape.plane());
-    return {{info, [=](const Run&) {
-                 float *first = static_cast<float*>(rows.get_data_handle()), *scratch = first + 4 * shape.plane();
-                 const auto map = [&](int64_t i) { return first + i * shape.plane(); };
-                 for (int64_t n = 0; n < exec.batch; ++n) {
-                     for (int64_t i = 0; i < 3; ++i) to_rows(exec, from[static_cast<size_t>(i)], n, map(i));
-                     attend(shape, map(0), map(1), map(2), map(3), scratch, exec.threads);
-                     from_rows(exec, map(3), target, n);
-                 }
-             }}};
+    return on_rows(context, step, {"attention", step.where, "", 4.0},
+                   {step.view("query"), step.view("key"), step.view("value")}, {step.view("target")},
+                   [](const AttentionShape& shape, const auto& plane, float* scratch, int threads) {
+                       attend(shape, plane(0), plane(1), plane(2), plane(3), scratch, threads);
+                   });
 }
 
 std::vector<CompiledStep> build_attention_backward(BuildContext& context, const Step& step) {
-    const ExecContext exec = context;
-    const TensorView gradient = step.view("gradient");
-    const auto from = given(step);
-    const std::array<TensorView, 3> to{step.view("query_gradient"), step.view("key_gradient"), step.view("value_gradient")};
-    const AttentionShape shape = shape_of(step, gradient);
-    const dnnl::memory rows = rows_of(context, shape, 7);
-    StepInfo info{"attention_back", step.where, kernels().name};
-    info.bytes = 7 * exec.batch * shape.plane() * gradient.element;
-    info.flops = 10.0 * static_cast<double>(exec.batch) * static_cast<double>(shape.cells) * static_cast<double>(shape.plane());
-    return {{info, [=](const Run&) {
-                 float *first = static_cast<float*>(rows.get_data_handle()), *scratch = first + 7 * shape.plane();
-                 const auto map = [&](int64_t i) { return first + i * shape.plane(); };
-                 for (int64_t n = 0; n < exec.batch; ++n) {
-                     for (int64_t i = 0; i < 3; ++i) to_rows(exec, from[static_cast<size_t>(i)], n, map(i));
-                     to_rows(exec, gradient, n, map(3));
-                     attend_back(shape, map(0), map(1), map(2), map(3), map(4), map(5), map(6), scratch, exec.threads);
-                     for (int64_t i = 0; i < 3; ++i) from_rows(exec, map(4 + i), to[static_cast<size_t>(i)], n);
-                 }
-             }}};
+    return on_rows(context, step, {"attention_back", step.where, "", 10.0},
+                   {step.view("query"), step.view("key"), step.view("value"), step.view("gradient")},
+                   {step.view("query_gradient"), step.view("key_gradient"), step.view("value_gradient")},
+                   [](const AttentionShape& shape, const auto& plane, float* scratch, int threads) {
+                       attend_back(shape, plane(0), plane(1), plane(2), plane(3), plane(4), plane(5), plane(6), scratch,
+                                   threads);
+                   });
 }
 
 }  // namespace yolo::program

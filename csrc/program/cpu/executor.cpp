@@ -72,17 +72,16 @@ Executor::Executor(Plan plan, Resources resources, const Limits& limits)
 
 std::vector<CompiledStep> Executor::built(BuildContext& context, const std::vector<Step>& steps) {
     std::vector<CompiledStep> all;
-    for (size_t number = 0; number < steps.size(); ++number) {
-        const Step& step = steps[number];
+    for (const Step& step : steps) {
         Builder* const build = builder_of(step.kind);
         if (build == nullptr) throw std::invalid_argument(step.where + ": this executor knows no " + step.kind);
-        context.number = static_cast<int64_t>(number);
         const size_t before = workspace_.bytes();
         for (CompiledStep& made : build(context, step)) {
             context.budget.spend(step.where, made.info.flops + static_cast<double>(made.info.bytes));
             all.push_back(std::move(made));
         }
         context.budget.take(step.where, static_cast<double>(workspace_.bytes() - before));
+        ++context.number;
     }
     return all;
 }

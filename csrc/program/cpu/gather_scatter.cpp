@@ -39,13 +39,13 @@ void clear_image(const ExecContext& exec, const TensorView& view, int64_t n) {
     std::memset(exec.at(view, n), 0, static_cast<size_t>(channels * view.pixels() * view.element));
 }
 
-// Zeros behind the last channel, which convolutions read along with the others.
+// Zeros in the lanes behind the last channel, which convolutions read along with the others.
 void clear_tail(const ExecContext& exec, const TensorView& view, int64_t n) {
-    const int64_t used = view.channels % exec.block, size = view.element;
-    if (view.layout != Layout::blocked || used == 0) return;
-    std::byte* last = exec.at(view, n, view.channels / exec.block);
+    const int64_t used = view.channels % exec.block, rest = exec.block - used;
+    if (used == 0) return;
+    std::byte* last = exec.at(view, n, exec.blocks(view) - 1);
     for (int64_t pixel = 0; pixel < view.pixels(); ++pixel) {
-        std::memset(last + (pixel * exec.block + used) * size, 0, static_cast<size_t>((exec.block - used) * size));
+        std::memset(last + (pixel * exec.block + used) * view.element, 0, static_cast<size_t>(rest * view.element));
     }
 }
 
@@ -103,7 +103,7 @@ bool moves_blocks(const Move& m) {
     const bool ends = start + count == m.fine.channels;
     return m.stride == 1 && m.fine.height == m.coarse.height && m.fine.width == m.coarse.width &&
            m.fine.layout == Layout::blocked && m.coarse.layout == Layout::blocked && start % m.exec.block == 0 &&
-           (count % m.exec.block == 0 || ends);
+           (ends || (count % m.exec.block == 0 && (!m.to_fine || m.fine.channels % m.exec.block == 0)));
 }
 
 void move_blocks(const Move& m) {
@@ -111,7 +111,8 @@ void move_blocks(const Move& m) {
     const auto bytes = static_cast<size_t>(m.exec.block * m.coarse.pixels() * m.coarse.element);
     parallel::share(m.exec.threads, m.exec.batch * blocks, [&](int, int64_t begin, int64_t end) {
         for (int64_t k = begin; k < end; ++k) {
-            std::byte *far = m.exec.at(m.fine, k / blocks, first + k % blocks), *near = m.exec.at(m.coarse, k / blocks, k % blocks);
+            const int64_t n = k / blocks, b = k % blocks;
+            std::byte *far = m.exec.at(m.fine, n, first + b), *near = m.exec.at(m.coarse, n, b);
             std::memmove(m.to_fine ? far : near, m.to_fine ? near : far, bytes);
         }
     });
@@ -119,7 +120,8 @@ void move_blocks(const Move& m) {
 
 std::vector<CompiledStep> moving(const ExecContext& exec, const Step& step, bool to_fine, bool clear) {
     const Numbers& index = step.numbers("index");
-    auto move = std::make_shared<Move>(Move{exec, step.view("fine"), step.view("coarse"), {}, step.number("stride"), to_fine, clear});
+    const auto move = std::make_shared<Move>(
+        Move{exec, step.view("fine"), step.view("coarse"), {}, step.number("stride"), to_fine, clear});
     for (size_t i = 0; i + 2 < index.size(); i += 3) move->links.push_back({index[i], index[i + 1], index[i + 2]});
     const bool whole = moves_blocks(*move);
     const bool partly = to_fine && move->clear && move->coarse.channels != move->fine.channels;

@@ -70,11 +70,11 @@ private:
     dnnl::memory scratch_;
 };
 
-// target = f((x - mean) / sqrt(var + eps) * weight + bias) + residual; without `weight`, f(x + bias) + residual; with
-// `constants`, those of this name for inference, f(x * scale + shift) + residual.
-// Keeps what its gradient needs: the batch's mean and deviation. Batch norm in training (Ioffe and Szegedy 2015): running
-// statistics move by `momentum` towards the batch's, the variance unbiased; over all ranks' batches, each as large as
-// this one's, where there is an exchange.
+// target = f((x - mean) / sqrt(var + eps) * weight + bias) + residual; without `weight`, f(x + bias) + residual;
+// with `constants`, inference's of this name, f(x * scale + shift) + residual.
+// Keeps what its gradient needs: the batch's mean and deviation. Batch norm in training (Ioffe and Szegedy 2015):
+// running statistics move by `momentum` towards the batch's, the variance unbiased; over all ranks' batches, each as
+// large as this one's, where there is an exchange.
 class NormActAdd {
 public:
     NormActAdd(BuildContext& context, const Step& step)
@@ -88,16 +88,19 @@ public:
           variance_(offset(step, "variance")),
           eps_(step.has("eps") ? static_cast<float>(step.real("eps")) : 0.0f),
           momentum_(step.has("momentum") ? static_cast<float>(step.real("momentum")) : 0.0f) {
-        const size_t channels = static_cast<size_t>(exec_.blocks(source_) * exec_.block);
+        const auto channels = static_cast<size_t>(exec_.blocks(source_) * exec_.block);
+        context.budget.take(step.where, static_cast<double>(channels) * (16.0 * exec_.threads + 56.0));
         for (auto* vector : {&centre_, &shift_, &inverse_, &along_, &level_}) vector->assign(channels, 0.0f);
         scale_.assign(channels, normalised() ? 0.0f : 1.0f);
+        if (step.has("constants")) {
+            const dnnl::memory::desc desc({source_.channels}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x);
+            const std::string& name = step.text("constants");
+            constants_ = {context.constant(step.where, name + ".scale", desc), context.constant(step.where, name + ".shift", desc)};
+        }
+        if (!learns()) return;
         partial_.assign(channels * 2 * static_cast<size_t>(exec_.threads), 0.0);
         sums_.assign(channels, 0.0);
         products_.assign(channels, 0.0);
-        if (!step.has("constants")) return;
-        const dnnl::memory::desc desc({source_.channels}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x);
-        const std::string& name = step.text("constants");
-        constants_ = {context.constant(step.where, name + ".scale", desc), context.constant(step.where, name + ".shift", desc)};
     }
 
     bool normalised() const { return weight_ >= 0; }
@@ -196,8 +199,8 @@ void NormActAdd::activate(const Views& targets, const TensorView* residual) cons
     each_piece(exec_, source_, [&](const Piece& piece) {
         std::byte* first = at(exec_, targets[0], piece);
         const void* added = residual != nullptr ? at(exec_, *residual, piece) : nullptr;
-        kernels().activate[format_of(source_)](at(exec_, source_, piece), affine(piece.block), activation_, added, first,
-                                               piece.count);
+        kernels().activate[format_of(source_)](at(exec_, source_, piece), affine(piece.block), activation_, added,
+                                               first, piece.count);
         if (tail != 0 && piece.block == last && !keeps_zero(activation_.function)) {
             for (int64_t p = 0; p < piece.count; ++p) {
                 std::memset(first + (p * lanes + tail) * element, 0, static_cast<size_t>((lanes - tail) * element));
@@ -210,13 +213,15 @@ void NormActAdd::activate(const Views& targets, const TensorView* residual) cons
 }
 
 // With g the gradient before the activation, x^ = (x - mean) * inverse: d weight = sum(g x^), d bias = sum(g) and
-// dx = scale * (g - mean(g) - x^ * mean(g x^)). The parameters' gradients are this rank's summands, the means all ranks'.
+// dx = scale * (g - mean(g) - x^ * mean(g x^)). The parameters' gradients are this rank's summands, the means all
+// ranks'.
 void NormActAdd::add_parameter_gradients(const Run& run, const Sum& gradient, const TensorView* sum) {
     std::fill(partial_.begin(), partial_.end(), 0.0);
     each_piece(exec_, source_, [&](const Piece& piece) {
         const auto found = gradient(piece);
         const Format format = format_of(source_);
-        if (sum != nullptr) kernels().store[format](static_cast<const float*>(found.at), at(exec_, *sum, piece), piece.count);
+        const auto* from = static_cast<const float*>(found.at);
+        if (sum != nullptr) kernels().store[format](from, at(exec_, *sum, piece), piece.count);
         double* sums = thread_sums(piece);
         kernels().grad_sums[format][found.format](at(exec_, source_, piece), found.at, affine(piece.block), activation_,
                                                   piece.count, sums, sums + sums_.size());
@@ -275,8 +280,8 @@ std::vector<CompiledStep> build_norm_act_add_recompute(BuildContext& context, co
     return {{info, [=](const Run&) { state->activate(targets, pointer(residual)); }}};
 }
 
-// The target's gradient is the sum of `gradients`, written to `sum` where given; the source's goes to `source_gradient`,
-// which may be the source itself. Gradients of weight and bias are added to the vector.
+// The target's gradient is the sum of `gradients`, written to `sum` where given; the source's goes to
+// `source_gradient`, which may be the source itself. Gradients of weight and bias are added to the vector.
 std::vector<CompiledStep> build_norm_act_add_backward(BuildContext& context, const Step& step) {
     const auto state = context.state<NormActAdd>(step);
     const auto to = copied(step.optional("source_gradient")), sum = copied(step.optional("sum"));

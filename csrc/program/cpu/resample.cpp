@@ -43,11 +43,12 @@ void each_plane(const ExecContext& exec, const TensorView& view, const Action& a
 
 // The plane's gradient as floats: where it lies, or summed up in `room`.
 const float* gradient_plane(const ExecContext& exec, const Views& gradients, float* room, int64_t n, int64_t b) {
-    if (gradients.size() == 1 && gradients[0].wide()) return reinterpret_cast<const float*>(exec.at(gradients[0], n, b));
+    const TensorView& first = gradients[0];
+    if (gradients.size() == 1 && first.wide()) return reinterpret_cast<const float*>(exec.at(first, n, b));
     const void* from[kMostSources];
     for (size_t k = 0; k < gradients.size(); ++k) from[k] = exec.at(gradients[k], n, b);
     const auto number = static_cast<int64_t>(gradients.size());
-    kernels().add[format_of(gradients[0])](from, number, room, gradients[0].pixels());
+    kernels().add[format_of(first)](from, number, room, first.pixels());
     return room;
 }
 
@@ -81,13 +82,15 @@ std::vector<CompiledStep> build_resample_backward(BuildContext& context, const S
     const TensorView index = indexed ? step.view("index") : TensorView{};
     const Resampling resampling(step, to, target);
     Workspace::Frame frame(context.workspace);
-    const int64_t sum_room = direct ? 0 : target.pixels() * exec.block, out_room = to.wide() ? 0 : to.pixels() * exec.block;
+    const int64_t sum_room = direct ? 0 : target.pixels() * exec.block;
+    const int64_t out_room = to.wide() ? 0 : to.pixels() * exec.block;
     const dnnl::memory sums = frame.floats(exec.threads * sum_room), outs = frame.floats(exec.threads * out_room);
     StepInfo info{resampling.method + "_back", step.where, kernels().name};
     info.bytes = exec.batch * target.channels * target.element *
                  (to.pixels() + target.pixels() * static_cast<int64_t>(gradients.size()));
     return {{info, [=](const Run&) {
-                 float *sum = static_cast<float*>(sums.get_data_handle()), *out = static_cast<float*>(outs.get_data_handle());
+                 auto* const sum = static_cast<float*>(sums.get_data_handle());
+                 auto* const out = static_cast<float*>(outs.get_data_handle());
                  each_plane(exec, target, [&](int thread, int64_t n, int64_t b) {
                      const float* from = gradient_plane(exec, gradients, sum + thread * sum_room, n, b);
                      std::byte* made = exec.at(to, n, b);

@@ -6,12 +6,6 @@ namespace yolo::program {
 
 Builder* builder_of(const std::string& kind) {
     static const auto* table = new std::map<std::string, Builder*>{
-        {"conv", build_conv},
-        {"int8_conv", build_int8_conv},
-        {"quantise", build_quantise},
-        {"dequantise", build_dequantise},
-        {"copy_bytes", build_copy_bytes},
-        {"resample_bytes", build_resample_bytes},
         {"load_images", build_load_images},
         {"store_head", build_store_head},
         {"resample", build_resample},
@@ -27,6 +21,12 @@ Builder* builder_of(const std::string& kind) {
         {"norm_act_add_backward", build_norm_act_add_backward},
         {"norm_act_add_recompute", build_norm_act_add_recompute},
         {"accumulate", build_accumulate},
+        {"conv", build_conv},
+        {"int8_conv", build_int8_conv},
+        {"quantise", build_quantise},
+        {"dequantise", build_dequantise},
+        {"copy_bytes", build_copy_bytes},
+        {"resample_bytes", build_resample_bytes},
     };
     const auto found = table->find(kind);
     return found == table->end() ? nullptr : found->second;

@@ -1,12 +1,13 @@
 // A convolution, or its transpose, on weights that change with every step, and its two gradients, on oneDNN.
 #include <algorithm>
-#include <numeric>
 #include <optional>
 #include <stdexcept>
-#include <unordered_map>
+#include <utility>
 
 #include "parallel/team.h"
 #include "program/cpu/builders.h"
+#include "program/cpu/convolution.h"
+#include "program/cpu/pass.h"
 
 namespace yolo::program {
 
@@ -29,71 +30,34 @@ struct Convolution {
     ExecContext exec;
     std::string where;
     TensorView source, target;
-    std::vector<Rows> weights;  // one after the other they are [out, in / groups, kh, kw], transposed [in, out / groups, ..]
+    std::vector<Rows> weights;  // together [out, in / groups, kh, kw], or transposed [in, out / groups, kh, kw]
     int64_t bias;               // offset of [out] in the values; -1: none
-    Numbers stride, padding, gaps;  // height, width
-    memory::dims dims;              // of the weights, [groups,] out, in, kh, kw
-    bool grouped, transposed;
+    ConvShape shape;
 
-    memory::desc bias_desc() const { return bias < 0 ? memory::desc() : memory::desc({target.channels}, Type::f32, Tag::x); }
-    memory::desc plain_weights() const { return {dims, Type::f32, grouped ? Tag::goihw : Tag::oihw}; }
-    memory::desc any_weights(Type type) const { return {dims, type, Tag::any}; }
+    memory::desc bias_desc() const {
+        return bias < 0 ? memory::desc() : memory::desc({target.channels}, Type::f32, Tag::x);
+    }
+    memory::desc plain_weights() const { return {shape.weights, Type::f32, shape.groups > 1 ? Tag::goihw : Tag::oihw}; }
+    memory::desc any_weights(Type type) const { return {shape.weights, type, Tag::any}; }
 };
 using Spec = std::shared_ptr<const Convolution>;
 
 Convolution convolution_of(const ExecContext& exec, const Step& step) {
-    Convolution c{exec, step.where, step.view("source"), step.view("target"), {}, -1, step.numbers("stride"),
-                  step.numbers("padding"), step.numbers("dilation"), {}, false, step.flag("transposed")};
-    const Numbers &rows = step.numbers("weights"), &kernel = step.numbers("kernel");
+    Convolution c{exec, step.where, step.view("source"), step.view("target"), {}, -1, ConvShape(step)};
+    const Numbers& rows = step.numbers("weights");
     for (size_t i = 0; i + 1 < rows.size(); i += 2) c.weights.push_back({rows[i], rows[i + 1]});
     if (step.has("bias")) c.bias = step.number("bias");
-    for (int64_t& gap : c.gaps) --gap;  // oneDNN counts the gaps
-    const int64_t groups = step.number("groups");
-    const int64_t out = (c.transposed ? c.source : c.target).channels, in = (c.transposed ? c.target : c.source).channels;
-    c.grouped = groups > 1;
-    c.dims = {out / groups, in / groups, kernel[0], kernel[1]};
-    if (c.grouped) c.dims.insert(c.dims.begin(), groups);
+    const auto channels = c.shape.weights.end() - 4;
+    if (c.shape.transposed) std::swap(channels[0], channels[1]);  // of the convolution that it is the gradient of
     return c;
-}
-
-// A primitive with its arguments and the changes of layout around it.
-struct Pass {
-    struct Relayout {
-        dnnl::reorder reorder;
-        memory from, to;
-    };
-    dnnl::primitive primitive;
-    std::unordered_map<int, memory> arguments;
-    std::vector<Relayout> before, after;
-
-    void operator()() const {
-        for (const auto* relayouts : {&before, &after}) {
-            for (const Relayout& relayout : *relayouts) {
-                memory from = relayout.from, to = relayout.to;
-                relayout.reorder.execute(stream(), from, to);
-            }
-            if (relayouts == &before) primitive.execute(stream(), arguments);
-        }
-    }
-};
-
-dnnl::primitive_attr attributes() {
-    dnnl::primitive_attr attr;
-    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    return attr;
-}
-
-memory::desc map_desc(const ExecContext& exec, const TensorView& view, std::optional<Tag> tag = std::nullopt) {
-    const Tag own = view.layout == Layout::nchw ? Tag::nchw : blocked_tag();
-    return {{exec.batch, view.channels, view.height, view.width}, view.wide() ? Type::f32 : Type::bf16, tag.value_or(own)};
 }
 
 dnnl::convolution_forward::primitive_desc forward_desc(const Convolution& c, const memory::desc& source,
                                                        const memory::desc& target) {
     // A float32 target of bfloat16 products is a head's; its gradient is bfloat16 again.
     return {engine(), dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, source,
-            c.any_weights(source.get_data_type()), c.bias_desc(), target, c.stride, c.gaps, c.padding, c.padding,
-            attributes()};
+            c.any_weights(source.get_data_type()), c.bias_desc(), target, c.shape.stride, c.shape.dilation,
+            c.shape.padding, c.shape.padding, user_scratchpad()};
 }
 
 // The layout that the maps have, else any: some groups and channel counts have a fast kernel in another one only.
@@ -102,15 +66,19 @@ auto choose(BuildContext& context, const Convolution& c, const TensorView& sourc
             const std::string& what, const Describe& make) {
     using Description = decltype(make(memory::desc(), memory::desc()));
     try {
-        Description direct = make(map_desc(c.exec, source), map_desc(c.exec, target));
+        Description direct = make(desc_of(c.exec, source), desc_of(c.exec, target));
         if (!is_reference(direct.impl_info_str())) return direct;
     } catch (const dnnl::error&) {
         // No kernel at all for this layout.
     }
     std::optional<Description> last;
     for (const Tag tag : {Tag::any, Tag::nchw}) {
+        const auto retagged = [&](const TensorView& view) {
+            const memory::desc own = desc_of(c.exec, view);
+            return memory::desc(own.get_dims(), own.get_data_type(), tag);
+        };
         try {
-            last = make(map_desc(c.exec, source, tag), map_desc(c.exec, target, tag));
+            last = make(retagged(source), retagged(target));
         } catch (const dnnl::error&) {
             continue;
         }
@@ -121,23 +89,6 @@ auto choose(BuildContext& context, const Convolution& c, const TensorView& sourc
     const std::string slow = is_reference(name) ? "only oneDNN's reference kernel" : "a change of layout";
     context.notes.push_back(c.where + ": " + what + " takes " + slow + " (" + name + ")");
     return *last;
-}
-
-// Makes `view` the argument, through a copy in the workspace where the primitive wants another layout.
-void route(Pass& pass, Workspace::Frame& frame, const ExecContext& exec, int argument, const TensorView& view,
-           const memory::desc& wanted, bool read) {
-    const memory own(map_desc(exec, view), engine(), exec.arena + view.offset);
-    if (wanted == own.get_desc()) {
-        pass.arguments[argument] = own;
-        return;
-    }
-    const memory other = frame.take(wanted);
-    pass.arguments[argument] = other;
-    if (read) {
-        pass.before.push_back({dnnl::reorder(own, other), own, other});
-    } else {
-        pass.after.push_back({dnnl::reorder(other, own), other, own});
-    }
 }
 
 // Weights in one piece: where they lie, or copied together.
@@ -159,11 +110,10 @@ void add_rows(const float* from, const std::vector<Rows>& rows, float* gradient,
 }
 
 StepInfo info(const Convolution& c, const std::string& kind, const std::string& implementation) {
-    const int64_t weights = std::accumulate(c.weights.begin(), c.weights.end(), int64_t{0},
-                                            [](int64_t sum, const Rows& rows) { return sum + rows.count; });
-    const int64_t pixels = c.exec.batch * (c.transposed ? c.source : c.target).pixels();
-    return {kind, c.where, implementation, 2.0 * static_cast<double>(weights) * static_cast<double>(pixels),
-            c.exec.batch * (c.source.image_bytes() + c.target.image_bytes()) + weights * 4};
+    const double flops = static_cast<double>(c.exec.batch) * c.shape.flops(c.source, c.target);
+    return {kind, c.where, implementation, flops,
+            c.exec.batch * (c.source.image_bytes() + c.target.image_bytes()) +
+                static_cast<int64_t>(c.plain_weights().get_size())};
 }
 
 struct Kernel {
@@ -179,7 +129,8 @@ Kernel kernel(BuildContext& context, const Convolution& c, bool data, const Tens
         const auto pd = choose(context, c, to, from, kind, [&](const memory::desc& source, const memory::desc& target) {
             return dnnl::convolution_backward_data::primitive_desc(
                 engine(), dnnl::algorithm::convolution_direct, source, c.any_weights(source.get_data_type()), target,
-                c.stride, c.gaps, c.padding, c.padding, forward_desc(c, source, target), attributes());
+                c.shape.stride, c.shape.dilation, c.shape.padding, c.shape.padding, forward_desc(c, source, target),
+                user_scratchpad());
         });
         return {dnnl::convolution_backward_data(pd), pd.diff_dst_desc(),   pd.diff_src_desc(),
                 pd.weights_desc(),                   pd.scratchpad_desc(), pd.impl_info_str()};
@@ -198,8 +149,8 @@ CompiledStep from_weights(BuildContext& context, const Spec& c, bool data, const
     auto pass = std::make_shared<Pass>();
     Workspace::Frame frame(context.workspace);
     pass->primitive = chosen.primitive;
-    route(*pass, frame, c->exec, data ? DNNL_ARG_DIFF_DST : DNNL_ARG_SRC, from, chosen.from, true);
-    route(*pass, frame, c->exec, data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_DST, to, chosen.to, false);
+    pass->route(c->exec, frame, data ? DNNL_ARG_DIFF_DST : DNNL_ARG_SRC, from, chosen.from, true);
+    pass->route(c->exec, frame, data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_DST, to, chosen.to, false);
     pass->arguments[DNNL_ARG_SCRATCHPAD] = frame.take(chosen.scratch);
     memory weights = pass->arguments[DNNL_ARG_WEIGHTS] = frame.take(chosen.weights);
     memory plain(c->plain_weights(), engine(), DNNL_MEMORY_NONE);
@@ -217,17 +168,20 @@ CompiledStep from_weights(BuildContext& context, const Spec& c, bool data, const
 
 // To the gradients of weights and bias. `values`: where the source's values lie now.
 CompiledStep to_weights(BuildContext& context, const Spec& c, const TensorView& gradient, const TensorView& values) {
-    const TensorView &source = c->transposed ? gradient : values, &target = c->transposed ? values : gradient;
-    const auto pd = choose(context, *c, source, target, "conv_weights", [&](const memory::desc& from, const memory::desc& to) {
+    const bool turned = c->shape.transposed;
+    const TensorView &source = turned ? gradient : values, &target = turned ? values : gradient;
+    const auto describe = [&](const memory::desc& from, const memory::desc& to) {
         return dnnl::convolution_backward_weights::primitive_desc(
             engine(), dnnl::algorithm::convolution_direct, from, c->any_weights(Type::f32), c->bias_desc(), to,
-            c->stride, c->gaps, c->padding, c->padding, forward_desc(*c, from, to), attributes());
-    });
+            c->shape.stride, c->shape.dilation, c->shape.padding, c->shape.padding, forward_desc(*c, from, to),
+            user_scratchpad());
+    };
+    const auto pd = choose(context, *c, source, target, "conv_weights", describe);
     auto pass = std::make_shared<Pass>();
     Workspace::Frame frame(context.workspace);
     pass->primitive = dnnl::convolution_backward_weights(pd);
-    route(*pass, frame, c->exec, DNNL_ARG_SRC, source, pd.src_desc(), true);
-    route(*pass, frame, c->exec, DNNL_ARG_DIFF_DST, target, pd.diff_dst_desc(), true);
+    pass->route(c->exec, frame, DNNL_ARG_SRC, source, pd.src_desc(), true);
+    pass->route(c->exec, frame, DNNL_ARG_DIFF_DST, target, pd.diff_dst_desc(), true);
     pass->arguments[DNNL_ARG_SCRATCHPAD] = frame.take(pd.scratchpad_desc());
     memory weights = pass->arguments[DNNL_ARG_DIFF_WEIGHTS] = frame.take(pd.diff_weights_desc());
     memory bias;
@@ -250,7 +204,7 @@ CompiledStep to_weights(BuildContext& context, const Spec& c, const TensorView& 
 std::vector<CompiledStep> build_conv_forward(BuildContext& context, const Step& step) {
     const auto c = std::make_shared<Convolution>(convolution_of(context, step));
     context.keep(c);
-    return {from_weights(context, c, c->transposed, c->source, c->target, "conv")};
+    return {from_weights(context, c, c->shape.transposed, c->source, c->target, "conv")};
 }
 
 std::vector<CompiledStep> build_conv_backward(BuildContext& context, const Step& step) {
@@ -258,7 +212,7 @@ std::vector<CompiledStep> build_conv_backward(BuildContext& context, const Step&
     const TensorView& gradient = step.view("gradient");
     std::vector<CompiledStep> made{to_weights(context, c, gradient, step.view("source"))};
     if (const TensorView* to = step.optional("source_gradient")) {
-        made.push_back(from_weights(context, c, !c->transposed, gradient, *to, "conv_data"));
+        made.push_back(from_weights(context, c, !c->shape.transposed, gradient, *to, "conv_data"));
     }
     return made;
 }

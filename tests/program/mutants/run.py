@@ -1,7 +1,8 @@
-"""Loads and runs mutants, one after another: ``python -m tests.program.mutants.run files|plans SEED COUNT [MODULE]``.
+"""Loads and runs mutants, one after another: ``python -m tests.program.mutants.run KIND SEED COUNT [MODULE]``.
 
-Before each one its number goes to stdout, so that whoever started this knows at which a crash was. The last line is
-JSON: how many ran and how many were refused. MODULE: a build of yolo._program to be used instead of the package's.
+KIND: files, plans or training. Before each one its number goes to stdout, so that whoever started this knows at which
+a crash was. The last line is JSON: how many ran and how many were refused. MODULE: a build of yolo._program to be used
+instead of the package's.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main(kind: str, seed: int, count: int, module: str = "") -> None:
     planner.free_memory, planner.MOST_WORK = lambda: LIMIT, WORK
     outcome, before = Counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
-        attempt = {"files": file_mutants, "plans": plan_mutants}[kind](Path(folder))
+        attempt = {"files": file_mutants, "plans": plan_mutants, "training": training_mutants}[kind](Path(folder))
         for number in range(count):
             print(number, flush=True)
             signal.alarm(SECONDS)
@@ -117,6 +118,14 @@ def plan_mutants(_: Path):
         return "ran"
 
     return attempt
+
+
+def training_mutants(_: Path):
+    """The same of training plans, forward and backward."""
+    from tests.program.mutants.training import TrainingMutants
+    from yolo.program._native import native
+
+    return TrainingMutants(native.Limits(LIMIT, WORK)).attempt
 
 
 if __name__ == "__main__":

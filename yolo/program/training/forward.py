@@ -14,7 +14,7 @@ from yolo.program.ir import INPUT
 from yolo.program.plan import Attribute
 from yolo.program.plan_builder import BufferView, PlanBuilder
 from yolo.program.training.fused import Convolutions, FusedGraph, FusedOp, NormActAdd
-from yolo.program.training.placement import Placement, offsets
+from yolo.program.training.placement import Placement, offsets, takes_plain
 
 BYTE_INDICES = 256
 """Of a max pool's window: the index of the maximum is kept in a byte, or in two where there are more."""
@@ -86,7 +86,7 @@ class TrainingPlanner:
     def source(self, op: Convolutions) -> BufferView:
         """What a convolution reads."""
         images = self.placement.plain_images
-        if op.source == INPUT and images is not None and op.nodes[0].groups == 1 and not op.nodes[0].transposed:
+        if op.source == INPUT and images is not None and takes_plain(op):
             return images
         return self.placement.whole(op.source)
 

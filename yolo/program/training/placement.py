@@ -43,13 +43,13 @@ class Placement:
 
     def _plain_images(self) -> BufferView | None:
         """The plain images, where a convolution takes them."""
-        if self.graph.channels[INPUT] <= PLAIN_CHANNELS and any(map(_takes_plain, self.consumers[INPUT])):
+        if self.graph.channels[INPUT] <= PLAIN_CHANNELS and any(map(takes_plain, self.consumers[INPUT])):
             return self.builder.buffer(self.graph.channels[INPUT], self.graph.sizes[INPUT], layout="nchw")
         return None
 
     def _blocked_images(self) -> list[BufferView]:
         """The images' other views: whole for convolutions and for those who have no other."""
-        others = [op for op in self.consumers[INPUT] if self.plain_images is None or not _takes_plain(op)]
+        others = [op for op in self.consumers[INPUT] if self.plain_images is None or not takes_plain(op)]
         around = self._around(INPUT)
         lonely = not around and (others or INPUT in self.graph.outputs)
         if lonely or any(map(self._reads_whole, others)):
@@ -99,7 +99,8 @@ class Placement:
             start += self.graph.channels[value]
 
 
-def _takes_plain(op: FusedOp) -> bool:
+def takes_plain(op: FusedOp) -> bool:
+    """Whether an operation can read images that are not blocked."""
     return isinstance(op, Convolutions) and op.nodes[0].groups == 1 and not op.nodes[0].transposed
 
 
