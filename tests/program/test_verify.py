@@ -17,10 +17,10 @@ from yolo.errors import WeightsError
 from yolo.inference.program_forward import ProgramForward, ProgramHeads
 from yolo.program._native import native
 from yolo.program.builder import GraphBuilder
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.file import load_program, save_program
 from yolo.program.inference import planner
-from yolo.program.inference.planner import build_program, pack_weights
 from yolo.program.ir import INPUT, Concat, Conv, Graph, Split, Upsample
 from yolo.program.verify import MOST_NODES, MOST_VALUES
 
@@ -234,7 +234,7 @@ def conv_graph(*tails: Callable[[GraphBuilder, list[int]], int]) -> Graph:
 
 def run(graph: Graph) -> list[np.ndarray]:
     images = np.random.default_rng(1).integers(0, 256, (1, 3, 8, 8), np.uint8)
-    return build_program(graph, pack_weights(graph), (8, 8))(images)
+    return CompiledNetwork(graph).program(images.shape)(images)
 
 
 def test_what_is_copied_into_one_concatenation_leaves_another_as_it_is() -> None:
@@ -261,5 +261,5 @@ def test_channels_of_the_pictures_are_split_off_them() -> None:
     out = builder.add(Conv, value, where="w", weights="w", out_channels=block, kernel=(1, 1))
     graph = builder.build((out,), weights)
     images = np.random.default_rng(0).integers(0, 256, (1, 2 * block, 4, 4), np.uint8)
-    (found,) = build_program(graph, pack_weights(graph), (4, 4))(images)
+    (found,) = CompiledNetwork(graph).program(images.shape)(images)
     np.testing.assert_allclose(found, images[:, block:] / np.float32(255), rtol=1e-6)

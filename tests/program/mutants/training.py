@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
-import numpy as np
-
 from tests.program.mutants.bases import IMGSZ, mappings
-from tests.program.mutants.plan_edits import mutant
 from yolo.models.config import parse_model_config
 from yolo.models.parser import parse_network
 from yolo.program import ir
-from yolo.program._native import native
 from yolo.program.ir import Graph
 from yolo.program.lower import lower
 from yolo.program.plan import Plan
@@ -54,31 +49,3 @@ def training_plans(threads: int = 2) -> dict[str, Plan]:
             plan = plan_training(graph, SHAPE, value_offsets(graph), target, **options)
             found[" ".join([name, *options])] = plan
     return found
-
-
-class TrainingMutants:
-    """Mutants of the plans by number; ``attempt`` builds one and runs its passes once each."""
-
-    def __init__(self, limits: native.Limits) -> None:
-        self._limits = limits
-        self._plans = [(plan, json.loads(plan.to_json())) for plan in training_plans().values()]
-        self._rng = np.random.default_rng(0)
-        self._images = self._rng.integers(0, 256, SHAPE, np.uint8)
-
-    def attempt(self, seed: int, number: int) -> str:
-        """Whether it was "refused" or "ran"."""
-        plan, content = self._plans[number % len(self._plans)]
-        try:
-            changed = Plan.from_json(json.dumps(mutant(content, np.random.default_rng((seed, number)))))
-            executor = native.Executor(changed, limits=self._limits)
-            self._run(executor, plan)
-        except (ValueError, RuntimeError, MemoryError, TypeError):  # a TypeError: not the numbers that C++ has
-            return "refused"
-        return "ran"
-
-    def _run(self, executor: native.Executor, plan: Plan) -> None:
-        values = self._rng.uniform(0.5, 1.0, plan.values).astype(np.float32)
-        gradient = np.zeros(plan.gradient, np.float32)
-        floats = any(not step.attributes["bytes"] for step in plan.forward if step.kind == "load_images")
-        heads = executor(self._images / np.float32(255) if floats else self._images, values)
-        executor.backward([np.ones_like(head) for head in heads], values, gradient)
