@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from yolo.memory import free_memory
+from yolo.io.memory import free_memory
 from yolo.models.spec import NetworkSpec
 from yolo.program._native import native
 from yolo.program.inference.constants import pack_weights

@@ -6,9 +6,9 @@ import numpy as np
 
 from yolo.program import ir
 from yolo.program._native import native
+from yolo.program.int8.rules import is_int8
 from yolo.program.int8.weights import corrected_bias, quantised_weight
 from yolo.program.ir import Graph
-from yolo.program.scales import is_int8
 
 
 def pack_weights(graph: Graph, weight_limit: int, weights: native.Weights | None = None) -> native.Weights:

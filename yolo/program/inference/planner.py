@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from yolo.program import ir
 from yolo.program.index_map import consecutive, index_map
 from yolo.program.inference.placement import place
+from yolo.program.int8.rules import is_int8
 from yolo.program.ir import INPUT, Graph, Node
 from yolo.program.plan import Attribute, Plan, Shape
 from yolo.program.plan_builder import Buffer, BufferView, PlanBuilder, Views
-from yolo.program.scales import is_int8
 from yolo.program.target import Target
 
 # A convolution reads the plain images themselves when they have this few channels; blocks would be mostly zeros.

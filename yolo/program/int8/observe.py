@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from yolo.program.compiled import CompiledNetwork
+from yolo.program.int8.rules import MOVEMENTS
 from yolo.program.ir import INPUT, Conv, Graph
-from yolo.program.scales import MOVEMENTS
 
 
 @dataclasses.dataclass(frozen=True)
