@@ -120,7 +120,7 @@ def test_no_view_outside_the_memory(name: str) -> None:
     if name not in ("part of a block", "not on a number"):  # to bytes these are no fault
         copy = {"source_first": 0, "target_first": 0, "count": 1}
         steps += [step("copy_bytes", copy, source=last, target=bytes_)]
-        steps += [step("resample_bytes", window, source=bytes_, target=last)]
+        steps += [step("resample", window, source=bytes_, target=last)]
     for wrong in steps:
         with pytest.raises(ValueError, match=rf"^step: {WHERE}"):
             executor(plan(wrong))

@@ -17,7 +17,7 @@ KINDS = {
     *("load_images", "store_head", "load_head_gradient", "conv_forward", "conv_backward", "norm_act_add"),
     *("norm_act_add_backward", "norm_act_add_recompute", "resample", "resample_backward", "gather", "scatter"),
     *("attention", "attention_backward", "accumulate"),
-    *("conv", "int8_conv", "quantise", "dequantise", "copy_bytes", "resample_bytes"),
+    *("conv", "int8_conv", "quantise", "dequantise", "copy_bytes"),
 }
 
 

@@ -80,13 +80,6 @@ void check_copy(const Plan&, const Step& step) {
     }
 }
 
-void check_bytes(const Plan&, const Step& step) {
-    require_bytes(step, "source");
-    require_bytes(step, "target");
-    require(step.text("method") == "max_pool" || step.text("method") == "upsample", step, "moves no such bytes");
-    require_window(step, step.view("source"), step.view("target"));
-}
-
 }  // namespace
 
 void add_inference_kinds(Kinds& kinds) {
@@ -109,7 +102,6 @@ void add_inference_kinds(Kinds& kinds) {
     kinds["copy_bytes"] = {move,
                            {{"source_first", Type::number}, {"target_first", Type::number}, {"count", Type::number}},
                            check_copy};
-    kinds["resample_bytes"] = {move, window_attributes(), check_bytes};
 }
 
 }  // namespace yolo::program

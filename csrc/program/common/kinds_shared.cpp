@@ -53,10 +53,14 @@ void check_window(const Step& step, const TensorView& source, const TensorView& 
 
 void check_resample(const Plan& plan, const Step& step) {
     const TensorView &source = step.view("source"), &target = step.view("target");
+    const bool bytes = source.layout == Layout::nhwc;  // of int8, which makes no others
     for (const TensorView* view : {&source, &target}) {
-        require_layout(step, *view, Layout::blocked);
-        require(view->element == plan.element, step, "its maps have other numbers than the plan");
+        require_layout(step, *view, bytes ? Layout::nhwc : Layout::blocked);
+        require(view->element == (bytes ? 1 : plan.element), step, "its maps have other numbers than the plan");
     }
+    const std::string& method = step.text("method");
+    const bool moves = (method == "max_pool" || method == "upsample") && step.optional("index") == nullptr;
+    require(!bytes || moves, step, "moves no such bytes");
     check_window(step, source, target);
     if (const TensorView* index = step.optional("index")) require_index(step, *index, target);
 }

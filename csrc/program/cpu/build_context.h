@@ -53,6 +53,7 @@ struct BuildContext : ExecContext {
     Weights* weights;                 // constants by name; may be null
     std::shared_ptr<net::Exchange> exchange;
     std::map<int64_t, std::shared_ptr<void>> states;  // what forward steps keep for their backward steps
+    bool inference = false;                           // no backward pass follows
     int64_t number = 0;                               // of the step that is built; backward steps go on counting
 
     // Keeps the state of the forward step that is built.

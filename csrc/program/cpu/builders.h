@@ -10,8 +10,7 @@ namespace yolo::program {
 
 using Builder = std::vector<CompiledStep>(BuildContext& context, const Step& step);
 Builder build_conv, build_int8_conv;
-Builder build_quantise, build_dequantise, build_copy_bytes, build_resample_bytes;
-Builder build_onednn_pool;  // of steps that resample; gives none where oneDNN has only its reference kernel
+Builder build_quantise, build_dequantise, build_copy_bytes;
 
 // Inference and training.
 Builder build_load_images, build_store_head, build_resample, build_gather, build_scatter, build_attention, build_norm_act_add;

@@ -1,7 +1,6 @@
 // Steps on bytes, whose channels lie together: to them and back, and what moves them.
 #include <algorithm>
 #include <cstring>
-#include <stdexcept>
 
 #include "parallel/team.h"
 #include "program/cpu/builders.h"
@@ -38,19 +37,6 @@ void copy_pixels(int threads, const std::byte* from, int64_t from_step, std::byt
             std::byte* target = to + pixel * to_step;
             for (int64_t i = 0; i < pieces; ++i) std::memcpy(target + i * kPiece, source + i * kPiece, kPiece);
             if (pieces == 0) std::memcpy(target, source, static_cast<size_t>(count));
-        }
-    });
-}
-
-void upsample(const ExecContext& exec, const TensorView& from, const TensorView& to, int64_t scale) {
-    const int64_t cell = from.channels;
-    parallel::share(exec.threads, to.height, [&](int, int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; ++row) {
-            const std::byte* line = exec.at(from) + row / scale * from.width * cell;
-            std::byte* target = exec.at(to) + row * to.width * cell;
-            for (int64_t column = 0; column < to.width; ++column) {
-                std::memcpy(target + column * cell, line + column / scale * cell, static_cast<size_t>(cell));
-            }
         }
     });
 }
@@ -107,19 +93,6 @@ std::vector<CompiledStep> build_copy_bytes(BuildContext& context, const Step& st
     std::byte* target = context.at(to) + step.number("target_first");
     return {{moved(step, "copy", 2 * count * to.pixels()), [=, threads = context.threads](const Run&) {
                  copy_pixels(threads, source, from.channels, target, to.channels, count, to.pixels());
-             }}};
-}
-
-std::vector<CompiledStep> build_resample_bytes(BuildContext& context, const Step& step) {
-    const TensorView from = step.view("source"), to = step.view("target");
-    if (step.text("method") == "max_pool") {
-        std::vector<CompiledStep> pool = build_onednn_pool(context, step);
-        if (pool.empty()) throw std::runtime_error(step.where + ": oneDNN offers only its reference kernel");
-        return pool;
-    }
-    const StepInfo info = moved(step, "upsample", from.channels * (from.pixels() + to.pixels()));
-    return {{info, [=, exec = ExecContext(context), scale = step.number("stride")](const Run&) {
-                 upsample(exec, from, to, scale);
              }}};
 }
 

@@ -61,7 +61,8 @@ Executor::Executor(Plan plan, Resources resources, const Limits& limits)
                          notes_,
                          resources_.weights.get(),
                          resources_.exchange,
-                         {}};
+                         {},
+                         plan_.backward.empty()};
     forward_ = built(context, plan_.forward);
     backward_ = built(context, plan_.backward);
     workspace_.place(resources_.memory->workspace.of(workspace_.bytes()));

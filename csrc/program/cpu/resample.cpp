@@ -1,9 +1,13 @@
 // Pools and upsampling over whole planes by our own loops, and their gradients.
 #include <algorithm>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
 
 #include "parallel/team.h"
 #include "program/common/kinds.h"
 #include "program/cpu/builders.h"
+#include "program/cpu/pass.h"
 
 namespace yolo::program {
 namespace {
@@ -20,6 +24,13 @@ struct Resampling {
                  step.number("kernel"), step.number("stride"), step.number("padding")},
           index(step.optional("index") == nullptr ? kNone : index_of(window.kernel)) {}
 
+    // Windows may be as large as maps: more work than the maps have numbers.
+    void spend(BuildContext& context, const Step& step, const TensorView& target) const {
+        const auto rows = static_cast<double>(std::min(window.kernel, window.height));
+        const auto columns = static_cast<double>(std::min(window.kernel, window.width));
+        const double numbers = static_cast<double>(context.batch * target.channels) * static_cast<double>(target.pixels());
+        context.budget.spend(step.where, rows * columns * numbers);
+    }
     void forward(Format format, const void* from, void* to, void* kept) const {
         if (method == "max_pool") return kernels().max_pool[format][index](from, window, to, kept);
         if (method == "average_pool") return kernels().average_pool[format](from, window, to);
@@ -52,6 +63,43 @@ const float* gradient_plane(const ExecContext& exec, const Views& gradients, flo
     return room;
 }
 
+// A pool that keeps no places of maxima, on oneDNN; nothing where that has only its reference kernel.
+std::vector<CompiledStep> onednn_pool(BuildContext& context, const Step& step) {
+    const TensorView &from = step.view("source"), &to = step.view("target");
+    const int64_t kernel = step.number("kernel"), stride = step.number("stride"), padding = step.number("padding");
+    const bool average = step.text("method") == "average_pool";
+    const dnnl::pooling_forward::primitive_desc chosen(
+        engine(), dnnl::prop_kind::forward_inference,
+        average ? dnnl::algorithm::pooling_avg_include_padding : dnnl::algorithm::pooling_max, desc_of(context, from),
+        desc_of(context, to), {stride, stride}, {kernel, kernel}, {0, 0}, {padding, padding},
+        {(to.height - 1) * stride + kernel - from.height - padding,
+         (to.width - 1) * stride + kernel - from.width - padding},
+        user_scratchpad());
+    if (is_reference(chosen.impl_info_str())) return {};
+    auto pass = std::make_shared<Pass>();
+    pass->primitive = dnnl::pooling_forward(chosen);
+    pass->arguments = {{DNNL_ARG_SRC, memory_of(context, from)},
+                       {DNNL_ARG_DST, memory_of(context, to)},
+                       {DNNL_ARG_SCRATCHPAD, Workspace::Frame(context.workspace).take(chosen.scratchpad_desc())}};
+    StepInfo info{step.text("method"), step.where, chosen.impl_info_str()};
+    info.bytes = (from.pixels() + to.pixels()) * to.channels * from.element;
+    return {{info, [pass](const Run&) { (*pass)(); }}};
+}
+
+// Bytes whose channels lie together.
+void upsample_bytes(const ExecContext& exec, const TensorView& from, const TensorView& to, int64_t scale) {
+    const int64_t cell = from.channels;
+    parallel::share(exec.threads, to.height, [&](int, int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+            const std::byte* line = exec.at(from) + row / scale * from.width * cell;
+            std::byte* target = exec.at(to) + row * to.width * cell;
+            for (int64_t column = 0; column < to.width; ++column) {
+                std::memcpy(target + column * cell, line + column / scale * cell, static_cast<size_t>(cell));
+            }
+        }
+    });
+}
+
 }  // namespace
 
 std::vector<CompiledStep> build_resample(BuildContext& context, const Step& step) {
@@ -62,9 +110,14 @@ std::vector<CompiledStep> build_resample(BuildContext& context, const Step& step
     const Resampling resampling(step, source, target);
     StepInfo info{resampling.method, step.where, kernels().name};
     info.bytes = exec.batch * source.channels * (source.pixels() + target.pixels()) * source.element;
-    const Window& w = resampling.window;
-    const double reach = static_cast<double>(std::min(w.kernel, w.height)) * static_cast<double>(std::min(w.kernel, w.width));
-    context.budget.spend(step.where, reach * static_cast<double>(exec.batch * target.channels) * static_cast<double>(target.pixels()));
+    resampling.spend(context, step, target);
+    const bool bytes = source.layout == Layout::nhwc, pools = resampling.method != "upsample" && resampling.method != "bilinear";
+    if (pools && !indexed && (bytes || context.inference)) {
+        std::vector<CompiledStep> pool = onednn_pool(context, step);
+        if (!pool.empty()) return pool;
+        if (bytes) throw std::runtime_error(step.where + ": oneDNN offers only its reference kernel");
+    }
+    if (bytes) return {{info, [=](const Run&) { upsample_bytes(exec, source, target, resampling.window.stride); }}};
     return {{info, [=](const Run&) {
                  each_plane(exec, source, [&](int, int64_t n, int64_t b) {
                      void* kept = indexed ? exec.at(index, n, b) : nullptr;
@@ -81,6 +134,7 @@ std::vector<CompiledStep> build_resample_backward(BuildContext& context, const S
     const bool indexed = step.optional("index") != nullptr, direct = gradients.size() == 1 && target.wide();
     const TensorView index = indexed ? step.view("index") : TensorView{};
     const Resampling resampling(step, to, target);
+    resampling.spend(context, step, target);
     Workspace::Frame frame(context.workspace);
     const int64_t sum_room = direct ? 0 : target.pixels() * exec.block;
     const int64_t out_room = to.wide() ? 0 : to.pixels() * exec.block;

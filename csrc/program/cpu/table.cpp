@@ -26,7 +26,6 @@ Builder* builder_of(const std::string& kind) {
         {"quantise", build_quantise},
         {"dequantise", build_dequantise},
         {"copy_bytes", build_copy_bytes},
-        {"resample_bytes", build_resample_bytes},
     };
     const auto found = table->find(kind);
     return found == table->end() ? nullptr : found->second;

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 
+from yolo.models.activation import IDENTITY
 from yolo.program import ir
-from yolo.program.index_map import consecutive, index_map
+from yolo.program.index_map import consecutive
 from yolo.program.inference.placement import place
 from yolo.program.int8.rules import is_int8
 from yolo.program.ir import INPUT, Graph, Node
+from yolo.program.node_steps import activated, add_step, convolution, offsets
 from yolo.program.plan import Attribute, Plan, Shape
-from yolo.program.plan_builder import Buffer, BufferView, PlanBuilder, Views
+from yolo.program.plan_builder import Buffer, BufferView, PlanBuilder
 from yolo.program.target import Target
 
 # A convolution reads the plain images themselves when they have this few channels; blocks would be mostly zeros.
@@ -49,14 +50,10 @@ class _Planner:
         for node in self.graph.nodes:
             _emit(node, self)
         for number, value in enumerate(self.graph.outputs):
-            self.add("store_head", f"output {value}", {"source": self.view(value)}, number=number)
+            self.builder.forward("store_head", f"output {value}", {"source": self.view(value)}, number=number)
         batch = self.shape[0]
         heads = [(batch, self.graph.channels[value], *self.sizes[value]) for value in self.graph.outputs]
         return self.builder.build(self.shape, heads, per_image=True)
-
-    def add(self, kind: str, where: str, views: Mapping[str, Views], **attributes: Attribute) -> None:
-        """A step."""
-        self.builder.forward(kind, where, views, **attributes)
 
     def view(self, value: int, reader: Node | None = None) -> BufferView:
         """Where a value lies; the images, for one of their readers."""
@@ -79,7 +76,7 @@ class _Planner:
         target = self.builder.buffer(self.graph.channels[INPUT], self.sizes[INPUT], element, layout)
         self.images[layout] = target
         whole = self.graph.whole_pixels or layout == "nhwc"
-        self.add("load_images", "input", {"target": target}, bytes=True, divisor=1.0 if whole else 255.0)
+        self.builder.forward("load_images", "input", {"target": target}, bytes=True, divisor=1.0 if whole else 255.0)
 
     def _layout(self, reader: Node) -> str:
         """Of the images for one of their readers."""
@@ -105,37 +102,27 @@ class _Planner:
         block = self.target.block
         if source.buffer.layout == "nhwc":
             views = {"source": source, "target": target}
-            self.add("copy_bytes", where, views, source_first=start, target_first=at, count=count)
+            self.builder.forward("copy_bytes", where, views, source_first=start, target_first=at, count=count)
         elif at % block == 0 and (count % block == 0 or at + count == target.channels):
             views = {"fine": source, "coarse": target.part(at, count)}
-            self.add("gather", where, views, index=consecutive(start, count), stride=1)
+            self.builder.forward("gather", where, views, index=consecutive(start, count), stride=1)
         else:
             first = at // block * block
             views = {"fine": target.part(first, at + count - first), "coarse": source}
-            self.add("scatter", where, views, index=consecutive(at - first, count), stride=1, clear=False)
-
-    def resample(self, node: Node, method: str, kernel: int, stride: int, padding: int) -> None:
-        views = {"source": self.view(node.inputs[0], node), "target": self.view(node.output)}
-        kind = "resample_bytes" if node.output in self.graph.scales else "resample"
-        self.add(kind, node.where, views, method=method, kernel=kernel, stride=stride, padding=padding)
+            self.builder.forward("scatter", where, views, index=consecutive(at - first, count), stride=1, clear=False)
 
     def pointwise(self, node: Node, residual: int | None = None, **attributes: Attribute) -> None:
         """One of the steps that work on numbers one by one."""
         views = {"source": self.view(node.inputs[0], node), "targets": self.view(node.output)}
         views["residual"] = None if residual is None else self.view(residual, node)
-        self.add("norm_act_add", node.where, views, **{"activation": "Identity", "value": 0.0} | attributes)
+        self.builder.forward("norm_act_add", node.where, views, **activated(IDENTITY) | attributes)
 
 
 @functools.singledispatch
 def _emit(node: Node, planner: _Planner) -> None:
-    """Add the steps of a node: by default, one that moves numbers."""
-    moved = index_map(node, planner.graph.channels)
-    ends = planner.view(node.inputs[0], node), planner.view(node.output)
-    if moved.to_fine:
-        views = {"coarse": ends[0], "fine": ends[1]}
-        planner.add("scatter", node.where, views, index=moved.index, stride=moved.stride, clear=False)
-    else:
-        planner.add("gather", node.where, {"fine": ends[0], "coarse": ends[1]}, index=moved.index, stride=moved.stride)
+    """Add the steps of a node."""
+    inputs = [planner.view(value, node) for value in node.inputs]
+    add_step(planner.builder, node, planner.graph.channels, inputs, planner.view(node.output))
 
 
 @_emit.register
@@ -145,32 +132,24 @@ def _(node: ir.Conv, planner: _Planner) -> None:
     int8 = is_int8(node, planner.graph)
     ends = {"source": node.inputs[0], "target": node.output, "residual": node.residual} if int8 else {}
     scales = {name: value for role, end in ends.items() for name, value in planner.scale(role, end).items()}
-    planner.add(
+    planner.builder.forward(
         "int8_conv" if int8 else "conv",
         node.where,
         views,
         weights=node.weights,
         bias=node.bias,
-        activation=node.activation.name,
-        value=node.activation.value or 0.0,
-        kernel=node.kernel,
-        stride=node.stride,
-        padding=node.padding,
-        dilation=node.dilation,
-        groups=node.groups,
-        transposed=node.transposed,
+        **activated(node.activation),
+        **convolution(node),
         **scales,
     )
 
 
 @_emit.register
 def _(node: ir.Concat, planner: _Planner) -> None:
-    start, target = 0, planner.view(node.output)
-    for position, value in enumerate(node.inputs):
-        count = planner.graph.channels[value]
+    channels, target = planner.graph.channels, planner.view(node.output)
+    for position, (value, start) in enumerate(zip(node.inputs, offsets(node, channels))):
         if (node.output, position) in planner.placement.copies:
-            planner.copy(node.where, planner.view(value, node), 0, target, start, count)
-        start += count
+            planner.copy(node.where, planner.view(value, node), 0, target, start, channels[value])
 
 
 @_emit.register
@@ -187,7 +166,7 @@ def _(node: ir.BatchNorm, planner: _Planner) -> None:
 
 @_emit.register
 def _(node: ir.Activate, planner: _Planner) -> None:
-    planner.pointwise(node, activation=node.activation.name, value=node.activation.value or 0.0)
+    planner.pointwise(node, **activated(node.activation))
 
 
 @_emit.register
@@ -196,29 +175,12 @@ def _(node: ir.Add, planner: _Planner) -> None:
 
 
 @_emit.register
-def _(node: ir.Attention, planner: _Planner) -> None:
-    query, key, value = (planner.view(number, node) for number in node.inputs)
-    views = {"query": query, "key": key, "value": value, "target": planner.view(node.output)}
-    planner.add("attention", node.where, views, heads=node.heads)
-
-
-@_emit.register
-def _(node: ir.Pool, planner: _Planner) -> None:
-    planner.resample(node, "average_pool" if node.average else "max_pool", node.kernel, node.stride, node.padding)
-
-
-@_emit.register
-def _(node: ir.Upsample, planner: _Planner) -> None:
-    planner.resample(node, node.kind, node.scale, node.scale, 0)
-
-
-@_emit.register
 def _(node: ir.Quantise, planner: _Planner) -> None:
     views = {"source": planner.view(node.inputs[0], node), "target": planner.view(node.output)}
-    planner.add("quantise", node.where, views, **planner.scale("scale", node.output))
+    planner.builder.forward("quantise", node.where, views, **planner.scale("scale", node.output))
 
 
 @_emit.register
 def _(node: ir.Dequantise, planner: _Planner) -> None:
     views = {"source": planner.view(node.inputs[0], node), "target": planner.view(node.output)}
-    planner.add("dequantise", node.where, views, **planner.scale("scale", node.inputs[0]))
+    planner.builder.forward("dequantise", node.where, views, **planner.scale("scale", node.inputs[0]))

@@ -12,10 +12,10 @@ from collections.abc import Collection
 from yolo.models.activation import IDENTITY
 from yolo.program import ir
 from yolo.program.index_map import consecutive, index_map
+from yolo.program.node_steps import ATTENDED, offsets, resampling
 from yolo.program.plan_builder import BufferView
-from yolo.program.training.forward import TrainingPlanner, attended, resampling
+from yolo.program.training.forward import TrainingPlanner
 from yolo.program.training.fused import Convolutions, FusedOp, NormActAdd
-from yolo.program.training.placement import offsets
 from yolo.program.training.recompute import Sources
 
 MOST_GRADIENTS = 2
@@ -145,7 +145,7 @@ def _source_gradient(op: NormActAdd, planner: TrainingPlanner, gradients: Gradie
 
 @_plan.register
 def _(op: ir.Concat, planner: TrainingPlanner, gradients: Gradients) -> None:
-    starts, channels = offsets(op, planner.graph), planner.graph.channels
+    starts, channels = offsets(op, planner.graph.channels), planner.graph.channels
     if planner.placement.joins(op):
         for value, start in zip(op.inputs, starts):
             parts = [view.part(start, channels[value]) for view in gradients.of(op.output, op.where)]
@@ -187,7 +187,7 @@ def _(op: ir.Attention, planner: TrainingPlanner, gradients: Gradients) -> None:
         return
     to = [gradients.new(value) for value in op.inputs]
     made = dict(zip(("query_gradient", "key_gradient", "value_gradient"), to))
-    views = {**attended(op, planner), "gradient": gradient, **made}
+    views = {**dict(zip(ATTENDED, map(planner.placement.any, op.inputs))), "gradient": gradient, **made}
     planner.builder.backward("attention_backward", op.where, views, heads=op.heads)
     for value, view in zip(op.inputs, to):
         gradients.give(value, view)

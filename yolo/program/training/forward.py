@@ -9,12 +9,13 @@ from collections.abc import Mapping
 
 from yolo.models.activation import IDENTITY, Activation
 from yolo.program import ir
-from yolo.program.index_map import consecutive, index_map
+from yolo.program.index_map import consecutive
 from yolo.program.ir import INPUT
+from yolo.program.node_steps import activated, add_step, convolution, offsets
 from yolo.program.plan import Attribute
 from yolo.program.plan_builder import BufferView, PlanBuilder
 from yolo.program.training.fused import Convolutions, FusedGraph, FusedOp, NormActAdd
-from yolo.program.training.placement import Placement, offsets, takes_plain
+from yolo.program.training.placement import Placement, takes_plain
 
 BYTE_INDICES = 256
 """Of a max pool's window: the index of the maximum is kept in a byte, or in two where there are more."""
@@ -110,14 +111,14 @@ def plan_forward(planner: TrainingPlanner, *, bytes_in: bool) -> None:
 
 @functools.singledispatch
 def _plan(op: FusedOp, planner: TrainingPlanner) -> None:
-    moved = index_map(op, planner.graph.channels)
-    source, target = planner.placement.any(op.inputs[0]), planner.placement.any(op.output)
-    if moved.to_fine:
-        views = {"fine": target, "coarse": source}
-        planner.builder.forward("scatter", op.where, views, index=moved.index, stride=moved.stride, clear=True)
-    else:
-        views = {"fine": source, "coarse": target}
-        planner.builder.forward("gather", op.where, views, index=moved.index, stride=moved.stride)
+    any_view, channels = planner.placement.any, planner.graph.channels
+    if isinstance(op, ir.Pool) and not op.average:
+        element = 1 if op.kernel**2 <= BYTE_INDICES else 2
+        planner.indices[op.output] = planner.builder.buffer(
+            channels[op.output], planner.graph.sizes[op.output], element
+        )
+    index = planner.indices.get(op.output)
+    add_step(planner.builder, op, channels, [*map(any_view, op.inputs)], any_view(op.output), index)
     _copy(op.output, op.where, planner)
 
 
@@ -128,12 +129,7 @@ def _(op: Convolutions, planner: TrainingPlanner) -> None:
         "conv_forward",
         op.where,
         {"source": planner.source(op), "target": planner.target(op)},
-        kernel=node.kernel,
-        stride=node.stride,
-        padding=node.padding,
-        dilation=node.dilation,
-        groups=node.groups,
-        transposed=node.transposed,
+        **convolution(node),
         **planner.weights(op),
     )
     for value in op.outputs:
@@ -154,11 +150,8 @@ def _norm_act_add(
     activation: Activation,
     **tensors: Attribute,
 ) -> int:
-    alpha = 0.0 if activation.value is None else activation.value
-    norm = dataclasses.asdict(planner.norm)
-    return planner.builder.forward(
-        "norm_act_add", where, views, activation=activation.name, value=alpha, **norm, **tensors
-    )
+    attributes = {**activated(activation), **dataclasses.asdict(planner.norm), **tensors}
+    return planner.builder.forward("norm_act_add", where, views, **attributes)
 
 
 @_plan.register
@@ -177,51 +170,8 @@ def _(op: ir.Concat, planner: TrainingPlanner) -> None:
     if planner.placement.joins(op):
         return
     whole = planner.placement.any(op.output)
-    for number, (value, start) in enumerate(zip(op.inputs, offsets(op, planner.graph))):
+    for number, (value, start) in enumerate(zip(op.inputs, offsets(op, planner.graph.channels))):
         views = {"fine": whole, "coarse": planner.placement.any(value)}
         index = consecutive(start, planner.graph.channels[value])
         planner.builder.forward("scatter", op.where, views, index=index, stride=1, clear=number == 0)
     _copy(op.output, op.where, planner)
-
-
-@_plan.register
-def _(op: ir.Pool, planner: TrainingPlanner) -> None:
-    if not op.average:
-        channels, size = planner.graph.channels[op.output], planner.graph.sizes[op.output]
-        planner.indices[op.output] = planner.builder.buffer(channels, size, 1 if op.kernel**2 <= BYTE_INDICES else 2)
-    _resample(op, planner)
-
-
-@_plan.register
-def _(op: ir.Upsample, planner: TrainingPlanner) -> None:
-    _resample(op, planner)
-
-
-def _resample(op: ir.Pool | ir.Upsample, planner: TrainingPlanner) -> None:
-    views = {
-        "source": planner.placement.any(op.inputs[0]),
-        "target": planner.placement.any(op.output),
-        "index": planner.indices.get(op.output),
-    }
-    planner.builder.forward("resample", op.where, views, **resampling(op))
-    _copy(op.output, op.where, planner)
-
-
-@_plan.register
-def _(op: ir.Attention, planner: TrainingPlanner) -> None:
-    views = {**attended(op, planner), "target": planner.placement.any(op.output)}
-    planner.builder.forward("attention", op.where, views, heads=op.heads)
-    _copy(op.output, op.where, planner)
-
-
-def attended(op: ir.Attention, planner: TrainingPlanner) -> dict[str, BufferView]:
-    """What an attention reads, by role."""
-    return dict(zip(("query", "key", "value"), map(planner.placement.any, op.inputs)))
-
-
-def resampling(node: ir.Pool | ir.Upsample) -> dict[str, Attribute]:
-    """The attributes of a pool or an upsampling."""
-    if isinstance(node, ir.Upsample):
-        return {"method": node.kind, "kernel": node.scale, "stride": node.scale, "padding": 0}
-    method = "average_pool" if node.average else "max_pool"
-    return {"method": method, "kernel": node.kernel, "stride": node.stride, "padding": node.padding}

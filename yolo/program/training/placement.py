@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from yolo.program import ir
 from yolo.program.ir import INPUT
+from yolo.program.node_steps import offsets
 from yolo.program.plan_builder import BufferView, PlanBuilder
 from yolo.program.training.fused import Convolutions, FusedGraph, FusedOp, NormActAdd
 
@@ -38,7 +39,7 @@ class Placement:
 
     def joins(self, node: ir.Concat) -> bool:
         """Whether the inputs lie in the concatenation: all of them start at whole blocks."""
-        starts = offsets(node, self.graph)
+        starts = offsets(node, self.graph.channels)
         return all(start % self.builder.target.block == 0 for start in starts)
 
     def _plain_images(self) -> BufferView | None:
@@ -64,7 +65,7 @@ class Placement:
         found = []
         for op in {id(op): op for op in self.consumers[value]}.values():
             if isinstance(op, ir.Concat) and self.joins(op):
-                for input_, start in zip(op.inputs, offsets(op, self.graph)):
+                for input_, start in zip(op.inputs, offsets(op, self.graph.channels)):
                     if input_ == value:
                         found += [view.part(start, self.graph.channels[value]) for view in self.views[op.output]]
         return found
@@ -102,12 +103,3 @@ class Placement:
 def takes_plain(op: FusedOp) -> bool:
     """Whether an operation can read images that are not blocked."""
     return isinstance(op, Convolutions) and op.nodes[0].groups == 1 and not op.nodes[0].transposed
-
-
-def offsets(node: ir.Concat, graph: FusedGraph) -> list[int]:
-    """The first channel of each input of a concatenation."""
-    starts, total = [], 0
-    for value in node.inputs:
-        starts.append(total)
-        total += graph.channels[value]
-    return starts

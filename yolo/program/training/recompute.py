@@ -11,8 +11,9 @@ import dataclasses
 from collections.abc import Iterator
 
 from yolo.program import ir
+from yolo.program.node_steps import resampling
 from yolo.program.plan_builder import Buffer, BufferView
-from yolo.program.training.forward import TrainingPlanner, resampling
+from yolo.program.training.forward import TrainingPlanner
 from yolo.program.training.fused import Convolutions, FusedOp, NormActAdd
 
 Maker = tuple[FusedOp, BufferView]
