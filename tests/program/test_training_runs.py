@@ -12,7 +12,6 @@ from graphs.base import synchronise
 from tests.program.networks import pictures, two_levels
 from tests.program.training_reference import Step, Subject, head_slopes, off
 from yolo.models.network import build_network
-from yolo.program._native import native
 from yolo.program.operator import call
 
 SHAPE = (2, 3, 64, 96)
@@ -94,24 +93,20 @@ def test_backward_belongs_to_one_forward() -> None:
         passes.backward(head_slopes(passes), values, gradient)
 
 
-def test_runs_as_operators(mode) -> None:
+def test_the_forward_pass_runs_as_an_operator(mode) -> None:
     subject = Subject(two_levels())
     passes = subject.passes(SHAPE)
     slopes = head_slopes(passes)
     expected = subject.compiled(passes, pictures(SHAPE), slopes)
     heads_of = [(shape, flow.float32) for shape in passes.head_shapes]
-    values = flow.tensor(subject.values)
-    gradient = flow.zeros(subject.vector.parameter_size)
+    values, gradient = flow.tensor(subject.values), np.zeros(subject.vector.parameter_size, np.float32)
     forward = mode(lambda images: call(passes.executor, [images], heads_of, mutable=[values]))
-    backward_pass = native.BackwardPass(passes.executor)
-    backward = mode(lambda *given: call(backward_pass, given, [], mutable=[gradient]))
     heads = forward(flow.tensor(pictures(SHAPE)))
     synchronise()
-    backward(*(flow.tensor(slope) for slope in slopes), values)
-    synchronise()
+    passes.backward(slopes, values.numpy(), gradient)
     for head, right in zip(heads, expected.heads):
         np.testing.assert_array_equal(head.numpy(), right)
-    for name, right in subject.vector.split(gradient.numpy()).items():
+    for name, right in subject.vector.split(gradient).items():
         np.testing.assert_array_equal(right, expected.gradients[name])
     for name, right in expected.statistics.items():
         np.testing.assert_array_equal(subject.vector.split(values.numpy())[name], right)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 namespace yolo::program {
@@ -23,6 +24,25 @@ public:
             const Step* writer = found == buffers_.end() ? nullptr : found->second.writers[static_cast<size_t>(block)];
             require(writer != nullptr, step, "reads a map that nothing has written, or that is written over by then");
             if (std::string(role) == "index") require_same_pool(step, view, *writer);
+        }
+    }
+
+    // A scatter that clears nothing leaves of `fine` what it does not fill: that must be there.
+    void read_rest(const Step& step) const {
+        const TensorView &fine = step.view("fine"), &coarse = step.view("coarse");
+        const Numbers& index = step.numbers("index");
+        const int64_t stride = step.number("stride");
+        const bool fills = fine.height == coarse.height * stride && fine.width == coarse.width * stride;
+        std::map<int64_t, std::set<std::pair<int64_t, int64_t>>> cells;  // of each channel
+        for (size_t i = 0; fills && i < index.size(); i += 3) {
+            const int64_t dy = index[i + 1], dx = index[i + 2];
+            if (dy >= 0 && dy < stride && dx >= 0 && dx < stride) cells[index[i]].insert({dy, dx});
+        }
+        for (int64_t channel = 0; channel < fine.channels; ++channel) {
+            if (static_cast<int64_t>(cells[channel].size()) == stride * stride) continue;
+            TensorView one = fine;
+            one.first += channel / plan_.block * plan_.block, one.channels = 1;
+            read(step, "fine", one);
         }
     }
 
@@ -70,6 +90,7 @@ void check_flow(const Plan& plan, const Kinds& kinds) {
     for (const auto* steps : {&plan.forward, &plan.backward}) {
         for (const Step& step : *steps) {
             const Kind& kind = kinds.at(step.kind);
+            if (step.kind == "scatter" && !step.flag("clear")) flow.read_rest(step);
             for (const Access access : {Access::read, Access::write}) {
                 for (const Role& role : kind.roles) {
                     const auto found = step.views.find(role.name);

@@ -97,7 +97,6 @@ void bind_cpu(py::module_& module) {
         .def_property_readonly("steps", &Executor::steps)
         .def_property_readonly("notes", &Executor::notes)
         .def_property_readonly("memory_bytes", &Executor::memory_bytes);
-    py::class_<BackwardPass, Runnable>(module, "BackwardPass").def(py::init<Executor&>(), py::keep_alive<1, 2>());
 }
 
 }  // namespace yolo::program

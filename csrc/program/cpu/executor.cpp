@@ -151,10 +151,4 @@ void Executor::profile(bool on) {
     }
 }
 
-void BackwardPass::run(const void* const* inputs, void* const*) {
-    const size_t heads = executor_.plan().heads.size();
-    executor_.backward(inputs, static_cast<float*>(const_cast<void*>(inputs[heads])),
-                       static_cast<float*>(const_cast<void*>(inputs[heads + 1])));
-}
-
 }  // namespace yolo::program

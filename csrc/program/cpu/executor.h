@@ -62,14 +62,4 @@ private:
     bool profiling_ = false;
 };
 
-// Inputs: the heads' gradients, values, then gradient (mutable). No outputs. The executor must outlive it.
-class BackwardPass final : public Runnable {
-public:
-    explicit BackwardPass(Executor& executor) : executor_(executor) {}
-    void run(const void* const* inputs, void* const* outputs) override;
-
-private:
-    Executor& executor_;
-};
-
 }  // namespace yolo::program
