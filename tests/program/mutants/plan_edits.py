@@ -15,9 +15,9 @@ PARTS = ("forward", "backward")
 
 
 def mutant(plan: dict[str, Any], rng: Rng) -> dict[str, Any]:
-    """One to three numbers, flags or names changed, or a step taken away, doubled, moved, or given another's views."""
+    """One or two numbers, flags or names changed, or a step taken away, doubled, moved, or given another's views."""
     plan = copy.deepcopy(plan)
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(1, 3))):
         steps = plan[_any(PARTS, rng)]
         chance = rng.random()
         if chance < 0.05:
@@ -44,9 +44,8 @@ def _near(value: int, rng: Rng) -> int:
 
 
 def _change(content: Any, rng: Rng) -> None:
-    found = places(content, lambda value: type(value) in (int, bool, float, str))
-    if not found:
-        return
+    kind = _any((int, int, int, int, bool, float, str), rng)  # else nearly all would be numbers of views
+    found = places(content, lambda value: type(value) is kind) or places(content, lambda value: type(value) is int)
     container, key = _any(found, rng)
     value = container[key]
     if type(value) is bool:
