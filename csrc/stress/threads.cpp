@@ -35,7 +35,8 @@ void set_weights(Weights& weights, unsigned seed) {
 }
 
 TensorView map_of(int64_t offset, int64_t channels, int64_t side) {
-    return {offset, channels, side, side, 4, Layout::blocked, 0, padded_channels(channels)};
+    const int64_t block = channel_block();
+    return {offset, channels, side, side, 4, Layout::blocked, 0, (channels + block - 1) / block * block};
 }
 
 Step conv(const char* kind, const char* where, TensorView from, TensorView to, int64_t k, int64_t s, int64_t p) {

@@ -205,9 +205,9 @@ def test_the_room_for_packed_weights_is_counted() -> None:
 
 def test_a_plan_without_an_end() -> None:
     made = plan(conv())
-    with pytest.raises(ValueError, match="no input"):
+    with pytest.raises(ValueError, match="the plan has no input"):
         executor(dataclasses.replace(made, forward=made.forward[1:]))
-    with pytest.raises(ValueError, match="no output"):
+    with pytest.raises(ValueError, match="the plan has no output"):
         executor(dataclasses.replace(made, forward=made.forward[:-1]))
     with pytest.raises(ValueError, match="no output, or two"):
         executor(dataclasses.replace(made, forward=(*made.forward, made.forward[-1])))

@@ -85,17 +85,18 @@ void check_copy(const Plan&, const Step& step) {
 void add_inference_kinds(Kinds& kinds) {
     const auto in = Access::read, out = Access::write;
     const std::vector<AttributeRule> scale{{"scale_step", Type::real}, {"scale_zero", Type::number}};
-    const std::vector<Role> conv{{"source", in}, {"target", out}, {"residual", in, 0}}, move{{"source", in}, {"target", out}};
+    const std::vector<Role> move{{"source", in}, {"target", out}};
+    const std::vector<Role> conv{{"source", in}, {"target", out}, {"residual", in, 0}};
     std::vector<AttributeRule> attributes = convolution_attributes();
-    for (const AttributeRule& more : std::initializer_list<AttributeRule>{{"weights", Type::text},
-                                                                          {"bias", Type::flag},
-                                                                          {"activation", Type::text},
-                                                                          {"value", Type::real}}) {
-        attributes.push_back(more);
-    }
+    attributes.insert(attributes.end(), {{"weights", Type::text}, {"bias", Type::flag}, {"activation", Type::text},
+                                         {"value", Type::real}});
     kinds["conv"] = {conv, attributes, check_conv};
-    for (const char* step : {"source_step", "target_step", "residual_step"}) attributes.push_back({step, Type::real, false});
-    for (const char* zero : {"source_zero", "target_zero", "residual_zero"}) attributes.push_back({zero, Type::number, false});
+    for (const char* step : {"source_step", "target_step", "residual_step"}) {
+        attributes.push_back({step, Type::real, false});
+    }
+    for (const char* zero : {"source_zero", "target_zero", "residual_zero"}) {
+        attributes.push_back({zero, Type::number, false});
+    }
     kinds["int8_conv"] = {conv, attributes, check_int8_conv};
     kinds["quantise"] = {move, scale, check_quantise};
     kinds["dequantise"] = {move, scale, check_dequantise};

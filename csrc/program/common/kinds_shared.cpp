@@ -70,7 +70,8 @@ void check_moves(const Plan& plan, const Step& step) {
     const bool plain = fine.layout == Layout::nchw && step.kind == "gather";
     require_layout(step, coarse, Layout::blocked);
     require_layout(step, fine, plain ? Layout::nchw : Layout::blocked);
-    require(fine.element == plan.element && coarse.element == plan.element, step, "its maps have other numbers than the plan");
+    require(fine.element == plan.element && coarse.element == plan.element, step,
+            "its maps have other numbers than the plan");
     const Numbers& index = step.numbers("index");
     require(static_cast<int64_t>(index.size()) == 3 * coarse.channels, step, "has no entry for each of its channels");
     for (size_t i = 0; i < index.size(); i += 3) {

@@ -157,15 +157,14 @@ void check_step(const Plan& plan, const Step& step, Phase phase) {
 // Of the images and the heads.
 void check_ends(const Plan& plan) {
     std::multiset<int64_t> stored;
-    bool loads = false;
     std::set<bool> bytes;
     for (const Step& step : plan.forward) {
         if (step.kind == "store_head") stored.insert(step.number("number"));
-        if (step.kind == "load_images") loads = true, bytes.insert(step.flag("bytes"));
+        if (step.kind == "load_images") bytes.insert(step.flag("bytes"));
     }
-    if (!loads || bytes.size() != 1) throw std::invalid_argument("finish: there is no input, or there are two kinds of it");
+    if (bytes.size() != 1) throw std::invalid_argument("the plan has no input, or two kinds of it");
     for (size_t number = 0; number < plan.heads.size(); ++number) {
-        if (stored.count(static_cast<int64_t>(number)) != 1) throw std::invalid_argument("finish: there is no output, or two");
+        if (stored.count(static_cast<int64_t>(number)) != 1) throw std::invalid_argument("the plan has no output, or two");
     }
 }
 

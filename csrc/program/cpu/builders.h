@@ -9,13 +9,13 @@
 namespace yolo::program {
 
 using Builder = std::vector<CompiledStep>(BuildContext& context, const Step& step);
-Builder build_conv, build_int8_conv;
-Builder build_quantise, build_dequantise, build_copy_bytes;
-
 // Inference and training.
-Builder build_load_images, build_store_head, build_resample, build_gather, build_scatter, build_attention, build_norm_act_add;
+Builder build_load_images, build_store_head, build_resample, build_gather, build_scatter, build_attention,
+    build_norm_act_add;
+// Inference.
+Builder build_conv, build_int8_conv, build_quantise, build_dequantise, build_copy_bytes;
 // Training.
-Builder build_conv_forward, build_conv_backward, build_load_head_gradient, build_resample_backward, build_attention_backward,
-    build_norm_act_add_backward, build_norm_act_add_recompute, build_accumulate;
+Builder build_conv_forward, build_conv_backward, build_load_head_gradient, build_resample_backward,
+    build_attention_backward, build_norm_act_add_backward, build_norm_act_add_recompute, build_accumulate;
 
 }  // namespace yolo::program

@@ -51,7 +51,8 @@ StepInfo moved(const Step& step, const char* kind, int64_t bytes) {
 
 std::vector<CompiledStep> build_quantise(BuildContext& context, const Step& step) {
     const TensorView from = step.view("source"), to = step.view("target");
-    const float steps = 1.0f / static_cast<float>(step.real("scale_step")), zero = static_cast<float>(step.number("scale_zero"));
+    const float steps = 1.0f / static_cast<float>(step.real("scale_step"));
+    const auto zero = static_cast<float>(step.number("scale_zero"));
     const auto pixel_to_bytes = context.block == 16 ? &to_bytes<16> : &to_bytes<8>;
     return {{moved(step, "quantise", 5 * to.channels * to.pixels()), [=, exec = ExecContext(context)](const Run&) {
                  const auto* values = reinterpret_cast<const float*>(exec.at(from));

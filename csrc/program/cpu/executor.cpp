@@ -16,8 +16,8 @@ namespace {
 // A plan of another machine would read and write in another order than it says.
 void check_machine(const Plan& plan) {
     if (plan.block != channel_block()) {
-        throw std::invalid_argument("the plan is for blocks of " + std::to_string(plan.block) + " channels, this processor has " +
-                                    std::to_string(channel_block()));
+        throw std::invalid_argument("the plan is for blocks of " + std::to_string(plan.block) +
+                                    " channels, this processor has " + std::to_string(channel_block()));
     }
     if (plan.element == 2 && !has_bfloat16()) {
         throw std::invalid_argument("this processor has no bfloat16 instructions (it has " + instruction_set() + ")");

@@ -95,7 +95,7 @@ public:
         if (step.has("constants")) {
             const dnnl::memory::desc desc({source_.channels}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x);
             const std::string& name = step.text("constants");
-            constants_ = {context.constant(step.where, name + ".scale", desc), context.constant(step.where, name + ".shift", desc)};
+            for (const char* part : {".scale", ".shift"}) constants_.push_back(context.constant(step.where, name + part, desc));
         }
         if (!learns()) return;
         partial_.assign(channels * 2 * static_cast<size_t>(exec_.threads), 0.0);

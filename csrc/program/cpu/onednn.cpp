@@ -39,11 +39,6 @@ dnnl::memory::format_tag blocked_tag() {
     return has_avx512() ? dnnl::memory::format_tag::nChw16c : dnnl::memory::format_tag::nChw8c;
 }
 
-int64_t padded_channels(int64_t channels) {
-    const int64_t block = channel_block();
-    return (channels + block - 1) / block * block;
-}
-
 bool is_reference(const std::string& implementation) {
     return implementation.find("ref") != std::string::npos;
 }

@@ -19,9 +19,6 @@ int64_t channel_block();
 // nChw16c or nChw8c.
 dnnl::memory::format_tag blocked_tag();
 
-// Channels rounded up to whole blocks.
-int64_t padded_channels(int64_t channels);
-
 // Whether a kernel is one of oneDNN's reference implementations.
 bool is_reference(const std::string& implementation);
 

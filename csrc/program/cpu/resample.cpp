@@ -111,7 +111,8 @@ std::vector<CompiledStep> build_resample(BuildContext& context, const Step& step
     StepInfo info{resampling.method, step.where, kernels().name};
     info.bytes = exec.batch * source.channels * (source.pixels() + target.pixels()) * source.element;
     resampling.spend(context, step, target);
-    const bool bytes = source.layout == Layout::nhwc, pools = resampling.method != "upsample" && resampling.method != "bilinear";
+    const bool bytes = source.layout == Layout::nhwc;
+    const bool pools = resampling.method == "max_pool" || resampling.method == "average_pool";
     if (pools && !indexed && (bytes || context.inference)) {
         std::vector<CompiledStep> pool = onednn_pool(context, step);
         if (!pool.empty()) return pool;
