@@ -2,13 +2,14 @@
 #include <pybind11/pybind11.h>
 
 #include "net/bindings.h"
+#include "program/common/bindings.h"
+#include "program/cpu/bindings.h"
 #include "program/detection/bindings.h"
-#include "program/inference/bindings.h"
-#include "program/onednn.h"
+#include "program/cpu/onednn.h"
+#include "program/cuda/cuda.h"
 #include "program/python_runnable.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 #include "program/step/bindings.h"
-#include "program/training/bindings.h"
 
 namespace py = pybind11;
 
@@ -25,8 +26,9 @@ PYBIND11_MODULE(_program, module) {
     module.def("has_bfloat16", &has_bfloat16);
     module.def("default_threads", &default_threads);
     module.def("weight_limit", &weight_limit);
-    bind_inference(module);
+    module.def("cuda_unavailable", &cuda::unavailable);
+    bind_common(module);
+    bind_cpu(module);
     bind_detection(module);
-    bind_training(module);
     bind_step(module);
 }

@@ -17,7 +17,7 @@ import pytest
 from tests.program.networks import pictures, state_of, two_levels
 from yolo import runtime
 from yolo.program._native import native
-from yolo.program.inference.planner import build_program, pack_weights
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.lower import lower
 from yolo.program.passes import optimise
 
@@ -129,7 +129,7 @@ def test_programs_are_planned_for_their_own_threads() -> None:
     network = two_levels()
     graph = optimise(lower(network.spec, state_of(network)))
     for threads in (1, 3, 2):
-        program = build_program(graph, pack_weights(graph), (32, 32), threads=threads)
+        program = CompiledNetwork(graph, threads=threads).program((1, 3, 32, 32))
         assert OURS.omp_get_max_threads() == threads
         program(pictures((1, 3, 32, 32)))
 

@@ -25,6 +25,7 @@ from yolo.program.detector import CompiledDetector
 from yolo.program.int8.build import quantise
 from yolo.program.lower import lower
 from yolo.program.passes import optimise
+from yolo.program.target import unsupported
 from yolo.runtime import require_own_process
 
 logger = logging.getLogger("yolo")
@@ -47,22 +48,20 @@ def compile_network(
 ) -> CompiledNetwork | None:
     """The compiled programs of ``network``, or None where it runs as plain OneFlow modules.
 
-    That is so with ``mode`` "off" and on a GPU. int8 needs ``calibration``: pictures, uint8 ``[3, H, W]`` each; what it
-    costs is said. Raises ConfigError for a precision that is not to be had there.
+    That is so with ``mode`` "off" and on a device for which nothing is compiled. int8 needs ``calibration``: pictures,
+    uint8 ``[3, H, W]`` each; what it costs is said. Raises ConfigError for a precision that is not to be had there.
     """
-    if mode == "off" or device != "cpu":
+    if mode == "off" or unsupported(device) is not None:
         if precision != "fp32":
             raise ConfigError(f"{precision} needs a compiled program", where="--compile", hint="leave it at program")
         return None
+    if (reason := unsupported(device, precision)) is not None:
+        raise ConfigError(reason, where="--half", hint="leave it out")
     with StaticGraph.turns.turn():
         state = state_to_numpy(network)
     if precision == "int8":
         return _calibrated(network.spec, state, calibration, threads)
-    compiled = CompiledNetwork.of(network.spec, state, precision=precision, threads=threads)
-    if precision == "bf16" and not native.has_bfloat16():
-        what = f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
-        raise ConfigError(what, where="--half", hint="leave it out")
-    return compiled
+    return CompiledNetwork.of(network.spec, state, precision=precision, threads=threads)
 
 
 def _calibrated(

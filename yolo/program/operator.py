@@ -13,7 +13,7 @@ from yolo import _oneflow
 
 
 class Runnable(Protocol):
-    """A compiled program: ``address`` is where its C++ object (csrc/program/runnable.h) lies in this process."""
+    """A compiled program: ``address`` is where its C++ object (csrc/program/common/runnable.h) lies in this process."""
 
     address: int
 

@@ -51,10 +51,9 @@ py::tuple call(DetectionHead& head, const std::vector<Floats>& heads, const std:
 }
 
 py::tuple detect(DetectorProgram& detector, const py::array_t<uint8_t, py::array::c_style>& pictures) {
-    const View& view = detector.network().input_view();
-    const std::vector<py::ssize_t> wanted{detector.network().batch(), view.channels, view.height, view.width};
+    const Numbers& wanted = detector.network().plan().images;
     if (pictures.ndim() != 4 || !std::equal(wanted.begin(), wanted.end(), pictures.shape())) {
-        throw py::value_error("the program takes pictures of another shape");
+        throw py::value_error("the program takes images of another shape");
     }
     py::array_t<float> detections({detector.head().batch(), detector.head().max_det(), int64_t{6}});
     py::array_t<int32_t> counts(detector.head().batch());
@@ -93,7 +92,7 @@ void bind_detection(py::module_& module) {
              py::arg("places") = 0)
         .def("__call__", &call, py::arg("heads"), py::arg("known") = py::none());
     py::class_<DetectorProgram, Runnable>(module, "DetectorProgram")
-        .def(py::init<InferenceProgram&, DetectionHead&>(), py::arg("network"), py::arg("head"),
+        .def(py::init<Executor&, DetectionHead&>(), py::arg("network"), py::arg("head"),
              py::keep_alive<1, 2>(), py::keep_alive<1, 3>())
         .def("__call__", &detect);
     py::class_<DetectionLoss>(module, "DetectionLoss")

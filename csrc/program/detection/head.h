@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ops/nms.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 
 namespace yolo::program {
 

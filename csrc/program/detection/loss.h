@@ -8,7 +8,7 @@
 
 #include "ops/loss.h"
 #include "program/detection/head.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 
 namespace yolo::program {
 
