@@ -7,7 +7,7 @@ import oneflow as flow
 from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
 from graphs.update import OptimizerState
-from yolo.program._native import native
+from yolo import native
 from yolo.program.gradients import CompiledTraining
 from yolo.program.operator import call
 

@@ -10,7 +10,7 @@ import oneflow as flow
 
 from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
-from yolo.program._native import native
+from yolo import native
 from yolo.program.operator import call
 from yolo.tensors import write
 

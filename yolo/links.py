@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 
+from yolo import native
 from yolo.errors import ConfigError, Interrupted, RuntimeSetupError, YoloError
 from yolo.launcher import die_with_launcher, end_stopped_siblings, siblings
 from yolo.meeting.job import Job
@@ -49,6 +50,7 @@ class Links:
         near = [found.get(rank, (0, 0)) for rank in range(self.ranks.count)]
         self._watch = meeting.watch(list(map(str, places)), near, PATIENCE_SECONDS)
         self._neighbours = sum(map(own.shares_cores_with, places))
+        native.set_default_threads(self.share_of_cores(len(own.cores)))
 
     def share_of_cores(self, cores: int) -> int:
         """Of so many cores those for this rank, when others of its machine may use the very same ones."""

@@ -12,6 +12,7 @@ from yolo import runtime
 flow = runtime.start()
 
 from tests.program.networks import network_with  # noqa: E402
+from yolo import native  # noqa: E402
 from yolo.data.batch import Batch  # noqa: E402
 from yolo.engine.schedule import Rates  # noqa: E402
 from yolo.engine.step import TrainStep  # noqa: E402
@@ -49,7 +50,7 @@ def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | N
     In the middle, where a gradient waits, another step goes on from what the first one would save. Later a gradient
     that waits is dropped, as at an epoch's end.
     """
-    options = {"optimizer": optimizer, "weight_decay": 5e-4, "label_places": 8, "threads": 1, "compile": compile}
+    options = {"optimizer": optimizer, "weight_decay": 5e-4, "label_places": 8, "compile": compile}
     steps = (
         TrainStep(network_with(NETWORKS[kind], kind), SETTINGS, **options, team=team, sync_bn=sync_bn) for _ in "ab"
     )
@@ -76,6 +77,7 @@ def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | N
 def main(folder: Path, kind: str, optimizer: str, sync: str, compile: str) -> None:
     ranks = Ranks.of()
     with linked(ranks) as links:
+        native.set_default_threads(1)
         found = train(kind, optimizer, sync == "sync", compile, links and Team(links))
     np.savez(folder / f"{ranks.rank}of{ranks.count}.npz", **found)
 

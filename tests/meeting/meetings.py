@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.launched import free_port
-from yolo._program import Exchange
 from yolo.meeting.job import Job
 from yolo.meeting.meet import Meeting
 from yolo.meeting.meet import meet as meet_as
+from yolo.native import Exchange
 from yolo.ranks import Ranks
 
 

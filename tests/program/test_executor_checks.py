@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from yolo.program._native import native
+from yolo import native
 from yolo.program.detection import NmsSettings
 
 VIEW = (0, 8, 4, 4)

@@ -19,7 +19,7 @@ from tests.program.networks import (
     two_levels,
     zoo_network,
 )
-from yolo.program._native import native
+from yolo import native
 from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
 from yolo.program.inference.planner import build_program, pack_weights
 from yolo.program.lower import lower

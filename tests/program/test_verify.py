@@ -12,10 +12,9 @@ from PIL import Image
 
 from tests.program.mutants.bases import IMGSZ, bases
 from tests.program.mutants.edits import Header
-from yolo import detect
+from yolo import detect, native
 from yolo.errors import WeightsError
 from yolo.inference.program_forward import ProgramForward, ProgramHeads
-from yolo.program._native import native
 from yolo.program.builder import GraphBuilder
 from yolo.program.detection import NmsSettings
 from yolo.program.file import load_program, save_program

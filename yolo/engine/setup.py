@@ -156,7 +156,6 @@ def _train_step(
         frozen=prepared.frozen,
         team=team,
         sync_bn=config.sync_bn,
-        threads=thread_count(team and team.links),
         loss_factor=factor,
         shapes=loader.shapes(),
         recompute=config.recompute,
@@ -176,11 +175,6 @@ def say_workers(config: TrainConfig | ValConfig, links: Links | None) -> None:
     used = worker_count(config.workers, links)
     if used < config.workers != type(config).workers:
         logger.warning("--workers %d: using %d, one for each core", config.workers, used)
-
-
-def thread_count(links: Links | None) -> int:
-    """Threads for compiled programs; 0, one for each core, for a process that is alone."""
-    return cores_of_a_rank(links) if links else 0
 
 
 def cores_of_a_rank(links: Links | None) -> int:
@@ -206,7 +200,7 @@ def _validator(
         stride=max(network.strides),
         ranks=links.ranks if links else ALONE,
     )
-    compiled = compile_network(network, device, mode=config.compile, threads=thread_count(links))
+    compiled = compile_network(network, device, mode=config.compile)
     nms = validation_settings(single_cls=config.single_cls)
     forward = Forward(network, nms, device, compiled, settings, alone=links is None)
     return Validator(forward, loader, network.nc, single_cls=config.single_cls, team=team)

@@ -8,12 +8,12 @@ import logging
 import socket
 from collections.abc import Sequence
 
+from yolo import native
 from yolo.meeting.door import Door
 from yolo.meeting.job import SECRET, Job
 from yolo.meeting.lock import hold, refuse_taken
 from yolo.meeting.visit import Visit
 from yolo.meeting.words import last_words
-from yolo.program._native import native
 
 logger = logging.getLogger("yolo")
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from yolo import native
 from yolo.models.spec import NetworkSpec
-from yolo.program._native import native
 from yolo.program.inference.planner import build_program, pack_weights
 from yolo.program.ir import INPUT, Graph
 from yolo.program.lower import lower

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from yolo import native
 from yolo.models.spec import NetworkSpec
-from yolo.program._native import native
 from yolo.program.loss import detection_loss
 from yolo.program.lower import lower
 from yolo.program.training.program import Shape, build_training_program
@@ -33,14 +33,13 @@ class CompiledTraining:
         *,
         precision: str = "fp32",
         recompute: bool = False,
-        threads: int = 0,
         exchange: native.Exchange | None = None,
         frozen: Collection[str] = (),
     ) -> None:
         """``frozen``: names of parameters that do not learn. Raises ValueError for what cannot be planned."""
         self._graph = lower(spec, {})
         self._offsets = dict(offsets)
-        self._options = {"threads": threads, "precision": precision, "recompute": recompute}
+        self._options = {"precision": precision, "recompute": recompute}
         self._options |= {"exchange": exchange, "frozen": frozenset(frozen)}
         self._head = (anchors, tuple(strides), settings)
         self._memory = native.TrainingMemory()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolo.program._native import native
+from yolo import native
 from yolo.program.detection import levels_of
 
 Shape = tuple[int, ...]

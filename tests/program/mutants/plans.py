@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.program.mutants.edits import Rng, places
-from yolo.program._native import native
+from yolo import native
 from yolo.program.file import ProgramFile
 from yolo.program.inference import planner
 from yolo.program.inference.planner import build_program, pack_weights

@@ -1,7 +1,7 @@
 """Loads and runs mutants, one after another: ``python -m tests.program.mutants.run files|plans SEED COUNT [MODULE]``.
 
 Before each one its number goes to stdout, so that whoever started this knows at which a crash was. The last line is
-JSON: how many ran and how many were refused. MODULE: a build of yolo._program to be used instead of the package's.
+JSON: how many ran and how many were refused. MODULE: a build of yolo._native to be used instead of the package's.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ SECONDS = 120
 
 
 def use_module(path: str) -> None:
-    """Let ``yolo._program`` be this file."""
+    """Let ``yolo._native`` be this file."""
     import yolo
 
-    spec = importlib.util.spec_from_file_location("yolo._program", path)
+    spec = importlib.util.spec_from_file_location("yolo._native", path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["yolo._program"] = yolo._program = module
+    sys.modules["yolo._native"] = yolo._native = module
     spec.loader.exec_module(module)
 
 
@@ -96,7 +96,7 @@ def plan_mutants(_: Path):
 
     from tests.program.mutants.bases import IMGSZ, bases
     from tests.program.mutants.plans import mutant, played, recorded, weights_of
-    from yolo.program._native import native
+    from yolo import native
 
     plans = [
         (recorded(program, IMGSZ), weights_of(program))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from yolo import native
 from yolo.memory import free_memory
 from yolo.program import ir
-from yolo.program._native import native
 from yolo.program.inference.placement import Placement, lifetimes, pack, place
 from yolo.program.int8.weights import corrected_bias, quantised_weight
 from yolo.program.ir import INPUT, Graph, Node, Size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from yolo.program._native import native
+from yolo import native
 from yolo.program.inference.placement import pack
 from yolo.program.ir import Size
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from yolo.program._native import native
+from yolo import native
 from yolo.program.ir import Graph
 from yolo.program.training.backward import record_backward
 from yolo.program.training.forward import Norm, Plan, record_forward
