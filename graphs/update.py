@@ -11,8 +11,8 @@ import oneflow as flow
 from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
 from yolo import native
+from yolo.distributed.tensors import write
 from yolo.program.operator import call
-from yolo.tensors import write
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 MAX_NORM = 10.0

@@ -19,7 +19,7 @@ def _loaded() -> ModuleType:
             return importlib.import_module(name)
     except ImportError as error:
         what = f"the compiled operators cannot be loaded ({error})"
-        raise RuntimeSetupError(what, where=name, mend="run: make build") from error
+        raise RuntimeSetupError(what, where=name, hint="run: make build") from error
 
 
 def __getattr__(name: str) -> Any:

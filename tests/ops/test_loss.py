@@ -15,7 +15,7 @@ from tests.ops.loss_cases import ANCHORS, CASES, PLAIN, STRIDES, VARIANTS, make,
 from tests.ops.operators import run
 from tests.ops.samples import any_floats
 from yolo import native
-from yolo.loss import combine_terms, loss_terms
+from yolo.loss.reference import combine_terms, loss_terms
 
 each_variant = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
 each_case = pytest.mark.parametrize("name", CASES)

@@ -15,7 +15,7 @@ from graphs.validate import CompiledValGraph, ValGraph
 from yolo import native
 from yolo.data.batch import pad_labels
 from yolo.errors import ConfigError
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 from yolo.models.network import Network
 from yolo.models.spec import NetworkSpec
 from yolo.models.weights.transfer import state_to_numpy
@@ -51,7 +51,7 @@ def compile_network(
     """
     if mode == "off" or device != "cpu":
         if precision != "fp32":
-            raise ConfigError(f"{precision} needs a compiled program", where="--compile", mend="leave it at program")
+            raise ConfigError(f"{precision} needs a compiled program", where="--compile", hint="leave it at program")
         return None
     with StaticGraph.turns.turn():
         state = state_to_numpy(network)
@@ -60,7 +60,7 @@ def compile_network(
     compiled = CompiledNetwork.of(network.spec, state, precision=precision)
     if precision == "bf16" and not native.has_bfloat16():
         what = f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
-        raise ConfigError(what, where="--half", mend="leave it out")
+        raise ConfigError(what, where="--half", hint="leave it out")
     return compiled
 
 
@@ -70,7 +70,7 @@ def _calibrated(spec: NetworkSpec, state: dict[str, np.ndarray], pictures: Seque
         graph = optimise(lower(spec, state), "int8")
         graph, cost = quantise(graph, pictures)
     except ValueError as error:
-        raise ConfigError(str(error), where="--int8", mend="leave it out") from error
+        raise ConfigError(str(error), where="--int8", hint="leave it out") from error
     logger.info("%s", cost)
     return CompiledNetwork(graph, precision="int8")
 
@@ -125,12 +125,12 @@ class Forward:
         return np.concatenate([rows for rows, _ in found]), np.concatenate([counts for _, counts in found])
 
     def validate(
-        self, images: np.ndarray, labels: tuple[np.ndarray, ...], places: int
+        self, images: np.ndarray, labels: tuple[np.ndarray, ...], max_labels: int
     ) -> tuple[Detections, np.ndarray]:
         """images and label rows a picture -> detections as ``detect`` gives them, loss sums float64 [levels, 5]."""
         require_own_process()
         with StaticGraph.turns.turn():
-            parts = _parts(images, *pad_labels(labels, places))
+            parts = _parts(images, *pad_labels(labels, max_labels))
             outputs = [self._validate(*(flow.tensor(array, device=self.device) for array in part)) for part in parts]
             rows, counts, terms = ([output.numpy() for output in kind] for kind in zip(*outputs))
         found = np.concatenate(rows), np.concatenate(counts)
