@@ -9,7 +9,7 @@ namespace yolo::ops {
 constexpr int64_t kLossTerms = 5;  // sum of 1 - CIoU, matches, sum of objectness BCE, cells, sum of class BCE means
 constexpr int64_t kLossParts = 4;  // loss, box, obj, cls
 
-// What a recipe says, as yolo.loss.LossSettings has it; gains are already scaled.
+// What a recipe says, as yolo.loss.settings has it; gains are already scaled.
 struct LossSettings {
     double box, obj, cls;
     double cls_pw, obj_pw;

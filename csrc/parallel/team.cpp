@@ -116,16 +116,17 @@ void give_turn() {
     if (--turns == 0) team().give();
 }
 
-}  // namespace
-
-Seat seat() {
-    return seats.empty() ? Seat{} : seats.back();
-}
-
+// How many cores this process may run on.
 int cores() {
     cpu_set_t allowed;
     const bool known = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
     return std::max(1, known ? CPU_COUNT(&allowed) : static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+Seat seat() {
+    return seats.empty() ? Seat{} : seats.back();
 }
 
 int default_threads() {

@@ -14,9 +14,6 @@ struct Seat {
 };
 Seat seat();
 
-// How many cores this process may run on.
-int cores();
-
 // How many threads this process's loops have: what was set, such as a rank's share of the cores, else its cores (0).
 int default_threads();
 void set_default_threads(int threads);

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from yolo import native
+from yolo.loss.settings import LossSettings
 from yolo.models.spec import NetworkSpec
 from yolo.program.loss import detection_loss
 from yolo.program.lower import lower
@@ -19,7 +20,7 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; settings: a ``LossSettings``; recompute: less memory, more time, the same numbers; exchange:
+    in pixels; recompute: less memory, more time, the same numbers; exchange:
     joins batch norms over ranks. All steps share one memory: they run one after the other.
     """
 
@@ -29,7 +30,7 @@ class CompiledTraining:
         offsets: Mapping[str, int],
         anchors: np.ndarray,
         strides: Sequence[int],
-        settings: object,
+        settings: LossSettings,
         *,
         precision: str = "fp32",
         recompute: bool = False,
