@@ -7,8 +7,8 @@ import oneflow as flow
 from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
 from graphs.update import OptimizerState
+from yolo import native
 from yolo.distributed.tensors import PARTIAL_SUM, REPLICATED, SPLIT
-from yolo.program._native import native
 from yolo.program.gradients import CompiledTraining
 from yolo.program.operator import call
 

@@ -10,8 +10,8 @@ import oneflow as flow
 
 from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
+from yolo import native
 from yolo.distributed.tensors import write
-from yolo.program._native import native
 from yolo.program.operator import call
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")

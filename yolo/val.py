@@ -178,11 +178,10 @@ def _models(
 ) -> list[Model]:
     """What the weights hold, their classes numbered as the data set's; they must know as many of them."""
     from yolo.class_names import ClassNames
-    from yolo.engine.build import thread_count
     from yolo.inference.calibration import Calibration
     from yolo.inference.models import load_models
 
-    share: dict[str, Any] = {"alone": group is None, "threads": thread_count(group)}
+    share: dict[str, Any] = {"alone": group is None}
     share["int8"] = Calibration(dataset, (config.imgsz, config.imgsz)) if config.int8 else None
     share["classes"] = None if config.single_cls else ClassNames(dataset.names, dataset.source)
     models = load_models(weights, device=config.device, half=config.half, compile=config.compile, **share)

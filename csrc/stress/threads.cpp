@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "parallel/team.h"
 #include "program/detection/detector.h"
 #include "program/step/step.h"
 
@@ -147,9 +148,9 @@ void share_detector() {
 // Two training steps on programs of their own, at the same time.
 void train_beside() {
     const auto steps = [] {
-        const yolo::ops::LossSettings settings{0.05, 1.0, 0.5, 1.0, 1.0, 4.0, 0.0, 0.0, nullptr};
+        const yolo::ops::LossSettings settings{0.05, 1.0, 0.5, 1.0, 1.0, 4.0, 0.0, 0.0, {1.0}};
         const auto executor = trainer();
-        GradientStep step(*executor, DetectionLoss(kLevels, kClasses, settings, {1.0}), 4, 1);
+        GradientStep step(*executor, DetectionLoss(kLevels, kClasses, settings), 4, 1);
         std::vector<uint8_t> images(3 * kSide * kSide, 90);
         const float labels[20] = {1, 0.5f, 0.5f, 0.3f, 0.3f};
         const int32_t count = 1;
@@ -170,6 +171,7 @@ void train_beside() {
 }  // namespace
 
 int main() {
+    yolo::parallel::set_default_threads(kTeam);
     share_detector();
     train_beside();
     std::printf("%d wrong results\n", wrong.load());

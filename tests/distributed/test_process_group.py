@@ -83,6 +83,30 @@ def test_nothing_that_a_rank_says_has_a_process_killed() -> None:
         assert foreign.wait() == -signal.SIGTERM
 
 
+SHARING = """
+import sys
+from tests.distributed.rendezvous.meetings import job
+from yolo import native
+from yolo.distributed.process_group import ProcessGroup
+from yolo.distributed.rendezvous.meet import meet
+rank, port = map(int, sys.argv[1:])
+group = ProcessGroup(meet(job(rank, 2, port), 20.0))
+print(native.default_threads())
+group.leave()
+"""
+
+
+def test_ranks_with_the_same_cores_have_their_share_of_threads() -> None:
+    """Every operator and program takes this number: loss, update, suppression, batch norms."""
+    port, environment = str(free_port()), {**os.environ, "PYTHONPATH": str(ROOT)}
+    ranks = [
+        subprocess.Popen([sys.executable, "-c", SHARING, str(rank), port], stdout=subprocess.PIPE, env=environment)
+        for rank in range(2)
+    ]
+    share = max(len(os.sched_getaffinity(0)) // 2, 1)
+    assert [rank.communicate(timeout=60)[0] for rank in ranks] == [f"{share}\n".encode()] * 2
+
+
 def refusal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> RuntimeSetupError:
     for name, text in environment.items():
         monkeypatch.setenv(name, text)

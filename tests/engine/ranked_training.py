@@ -12,6 +12,7 @@ from yolo import runtime
 flow = runtime.start()
 
 from tests.program.networks import network_with  # noqa: E402
+from yolo import native  # noqa: E402
 from yolo.data.batch import Batch  # noqa: E402
 from yolo.distributed.global_tensors import GlobalTensors  # noqa: E402
 from yolo.distributed.process_group import join_group  # noqa: E402
@@ -51,7 +52,7 @@ def train(
     In the middle, where a gradient waits, another step goes on from what the first one would save. Later a gradient
     that waits is dropped, as at an epoch's end.
     """
-    options = {"optimizer": optimizer, "weight_decay": 5e-4, "max_labels": 8, "threads": 1, "compile": compile}
+    options = {"optimizer": optimizer, "weight_decay": 5e-4, "max_labels": 8, "compile": compile}
     steps = (
         TrainStep(
             network_with(NETWORKS[kind], kind), SETTINGS, **options, global_tensors=global_tensors, sync_bn=sync_bn
@@ -81,6 +82,7 @@ def train(
 def main(folder: Path, kind: str, optimizer: str, sync: str, compile: str) -> None:
     ranks = Ranks.of()
     with join_group(ranks) as group:
+        native.set_default_threads(1)
         found = train(kind, optimizer, sync == "sync", compile, group and GlobalTensors(group))
     np.savez(folder / f"{ranks.rank}of{ranks.count}.npz", **found)
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from tests.data.samples import make_index
+from tests.ops.operators import suppress
 from yolo import ops
 from yolo.data.loader import val_loader
 from yolo.engine.validator import Validator, validation_settings
 from yolo.inference.forward import Forward
 from yolo.loss.settings import LossSettings
-from yolo.program.detection import NmsSettings
 
 SETTINGS = LossSettings(2.0, 3.0, 5.0, 1.0, 1.0, 4.0, 0.0, 0.0, (1.0, 0.5))
 LABELS = (
@@ -87,11 +87,6 @@ class Plain(Forward):
 
     def detect(self, images):
         return suppress(next(self._predictions), self.settings)
-
-
-def suppress(predictions: np.ndarray, settings: NmsSettings):
-    options = dataclasses.asdict(settings)
-    return ops.nms(predictions, **{**options, "classes": None})
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import oneflow as flow
 import pytest
 
+from tests.ops.operators import suppress
 from tests.program.networks import two_levels
-from yolo import ops
 from yolo.inference.forward import Forward, compile_network
 from yolo.inference.heads import CompiledHeads, RawHeadRunner
 from yolo.inference.joint_forward import EnsembleRunner
@@ -69,7 +67,7 @@ def augmented(network: Network, images: np.ndarray) -> np.ndarray:
 
 
 def check(found: tuple[np.ndarray, np.ndarray], predictions: np.ndarray, settings: NmsSettings = SETTINGS) -> None:
-    rows, counts = ops.nms(np.ascontiguousarray(predictions), **{**dataclasses.asdict(settings), "classes": None})
+    rows, counts = suppress(np.ascontiguousarray(predictions), settings)
     np.testing.assert_array_equal(found[1], counts)
     assert counts.min() > 3
     np.testing.assert_allclose(found[0], rows, rtol=1e-4, atol=2e-3)

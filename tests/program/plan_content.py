@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.program.mutants.plans import inference_plans
 from tests.program.mutants.training import training_plans
-from yolo.program._native import native
+from yolo import native
 from yolo.program.plan import Plan
 
 Content = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from yolo.program._native import native
+from yolo import native
 from yolo.program.detection import NmsSettings
 from yolo.program.plan import Attribute, Plan, Step, TensorView
 from yolo.program.target import Target

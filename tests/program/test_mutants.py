@@ -39,9 +39,9 @@ def test_a_few_mutants(kind: str) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_thousand_mutants_under_address_sanitizer(kind: str, seed: int) -> None:
-    module = max(ROOT.glob("build/*/checked/_program*.so"), key=lambda path: path.stat().st_mtime, default=None)
+    module = max(ROOT.glob("build/*/checked/_native*.so"), key=lambda path: path.stat().st_mtime, default=None)
     if module is None:
-        pytest.skip("make stress builds yolo._program under AddressSanitizer first")
+        pytest.skip("make stress builds yolo._native under AddressSanitizer first")
     # The sanitizer looks for the library of C++ when it is loaded, which Python itself does not need.
     names = ("libasan.so", "libstdc++.so.6")
     libraries = [subprocess.check_output(["g++", f"-print-file-name={name}"], text=True).strip() for name in names]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.program.mutants.training import training_plans
 from tests.program.plan_content import PLANS, Content, copied, executor, plan_with, step_of
-from yolo.program._native import native
+from yolo import native
 
 KINDS = {
     *("load_images", "store_head", "load_head_gradient", "conv_forward", "conv_backward", "norm_act_add"),

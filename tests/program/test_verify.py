@@ -12,11 +12,10 @@ from PIL import Image
 
 from tests.program.mutants.bases import IMGSZ, bases
 from tests.program.mutants.edits import Header
-from yolo import detect
+from yolo import detect, native
 from yolo.errors import WeightsError
 from yolo.inference.program_forward import ProgramForward, ProgramHeads
 from yolo.program import compiled
-from yolo.program._native import native
 from yolo.program.builder import GraphBuilder
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings

@@ -11,10 +11,10 @@ from oneflow import nn
 
 from graphs.parameters import ParameterVector
 from tests.program.networks import channels_first
+from yolo import native
 from yolo.models.layers.transformer import MultiheadAttention
 from yolo.models.network import Network
 from yolo.models.weights.transfer import state_to_numpy
-from yolo.program._native import native
 from yolo.program.lower import lower
 from yolo.program.plan import Plan
 from yolo.program.training.program import plan_training, training_target

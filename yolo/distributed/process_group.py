@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 
+from yolo import native
 from yolo.distributed.host import HostInfo
 from yolo.distributed.launcher import die_with_launcher, end_stopped_siblings, siblings
 from yolo.distributed.pack import pack, unpack
@@ -49,6 +50,7 @@ class ProcessGroup:
         near = [found.get(rank, (0, 0)) for rank in range(self.ranks.count)]
         self._watch = rendezvous.watch(list(map(str, hosts)), near, PATIENCE_SECONDS)
         self._neighbours = sum(map(own.shares_cores_with, hosts))
+        native.set_default_threads(self.share_of_cores(len(own.cores)))
 
     def share_of_cores(self, cores: int) -> int:
         """Of so many cores those for this rank, when others of its machine may use the very same ones."""

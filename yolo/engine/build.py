@@ -156,7 +156,6 @@ def _train_step(
         frozen=inputs.frozen,
         global_tensors=global_tensors,
         sync_bn=config.sync_bn,
-        threads=thread_count(global_tensors and global_tensors.group),
         loss_factor=factor,
         shapes=loader.shapes(),
         recompute=config.recompute,
@@ -176,11 +175,6 @@ def say_workers(config: TrainConfig | ValConfig, group: ProcessGroup | None) -> 
     used = worker_count(config.workers, group)
     if used < config.workers != type(config).workers:
         logger.warning("--workers %d: using %d, one for each core", config.workers, used)
-
-
-def thread_count(group: ProcessGroup | None) -> int:
-    """Threads for compiled programs; 0, one for each core, for a process that is alone."""
-    return cores_of_a_rank(group) if group else 0
 
 
 def cores_of_a_rank(group: ProcessGroup | None) -> int:
@@ -206,7 +200,7 @@ def _validator(
         stride=max(network.strides),
         ranks=group.ranks if group else ALONE,
     )
-    compiled = compile_network(network, device, mode=config.compile, threads=thread_count(group))
+    compiled = compile_network(network, device, mode=config.compile)
     nms = validation_settings(single_cls=config.single_cls)
     forward = Forward(network, nms, device, compiled, settings, alone=group is None)
     return Validator(forward, loader, network.nc, single_cls=config.single_cls, global_tensors=global_tensors)

@@ -56,21 +56,18 @@ class TrainStep:
         recompute: bool = False,
         global_tensors: GlobalTensors | None = None,
         sync_bn: bool = False,
-        threads: int = 0,
         loss_factor: float = 1.0,
         shapes: Sequence[tuple[int, int, int, int]] = (),
     ) -> None:
         """``amp``: bfloat16 products, float32 weights and gradients. ``frozen``: layers whose parameters do not move.
-        ``recompute``: less memory, more time. ``sync_bn``: batch norms over all ranks' pictures. ``threads`` of 0
-        takes one for each core. ``loss_factor``: what the loss is multiplied by, but for its parts as ``backward``
-        gives them. ``shapes``: all shapes of pictures that will come, largest first, where they are known. Raises
-        ConfigError where that cannot be."""
+        ``recompute``: less memory, more time. ``sync_bn``: batch norms over all ranks' images. ``loss_factor``: what
+        the loss is multiplied by, but for its parts as ``backward`` gives them. ``shapes``: all shapes of images that
+        will come, largest first, where they are known. Raises ConfigError where that cannot be."""
         self.network, self.settings, self.global_tensors = network.train(), settings.times(loss_factor), global_tensors
         self._factor = loss_factor
         self.vector = ParameterVector(network, frozen)
         self._exchange = global_tensors.group.exchange if global_tensors is not None and sync_bn else None
         self._device = self.vector.device
-        self._threads = threads
         self._max_labels = _rounded(max_labels)
         self.computed = 0.0
         """Seconds that this rank's compiled operator took in the last ``backward`` or ``update``."""
@@ -111,7 +108,7 @@ class TrainStep:
         try:
             head = (network.anchors, network.strides, self.settings)
             frozen = [slot.name for slot in self.vector.frozen]
-            options = {"precision": precision, "recompute": recompute, "threads": self._threads, "frozen": frozen}
+            options = {"precision": precision, "recompute": recompute, "frozen": frozen}
             return CompiledTraining(network.spec, offsets, *head, **options, exchange=self._exchange)
         except ValueError as error:
             hint = "leave --amp out" if precision == "bf16" else "--compile off trains with OneFlow's operators"

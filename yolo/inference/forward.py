@@ -12,13 +12,13 @@ from graphs.base import StaticGraph
 from graphs.detect import CompiledDetection, DetectGraph
 from graphs.pool import EagerRuns, GraphPool
 from graphs.validate import CompiledValGraph, ValGraph
+from yolo import native
 from yolo.data.batch import pad_labels
 from yolo.errors import ConfigError
 from yolo.loss.settings import LossSettings
 from yolo.models.network import Network
 from yolo.models.spec import NetworkSpec
 from yolo.models.weights.transfer import state_to_numpy
-from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.detector import CompiledDetector
@@ -43,7 +43,6 @@ def compile_network(
     *,
     mode: str = "program",
     precision: str = "fp32",
-    threads: int = 0,
     calibration: Sequence[np.ndarray] = (),
 ) -> CompiledNetwork | None:
     """The compiled programs of ``network``, or None where it runs as plain OneFlow modules.
@@ -60,21 +59,19 @@ def compile_network(
     with StaticGraph.turns.turn():
         state = state_to_numpy(network)
     if precision == "int8":
-        return _calibrated(network.spec, state, calibration, threads)
-    return CompiledNetwork.of(network.spec, state, precision=precision, threads=threads)
+        return _calibrated(network.spec, state, calibration)
+    return CompiledNetwork.of(network.spec, state, precision=precision)
 
 
-def _calibrated(
-    spec: NetworkSpec, state: dict[str, np.ndarray], pictures: Sequence[np.ndarray], threads: int
-) -> CompiledNetwork:
+def _calibrated(spec: NetworkSpec, state: dict[str, np.ndarray], pictures: Sequence[np.ndarray]) -> CompiledNetwork:
     """The network in int8; says what that costs."""
     try:
         graph = optimise(lower(spec, state), "int8")
-        graph, cost = quantise(graph, pictures, threads=threads)
+        graph, cost = quantise(graph, pictures)
     except ValueError as error:
         raise ConfigError(str(error), where="--int8", hint="leave it out") from error
     logger.info("%s", cost)
-    return CompiledNetwork(graph, precision="int8", threads=threads)
+    return CompiledNetwork(graph, precision="int8")
 
 
 class Forward:

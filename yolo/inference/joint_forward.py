@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from yolo import native
 from yolo.data.batch import pad_labels
 from yolo.inference.heads import RawHeadRunner
 from yolo.inference.views import AS_IT_IS, AUGMENTED, View, kept_levels, seen
-from yolo.program._native import native
 from yolo.program.detection import NmsSettings, levels_of
 
 # So many pictures at once that their raw heads stay within some tens of megabytes; more of them gain nothing.

@@ -55,7 +55,7 @@ class Model(Protocol):
 class WeightsModel:
     """A network of a `.pt` or `.safetensors` file.
 
-    As one of several ranks it is not ``alone``, and has a share of the machine's ``threads`` (0: all).
+    As one of several ranks it is not ``alone``.
     """
 
     imgsz = None
@@ -69,7 +69,6 @@ class WeightsModel:
         compile: str = "program",
         int8: Calibration | None = None,
         alone: bool = True,
-        threads: int = 0,
         classes: ClassNames | None = None,
     ) -> None:
         precision = precision_of(half=half, int8=int8 is not None)
@@ -87,7 +86,7 @@ class WeightsModel:
         looked_at = () if int8 is None else int8.pictures(max(self.strides))
         self._alone = alone
         self._compiled = compile_network(
-            self.network, self._device, mode=compile, precision=precision, threads=threads, calibration=looked_at
+            self.network, self._device, mode=compile, precision=precision, calibration=looked_at
         )
 
     def forward(self, settings: NmsSettings) -> Detecting:
@@ -146,8 +145,7 @@ class ProgramModel:
 
 
 def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None, **options: object) -> list[Model]:
-    """All of ``weights``; ``options``: device, half, compile, int8 (what it is calibrated on), and of one of several
-    ranks alone and threads.
+    """All of ``weights``; ``options``: device, half, compile, int8 (what it is calibrated on), alone (no rank).
 
     Classes are numbered as in ``classes``, or else as in the first of the weights, where the names are the same ones.
     Raises WeightsError, RuntimeSetupError, and ConfigError for models that do not know the same classes.

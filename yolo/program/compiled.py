@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from yolo import native
 from yolo.io.memory import free_memory
 from yolo.models.spec import NetworkSpec
-from yolo.program._native import native
 from yolo.program.inference.constants import pack_weights
 from yolo.program.inference.planner import plan_inference
 from yolo.program.ir import INPUT, Graph

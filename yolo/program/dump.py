@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from yolo.program._native import native
+from yolo import native
 from yolo.program.ir import INPUT, Graph, Node, Size
 from yolo.program.plan import Plan
 

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from yolo import native
+from yolo.loss.settings import LossSettings
 from yolo.models.spec import NetworkSpec
-from yolo.program._native import native
 from yolo.program.loss import detection_loss
 from yolo.program.lower import lower
 from yolo.program.plan import Shape
@@ -18,7 +19,7 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; settings: a ``LossSettings``; recompute: less memory, more time, the same numbers; exchange:
+    in pixels; recompute: less memory, more time, the same numbers; exchange:
     joins batch norms over ranks. All steps share one memory: they run one after the other.
     """
 
@@ -28,18 +29,17 @@ class CompiledTraining:
         offsets: Mapping[str, int],
         anchors: np.ndarray,
         strides: Sequence[int],
-        settings: object,
+        settings: LossSettings,
         *,
         precision: str = "fp32",
         recompute: bool = False,
-        threads: int = 0,
         exchange: native.Exchange | None = None,
         frozen: Collection[str] = (),
     ) -> None:
         """``frozen``: names of parameters that do not learn. Raises ValueError for what cannot be planned."""
         self._graph = lower(spec, {})
         self._offsets = dict(offsets)
-        self._target, self._exchange = training_target(precision, threads), exchange
+        self._target, self._exchange = training_target(precision), exchange
         self._options = {"recompute": recompute, "frozen": frozenset(frozen)}
         self._head = (anchors, tuple(strides), settings)
         self._memory = native.Memory()

@@ -27,7 +27,7 @@ class Target:
     @classmethod
     def of(cls, device: str = "cpu", precision: str = "fp32", threads: int = 0) -> Target:
         """This machine's; ``threads`` of 0: one for each core. Raises ValueError where ``unsupported`` says why."""
-        from yolo.program._native import native
+        from yolo import native
 
         reason = unsupported(device, precision)
         if reason is not None:
@@ -52,7 +52,7 @@ class Target:
 
 def unsupported(device: str, precision: str = "fp32") -> str | None:
     """Why no network can be compiled for this device and precision on this machine; None where one can."""
-    from yolo.program._native import native
+    from yolo import native
 
     if precision not in PRECISIONS:
         return f"precision {precision!r} is unknown: {', '.join(PRECISIONS)}"

@@ -1,9 +1,6 @@
 #include "program/cpu/onednn.h"
 
-#include <algorithm>
 #include <stdexcept>
-
-#include "parallel/team.h"
 
 namespace yolo::program {
 
@@ -55,10 +52,6 @@ int weight_limit() {
 
 bool has_bfloat16() {
     return has(dnnl::cpu_isa::avx512_core_bf16);
-}
-
-int default_threads() {
-    return parallel::cores();
 }
 
 std::string instruction_set() {

@@ -33,9 +33,6 @@ void refuse_reference(const std::string& implementation, const std::string& what
 // Whether oneDNN has bfloat16 kernels here: AVX-512 BF16, and every set above it.
 bool has_bfloat16();
 
-// Threads for a program when nobody says otherwise: the cores that this process may use.
-int default_threads();
-
 // The widest instruction set that oneDNN uses here, for people: "avx512_core_bf16", "avx2", …
 std::string instruction_set();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
@@ -76,6 +77,18 @@ void Contribution::run(const void* const* inputs, void* const* outputs) {
     std::copy_n(gradient, parameters_, sum);
     std::fill_n(sum + parameters_, frozen_, 0.0f);
     for (int64_t i = parameters_ + frozen_; i < size_; ++i) sum[i] = values[i] / static_cast<float>(ranks_);
+}
+
+UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, int64_t ranks,
+                       int64_t frozen)
+    : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), ranks_(ranks), frozen_(frozen) {
+    const auto require = [](bool fits, const char* what) {
+        if (!fits) throw std::invalid_argument(what);
+    };
+    require(sizes.bias >= 0 && sizes.weight >= 0 && sizes.norm >= 0, "group_sizes: expected 0 or more");
+    require(frozen >= 0 && frozen <= sizes.statistics, "frozen: expected 0 to statistics");
+    require(ranks >= 1, "ranks: expected 1 or more");
+    require(weight_decay >= 0 && std::isfinite(weight_decay), "weight_decay: expected 0 or more");
 }
 
 void UpdateStep::run(const void* const* inputs, void* const* outputs) {

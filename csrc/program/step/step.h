@@ -54,9 +54,9 @@ private:
 // outputs: float32 [1], the gradient's norm before clipping.
 class UpdateStep : public Runnable {
 public:
-    // frozen: the first of sizes.statistics that are none, but parameters which nothing moves.
-    UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, int64_t ranks, int64_t frozen)
-        : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), ranks_(ranks), frozen_(frozen) {}
+    // frozen: the first of sizes.statistics that are none, but parameters which nothing moves. Raises
+    // std::invalid_argument for sizes below 0 and a decay that is no number of 0 or more.
+    UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, int64_t ranks, int64_t frozen);
     void run(const void* const* inputs, void* const* outputs) override;
     double seconds() const { return seconds_; }
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.program.mutants.bases import IMGSZ, bases
 from tests.program.mutants.plan_edits import mutant
-from yolo.program._native import native
+from yolo import native
 from yolo.program.inference.constants import pack_weights
 from yolo.program.inference.planner import plan_inference
 from yolo.program.plan import Plan

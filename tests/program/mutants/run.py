@@ -1,7 +1,7 @@
 """Loads and runs mutants, one after another: ``python -m tests.program.mutants.run KIND SEED COUNT [MODULE]``.
 
 KIND: files, plans or training. Before each one its number goes to stdout, so that whoever started this knows at which
-a crash was. The last line is JSON: how many ran and how many were refused. MODULE: a build of yolo._program to be used
+a crash was. The last line is JSON: how many ran and how many were refused. MODULE: a build of yolo._native to be used
 instead of the package's.
 """
 
@@ -25,12 +25,12 @@ SECONDS = 120
 
 
 def use_module(path: str) -> None:
-    """Let ``yolo._program`` be this file."""
+    """Let ``yolo._native`` be this file."""
     import yolo
 
-    spec = importlib.util.spec_from_file_location("yolo._program", path)
+    spec = importlib.util.spec_from_file_location("yolo._native", path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["yolo._program"] = yolo._program = module
+    sys.modules["yolo._native"] = yolo._native = module
     spec.loader.exec_module(module)
 
 
@@ -94,7 +94,7 @@ def _refused(error: Exception, path: Path, what: str) -> str:
 def plan_mutants(_: Path):
     """The same of inference's plans."""
     from tests.program.mutants.plans import PlanMutants, inference_plans
-    from yolo.program._native import native
+    from yolo import native
 
     return PlanMutants([*inference_plans().values()], native.Limits(LIMIT, WORK)).attempt
 
@@ -103,7 +103,7 @@ def training_mutants(_: Path):
     """The same of training plans, forward and backward."""
     from tests.program.mutants.plans import PlanMutants
     from tests.program.mutants.training import training_plans
-    from yolo.program._native import native
+    from yolo import native
 
     return PlanMutants([(plan, None) for plan in training_plans().values()], native.Limits(LIMIT, WORK)).attempt
 

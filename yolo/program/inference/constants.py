@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from yolo import native
 from yolo.program import ir
-from yolo.program._native import native
 from yolo.program.int8.rules import is_int8
 from yolo.program.int8.weights import corrected_bias, quantised_weight
 from yolo.program.ir import Graph
