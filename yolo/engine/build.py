@@ -159,7 +159,7 @@ def _train_step(
         recompute=config.recompute,
     )
     if inputs.checkpoint is not None:
-        step.load(inputs.checkpoint)
+        step.state.load(inputs.checkpoint)
     return step
 
 
