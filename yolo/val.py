@@ -45,7 +45,7 @@ def validate(config: ValConfig) -> dict[str, Any]:
             _refuse_ranks(config, group)
             with starting_oneflow(group):
                 device = runtime.select_device(config.device, group.ranks)
-            config = dataclasses.replace(config, device=device)
+            config = config if group.ranks.alone else dataclasses.replace(config, device=device)
         from yolo.data.load import load_dataset
         from yolo.engine.build import say_workers
 
