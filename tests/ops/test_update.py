@@ -10,8 +10,8 @@ import pytest
 from oneflow import nn
 
 from graphs.base import synchronise
-from graphs.parameters import ParameterVector
-from graphs.update import OPTIMIZERS, OptimizerState, Rates, UpdateGraph
+from graphs.train_state import TrainState
+from graphs.update import OPTIMIZERS, Rates, UpdateGraph
 from tests.ops.operators import run
 from yolo import native
 
@@ -115,7 +115,7 @@ def test_five_steps_against_the_formulas(optimizer, sizes):
     reference, rng = Reference(vectors), np.random.default_rng(1)
     for step, (norm, rates) in enumerate(zip(NORMS, RATES)):
         vectors.gradient[:] = gradient_of_norm(rng, len(vectors.gradient), norm)
-        numbers = rates.tensor().numpy()
+        numbers = rates.array()
         expected = reference.update(vectors.gradient.astype(np.float64), np.float64(numbers))
         assert vectors.update(numbers) == np.float32(expected), step
         for name in ("values", "first", "second", "ema"):
@@ -142,9 +142,8 @@ class Small(nn.Module):
 @each_optimizer
 def test_equals_the_update_graph(optimizer):
     network = Small().train()
-    vector = ParameterVector(network)
-    state = OptimizerState.of(vector, optimizer)
-    graph = UpdateGraph(network, vector, state, optimizer, DECAY)
+    state = TrainState(network, optimizer, in_vector=False)
+    vector, graph = state.vector, UpdateGraph(state, optimizer, DECAY)
     arrays = [array.numpy().copy() for array in (state.gradient, state.first, state.second, state.ema)]
     vectors = Vectors(vector.gather(), *arrays, vector.group_sizes, optimizer)
     rng, norms = np.random.default_rng(1), []
@@ -153,9 +152,9 @@ def test_equals_the_update_graph(optimizer):
         vectors.gradient[:] = gradient
         state.gradient.copy_(flow.tensor(gradient))
         synchronise()  # a graph does not wait for what is written into the tensors it has captured
-        expected = float(graph(rates.tensor()).numpy()[0])
+        expected = float(graph(flow.tensor(rates.array())).numpy()[0])
         synchronise()
-        norms.append(vectors.update(rates.tensor().numpy()))
+        norms.append(vectors.update(rates.array()))
         assert norms[-1] == pytest.approx(expected, rel=1e-6)
         graphs = {name: getattr(state, name).numpy() for name in ("gradient", "first", "second", "ema")}
         for name, theirs in {"values": vector.gather(), **graphs}.items():
@@ -172,7 +171,7 @@ def test_runs_and_threads_agree_to_the_bit(optimizer):
         native.set_default_threads(threads)
         vectors = Vectors.random((5, 200003, 70001, 3), optimizer)
         vectors.gradient[:] = np.random.default_rng(2).normal(size=len(vectors.gradient))
-        results.append((vectors.update(RATES[1].tensor().numpy()), vectors.state()))
+        results.append((vectors.update(RATES[1].array()), vectors.state()))
     for norm, state in results[1:]:
         assert norm == results[0][0]
         for name, array in state.items():
@@ -183,7 +182,7 @@ def test_statistics_stay_and_their_average_moves():
     vectors = Vectors.random((3, 9, 2, 5), "SGD")
     values, ema = vectors.values.copy(), vectors.ema.copy()
     vectors.gradient[:] = 1
-    vectors.update(RATES[1].tensor().numpy())
+    vectors.update(RATES[1].array())
     np.testing.assert_array_equal(vectors.values[14:], values[14:])
     assert (vectors.values[:14] != values[:14]).all()
     np.testing.assert_allclose(vectors.ema[14:], 0.3 * ema[14:] + 0.7 * values[14:], rtol=1e-6, atol=1e-7)
@@ -195,7 +194,7 @@ def test_a_gradient_that_is_no_number(optimizer, value):
     vectors = Vectors.random((3, 40001, 5, 2), optimizer)
     vectors.gradient[:] = 1
     vectors.gradient[40000] = value
-    norm = vectors.update(RATES[0].tensor().numpy())
+    norm = vectors.update(RATES[0].array())
     assert np.isnan(norm) if np.isnan(value) else norm == np.inf
     assert np.isnan(vectors.values[40000])
     assert np.isnan(vectors.values[:-2]).sum() == (40009 if np.isnan(value) else 1)
@@ -207,12 +206,12 @@ def test_a_norm_too_large_for_float32():
     """It is summed in double, so that the gradient is clipped all the same."""
     vectors = Vectors.random((0, 100, 0, 0), "SGD")
     vectors.gradient[:] = 3e38
-    assert vectors.update(RATES[0].tensor().numpy()) == np.inf
+    assert vectors.update(RATES[0].array()) == np.inf
     assert np.linalg.norm(vectors.first) == pytest.approx(10, rel=0.1)
 
 
 def test_nothing_at_all():
-    assert Vectors.random((0, 0, 0, 0), "Adam").update(RATES[0].tensor().numpy()) == 0
+    assert Vectors.random((0, 0, 0, 0), "Adam").update(RATES[0].array()) == 0
 
 
 @pytest.mark.parametrize(
