@@ -116,8 +116,9 @@ def test_what_a_renderer_does_not_support_the_next_one_makes(index, workers):
             np.testing.assert_array_equal(one.images[k], i if i % 2 else two.images[k])
         assert all(np.array_equal(a, b) for a, b in zip(one.labels, two.labels))
     loader.renderers = (renderer,)
-    with pytest.raises(DataError, match=r"[02468]\.png: no renderer can make the sample"):
+    with pytest.raises(DataError, match="no renderer can make the sample") as error:
         list(loader.batches(0))
+    assert error.value.where in index.paths[::2]
     assert not loader_threads()
 
 
