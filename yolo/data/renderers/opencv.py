@@ -1,8 +1,9 @@
-"""The OpenCV renderer: pixels for a sample plan."""
+"""The OpenCV renderer: a thread for each sample."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -10,27 +11,65 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.data.extras import apply_extras
-from yolo.data.images import load_picture
-from yolo.data.letterbox import FILL
+from yolo.data.images import limit_opencv_threads, load_picture
+from yolo.data.letterbox import FILL, letterbox_into
 from yolo.data.picture_cache import PictureCache
 from yolo.data.plan import SamplePlan, Tile, View
+from yolo.errors import DataError
 
 _GREY = (FILL, FILL, FILL)
 _REACH = 2.0  # pixels of the canvas: one for bilinear sampling, one for its fixed-point coordinates
 _LEAST_AREA = 1e-6  # of a matrix that can be turned round
 
 
-def render(plan: SamplePlan, paths: Sequence[Path], cache: PictureCache | None = None) -> NDArray[np.uint8]:
-    """The picture that ``plan`` describes: RGB, uint8 ``[H, W, 3]``.
+class OpenCVRenderer:
+    """Makes every sample. Threads, because OpenCV releases the GIL and OneFlow must not be forked.
 
-    ``paths`` are the pictures' files in the order of the index; those in ``cache`` are not read again. Raises
-    DataError for an unreadable one.
+    OpenCV's own threads are switched off for the whole process.
     """
 
-    def load(tile: Tile) -> NDArray[np.uint8]:
-        kept = None if cache is None else cache.get(tile.picture, tile.resized, plan.augmented)
-        return load_picture(paths[tile.picture], tile.resized, augmented=plan.augmented) if kept is None else kept
+    def __init__(self, paths: Sequence[Path], threads: int, cache: PictureCache | None = None) -> None:
+        limit_opencv_threads()
+        self._paths, self._cache = paths, cache
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="renderer") if threads else None
 
+    def supports(self, plan: SamplePlan) -> bool:
+        return True
+
+    def render(self, plans: Sequence[SamplePlan], out: Sequence[NDArray[np.uint8]]) -> None:
+        if self._pool is None:
+            for plan, planes in zip(plans, out):
+                self._render(plan, planes)
+            return
+        samples = [self._pool.submit(self._render, plan, planes) for plan, planes in zip(plans, out)]
+        for error in [sample.exception() for sample in samples]:  # all have ended before one is raised
+            if error is not None:
+                raise error
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _render(self, plan: SamplePlan, planes: NDArray[np.uint8]) -> None:
+        height, width = planes.shape[1:]
+        try:
+            if plan.letterbox is not None and plan.size == (height, width):
+                letterbox_into(planes, self._load(plan.views[0].tiles[0], plan.augmented), plan.letterbox)
+                return
+            image = _render_sample(plan, lambda tile: self._load(tile, plan.augmented))
+            if image.shape[:2] != (height, width):
+                image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+            cv2.split(image, list(planes))
+        except cv2.error as error:
+            raise DataError(f"the sample cannot be made ({error})", where=self._paths[plan.index]) from error
+
+    def _load(self, tile: Tile, augmented: bool) -> NDArray[np.uint8]:
+        kept = None if self._cache is None else self._cache.get(tile.picture, tile.resized, augmented)
+        return load_picture(self._paths[tile.picture], tile.resized, augmented=augmented) if kept is None else kept
+
+
+def _render_sample(plan: SamplePlan, load: Callable[[Tile], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The image that ``plan`` describes: RGB, uint8 ``[H, W, 3]``."""
     image = _render_view(plan.views[0], load)
     for view in plan.views[1:]:
         other = _render_view(view, load)
