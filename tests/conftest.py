@@ -47,11 +47,11 @@ def no_published_weights(monkeypatch):
 
 @pytest.fixture(scope="session")
 def learnt(tmp_path_factory: pytest.TempPathFactory):
-    """The train command's end (``tests.train_samples.Done``) on coloured rectangles, which its weights find.
+    """The train command's end (``tests.train.samples.Done``) on coloured rectangles, which its weights find.
 
     It is trained once for all test processes; the folder is a copy of this one's own.
     """
-    from tests.train_samples import Workshop
+    from tests.train.samples import Workshop
 
     def train(folder):
         done = Workshop.make(folder).train("learnt", "--noplots", "--noval", "--json", epochs="120", optimizer="AdamW")

@@ -35,10 +35,11 @@ def wait_at(gate: Path, run: Path, end: Callable[[], str]) -> None:
 
 
 def main() -> int:
-    from yolo import links, runtime, train
+    from yolo import runtime, train
+    from yolo.distributed import process_group
 
     step, gate, options = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
-    links.PATIENCE_SECONDS = PATIENCE
+    process_group.PATIENCE_SECONDS = PATIENCE
     usual = runtime.select_device
 
     def select_device(*arguments: object) -> str:
@@ -52,7 +53,7 @@ def main() -> int:
 
 
 def _close(step: int, gate: Path) -> None:
-    from yolo.engine.step import TrainStep
+    from yolo.engine.train_step import TrainStep
 
     backward, left = TrainStep.backward, iter(range(step - 1, -1, -1))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.launched import launch
-from tests.train_samples import Workshop
+from tests.train.samples import Workshop
 
 FLAGS = ("--sync-bn", "--noplots", "--exist-ok")
 OPTIONS = {"epochs": "5", "batch_size": "6"}  # of two steps each

@@ -42,7 +42,7 @@ def export(config: ExportConfig) -> dict[str, Any]:
     from yolo.program.lower import lower
 
     if config.int8 and not config.data:
-        raise ConfigError("needs a data set to be calibrated on", where="--int8", mend="name one with --data")
+        raise ConfigError("needs a data set to be calibrated on", where="--int8", hint="name one with --data")
     config = dataclasses.replace(config, weights=str(resolve_weights(config.weights)))
     checkpoint = load_weights(config.weights)
     spec = parse_network(parse_model_config(checkpoint.config, name="the checkpoint's configuration"))
@@ -65,9 +65,9 @@ def _optimised(
     config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, imgsz: int
 ) -> tuple[Graph, Cost | None]:
     """The graph for inference, and what int8 costs it; with ``--dump`` everything about it is printed."""
-    from yolo.data.dataset import load_dataset
+    from yolo.data.load import load_dataset
     from yolo.program.compiled import CompiledNetwork
-    from yolo.program.dump import graph_lines, step_lines
+    from yolo.program.dump import graph_lines, plan_lines
     from yolo.program.int8.build import quantise
     from yolo.program.lower import lower
     from yolo.program.passes import optimise
@@ -84,12 +84,14 @@ def _optimised(
         if config.int8:
             graph, cost = quantise(graph, looked_at)
             watched("quantise", graph)
-        program = CompiledNetwork(graph, precision=_precision(config)).program((1, spec.channels, *size))
+        compiled, shape = CompiledNetwork(graph, precision=_precision(config)), (1, spec.channels, *size)
+        executor = compiled.program(shape)
     except (ValueError, RuntimeError) as error:
-        raise ConfigError(str(error), where=config.weights, mend="choose another precision or size") from error
+        raise ConfigError(str(error), where=config.weights, hint="choose another precision or size") from error
     if config.dump:
-        program.profile(np.zeros((1, spec.channels, *size), np.uint8))
-        print("\n".join(step_lines(program)), file=page)
+        executor.profile()
+        executor(np.zeros(shape, np.uint8))
+        print("\n".join(plan_lines(compiled.plan(shape), executor)), file=page)
     return graph, cost
 
 
@@ -106,7 +108,7 @@ def _say_cost(
     config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, program: ProgramFile, cost: Cost
 ) -> dict[str, Any]:
     """Tell how far the heads move and, where the data set has a val split of these classes, what that costs in mAP."""
-    from yolo.data.dataset import load_dataset
+    from yolo.data.load import load_dataset
 
     logger.info("%s", cost)
     told: dict[str, Any] = {"movement": cost.movement, "kept": list(cost.kept), "convolutions": cost.int8}

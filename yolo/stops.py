@@ -34,8 +34,17 @@ def run(command: str, *, ranks: bool = False) -> NoReturn:
         with contextlib.suppress(KeyboardInterrupt):  # the command has ended already
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     if ranks:
-        importlib.import_module("yolo.links").depart(code)
+        importlib.import_module("yolo.distributed.process_group").depart(code)
+    _end_quietly()
     sys.exit(code)
+
+
+def _end_quietly() -> None:
+    """From here on a signal ends the process without a word: all is said, and the ends of libraries may take time."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    for number in STOPS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

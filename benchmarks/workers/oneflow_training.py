@@ -1,4 +1,4 @@
-"""Worker: a whole training step of this project, through ``yolo.engine.step.TrainStep``."""
+"""Worker: a whole training step of this project, through ``yolo.engine.train_step.TrainStep``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class OneflowTraining:
     def load(self, weights: str, batch: str, precision: str, compile: str) -> None:
         """compile: "program", or "off" for plain OneFlow modules; raises ConfigError for what this machine lacks."""
         runtime.start()
-        from yolo.engine.step import TrainStep
-        from yolo.loss import LossSettings
+        from yolo.engine.train_step import TrainStep
+        from yolo.loss.settings import LossSettings
         from yolo.models.weights.load import load_weights
         from yolo.models.weights.transfer import network_from_checkpoint
 
@@ -37,11 +37,11 @@ class OneflowTraining:
     def outputs(self) -> Mapping[str, np.ndarray]:
         """parts: box, obj, cls; gradient/…, and step/…: by how much a parameter moved."""
         parts = self._step.backward(self._batch)[1:]
-        state = self._step.training_state()
-        gradients = self._step.vector.split(state["gradient"])
+        state = self._step.state.snapshot()
+        gradients = self._step.state.vector.split(state.training["gradient"])
         self._update()
-        after = self._step.weights()
-        moved = {name: after[name] - state[f"weights/{name}"] for name in gradients}
+        after = self._step.state.snapshot().weights
+        moved = {name: after[name] - state.weights[name] for name in gradients}
         found = {f"gradient/{name}": array for name, array in gradients.items()}
         return {"parts": parts, **found, **{f"step/{name}": array for name, array in moved.items()}}
 

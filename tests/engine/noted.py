@@ -9,12 +9,12 @@ import numpy as np
 
 from yolo.config.hyp import Hyperparameters
 from yolo.data.batch import Batch
-from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.hooks.base import EpochReport, Hook
 from yolo.engine.schedule import Schedule
 from yolo.engine.trainer import Trainer
 
 MOMENTS = (
-    *("before_train", "before_epoch", "after_step", "watch_validation", "after_epoch", "after_train", "broke_off"),
+    *("before_train", "before_epoch", "after_step", "watch_validation", "after_epoch", "after_train", "on_error"),
 )
 
 
@@ -39,6 +39,7 @@ class Step:
         self.losses, self.norm, self.seen, self.updates = losses, norm, 0, []
         self.held: list[int] = []
         self.applied: list[list[int]] = []
+        self.state = self  # of which only ``drop_gradient`` is asked for
 
     def backward(self, batch: Batch) -> np.ndarray:
         value = self.losses[self.seen] if self.losses else 1.0 + self.seen

@@ -15,8 +15,9 @@ import pytest
 
 from tests.engine.noted import Notes, Step, make
 from yolo.config.hyp import Hyperparameters
-from yolo.engine.agreement import Agreement
-from yolo.engine.hooks import Hook
+from yolo.distributed.agreement import Agreement
+from yolo.distributed.ranks import Ranks
+from yolo.engine.hooks.base import Hook
 from yolo.engine.interrupt import StopRequest
 from yolo.engine.progress import Progress
 from yolo.engine.time_limit import TimeLimit
@@ -45,7 +46,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(moment, batch_size):
         except Interrupted as error:
             progress, stops = trainer.progress, stops + 1
             assert "go on with: python -m yolo.train --resume run" in str(error) and error.code == 143
-            assert parts.calls[-1] == ("a", "broke_off", error)
+            assert parts.calls[-1] == ("a", "on_error", error)
         else:
             break
     assert stops == (15 if moment == "after_step" else 3)
@@ -168,8 +169,9 @@ def test_a_process_that_was_not_stopped_has_its_handlers_back(handlers, launched
 
 @pytest.mark.parametrize("value", [3, 2.5])
 def test_the_first_rank_tells_whole_numbers_too(value):
-    def add_up(array):
+    def all_reduce(array):
         assert array.dtype == np.float64  # no other is taken
+        return array
 
-    links = SimpleNamespace(ranks=SimpleNamespace(first=True), exchange=SimpleNamespace(add_up=add_up))
-    assert Agreement(links).first(value) == value
+    group = SimpleNamespace(ranks=Ranks(0, 2), all_reduce=all_reduce)
+    assert Agreement(group).first(value) == value

@@ -7,7 +7,7 @@ import pytest
 
 from tests.program.networks import network_of, pictures, two_levels
 from yolo.inference.forward import Forward, compile_network
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 from yolo.program.detection import NmsSettings
 
 LOSS = LossSettings(0.05, 1.0, 0.5, 1.0, 1.0, 4.0, 0.0, 0.0, (4.0, 1.0))

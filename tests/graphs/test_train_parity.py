@@ -12,8 +12,9 @@ from tests.parity import PARITY, needs_parity
 from yolo.config.hyp import Hyperparameters
 from yolo.data.batch import Batch, pad_labels
 from yolo.engine.schedule import ema_decay
-from yolo.engine.step import TrainStep
-from yolo.loss import LossSettings, combine_terms, loss_terms
+from yolo.engine.train_step import TrainStep
+from yolo.loss.reference import combine_terms, loss_terms
+from yolo.loss.settings import LossSettings
 from yolo.models.weights.load import load_weights
 from yolo.models.weights.transfer import network_from_checkpoint, state_to_numpy
 
@@ -45,9 +46,10 @@ def steps(reference, settings, request):
     for number in range(3):
         parts = step.backward(batch)
         synchronise()
-        gradient = step.vector.split(step.state.gradient.numpy().copy())
+        gradient = step.state.vector.split(step.state.gradient.numpy().copy())
         norm = step.update(Rates(0.01, 0.01, 0.01, 0.937, ema_decay(number + 1), number + 1))
-        results.append((parts, gradient, norm, step.weights(), step.ema()))
+        state = step.state.snapshot()
+        results.append((parts, gradient, norm, state.weights, state.ema))
     return results
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import oneflow as flow
 import pytest
 
+from tests.ops.operators import suppress
 from tests.program.networks import two_levels
-from yolo import ops
 from yolo.inference.forward import Forward, compile_network
-from yolo.inference.heads import CompiledHeads, Heads
-from yolo.inference.joint_forward import JointForward
+from yolo.inference.heads import CompiledHeads, RawHeadRunner
+from yolo.inference.joint_forward import EnsembleRunner
 from yolo.inference.plain_heads import PlainHeads
 from yolo.inference.views import AUGMENTED, seen
 from yolo.models.decode import decode
@@ -69,41 +67,41 @@ def augmented(network: Network, images: np.ndarray) -> np.ndarray:
 
 
 def check(found: tuple[np.ndarray, np.ndarray], predictions: np.ndarray, settings: NmsSettings = SETTINGS) -> None:
-    rows, counts = ops.nms(np.ascontiguousarray(predictions), **{**dataclasses.asdict(settings), "classes": None})
+    rows, counts = suppress(np.ascontiguousarray(predictions), settings)
     np.testing.assert_array_equal(found[1], counts)
     assert counts.min() > 3
     np.testing.assert_allclose(found[0], rows, rtol=1e-4, atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", [heads_of, PlainHeads])
-def test_augmentation(networks: list[Network], images: np.ndarray, kind: type[Heads]) -> None:
-    joint = JointForward([kind(networks[0])], SETTINGS, augment=True)
+def test_augmentation(networks: list[Network], images: np.ndarray, kind: type[RawHeadRunner]) -> None:
+    joint = EnsembleRunner([kind(networks[0])], SETTINGS, augment=True)
     found = joint.detect(images)
     check(found, augmented(networks[0], images))
     assert joint.nms_seconds > 0 and joint.compile_seconds > 0
 
 
 def test_an_ensemble(networks: list[Network], images: np.ndarray) -> None:
-    joint = JointForward([heads_of(network) for network in networks], SETTINGS)
+    joint = EnsembleRunner([heads_of(network) for network in networks], SETTINGS)
     check(joint.detect(images), np.concatenate([decoded(network, images) for network in networks], 1))
 
 
 def test_an_augmented_ensemble(networks: list[Network], images: np.ndarray) -> None:
-    joint = JointForward([heads_of(network) for network in networks], SETTINGS, augment=True)
+    joint = EnsembleRunner([heads_of(network) for network in networks], SETTINGS, augment=True)
     check(joint.detect(images), np.concatenate([augmented(network, images) for network in networks], 1))
 
 
 def test_one_network_alone_is_what_it_always_was(networks: list[Network], images: np.ndarray) -> None:
     compiled = compile_network(networks[0])
     alone = Forward(networks[0], SETTINGS, compiled=compiled).detect(images)
-    joint = JointForward([heads_of(networks[0])], SETTINGS).detect(images)
+    joint = EnsembleRunner([heads_of(networks[0])], SETTINGS).detect(images)
     for ours, theirs in zip(joint, alone):
         np.testing.assert_array_equal(ours, theirs)
 
 
 def test_known_boxes_take_part(networks: list[Network], images: np.ndarray) -> None:
     labels = (np.array([[1, 0.5, 0.5, 0.25, 0.5], [0, 0.2, 0.3, 0.1, 0.1]], np.float32), np.zeros((0, 5), np.float32))
-    found = JointForward([heads_of(networks[0])], SETTINGS).detect(images, labels)
+    found = EnsembleRunner([heads_of(networks[0])], SETTINGS).detect(images, labels)
     predictions = decoded(networks[0], images)
     extra = np.zeros((2, 2, predictions.shape[2]), np.float32)
     extra[0, :, :4] = labels[0][:, 1:] * [SIZE[1], SIZE[0], SIZE[1], SIZE[0]]
@@ -115,7 +113,7 @@ def test_known_boxes_take_part(networks: list[Network], images: np.ndarray) -> N
 def test_large_batches_are_taken_in_parts(networks: list[Network], monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.random.default_rng(1).integers(0, 256, (5, 3, 32, 32), dtype=np.uint8)
     labels = tuple(np.array([[0, 0.5, 0.5, 0.1 * (i + 1), 0.5]], np.float32) for i in range(5))
-    joint = JointForward([heads_of(networks[0])], SETTINGS)
+    joint = EnsembleRunner([heads_of(networks[0])], SETTINGS)
     whole = joint.detect(images, labels)
     monkeypatch.setattr("yolo.inference.joint_forward._PIXELS_AT_ONCE", 2 * 32 * 32)
     for ours, theirs in zip(joint.detect(images, labels), whole):

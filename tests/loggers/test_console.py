@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.loggers.samples import report, train, trainer
+from yolo.data.stages import PipelineReport
 from yolo.loggers.console import Console, duration, header
 
 
@@ -60,6 +61,19 @@ def test_what_ended_a_run_early_is_said(caplog, monkeypatch, stale, epochs):
     assert caplog.messages[-2] == "no more epochs: another would not fit into the 0.5 hours of --time"
 
 
+def test_a_loader_that_holds_training_up_is_named(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
+    running, reported = trainer(), PipelineReport(10.0, 2.5, {"plan": 0.5, "render": 9.9})
+    caplog.set_level(logging.INFO, "yolo")
+    line = "the loader was the bottleneck: the last epoch waited 25% of the time for data; busy: plan 5%, render 99%"
+    others = PipelineReport(10.0, 2.5, {"plan": 0.5, "render": 7.4}), PipelineReport(10.0, 0.9, {"render": 9.9})
+    for found in (reported, None, *others):
+        running.parts.loader.report = lambda found=found: found
+        caplog.clear()
+        Console().after_train(running)
+        assert (line in caplog.messages) == (found is reported) and len(caplog.messages) == 1 + (found is reported)
+
+
 def drawn(text: str) -> list[str]:
     """Every state of every bar."""
     return [part for part in text.replace("\n", "\r").split("\r") if "img/s" in part and not part.startswith("epoch")]
@@ -95,7 +109,7 @@ def test_an_epoch_that_goes_on_in_its_middle(monkeypatch):
     running.progress.batch = 4
     hook = Console()
     hook.before_epoch(running, 0)
-    hook.broke_off(running, KeyboardInterrupt())
+    hook.on_error(running, KeyboardInterrupt())
     assert " 40%" in stream.getvalue() and " 4/10 [" in stream.getvalue()
 
 
@@ -112,9 +126,9 @@ def test_a_run_that_breaks_off_ends_its_bar(monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     hook, running = Console(), trainer()
     hook.before_epoch(running, 0)
-    hook.broke_off(running, KeyboardInterrupt())
+    hook.on_error(running, KeyboardInterrupt())
     assert stream.getvalue().endswith("\n")
-    hook.broke_off(running, KeyboardInterrupt())  # once is enough
+    hook.on_error(running, KeyboardInterrupt())  # once is enough
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.meeting.meetings import exchanges, together
-from yolo._program import Exchange
+from tests.distributed.rendezvous.meetings import exchanges, together
+from yolo.native import Exchange
 
 
 def add_up(ranks: list, values: list[np.ndarray]) -> list[np.ndarray]:

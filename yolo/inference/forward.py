@@ -12,19 +12,20 @@ from graphs.base import StaticGraph
 from graphs.detect import CompiledDetection, DetectGraph
 from graphs.pool import EagerRuns, GraphPool
 from graphs.validate import CompiledValGraph, ValGraph
+from yolo import native
 from yolo.data.batch import pad_labels
 from yolo.errors import ConfigError
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 from yolo.models.network import Network
 from yolo.models.spec import NetworkSpec
 from yolo.models.weights.transfer import state_to_numpy
-from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.detector import CompiledDetector
 from yolo.program.int8.build import quantise
 from yolo.program.lower import lower
 from yolo.program.passes import optimise
+from yolo.program.target import unsupported
 from yolo.runtime import require_own_process
 
 logger = logging.getLogger("yolo")
@@ -42,40 +43,35 @@ def compile_network(
     *,
     mode: str = "program",
     precision: str = "fp32",
-    threads: int = 0,
     calibration: Sequence[np.ndarray] = (),
 ) -> CompiledNetwork | None:
     """The compiled programs of ``network``, or None where it runs as plain OneFlow modules.
 
-    That is so with ``mode`` "off" and on a GPU. int8 needs ``calibration``: pictures, uint8 ``[3, H, W]`` each; what it
-    costs is said. Raises ConfigError for a precision that is not to be had there.
+    That is so with ``mode`` "off" and on a device for which nothing is compiled. int8 needs ``calibration``: pictures,
+    uint8 ``[3, H, W]`` each; what it costs is said. Raises ConfigError for a precision that is not to be had there.
     """
-    if mode == "off" or device != "cpu":
+    if mode == "off" or unsupported(device) is not None:
         if precision != "fp32":
-            raise ConfigError(f"{precision} needs a compiled program", where="--compile", mend="leave it at program")
+            raise ConfigError(f"{precision} needs a compiled program", where="--compile", hint="leave it at program")
         return None
+    if (reason := unsupported(device, precision)) is not None:
+        raise ConfigError(reason, where="--half", hint="leave it out")
     with StaticGraph.turns.turn():
         state = state_to_numpy(network)
     if precision == "int8":
-        return _calibrated(network.spec, state, calibration, threads)
-    compiled = CompiledNetwork.of(network.spec, state, precision=precision, threads=threads)
-    if precision == "bf16" and not native.has_bfloat16():
-        what = f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
-        raise ConfigError(what, where="--half", mend="leave it out")
-    return compiled
+        return _calibrated(network.spec, state, calibration)
+    return CompiledNetwork.of(network.spec, state, precision=precision)
 
 
-def _calibrated(
-    spec: NetworkSpec, state: dict[str, np.ndarray], pictures: Sequence[np.ndarray], threads: int
-) -> CompiledNetwork:
+def _calibrated(spec: NetworkSpec, state: dict[str, np.ndarray], pictures: Sequence[np.ndarray]) -> CompiledNetwork:
     """The network in int8; says what that costs."""
     try:
         graph = optimise(lower(spec, state), "int8")
-        graph, cost = quantise(graph, pictures, threads=threads)
+        graph, cost = quantise(graph, pictures)
     except ValueError as error:
-        raise ConfigError(str(error), where="--int8", mend="leave it out") from error
+        raise ConfigError(str(error), where="--int8", hint="leave it out") from error
     logger.info("%s", cost)
-    return CompiledNetwork(graph, precision="int8", threads=threads)
+    return CompiledNetwork(graph, precision="int8")
 
 
 class Forward:
@@ -128,12 +124,12 @@ class Forward:
         return np.concatenate([rows for rows, _ in found]), np.concatenate([counts for _, counts in found])
 
     def validate(
-        self, images: np.ndarray, labels: tuple[np.ndarray, ...], places: int
+        self, images: np.ndarray, labels: tuple[np.ndarray, ...], max_labels: int
     ) -> tuple[Detections, np.ndarray]:
         """images and label rows a picture -> detections as ``detect`` gives them, loss sums float64 [levels, 5]."""
         require_own_process()
         with StaticGraph.turns.turn():
-            parts = _parts(images, *pad_labels(labels, places))
+            parts = _parts(images, *pad_labels(labels, max_labels))
             outputs = [self._validate(*(flow.tensor(array, device=self.device) for array in part)) for part in parts]
             rows, counts, terms = ([output.numpy() for output in kind] for kind in zip(*outputs))
         found = np.concatenate(rows), np.concatenate(counts)

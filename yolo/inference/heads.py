@@ -12,7 +12,7 @@ from yolo.class_names import class_channels
 from yolo.program.compiled import CompiledNetwork
 
 
-class Heads(Protocol):
+class RawHeadRunner(Protocol):
     """Call it with pictures uint8 ``[B, C, H, W]`` for its raw heads, float32 ``[B, na * (5 + nc), h, w]`` a level."""
 
     anchors: np.ndarray
@@ -39,9 +39,9 @@ class CompiledHeads:
 
 
 class ReorderedHeads:
-    """``Heads`` with the classes in another order: class i is class ``order[i]`` of ``heads``."""
+    """``RawHeadRunner`` with the classes in another order: class i is class ``order[i]`` of ``heads``."""
 
-    def __init__(self, heads: Heads, order: Sequence[int]) -> None:
+    def __init__(self, heads: RawHeadRunner, order: Sequence[int]) -> None:
         self._heads, self._order = heads, tuple(order)
         self.anchors, self.strides = heads.anchors, heads.strides
 

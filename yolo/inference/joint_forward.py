@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from yolo import native
 from yolo.data.batch import pad_labels
-from yolo.inference.heads import Heads
+from yolo.inference.heads import RawHeadRunner
 from yolo.inference.views import AS_IT_IS, AUGMENTED, View, kept_levels, seen
-from yolo.program._native import native
 from yolo.program.detection import NmsSettings, levels_of
 
 # So many pictures at once that their raw heads stay within some tens of megabytes; more of them gain nothing.
 _PIXELS_AT_ONCE = 640 * 640
 
 
-class JointForward:
+class EnsembleRunner:
     """What ``Forward`` does for detection, with an ensemble of networks and with test-time augmentation.
 
     Every network and every scaled size of a picture is a program of its own; the predictions of all of them are
@@ -25,7 +25,7 @@ class JointForward:
 
     loss = None
 
-    def __init__(self, networks: Sequence[Heads], settings: NmsSettings, *, augment: bool = False) -> None:
+    def __init__(self, networks: Sequence[RawHeadRunner], settings: NmsSettings, *, augment: bool = False) -> None:
         """``networks`` must know the same classes."""
         self._networks, self._settings = tuple(networks), settings
         self._views = AUGMENTED if augment else AS_IT_IS
@@ -61,12 +61,12 @@ class JointForward:
                     levels.append(_level(network, level, found[level].shape, view, images.shape[3]))
         classes = heads[0].shape[1] // self._networks[0].anchors.shape[1] - 5
         boxes = _in_pixels(known, images.shape[2:])
-        places = 0 if boxes is None else boxes[0].shape[1]
+        max_labels = 0 if boxes is None else boxes[0].shape[1]
         settings = self._settings.native(classes)
-        return native.DetectionHead(levels, classes, len(images), settings, self._watch, places)(heads, boxes)
+        return native.DetectionHead(levels, classes, len(images), settings, self._watch, max_labels)(heads, boxes)
 
 
-def _level(network: Heads, number: int, shape: tuple[int, ...], view: View, width: int) -> native.Level:
+def _level(network: RawHeadRunner, number: int, shape: tuple[int, ...], view: View, width: int) -> native.Level:
     (level,) = levels_of(
         [shape],
         network.anchors[number : number + 1],
@@ -78,9 +78,9 @@ def _level(network: Heads, number: int, shape: tuple[int, ...], view: View, widt
 
 
 def _in_pixels(known: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Label rows as boxes float32 [B, places, 5] in pixels and their counts; None when there are none at all."""
-    places = max(map(len, known), default=0)
-    if not places:
+    """Label rows as boxes float32 [B, max_labels, 5] in pixels and their counts; None when there are none at all."""
+    max_labels = max(map(len, known), default=0)
+    if not max_labels:
         return None
-    boxes, counts = pad_labels(known, places)
+    boxes, counts = pad_labels(known, max_labels)
     return boxes * np.array([1, size[1], size[0], size[1], size[0]], np.float32), counts

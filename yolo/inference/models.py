@@ -10,8 +10,8 @@ from yolo import runtime
 from yolo.class_names import ClassNames, class_order
 from yolo.errors import ConfigError
 from yolo.inference.calibration import Calibration, precision_of
-from yolo.inference.heads import CompiledHeads, Heads, ReorderedHeads
-from yolo.inference.joint_forward import JointForward
+from yolo.inference.heads import CompiledHeads, RawHeadRunner, ReorderedHeads
+from yolo.inference.joint_forward import EnsembleRunner
 from yolo.inference.program_forward import ProgramForward, ProgramHeads
 from yolo.program.detection import NmsSettings
 from yolo.program.file import is_program, load_program
@@ -25,7 +25,7 @@ Weights = str | Path
 
 
 class Detecting(Protocol):
-    """Gives detections of pictures: ``Forward``, ``ProgramForward`` or ``JointForward``."""
+    """Gives detections of pictures: ``Forward``, ``ProgramForward`` or ``EnsembleRunner``."""
 
     compile_seconds: float
     nms_seconds: float
@@ -45,7 +45,7 @@ class Model(Protocol):
     def forward(self, settings: NmsSettings) -> Detecting:
         """It alone, with decoding and suppression as its last operator."""
 
-    def heads(self) -> Heads:
+    def heads(self) -> RawHeadRunner:
         """Its raw heads."""
 
     def least_bytes(self, shape: Shape) -> int:
@@ -55,7 +55,7 @@ class Model(Protocol):
 class WeightsModel:
     """A network of a `.pt` or `.safetensors` file.
 
-    As one of several ranks it is not ``alone``, and has a share of the machine's ``threads`` (0: all).
+    As one of several ranks it is not ``alone``.
     """
 
     imgsz = None
@@ -69,7 +69,6 @@ class WeightsModel:
         compile: str = "program",
         int8: Calibration | None = None,
         alone: bool = True,
-        threads: int = 0,
         classes: ClassNames | None = None,
     ) -> None:
         precision = precision_of(half=half, int8=int8 is not None)
@@ -87,7 +86,7 @@ class WeightsModel:
         looked_at = () if int8 is None else int8.pictures(max(self.strides))
         self._alone = alone
         self._compiled = compile_network(
-            self.network, self._device, mode=compile, precision=precision, threads=threads, calibration=looked_at
+            self.network, self._device, mode=compile, precision=precision, calibration=looked_at
         )
 
     def forward(self, settings: NmsSettings) -> Detecting:
@@ -95,7 +94,7 @@ class WeightsModel:
 
         return Forward(self.network, settings, self._device, self._compiled, alone=self._alone)
 
-    def heads(self) -> Heads:
+    def heads(self) -> RawHeadRunner:
         if self._compiled is not None:
             return CompiledHeads(self._compiled, self.network.anchors, self.strides)
         from yolo.inference.plain_heads import PlainHeads
@@ -134,10 +133,10 @@ class ProgramModel:
 
     def forward(self, settings: NmsSettings) -> Detecting:
         if self._order is not None:
-            return JointForward([self.heads()], settings)
+            return EnsembleRunner([self.heads()], settings)
         return ProgramForward(self._program, settings, where=self.where)
 
-    def heads(self) -> Heads:
+    def heads(self) -> RawHeadRunner:
         heads = ProgramHeads(self._program, where=self.where)
         return heads if self._order is None else ReorderedHeads(heads, self._order)
 
@@ -146,8 +145,7 @@ class ProgramModel:
 
 
 def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None, **options: object) -> list[Model]:
-    """All of ``weights``; ``options``: device, half, compile, int8 (what it is calibrated on), and of one of several
-    ranks alone and threads.
+    """All of ``weights``; ``options``: device, half, compile, int8 (what it is calibrated on), alone (no rank).
 
     Classes are numbered as in ``classes``, or else as in the first of the weights, where the names are the same ones.
     Raises WeightsError, RuntimeSetupError, and ConfigError for models that do not know the same classes.
@@ -163,7 +161,7 @@ def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None
             raise ConfigError(
                 f"knows {len(model.names)} classes, {models[0].where} knows {len(models[0].names)}",
                 where=model.where,
-                mend="an ensemble needs weights for the same classes",
+                hint="an ensemble needs weights for the same classes",
             )
     return models
 
@@ -172,14 +170,14 @@ def join_models(models: Sequence[Model], settings: NmsSettings, *, augment: bool
     """One model alone, or several and augmentation with one suppression behind them."""
     if len(models) == 1 and not augment:
         return models[0].forward(settings)
-    return JointForward([model.heads() for model in models], settings, augment=augment)
+    return EnsembleRunner([model.heads() for model in models], settings, augment=augment)
 
 
 def _refuse_for_program(*, device: str, low: bool, compile: str) -> None:
     """A compiled detector's file has decided all of these."""
     if device.strip().lower() not in ("", "cpu"):
-        raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", mend="use --device cpu")
+        raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", hint="use --device cpu")
     if low or compile != "program":
         raise ConfigError(
-            "a compiled detector has its precision", where="weights", mend="leave --half, --int8 and --compile out"
+            "a compiled detector has its precision", where="weights", hint="leave --half, --int8 and --compile out"
         )

@@ -15,7 +15,7 @@ from yolo.runtime import require_own_process
 
 
 class PlainHeads:
-    """``Heads`` of a network that is not compiled, in one graph a shape of input; of one of several ranks without."""
+    """``RawHeadRunner`` of a network that is not compiled: a graph a shape of input, none on one of several ranks."""
 
     def __init__(self, network: Network, device: str = "cpu", *, alone: bool = True) -> None:
         require_own_process()

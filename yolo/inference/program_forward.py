@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from yolo import native
 from yolo.errors import WeightsError
 from yolo.inference.heads import CompiledHeads
-from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.detector import CompiledDetector

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolo.program._native import native
-from yolo.program.compiled import MOST_SHAPES, CompiledNetwork, Shape
+from yolo import native
+from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
 from yolo.program.detection import NmsSettings, detection_head
+from yolo.program.plan import Shape
 
 
 class CompiledDetector:

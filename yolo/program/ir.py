@@ -239,7 +239,7 @@ class Dequantise(Node):
 INPUT = 0
 """The value of the pictures."""
 MOST_SIDE = 1 << 22
-"""Cells that a map can have in a row or column (csrc/program/inference/checks.h)."""
+"""Cells that a map can have in a row or column (csrc/program/common/kinds.h)."""
 
 
 @dataclasses.dataclass(frozen=True)

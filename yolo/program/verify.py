@@ -1,6 +1,6 @@
 """What must hold of a graph before it is compiled, whoever wrote it down. Sizes are checked by ``Graph.sizes``.
 
-The executors check their steps once more (csrc/program/inference/checks.h): a graph says what is computed, a step where
+The executors check their plans once more (csrc/program/common/verify.h): a graph says what is computed, a step where
 the numbers lie.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from yolo.models.activation import IDENTITY, Activation
 from yolo.models.weights.finite import is_finite
 from yolo.program import ir
+from yolo.program.int8.rules import check_scales
 from yolo.program.ir import INPUT, Graph, Node
-from yolo.program.scales import check_scales
 
 MOST_CHANNELS: Final = 1 << 20
 MOST_NODES: Final = 4096

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ops/nms.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 
 namespace yolo::program {
 
@@ -32,6 +32,8 @@ struct NmsSettings {
     bool multi_label;
     std::vector<uint8_t> wanted;
 
+    // Raises std::invalid_argument for numbers that mean nothing for images of so many predictions of `classes` classes.
+    void check(double rows, int64_t classes) const;
     ops::NmsOptions options() const {
         return {conf, iou, max_det, max_candidates, agnostic, multi_label, wanted.empty() ? nullptr : wanted.data()};
     }
@@ -85,6 +87,7 @@ private:
 // The same for decoded predictions: inputs[0] float32 [batch, rows, 5 + classes].
 class Nms : public Runnable {
 public:
+    // Raises as DetectionHead does.
     Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings, std::shared_ptr<Stopwatch> watch);
     void run(const void* const* inputs, void* const* outputs) override;
 

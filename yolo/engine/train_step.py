@@ -1,0 +1,147 @@
+"""One training step: static graphs by shape, and the update that follows them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import oneflow as flow
+
+from graphs.train import CompiledTrainGraph, TrainGraph
+from graphs.train_state import TrainState
+from graphs.update import CompiledUpdateGraph, Rates, UpdateGraph
+from yolo.data.batch import Batch, pad_labels
+from yolo.distributed.process_group import LONE, ProcessGroup
+from yolo.distributed.tensors import local
+from yolo.errors import ConfigError
+from yolo.loss.settings import LossSettings
+from yolo.program.gradients import CompiledTraining
+from yolo.program.target import unsupported
+
+MAX_LABELS = 32
+logger = logging.getLogger("yolo")
+
+
+class TrainStep:
+    """The graphs that train one network; ``state`` is what they move.
+
+    A training graph is compiled for each shape of batch (images, and room for labels). The room grows when a batch
+    brings more labels than any before it; nothing is cut. A step is one compiled operator; with ``compile`` "off" and
+    on a GPU it is plain OneFlow modules. While it is compiled the weights live in a vector, and the network's own
+    tensors are left as they were.
+
+    As one of several ranks of ``group`` a batch is this rank's part of one that all share, no batch of any rank has
+    more labels an image than ``max_labels``, and all ranks call all methods in the same order.
+    """
+
+    def __init__(
+        self,
+        network: flow.nn.Module,
+        settings: LossSettings,
+        *,
+        optimizer: str,
+        weight_decay: float,
+        max_labels: int = MAX_LABELS,
+        compile: str = "program",
+        amp: bool = False,
+        frozen: Collection[int] = (),
+        recompute: bool = False,
+        group: ProcessGroup = LONE,
+        sync_bn: bool = False,
+        loss_factor: float = 1.0,
+        shapes: Sequence[tuple[int, int, int, int]] = (),
+    ) -> None:
+        """``amp``: bfloat16 products, float32 weights and gradients. ``frozen``: layers whose parameters do not move.
+        ``recompute``: less memory, more time. ``sync_bn``: batch norms over all ranks' images. ``loss_factor``: what
+        the loss is multiplied by, but for its parts as ``backward`` gives them. ``shapes``: all shapes of images that
+        will come, largest first, where they are known. Raises ConfigError where that cannot be."""
+        self._settings, self._factor = settings.times(loss_factor), loss_factor
+        self.computed = 0.0
+        """Seconds that this rank's compiled operator took in the last ``backward`` or ``update``."""
+        self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
+        device = next(network.parameters()).device
+        compiles = compile != "off" and unsupported(device.type) is None
+        if recompute and not compiles:
+            raise ConfigError("only a compiled training step recomputes", where="--recompute", hint="leave it out")
+        if amp and not compiles:
+            raise ConfigError("bfloat16 needs a compiled training step", where="--amp", hint="leave it out")
+        shared = {"frozen": frozen, "ranks": group.ranks, "sync_bn": sync_bn, "max_labels": _rounded(max_labels)}
+        self.state = TrainState(network.train(), optimizer, in_vector=compiles, **shared)
+        self._compiled = None
+        if compiles:
+            options = {"precision": "bf16" if amp else "fp32", "recompute": recompute}
+            self._compiled = self._compile(**options, exchange=group.exchange if sync_bn else None)
+        update = CompiledUpdateGraph if compiles else UpdateGraph
+        self._update = update(self.state, optimizer, weight_decay)
+        if len(shapes) > 1:
+            self._expect(shapes)
+
+    def _expect(self, shapes: Sequence[tuple[int, int, int, int]]) -> None:
+        """Take the memory of the largest shape first, so that all others find room in it, and say what comes."""
+        largest = "x".join(map(str, shapes[0]))
+        if self._compiled is None:
+            logger.warning("%d shapes of batches up to %s: each keeps memory of its own", len(shapes), largest)
+            return
+        taken = self._compiled.reserve(shapes[0]) / 2**30
+        logger.info("%d shapes of batches, each compiled once, share the %.2f GB of %s", len(shapes), taken, largest)
+
+    def _compile(self, **options: Any) -> CompiledTraining:
+        network, vector = self.state.network, self.state.vector
+        offsets, frozen = {slot.name: slot.start for slot in vector.slots}, [slot.name for slot in vector.frozen]
+        head = (network.anchors, network.strides, self._settings)
+        try:
+            return CompiledTraining(network.spec, offsets, *head, frozen=frozen, **options)
+        except ValueError as error:
+            amp = options["precision"] == "bf16"
+            hint = "leave --amp out" if amp else "--compile off trains with OneFlow's operators"
+            raise ConfigError(str(error), hint=hint) from error
+
+    def _train_graph(self) -> TrainGraph | CompiledTrainGraph:
+        if self._compiled is None:
+            return TrainGraph(self.state, self._settings)
+        return CompiledTrainGraph(self._compiled, self.state)
+
+    def backward(self, batch: Batch) -> np.ndarray:
+        """Add the batch's gradient; give float32 [4]: loss, box, obj, cls."""
+        state = self.state
+        state.max_labels = max(state.max_labels, _rounded(max(len(rows) for rows in batch.labels)))
+        labels, counts = pad_labels(batch.labels, state.max_labels)
+        key = (*batch.images.shape, state.max_labels)
+        if key not in self._graphs:
+            self._graphs[key] = self._train_graph()
+        graph = self._graphs[key]
+        first = graph.compile_seconds is None
+        parts = graph(*map(state.tensors.split, (batch.images, labels, counts)))
+        if first:
+            size = "x".join(map(str, batch.images.shape))
+            logger.info(
+                "compiled the training graph for %s in %.1f s",
+                f"{size}, up to {state.max_labels} labels",
+                graph.compile_seconds,
+            )
+        values = local(parts).numpy()
+        values[1:] /= self._factor
+        self.computed = graph.computed
+        return values
+
+    def update(self, rates: Rates) -> float:
+        """Move weights and EMA by the accumulated gradient and empty it; give the gradient's norm before clipping."""
+        first = self._update.compile_seconds is None
+        norm = float(local(self._update(self.state.tensors.replicated(rates.array()))).numpy()[0])
+        self.computed = self._update.computed
+        if first:
+            logger.info("compiled the update graph in %.1f s", self._update.compile_seconds)
+        return norm
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling so far."""
+        graphs = [*self._graphs.values(), self._update]
+        return sum(graph.compile_seconds or 0.0 for graph in graphs)
+
+
+def _rounded(count: int) -> int:
+    """Room for labels: the smallest power of two, from 8, that holds ``count``."""
+    return max(8, 1 << (max(count, 1) - 1).bit_length())
