@@ -54,7 +54,7 @@ def batch(number):
 
 
 def state_of(step):
-    return dataclasses.asdict(step.state.snapshot())
+    return vars(step.state.snapshot())
 
 
 def gradient_of(step):

@@ -65,9 +65,7 @@ def picture(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray
     return image, rows
 
 
-def make_data(
-    folder: Path, *, train: int = 8, val: int = 6, size: tuple[int, int] = (SIZE, SIZE), seed: int = 0
-) -> Path:
+def make_data(folder: Path, *, train: int = 8, val: int = 6, size: tuple[int, int] = (SIZE, SIZE)) -> Path:
     """Write pictures and labels for train, val and test (three pictures); give the YAML file."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val), ("test", 3)):
