@@ -60,6 +60,9 @@ format: build
 	@$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
 	@command -v clang-format >/dev/null && find csrc -name '*.cpp' -o -name '*.h' | xargs clang-format -i || true
 
+# Compiled modules are kept, whatever the shell says: tests start hundreds of processes, and pytest compiles its own.
+test test-fast stress: export PYTHONDONTWRITEBYTECODE :=
+
 test: build
 	@$(TIMED) lint $(MAKE) --no-print-directory lint
 	@$(TIMED) tests $(PYTEST) -m 'not stress' --durations=40

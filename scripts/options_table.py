@@ -18,6 +18,7 @@ from yolo.io.files import write_text_atomic
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "options.md"
+MARK = "pytest.mark.covers"
 HEAD = """# Options
 
 Every option of every command: its default, its meaning, and the test that shows that it works. Made from
@@ -39,7 +40,8 @@ def coverage(tests: Path = ROOT / "tests") -> Coverage:
     """(command, option) -> the first test that is marked as covering it."""
     found: dict[tuple[str, str], str] = {}
     for file in sorted(tests.rglob("test_*.py")):
-        for name, command, options in _marks(ast.parse(file.read_text(encoding="utf-8"))):
+        text = file.read_text(encoding="utf-8")
+        for name, command, options in _marks(ast.parse(text)) if MARK in text else ():
             for option in options:
                 found.setdefault((command, option), f"{file.relative_to(tests.parent).as_posix()}::{name}")
     return found
@@ -48,7 +50,7 @@ def coverage(tests: Path = ROOT / "tests") -> Coverage:
 def _marks(tree: ast.Module) -> Iterator[tuple[str, str, list[str]]]:
     for function in ast.walk(tree):
         for decorator in getattr(function, "decorator_list", ()):
-            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.covers":
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == MARK:
                 command, *options = (ast.literal_eval(argument) for argument in decorator.args)
                 yield function.name, command, options
 

@@ -10,19 +10,22 @@ import pytest
 from scripts import options_table
 from yolo.config.options import option
 
-KNOWN = options_table.coverage()
+
+@pytest.fixture(scope="module")
+def known() -> options_table.Coverage:
+    return options_table.coverage()
 
 
-def test_every_option_has_a_test() -> None:
-    assert options_table.uncovered(KNOWN) == []
+def test_every_option_has_a_test(known: options_table.Coverage) -> None:
+    assert options_table.uncovered(known) == []
 
 
-def test_the_file_is_up_to_date() -> None:
-    assert options_table.TABLE.read_text(encoding="utf-8") == options_table.table(KNOWN)
+def test_the_file_is_up_to_date(known: options_table.Coverage) -> None:
+    assert options_table.TABLE.read_text(encoding="utf-8") == options_table.table(known)
 
 
-def test_every_test_that_is_named_exists() -> None:
-    for place in KNOWN.values():
+def test_every_test_that_is_named_exists(known: options_table.Coverage) -> None:
+    for place in known.values():
         file, _, name = place.partition("::")
         assert f"def {name}(" in (options_table.ROOT / file).read_text(encoding="utf-8"), place
 
