@@ -36,7 +36,7 @@ bool has_bfloat16();
 // Threads for a program when nobody says otherwise: the cores that this process may use.
 int default_threads();
 
-// The widest instruction set that oneDNN uses here, for people: "avx512_core_bf16", "avx2", …
+// The widest instruction set that oneDNN uses here, human-readable: "avx512_core_bf16", "avx2", …
 std::string instruction_set();
 
 }  // namespace yolo::program
