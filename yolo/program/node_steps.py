@@ -14,6 +14,9 @@ from yolo.program.plan_builder import BufferView, PlanBuilder
 ATTENDED = ("query", "key", "value")
 """What an attention reads, by role."""
 
+PLAIN_CHANNELS = 4
+"""A convolution reads the plain images where they have this few channels; blocks would be mostly zeros."""
+
 Channels = Mapping[int, int] | Sequence[int]
 
 

@@ -10,13 +10,11 @@ from yolo.program.index_map import consecutive
 from yolo.program.inference.placement import place
 from yolo.program.int8.rules import is_int8
 from yolo.program.ir import INPUT, Graph, Node
-from yolo.program.node_steps import activated, add_step, convolution, offsets
+from yolo.program.node_steps import PLAIN_CHANNELS, activated, add_step, convolution, offsets
 from yolo.program.plan import Attribute, Plan, Shape
 from yolo.program.plan_builder import Buffer, BufferView, PlanBuilder
 from yolo.program.target import Target
 
-# A convolution reads the plain images themselves when they have this few channels; blocks would be mostly zeros.
-PLAIN_CHANNELS = 4
 ALIGNMENT = 64
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from yolo.program import ir
 from yolo.program.ir import INPUT
-from yolo.program.node_steps import offsets
+from yolo.program.node_steps import PLAIN_CHANNELS, offsets
 from yolo.program.plan_builder import BufferView, PlanBuilder
 from yolo.program.training.fused import Convolutions, FusedGraph, FusedOp, NormActAdd
-
-PLAIN_CHANNELS = 4
-"""A convolution reads the plain images where they have this few channels; blocks would be mostly zeros."""
 
 
 class Placement:
