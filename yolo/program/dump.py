@@ -1,4 +1,4 @@
-"""A program for people: the graph before and after each pass, and the steps that run."""
+"""A program, human-readable: the graph before and after each pass, and the steps that run."""
 
 from __future__ import annotations
 

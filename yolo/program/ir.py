@@ -38,7 +38,7 @@ class Node:
         return given[0]
 
     def attributes(self) -> Iterator[tuple[str, object]]:
-        """What the node is besides its inputs and output, for people."""
+        """What the node is besides its inputs and output, human-readable."""
         for field in dataclasses.fields(self):
             if field.name not in ("inputs", "output", "where"):
                 yield field.name, getattr(self, field.name)

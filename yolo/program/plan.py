@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from yolo.program.target import Target
 
 Shape = tuple[int, int, int, int]
 Attribute = bool | int | float | str | tuple[int, ...]
-LAYOUTS: Final = ("blocked", "nchw", "nhwc")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Plan:
     gradient: int = 0
 
     def lines(self) -> Iterator[str]:
-        """The plan for people to read: a line for it and one for each step."""
+        """The plan, human-readable: a line for it and one for each step."""
         yield f"== plan: {len(self.forward)} + {len(self.backward)} steps, {self.arena / 1e6:.1f} MB, {self.target}"
         for number, step in enumerate((*self.forward, *self.backward)):
             views = " ".join(f"{role}={_short(view)}" for role, views in step.views.items() for view in views)

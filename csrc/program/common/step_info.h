@@ -1,4 +1,4 @@
-// What a step is and what it costs, for people.
+// What a step is and what it costs, human-readable.
 #pragma once
 
 #include <cstdint>

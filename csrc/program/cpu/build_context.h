@@ -49,7 +49,7 @@ struct BuildContext : ExecContext {
     int64_t element;     // bytes of a number in maps that are not bytes
     Workspace& workspace;  // all scratch: steps run one after the other
     Budget& budget;
-    std::vector<std::string>& notes;  // what is slower than it should be, for people
+    std::vector<std::string>& notes;  // what is slower than it should be, human-readable
     Weights* weights;                 // constants by name; may be null
     std::shared_ptr<net::Exchange> exchange;
     std::map<int64_t, std::shared_ptr<void>> states;  // what forward steps keep for their backward steps

@@ -33,7 +33,7 @@ void refuse_reference(const std::string& implementation, const std::string& what
 // Whether oneDNN has bfloat16 kernels here: AVX-512 BF16, and every set above it.
 bool has_bfloat16();
 
-// The widest instruction set that oneDNN uses here, for people: "avx512_core_bf16", "avx2", …
+// The widest instruction set that oneDNN uses here, human-readable: "avx512_core_bf16", "avx2", …
 std::string instruction_set();
 
 }  // namespace yolo::program

@@ -17,7 +17,7 @@ public:
     class Frame {
     public:
         explicit Frame(Workspace& whole) : whole_(whole) {}
-        // Memory of this description, whose address comes with allocate(). Empty descriptions take no place.
+        // Memory of this description, whose address comes with place(). Empty descriptions take no place.
         dnnl::memory take(const dnnl::memory::desc& desc) {
             dnnl::memory memory(desc, engine(), DNNL_MEMORY_NONE);
             const size_t bytes = (desc.get_size() + kAlignment - 1) / kAlignment * kAlignment;
