@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from yolo.data.records import Index
     from yolo.engine.validator import Validation, Validator
     from yolo.inference.models import Model
+    from yolo.inference.runner import Runner
 
 logger = logging.getLogger("yolo")
 
@@ -155,9 +156,9 @@ def _study(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
         study = Study(run, dataset.source.stem, index.names, plots=not config.noplots)
         for weights in dict.fromkeys(config.weights):  # each has a file of its own
             models = _models(config, (weights,), dataset)
-            forward = _forward(config, models)
+            runner = _runner(config, models)
             for imgsz in config.study_sizes:
-                validation = _validator(config, models, index, imgsz, forward=forward).run()
+                validation = _validator(config, models, index, imgsz, runner=runner).run()
                 _tell(config, validation, index, f"{weights} at {imgsz}")
                 study.add(weights, imgsz, validation)
         return study.finish()
@@ -194,16 +195,16 @@ def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, links: 
     return models
 
 
-def _forward(config: ValConfig, models: Sequence[Model]) -> Any:
+def _runner(config: ValConfig, models: Sequence[Model]) -> Runner:
     from yolo.engine.validator import validation_settings
-    from yolo.inference.joint_forward import JointForward
+    from yolo.inference.ensemble import EnsembleRunner
     from yolo.inference.models import join_models
     from yolo.program.detection import most_detections
 
     max_det = most_detections(config.max_det)
     nms = validation_settings(config.conf_thres, config.iou_thres, max_det, single_cls=config.single_cls)
     if config.save_hybrid:  # labels come in where the suppression is
-        return JointForward([model.heads() for model in models], nms, augment=config.augment)
+        return EnsembleRunner([model.heads() for model in models], nms, augment=config.augment)
     return join_models(models, nms, augment=config.augment)
 
 
@@ -214,7 +215,7 @@ def _validator(
     imgsz: int,
     *,
     rect: bool = True,
-    forward: Any = None,
+    runner: Runner | None = None,
     links: Links | None = None,
 ) -> Validator:
     from yolo.data.loader import val_loader
@@ -235,9 +236,9 @@ def _validator(
     )
     shape = loader.largest_shape()
     require_memory(max(model.least_bytes(shape) for model in models), shape, f"--imgsz {imgsz}")
-    forward = forward or _forward(config, models)
+    runner = runner or _runner(config, models)
     return Validator(
-        forward,
+        runner,
         loader,
         len(index.names),
         single_cls=config.single_cls,

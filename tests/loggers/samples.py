@@ -14,7 +14,7 @@ from yolo.engine.trainer import Progress
 
 def trainer(epochs: int = 3, batches: int = 2):
     step = SimpleNamespace(compile_seconds=1.5)
-    validator = SimpleNamespace(forward=SimpleNamespace(compile_seconds=0.25), loader=[None] * 3)
+    validator = SimpleNamespace(runner=SimpleNamespace(compile_seconds=0.25), loader=[None] * 3)
     parts = SimpleNamespace(step=step, validator=validator, names=("cat", "dog"))
     schedule = SimpleNamespace(epochs=epochs, batches=batches)
     return SimpleNamespace(

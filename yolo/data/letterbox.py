@@ -105,6 +105,20 @@ def paste(
     return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=grey)
 
 
+def planes_into(planes: NDArray[np.uint8], picture: NDArray[np.uint8], box: Letterbox) -> None:
+    """Fill ``planes`` (uint8 ``[3, H, W]``, of ``box``'s size) with the letterboxed ``picture`` (``[h, w, 3]``).
+
+    The same pixels as ``letterbox`` gives, without a padded picture in between.
+    """
+    height, width = box.resized
+    if picture.shape[:2] != (height, width):
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    left, top = box.offset
+    planes[:, :top], planes[:, top + height :] = FILL, FILL
+    planes[:, :, :left], planes[:, :, left + width :] = FILL, FILL
+    cv2.split(picture, [plane[top : top + height, left : left + width] for plane in planes])
+
+
 def resized_size(original: Size, imgsz: int) -> Size:
     """``original`` scaled so that its long side is ``imgsz``; the short side is rounded up."""
     ratio = imgsz / max(original)

@@ -22,11 +22,12 @@ from yolo.engine.schedule import Schedule
 from yolo.engine.step import LABEL_PLACES, TrainStep
 from yolo.engine.team import Team
 from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
-from yolo.inference.forward import Forward, compile_network
+from yolo.inference.compile import compile_network, is_compiled
+from yolo.inference.graph_runner import ValRunner
 from yolo.links import Links, agreed
 from yolo.loss import LossSettings
 from yolo.models.network import Network, build_network
-from yolo.models.weights.transfer import load_state
+from yolo.models.weights.transfer import load_state, state_to_numpy
 from yolo.program.footprint import image_bytes, require_memory, training_bytes
 from yolo.program.lower import lower
 from yolo.ranks import ALONE, Ranks
@@ -54,7 +55,7 @@ class TrainParts:
     def load_ema(self, state: dict) -> None:
         """Put weights (as ``TrainStep.ema`` gives them) into the network that validates."""
         load_state(self.averaged, state)
-        self.validator.forward.load(state)
+        self.validator.runner.load(state)
 
     def validate_ema(self, listeners: Sequence[BatchListener] = ()) -> Validation:
         """Measure the moving average of the weights; ``listeners`` see each batch with its detections."""
@@ -206,10 +207,12 @@ def _validator(
         stride=max(network.strides),
         ranks=links.ranks if links else ALONE,
     )
-    compiled = compile_network(network, device, mode=config.compile, threads=thread_count(links))
+    compiled = None
+    if is_compiled(device, config.compile):
+        compiled = compile_network(network.spec, state_to_numpy(network), threads=thread_count(links))
     nms = validation_settings(single_cls=config.single_cls)
-    forward = Forward(network, nms, device, compiled, settings, alone=links is None)
-    return Validator(forward, loader, network.nc, single_cls=config.single_cls, team=team)
+    runner = ValRunner(network, nms, settings, device, compiled, alone=links is None)
+    return Validator(runner, loader, network.nc, single_cls=config.single_cls, team=team)
 
 
 def _open_caches(config: TrainConfig, loader: TrainLoader, validator: Validator) -> None:

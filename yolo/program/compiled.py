@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -37,9 +38,9 @@ class CompiledNetwork:
         """
         if (precision == "int8") != bool(graph.scales):
             raise ValueError(f"a graph {'with' if graph.scales else 'without'} int8 values does not run in {precision}")
-        self.graph, self.precision = graph, precision
-        self._threads = threads
+        self.precision, self._threads = precision, threads
         self._weights = pack_weights(graph)
+        self.graph = dataclasses.replace(graph, tensors={})  # its programs have them
         self._programs: OrderedDict[Shape, native.InferenceProgram] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -54,8 +55,7 @@ class CompiledNetwork:
         """Replace the weights, in all programs that were made too; those of int8 stay, with the scales they go with."""
         if self.precision == "int8":
             raise ValueError("the weights of int8 programs are not replaced: quantise the new ones")
-        self.graph = optimise(lower(spec, state), self.precision)
-        pack_weights(self.graph, self._weights)
+        pack_weights(optimise(lower(spec, state), self.precision), self._weights)
 
     def program(self, shape: Shape) -> native.InferenceProgram:
         """The executor for this shape.

@@ -25,13 +25,16 @@ class CompiledDetector:
         anchors: np.ndarray,
         strides: Sequence[int],
         settings: NmsSettings,
-        watch: native.Stopwatch,
     ) -> None:
-        """``watch`` adds up the time of decoding and suppression."""
-        self.settings = settings
-        self._compiled, self._head = compiled, (anchors, strides, settings, watch)
+        self.settings, self._watch = settings, native.Stopwatch()
+        self._compiled, self._head = compiled, (anchors, strides, settings, self._watch)
         self._programs: OrderedDict[Shape, native.DetectorProgram] = OrderedDict()
         self.compile_seconds = 0.0
+
+    @property
+    def nms_seconds(self) -> float:
+        """Seconds spent in decoding and suppression so far."""
+        return self._watch.milliseconds / 1000
 
     def program(self, shape: Shape) -> native.DetectorProgram:
         """The one for this shape, made when first needed. Raises as ``CompiledNetwork.program`` does."""

@@ -1,0 +1,103 @@
+"""Several networks, several views of the images, known boxes: all decoded together, then one suppression."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from yolo.data.batch import pad_labels
+from yolo.inference.runner import Guard, Part, Runner
+from yolo.inference.views import AS_IT_IS, AUGMENTED, View, kept_levels, seen
+from yolo.program._native import native
+from yolo.program.compiled import CompiledNetwork
+from yolo.program.detection import NmsSettings, levels_of
+
+
+class RawHeadRunner(Protocol):
+    """Call it with images uint8 ``[B, C, H, W]`` for its raw heads, float32 ``[B, na * (5 + nc), h, w]`` a level."""
+
+    anchors: np.ndarray
+    """float32 ``[nl, na, 2]`` in pixels."""
+    strides: tuple[int, ...]
+    compile_seconds: float
+    """Seconds spent compiling so far."""
+
+    def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]: ...
+
+
+class CompiledHeads:
+    """The heads of a compiled network; ``guard`` is around the making of its programs."""
+
+    def __init__(
+        self,
+        compiled: CompiledNetwork,
+        anchors: np.ndarray,
+        strides: Sequence[int],
+        guard: Guard = contextlib.nullcontext,
+    ) -> None:
+        self._compiled, self.anchors, self.strides, self._guard = compiled, anchors, tuple(strides), guard
+        self.compile_seconds = 0.0
+
+    def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
+        begin = time.perf_counter()
+        with self._guard():
+            program = self._compiled.program(images.shape)  # made now, or long ago in no time
+        self.compile_seconds += time.perf_counter() - begin
+        return program(images)
+
+
+class EnsembleRunner(Runner):
+    """An ensemble of networks, test-time augmentation, or both; known boxes take part.
+
+    Every network and every scaled size of an image is a program of its own; the predictions of all of them are
+    suppressed together, as YOLOv5 does it.
+    """
+
+    def __init__(self, networks: Sequence[RawHeadRunner], settings: NmsSettings, *, augment: bool = False) -> None:
+        """``networks`` must know the same classes."""
+        self._networks, self._settings = tuple(networks), settings
+        self._views = AUGMENTED if augment else AS_IT_IS
+
+    @property
+    def compile_seconds(self) -> float:
+        return sum(network.compile_seconds for network in self._networks)
+
+    def _part(self, images: np.ndarray, known: Sequence[np.ndarray]) -> Part:
+        heads, levels = [], []
+        for network in self._networks:
+            for number, view in enumerate(self._views):
+                found = network(seen(images, view, max(network.strides)))
+                for level in kept_levels(len(found), number, len(self._views)):
+                    heads.append(found[level])
+                    levels.append(_level(network, level, found[level].shape, view, images.shape[3]))
+        classes = heads[0].shape[1] // self._networks[0].anchors.shape[1] - 5
+        boxes = _in_pixels(known, images.shape[2:])
+        places = 0 if boxes is None else boxes[0].shape[1]
+        settings = self._settings.native(classes)
+        begin = time.perf_counter()
+        head = native.DetectionHead(levels, classes, len(images), settings, native.Stopwatch(), places)
+        return *head(heads, boxes), time.perf_counter() - begin
+
+
+def _level(network: RawHeadRunner, number: int, shape: tuple[int, ...], view: View, width: int) -> native.Level:
+    (level,) = levels_of(
+        [shape],
+        network.anchors[number : number + 1],
+        network.strides[number : number + 1],
+        view.scale,
+        view.mirrored * width,
+    )
+    return level
+
+
+def _in_pixels(known: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Label rows as boxes float32 [B, places, 5] in pixels and their counts; None when there are none at all."""
+    places = max(map(len, known), default=0)
+    if not places:
+        return None
+    boxes, counts = pad_labels(known, places)
+    return boxes * np.array([1, size[1], size[0], size[1], size[0]], np.float32), counts
