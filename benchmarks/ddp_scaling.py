@@ -34,7 +34,7 @@ from benchmarks.scaling_table import (
     rows_table,
 )
 from benchmarks.table import Row, as_json
-from yolo.data.dataset import load_dataset
+from yolo.data.load import load_dataset
 from yolo.errors import YoloError
 from yolo.runtime import machine
 

@@ -161,7 +161,7 @@ def measure(
 
 
 def tell(line: str) -> None:
-    """Progress, for people: one line on stderr that the next one replaces."""
+    """Progress: one line on stderr that the next one replaces."""
     end = "\r" if sys.stderr.isatty() else "\n"
     sys.stderr.write(f"\x1b[K{line}{end}" if end == "\r" else f"{line}{end}")
     sys.stderr.flush()

@@ -69,8 +69,8 @@ def _training(weights: str, size: int) -> Callable[[int], None]:
     from graphs.update import Rates
     from yolo.config.hyp import load_hyperparameters
     from yolo.data.batch import Batch
-    from yolo.engine.step import TrainStep
-    from yolo.loss import LossSettings
+    from yolo.engine.train_step import TrainStep
+    from yolo.loss.settings import LossSettings
     from yolo.models.weights.load import load_weights
     from yolo.models.weights.transfer import network_from_checkpoint
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from yolo.config.hyp import load_hyperparameters
 from yolo.data.batch import pad_labels
-from yolo.data.dataset import load_dataset
 from yolo.data.images import read_image
 from yolo.data.index import index_split
 from yolo.data.letterbox import letterbox
+from yolo.data.load import load_dataset
 from yolo.data.loader import train_loader
 
 STRIDE = 32

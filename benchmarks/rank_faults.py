@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.rank_run import ENDS_WITHIN, RankRun, equal, resumed
 from benchmarks.table import Row, as_json, as_text
-from tests.train_samples import Workshop
+from tests.train.samples import Workshop
 from yolo.models.weights.load import load_weights
 
 KINDS = ("SIGKILL", "SIGSTOP", "full disk")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.scaling_model import Link, Prediction
 from benchmarks.table import Row
-from yolo.files import write_atomic
+from yolo.io.files import write_atomic
 
 
 def draw_scaling(

@@ -82,7 +82,7 @@ def exchange_lines(found: Figures, alone: Figures) -> list[str]:
 
 
 def model_lines(model: StepModel) -> list[str]:
-    """The fitted numbers, for people."""
+    """The fitted numbers, human-readable."""
     lines = [
         f"- one rank's step: {1e3 * model.compute:.1f} ms compute, {1e3 * model.data:.1f} ms data, "
         f"{1e3 * model.other:.1f} ms other",

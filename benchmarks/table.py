@@ -61,7 +61,7 @@ def as_json(rows: Sequence[Row], **about: Any) -> str:
 
 
 def as_text(title: str, rows: Sequence[Row], columns: Mapping[str, str]) -> str:
-    """A table for people; ``columns``: key of a row -> heading. A row's note stands at its end."""
+    """A human-readable table; ``columns``: key of a row -> heading. A row's note stands at its end."""
     lines = [f"{title}; {machine()}, load {os.getloadavg()[0]:.1f}"]
     cells = [[_cell(key, row.get(key)) for key in columns] for row in rows]
     widths = [max(len(line[at]) for line in [list(columns.values()), *cells]) for at in range(len(columns))]

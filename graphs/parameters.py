@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 import oneflow as flow
 
-from yolo.tensors import arrays_of, local, write
+from yolo.distributed.tensors import arrays_of, local, write
 
 GROUPS = ("bias", "weight", "norm")
 

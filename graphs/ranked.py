@@ -7,11 +7,10 @@ import oneflow as flow
 from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
 from graphs.update import OptimizerState
+from yolo.distributed.tensors import PARTIAL_SUM, REPLICATED, SPLIT
 from yolo.program._native import native
 from yolo.program.gradients import CompiledTraining
 from yolo.program.operator import call
-
-SPLIT, WHOLE, SUMMAND = flow.sbp.split(0), flow.sbp.broadcast, flow.sbp.partial_sum
 
 
 class RankedTrainGraph(StaticGraph):
@@ -28,16 +27,16 @@ class RankedTrainGraph(StaticGraph):
 
     def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> flow.Tensor:
         compiled, values, gradient = self._parts
-        ranks, places = len(images.placement.ranks), labels.shape[1]
+        ranks, max_labels = len(images.placement.ranks), labels.shape[1]
         shape = (images.shape[0] // ranks, *images.shape[1:])
-        counter = compiled.match_count(shape, places)
+        counter = compiled.match_count(shape, max_labels)
         levels = ((compiled.levels,), flow.float64)
-        (matches,) = call(counter, [labels, counts], [levels], sbp=[SPLIT, SPLIT, SUMMAND])
-        inputs = [images, labels, counts, matches.to_global(sbp=WHOLE)]
-        self._operator = compiled.step(shape, places, ranks)
-        sbp = [SPLIT, SPLIT, SPLIT, WHOLE, WHOLE, SUMMAND, SUMMAND]
+        (matches,) = call(counter, [labels, counts], [levels], sbp=[SPLIT, SPLIT, PARTIAL_SUM])
+        inputs = [images, labels, counts, matches.to_global(sbp=REPLICATED)]
+        self._operator = compiled.step(shape, max_labels, ranks)
+        sbp = [SPLIT, SPLIT, SPLIT, REPLICATED, REPLICATED, PARTIAL_SUM, PARTIAL_SUM]
         (parts,) = call(self._operator, inputs, [((4,), flow.float32)], [values, gradient], sbp)
-        return parts.to_global(sbp=WHOLE)
+        return parts.to_global(sbp=REPLICATED)
 
 
 class RankedUpdateGraph(StaticGraph):
@@ -60,8 +59,8 @@ class RankedUpdateGraph(StaticGraph):
     def build(self, rates: flow.Tensor) -> flow.Tensor:
         values, gradient = self._mutable[:2]
         given = [((self._size,), flow.float32)]
-        (summand,) = call(self._contribution, [gradient, values], given, sbp=[SUMMAND, WHOLE, SUMMAND])
-        total = summand.to_global(sbp=WHOLE)
-        sbp = [WHOLE, WHOLE, WHOLE, SUMMAND, WHOLE, WHOLE, WHOLE, WHOLE]
+        (summand,) = call(self._contribution, [gradient, values], given, sbp=[PARTIAL_SUM, REPLICATED, PARTIAL_SUM])
+        total = summand.to_global(sbp=REPLICATED)
+        sbp = [REPLICATED, REPLICATED, REPLICATED, PARTIAL_SUM, REPLICATED, REPLICATED, REPLICATED, REPLICATED]
         (norm,) = call(self._operator, [rates, total], [((1,), flow.float32)], self._mutable, sbp)
         return norm

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import oneflow as flow
 
-from graphs.ranked import SUMMAND, WHOLE
 from graphs.train import TrainGraph
 from graphs.update import UpdateGraph
-from yolo.tensors import local
+from yolo.distributed.tensors import PARTIAL_SUM, REPLICATED, local
 
 
 class RankedModuleTrainGraph(TrainGraph):
@@ -24,7 +23,7 @@ class RankedModuleTrainGraph(TrainGraph):
 
     def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> tuple[flow.Tensor, flow.Tensor]:
         losses, own = self._backward(images, labels, counts)
-        return losses.to_global(sbp=WHOLE), own
+        return losses.to_global(sbp=REPLICATED), own
 
 
 class RankedModuleUpdateGraph(UpdateGraph):
@@ -37,13 +36,13 @@ class RankedModuleUpdateGraph(UpdateGraph):
         vector, state = self._parts
         gradient = local(state.gradient)
         own = flow.cat([gradient, *(local(slot.tensor).reshape(-1) for slot in vector.statistics)])
-        norm = super().__call__(rates, own.to_global(placement=state.gradient.placement, sbp=SUMMAND))
+        norm = super().__call__(rates, own.to_global(placement=state.gradient.placement, sbp=PARTIAL_SUM))
         gradient.zero_()
         return norm
 
     def build(self, rates: flow.Tensor, summand: flow.Tensor) -> flow.Tensor:
         vector, _ = self._parts
-        total = summand.to_global(sbp=WHOLE)
+        total = summand.to_global(sbp=REPLICATED)
         size = vector.parameter_size
         statistics = [total[size:] / len(summand.placement.ranks)] if vector.statistics else []
         norm = self._move(rates, total[:size], statistics)

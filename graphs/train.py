@@ -6,10 +6,11 @@ import oneflow as flow
 
 from graphs.base import StaticGraph, to_unit_range
 from graphs.parameters import ParameterVector
-from yolo.loss import LossSettings, combine_terms, loss_terms
+from yolo.distributed.tensors import write
+from yolo.loss.reference import combine_terms, loss_terms
+from yolo.loss.settings import LossSettings
 from yolo.program.gradients import CompiledTraining
 from yolo.program.operator import call
-from yolo.tensors import write
 
 
 class TrainGraph(StaticGraph):

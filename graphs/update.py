@@ -10,9 +10,9 @@ import oneflow as flow
 
 from graphs.base import StaticGraph
 from graphs.parameters import ParameterVector
+from yolo.distributed.tensors import write
 from yolo.program._native import native
 from yolo.program.operator import call
-from yolo.tensors import write
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 MAX_NORM = 10.0

@@ -9,7 +9,8 @@ import oneflow as flow
 
 from graphs.base import StaticGraph, called, to_unit_range
 from graphs.detect import detected, run_network, suppressed
-from yolo.loss import LossSettings, loss_terms
+from yolo.loss.reference import loss_terms
+from yolo.loss.settings import LossSettings
 from yolo.models.decode import decode
 from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
@@ -23,8 +24,8 @@ Outputs = tuple[flow.Tensor, flow.Tensor, flow.Tensor]
 class ValGraph(StaticGraph):
     """images, labels, counts as in TrainGraph -> detections and their counts as in DetectGraph, loss sums.
 
-    The loss sums are [levels, 5] (``yolo.loss.loss_terms``). The network runs as plain OneFlow modules; this is what
-    ``CompiledValGraph`` must equal. ``watch`` adds up the time of decoding and suppression.
+    The loss sums are [levels, 5] (``yolo.loss.reference.loss_terms``). The network runs as plain OneFlow modules; this
+    is what ``CompiledValGraph`` must equal. ``watch`` adds up the time of decoding and suppression.
     """
 
     def __init__(

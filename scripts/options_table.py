@@ -14,7 +14,7 @@ from pathlib import Path
 
 from yolo.config import commands
 from yolo.config.options import flags_of, shown
-from yolo.files import write_text_atomic
+from yolo.io.files import write_text_atomic
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs" / "options.md"
@@ -54,7 +54,7 @@ def _marks(tree: ast.Module) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def uncovered(known: Coverage) -> list[str]:
-    """Options without a test, and marks that name no option, for people."""
+    """Options without a test, and marks that name no option, as lines of text."""
     wanted = {(name, field.name) for name, kind in configs().items() for field in dataclasses.fields(kind)}
     missing = [f"{command} {option}: no test covers it" for command, option in sorted(wanted - known.keys())]
     return missing + [f"{known[pair]} covers {pair[1]} of {pair[0]}: no such option" for pair in known.keys() - wanted]

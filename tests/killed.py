@@ -65,7 +65,7 @@ def _half_a_file(killer: Killer) -> None:
 
 def _row(killer: Killer) -> None:
     """Count lines of results.csv: written, but the checkpoint that knows of them is not."""
-    from yolo.engine.checkpoints import Checkpoints
+    from yolo.engine.hooks.checkpoints import Checkpoints
 
     before(Checkpoints, "after_epoch", killer)
 
@@ -77,7 +77,7 @@ def _put(killer: Killer) -> None:
 
 def _step(killer: Killer) -> None:
     """Count updates of the weights."""
-    from yolo.engine.step import TrainStep
+    from yolo.engine.train_step import TrainStep
 
     before(TrainStep, "update", killer)
 

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.train_samples import Done, Workshop, make_data, run, write_yaml
+from tests.train.samples import Done, Workshop, make_data, run, write_yaml
 from yolo.check import main
 from yolo.config.commands import CheckConfig
 from yolo.data import images
 from yolo.data.audit.mend import mended_lines
-from yolo.data.dataset import load_dataset
 from yolo.data.images import read_whole_image
 from yolo.data.index import index_split
+from yolo.data.load import load_dataset
 from yolo.errors import DataError
 
 PROGRAM = "yolo.check"

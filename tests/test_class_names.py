@@ -72,7 +72,7 @@ def test_training_starts_from_the_outputs_of_each_class(tmp_path: Path) -> None:
     from tests.inference.samples import NAMES, make_weights
     from tests.swapped import swapped
     from yolo.config.commands import TrainConfig
-    from yolo.engine.prepare import make_network
+    from yolo.engine.inputs import make_network
     from yolo.models.weights.transfer import state_to_numpy
 
     weights = make_weights(tmp_path / "a.safetensors")

@@ -113,7 +113,7 @@ def test_options_come_from_the_process_when_none_are_given(capsys, monkeypatch):
 
 @pytest.mark.parametrize("kind", [YoloError, ConfigError, DataError])
 def test_a_users_mistake_is_one_line_and_2(capsys, kind):
-    assert run(failing(kind("is\nodd", where="a.yaml", mend="mend it"))) == 2
+    assert run(failing(kind("is\nodd", where="a.yaml", hint="mend it"))) == 2
     assert capsys.readouterr() == ("", "yolo.thing: a.yaml: is odd; mend it\n")
 
 
@@ -121,7 +121,7 @@ def test_a_users_mistake_is_one_line_and_2(capsys, kind):
     ("error", "code", "told"),
     [
         (
-            DataError("is odd", where=Path("a.yaml"), mend="mend it"),
+            DataError("is odd", where=Path("a.yaml"), hint="mend it"),
             2,
             {"kind": "DataError", "message": "a.yaml: is odd; mend it", "where": "a.yaml", "mend": "mend it"},
         ),

@@ -14,7 +14,7 @@ import pytest
 
 from tests.data import foreign
 from tests.parity import PARITY, needs_parity
-from tests.train_samples import Done, run
+from tests.train.samples import Done, run
 from tests.web import serve
 from yolo.config import commands
 from yolo.convert import main
@@ -22,9 +22,10 @@ from yolo.data.convert.outline import joined
 from yolo.data.convert.places import XVIEW_TYPES
 from yolo.data.convert.records import split_of
 from yolo.data.convert.run import FORMATS, link_or_copy
-from yolo.data.dataset import PRESETS, load_dataset, preset_names
+from yolo.data.dataset import PRESETS, preset_names
 from yolo.data.index import index_split
 from yolo.data.listing import label_path
+from yolo.data.load import load_dataset
 
 PROGRAM = "yolo.convert"
 
@@ -283,7 +284,7 @@ def test_after_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind:
 
 @pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_presets_name_archives_or_say_what_to_do(preset: Path, tmp_path: Path, monkeypatch) -> None:
-    from yolo.data import dataset as module
+    from yolo.data import load as module
     from yolo.data.archives import parse_archives
 
     seen = []

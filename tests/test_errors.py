@@ -17,18 +17,18 @@ from yolo.errors import ConfigError, YoloError
         ({}, "is wrong"),
         ({"where": "a.yaml:3"}, "a.yaml:3: is wrong"),
         ({"where": Path("a.yaml")}, "a.yaml: is wrong"),
-        ({"mend": "write 1"}, "is wrong; write 1"),
-        ({"where": "--conf", "mend": "write 1"}, "--conf: is wrong; write 1"),
+        ({"hint": "write 1"}, "is wrong; write 1"),
+        ({"where": "--conf", "hint": "write 1"}, "--conf: is wrong; write 1"),
     ],
 )
 def test_the_line(options, line):
     error = YoloError("is wrong", **options)
     assert str(error) == line
-    assert (error.what, error.where, error.mend) == ("is wrong", options.get("where"), options.get("mend"))
+    assert (error.what, error.where, error.hint) == ("is wrong", options.get("where"), options.get("hint"))
 
 
 def test_it_is_one_line_whatever_is_put_in():
-    error = YoloError("a\nb\r\n  c", where="x\ny", mend="d\n\ne\x0b\u2028f")
+    error = YoloError("a\nb\r\n  c", where="x\ny", hint="d\n\ne\x0b\u2028f")
     assert str(error) == "x y: a b c; d e f"
     assert len(str(error).splitlines()) == 1
 
@@ -38,11 +38,11 @@ def test_one_family(name):
     kind = getattr(errors, name)
     assert issubclass(kind, YoloError)
     with pytest.raises(YoloError, match=r"^there: odd; mend it$"):
-        raise kind("odd", where="there", mend="mend it")
+        raise kind("odd", where="there", hint="mend it")
 
 
 def test_it_crosses_processes():
-    error = pickle.loads(pickle.dumps(ConfigError("odd", where="there", mend="mend it")))
+    error = pickle.loads(pickle.dumps(ConfigError("odd", where="there", hint="mend it")))
     assert type(error) is ConfigError
     assert str(error) == "there: odd; mend it"
-    assert (error.what, error.where, error.mend) == ("odd", "there", "mend it")
+    assert (error.what, error.where, error.hint) == ("odd", "there", "mend it")

@@ -14,7 +14,7 @@ import pytest
 import yolo
 from tests.bfloat16 import HAS_BF16
 from tests.program.networks import two_levels
-from tests.train_samples import run
+from tests.train.samples import run
 from yolo import Detector, detect, export
 from yolo.errors import ConfigError
 from yolo.models.weights.safetensors_io import save_checkpoint

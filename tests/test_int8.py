@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.parity import PARITY, needs_parity
-from tests.train_samples import Done, Workshop, run, write_yaml
+from tests.train.samples import Done, Workshop, run, write_yaml
 from yolo import Detector, detect, export, val
 from yolo.data.dataset import PRESETS
 from yolo.data.images import read_image

@@ -17,11 +17,11 @@ from PIL import Image
 
 from tests.models.small import small_mapping
 from tests.mutations import TOKENS, changes, spoil
-from tests.train_samples import ONE_LEVEL, QUICK, Workshop, run, write_yaml
+from tests.train.samples import ONE_LEVEL, QUICK, Workshop, run, write_yaml
 from yolo import check
 from yolo.config.hyp import load_hyperparameters
-from yolo.data.dataset import load_dataset
 from yolo.data.index import index_split
+from yolo.data.load import load_dataset
 from yolo.engine.trainer import Trainer
 from yolo.errors import YoloError
 from yolo.models.config import load_model_config, parse_model_config
@@ -65,7 +65,7 @@ def a_result_or_one_line() -> Iterator[None]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("yolo.files.os.fsync", lambda _: None)  # the disk is not what is tested
+    monkeypatch.setattr("yolo.io.files.os.fsync", lambda _: None)  # the disk is not what is tested
     return tmp_path
 
 

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from yolo import runtime
+from yolo.distributed.ranks import Ranks
 from yolo.errors import RuntimeSetupError
-from yolo.ranks import Ranks
 
 # Presses Ctrl-C while OneFlow is loaded, before and behind the moment at which it takes the signal for itself.
 INTERRUPTED = """
@@ -109,13 +109,13 @@ def test_no_oneflow_at_all(not_started, monkeypatch):
         runtime.start()
 
 
-@pytest.mark.parametrize(("package", "mend"), [("cublas", "nvidia-cublas-cu11"), ("cudnn", "nvidia-cudnn-cu11<9")])
-def test_a_missing_library_is_named_with_the_package_that_holds_it(not_started, monkeypatch, package, mend):
+@pytest.mark.parametrize(("package", "hint"), [("cublas", "nvidia-cublas-cu11"), ("cudnn", "nvidia-cudnn-cu11<9")])
+def test_a_missing_library_is_named_with_the_package_that_holds_it(not_started, monkeypatch, package, hint):
     monkeypatch.setattr(runtime, "CUDA_LIBRARIES", ((package, "libabsent.so.11"),))
     with pytest.raises(RuntimeSetupError) as caught:
         runtime.start()
     assert "libabsent.so.11 cannot be loaded" in str(caught.value)
-    assert str(caught.value).endswith(f"type: pip install {mend}")
+    assert str(caught.value).endswith(f"type: pip install {hint}")
 
 
 def test_libraries_are_found_where_pip_put_them(monkeypatch, tmp_path):

@@ -1,7 +1,7 @@
 """Anchors fitted to a data set's boxes: recall, k-means and a genetic search; NumPy and SciPy only.
 
 The rules and their constants are YOLOv5's. An anchor fits a box when neither side differs by a factor of ``anchor_t``
-or more: the same rule by which the loss assigns boxes to anchors (``yolo.assign``).
+or more: the same rule by which the loss assigns boxes to anchors (``yolo.loss.matching``).
 """
 
 from __future__ import annotations

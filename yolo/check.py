@@ -22,7 +22,7 @@ from yolo.data.audit.findings import ERROR, NOTE, Finding, findings
 from yolo.data.audit.mend import write_mended
 from yolo.data.audit.scan import Seen, scan
 from yolo.data.audit.statistics import report, statistics
-from yolo.data.dataset import load_dataset
+from yolo.data.load import load_dataset
 from yolo.errors import DataError
 
 logger = logging.getLogger("yolo")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import ConfigError
-from yolo.yaml_text import brief
+from yolo.io.yaml_text import brief
 
 logger = logging.getLogger("yolo")
 
@@ -69,8 +69,8 @@ def class_order(own: Sequence[str], wanted: ClassNames, where: object) -> tuple[
         numbers = list(own).index(match.displaced), wanted.names.index(match.displaced)
         what = f"{brief(match.displaced)} is class {numbers[0]} here and class {numbers[1]} in {wanted.where}"
         if not wanted.new:
-            mend = "the same names in both, in any order, are matched by name"
-            raise ConfigError(f"{what}, and other names differ", where=where, mend=mend)
+            hint = "the same names in both, in any order, are matched by name"
+            raise ConfigError(f"{what}, and other names differ", where=where, hint=hint)
         logger.warning("%s: %s; classes are matched by number", where, what)
     elif match.renamed and not wanted.new:
         first, count = match.renamed[0], len(match.renamed)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from yolo.config.options import parse
+from yolo.distributed.launcher import LastWord
 from yolo.errors import ConfigError, DataError, Interrupted, YoloError
-from yolo.launcher import LastWord
 from yolo.stops import Stop, let_through
 
 SCHEMA_VERSION = 1
@@ -104,7 +104,7 @@ class _Failure:
     message: str
     code: int = 2
     where: object = None
-    mend: str | None = None
+    hint: str | None = None
     said_here: bool = True
     """Whether it is for this process to say."""
 
@@ -115,10 +115,10 @@ class _Failure:
         if isinstance(error, YoloError):
             # What is wrong on one machine alone is said there, once.
             here = error.own or (not error.everywhere and os.environ.get("LOCAL_RANK", "0") == "0")
-            return cls(kind, str(error), error.code, error.where, error.mend, _first() or here)
+            return cls(kind, str(error), error.code, error.where, error.hint, _first() or here)
         if isinstance(error, MemoryError):
-            mend = "lower --imgsz or --batch-size"
-            return cls(kind, f"not enough memory ({error}); {mend}", mend=mend)
+            hint = "lower --imgsz or --batch-size"
+            return cls(kind, f"not enough memory ({error}); {hint}", hint=hint)
         if isinstance(error, OSError):
             place = error.filename or "disk"
             return cls(kind, f"{place}: {error.strerror}", where=place) if error.errno in _OF_THE_DISK else None
@@ -132,7 +132,7 @@ class _Failure:
         print(f"{program}: {self.message}", file=sys.stderr)
         if as_json and (_first() or os.environ.get("LOCAL_RANK", "0") == "0"):
             where = None if self.where is None else str(self.where)
-            error = {"kind": self.kind, "message": self.message, "where": where, "mend": self.mend}
+            error = {"kind": self.kind, "message": self.message, "where": where, "mend": self.hint}
             _print_json(program, {"error": error, "exit_code": self.code})
 
 
@@ -176,10 +176,10 @@ def new_run_folder(project: str, name: str, exist_ok: bool) -> Path:
         base.parent.mkdir(parents=True, exist_ok=True)
         return _first_free(base)
     except (FileExistsError, NotADirectoryError) as error:
-        raise ConfigError("is a file, not a folder", where=error.filename, mend="choose another --project") from error
+        raise ConfigError("is a file, not a folder", where=error.filename, hint="choose another --project") from error
     except FileNotFoundError as error:
         raise ConfigError(
-            "no folder can be made there", where=error.filename, mend="choose another --project"
+            "no folder can be made there", where=error.filename, hint="choose another --project"
         ) from error
 
 
@@ -217,7 +217,7 @@ def stride_multiples(sizes: Sequence[int], stride: int) -> tuple[int, ...]:
 def require_source(value: str, flag: str) -> str:
     """Raise DataError when an option that names an input is empty."""
     if not value:
-        raise DataError("nothing to work on", where=flag, mend="name the folder with the annotations")
+        raise DataError("nothing to work on", where=flag, hint="name the folder with the annotations")
     return value
 
 
@@ -237,7 +237,7 @@ def hush(talkative: Sequence[int]) -> None:
 
 
 def log_to_stderr() -> None:
-    """Send what the package has to say to people to stderr, once, as plain lines."""
+    """Send the package's messages to stderr, once, as plain lines."""
     logger = logging.getLogger("yolo")
     logger.setLevel(logging.INFO)
     if not logger.handlers:

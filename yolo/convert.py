@@ -27,7 +27,7 @@ def run(config: ConvertConfig) -> dict[str, Any]:
     if not source.is_dir():
         raise DataError("no such folder", where=source)
     if not config.output:
-        raise ConfigError("no folder for the result", where="--output", mend="name a new one")
+        raise ConfigError("no folder for the result", where="--output", hint="name a new one")
     names = config.names or (preset_names(FORMATS[config.format][1]) if FORMATS[config.format][1] else None)
     with new_folder(output, source, "--output") as folder:
         done = convert(config.format, source, folder, names, segments=config.segments)

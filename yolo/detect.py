@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line
 from yolo.config.commands import DetectConfig
-from yolo.data.dataset import load_dataset
 from yolo.data.images import limit_opencv_threads
+from yolo.data.load import load_dataset
 from yolo.errors import ConfigError
-from yolo.inference.default_source import default_source
 from yolo.inference.detector import Detector
-from yolo.inference.open_sources import LiveSources, ScreenSources, Sources, open_sources
+from yolo.inference.outputs.strip import strip_weights
+from yolo.inference.outputs.viewer import Viewer
+from yolo.inference.outputs.writer import Outputs, ResultWriter, refuse_own_results
 from yolo.inference.pipeline import worker_count
 from yolo.inference.results import Result
-from yolo.inference.sources import Frame, LeftOut
-from yolo.inference.strip import strip_weights
-from yolo.inference.viewer import Viewer
-from yolo.inference.writer import Outputs, ResultWriter, refuse_own_results
+from yolo.inference.sources.base import Frame, LeftOut
+from yolo.inference.sources.default import default_source
+from yolo.inference.sources.open import LiveSources, ScreenSources, Sources, open_sources
 
 if TYPE_CHECKING:
     from yolo.inference.features import FeatureMaps
@@ -68,7 +68,7 @@ def detect(config: DetectConfig) -> dict[str, Any]:
 def make_detector(config: DetectConfig) -> Detector:
     """The detector that the options describe; raises YoloError subclasses for what they name wrongly."""
     if len(config.imgsz) > 2:
-        raise ConfigError(f"{len(config.imgsz)} numbers", where="--imgsz", mend="give one, or height and width")
+        raise ConfigError(f"{len(config.imgsz)} numbers", where="--imgsz", hint="give one, or height and width")
     return Detector(
         config.weights,
         device=config.device,
@@ -88,7 +88,7 @@ def make_detector(config: DetectConfig) -> Detector:
 
 def _calibration(config: DetectConfig) -> str | None:
     if config.int8 and not config.data:
-        raise ConfigError("needs a data set to be calibrated on", where="--int8", mend="name one with --data")
+        raise ConfigError("needs a data set to be calibrated on", where="--int8", hint="name one with --data")
     return config.data if config.int8 else None
 
 

@@ -7,7 +7,7 @@ class YoloError(Exception):
     """A user's problem in one line: what is wrong, where, and how to mend it.
 
     Commands print ``str(error)`` on stderr and exit with ``code``. ``where`` is a file, ``file:line`` or an
-    option; ``mend`` is an instruction. ``everywhere`` says that all ranks of a run raise it together, ``own`` that it
+    option; ``hint`` is an instruction. ``everywhere`` says that all ranks of a run raise it together, ``own`` that it
     is of one rank, which must say so itself.
     """
 
@@ -15,10 +15,10 @@ class YoloError(Exception):
     code = 2
     """With which a command ends."""
 
-    def __init__(self, what: str, *, where: object = None, mend: str | None = None) -> None:
-        self.what, self.where, self.mend = what, where, mend
+    def __init__(self, what: str, *, where: object = None, hint: str | None = None) -> None:
+        self.what, self.where, self.hint = what, where, hint
         line = f"{where}: {what}" if where is not None else what
-        super().__init__(" ".join((f"{line}; {mend}" if mend else line).split()))
+        super().__init__(" ".join((f"{line}; {hint}" if hint else line).split()))
 
 
 class Interrupted(KeyboardInterrupt):
@@ -51,3 +51,10 @@ class DownloadError(YoloError):
 
 class RuntimeSetupError(YoloError):
     """This machine or installation cannot run OneFlow or the compiled operators."""
+
+
+class DivergedError(YoloError):
+    """The loss, the gradient or what is to be saved is no longer finite; all ranks find the same."""
+
+    everywhere = True
+    code = 3  # a search tells it from a mistake by that

@@ -41,7 +41,7 @@ def export(config: ExportConfig) -> dict[str, Any]:
     from yolo.program.state import checked_state
 
     if config.int8 and not config.data:
-        raise ConfigError("needs a data set to be calibrated on", where="--int8", mend="name one with --data")
+        raise ConfigError("needs a data set to be calibrated on", where="--int8", hint="name one with --data")
     config = dataclasses.replace(config, weights=str(resolve_weights(config.weights)))
     checkpoint = load_weights(config.weights)
     spec = checkpoint.spec
@@ -66,7 +66,7 @@ def _optimised(
     config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, imgsz: int
 ) -> tuple[Graph, Cost | None]:
     """The graph for inference, and what int8 costs it; with ``--dump`` everything about it is printed."""
-    from yolo.data.dataset import load_dataset
+    from yolo.data.load import load_dataset
     from yolo.program.compiled import CompiledNetwork
     from yolo.program.dump import graph_lines, step_lines
     from yolo.program.int8.build import quantise
@@ -87,7 +87,7 @@ def _optimised(
             watched("quantise", graph)
         program = CompiledNetwork(graph, precision=_precision(config)).program((1, spec.channels, *size))
     except (ValueError, RuntimeError) as error:
-        raise ConfigError(str(error), where=config.weights, mend="choose another precision or size") from error
+        raise ConfigError(str(error), where=config.weights, hint="choose another precision or size") from error
     if config.dump:
         program.profile(np.zeros((1, spec.channels, *size), np.uint8))
         print("\n".join(step_lines(program)), file=page)
@@ -98,7 +98,7 @@ def _say_cost(
     config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, program: ProgramFile, cost: Cost
 ) -> dict[str, Any]:
     """Tell how far the heads move and, where the data set has a val split of these classes, what that costs in mAP."""
-    from yolo.data.dataset import load_dataset
+    from yolo.data.load import load_dataset
 
     logger.info("%s", cost)
     told: dict[str, Any] = {"movement": cost.movement, "kept": list(cost.kept), "convolutions": cost.int8}

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import ModuleType
 
 from yolo import no_cuda
+from yolo.distributed.ranks import ALONE, Ranks
 from yolo.errors import RuntimeSetupError
-from yolo.ranks import ALONE, Ranks
 from yolo.stops import held
 
 ONEFLOW_VERSION = "0.9.0"
@@ -63,7 +63,7 @@ def _start() -> ModuleType:
         with held(), _interrupt_kept(), _silenced_stderr(), lazily:
             import oneflow
     except ImportError as error:
-        raise RuntimeSetupError(f"OneFlow {ONEFLOW_VERSION} does not load: {error}", mend="type: make setup") from error
+        raise RuntimeSetupError(f"OneFlow {ONEFLOW_VERSION} does not load: {error}", hint="type: make setup") from error
     _load_operator()
     return oneflow
 
@@ -89,8 +89,8 @@ def in_own_process() -> bool:
 def require_own_process() -> None:
     """Raise RuntimeSetupError where OneFlow was started before this process was forked."""
     if "oneflow" in sys.modules and not in_own_process():
-        mend = "start processes by 'spawn', or use a compiled detector's file (python -m yolo.export)"
-        raise RuntimeSetupError("OneFlow does not run in a fork's child", mend=mend)
+        hint = "start processes by 'spawn', or use a compiled detector's file (python -m yolo.export)"
+        raise RuntimeSetupError("OneFlow does not run in a fork's child", hint=hint)
 
 
 def select_device(device: str = "", ranks: Ranks = ALONE) -> str:
@@ -109,12 +109,12 @@ def select_device(device: str = "", ranks: Ranks = ALONE) -> str:
     if not flow.cuda.is_available():
         if named:
             raise RuntimeSetupError(
-                "no CUDA GPU is visible to OneFlow", where=f"--device {device}", mend="use --device cpu"
+                "no CUDA GPU is visible to OneFlow", where=f"--device {device}", hint="use --device cpu"
             )
         return "cpu"
     if "," in wanted:
-        mend = f"start with python -m oneflow.distributed.launch --nproc_per_node {wanted.count(',') + 1}, or name one"
-        raise RuntimeSetupError("several GPUs need one process each", where=f"--device {device}", mend=mend)
+        hint = f"start with python -m oneflow.distributed.launch --nproc_per_node {wanted.count(',') + 1}, or name one"
+        raise RuntimeSetupError("several GPUs need one process each", where=f"--device {device}", hint=hint)
     if wanted not in ("", "cuda") and not wanted.isdecimal():
         raise _no_device(device)
     index = int(wanted) if wanted.isdecimal() else 0
@@ -133,19 +133,19 @@ def _of_rank(wanted: str, device: str, place: int) -> str:
         raise RuntimeSetupError(
             f"{len(indices)} GPUs are named, and this is process {place + 1} of its machine",
             where=f"--device {device}",
-            mend="name one for each process",
+            hint="name one for each process",
         )
     if "oneflow" not in sys.modules:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         known = seen if seen != [""] else list(map(str, range(max(map(int, indices)) + 1)))
         if int(max(indices, key=int)) >= len(known):
-            raise RuntimeSetupError(f"there are {len(known)} GPUs", where=f"--device {device}", mend="see nvidia-smi")
+            raise RuntimeSetupError(f"there are {len(known)} GPUs", where=f"--device {device}", hint="see nvidia-smi")
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(known[int(index)] for index in indices)
     return str(place)
 
 
 def _no_device(device: str) -> RuntimeSetupError:
-    return RuntimeSetupError("is no device", where=f"--device {device}", mend="name cpu or CUDA indices such as 0,1")
+    return RuntimeSetupError("is no device", where=f"--device {device}", hint="name cpu or CUDA indices such as 0,1")
 
 
 def check_capability(capability: tuple[int, int], index: int = 0) -> None:
@@ -155,7 +155,7 @@ def check_capability(capability: tuple[int, int], index: int = 0) -> None:
         raise RuntimeSetupError(
             f"GPU {index} has compute capability {capability[0]}.{capability[1]}; OneFlow {ONEFLOW_VERSION} "
             f"has code for {known} only",
-            mend="use another GPU or --device cpu",
+            hint="use another GPU or --device cpu",
         )
 
 
@@ -163,11 +163,11 @@ def _check_version() -> None:
     try:
         version = importlib.metadata.version("oneflow")
     except importlib.metadata.PackageNotFoundError:
-        raise RuntimeSetupError("OneFlow is not installed", mend="type: make setup") from None
+        raise RuntimeSetupError("OneFlow is not installed", hint="type: make setup") from None
     if version != ONEFLOW_VERSION:
         raise RuntimeSetupError(
             f"OneFlow {version} is installed; this project needs {ONEFLOW_VERSION} exactly",
-            mend=f"type: pip install oneflow=={ONEFLOW_VERSION}",
+            hint=f"type: pip install oneflow=={ONEFLOW_VERSION}",
         )
 
 
@@ -189,7 +189,7 @@ def _built(library: str) -> str:
     """The path of a compiled library: `_graph_queue`, which mends OneFlow's queue of running graphs, or `_stand_in`."""
     spec = importlib.util.find_spec(f"yolo.{library}")
     if spec is None or spec.origin is None:
-        raise RuntimeSetupError("the compiled libraries are not built", where=f"yolo.{library}", mend="run: make build")
+        raise RuntimeSetupError("the compiled libraries are not built", where=f"yolo.{library}", hint="run: make build")
     return spec.origin
 
 
@@ -212,15 +212,15 @@ def _warn_of_unsafe_queue() -> None:
 
 def _load_operator() -> None:
     """Add the operator yolo_run to OneFlow; early, because its registry is not made for changes while operators run."""
-    name, mend = "yolo._oneflow", "run: make build"
+    name, hint = "yolo._oneflow", "run: make build"
     try:
         plug_in = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise RuntimeSetupError("the compiled libraries are not built", where=name, mend=mend) from error
+        raise RuntimeSetupError("the compiled libraries are not built", where=name, hint=hint) from error
     except ImportError as error:
-        raise RuntimeSetupError(f"does not fit the installed OneFlow: {error}", where=name, mend=mend) from error
+        raise RuntimeSetupError(f"does not fit the installed OneFlow: {error}", where=name, hint=hint) from error
     if plug_in.oneflow_version != ONEFLOW_VERSION:
-        raise RuntimeSetupError(f"was built for OneFlow {plug_in.oneflow_version}", where=name, mend=mend)
+        raise RuntimeSetupError(f"was built for OneFlow {plug_in.oneflow_version}", where=name, hint=hint)
 
 
 def _preload_cuda_libraries() -> None:
@@ -235,7 +235,7 @@ def _preload_cuda_libraries() -> None:
         except OSError as error:
             raise RuntimeSetupError(
                 f"{library} cannot be loaded ({error})",
-                mend=f"type: pip install nvidia-{package}-cu11" + ("<9" if package == "cudnn" else ""),
+                hint=f"type: pip install nvidia-{package}-cu11" + ("<9" if package == "cudnn" else ""),
             ) from error
 
 
@@ -254,7 +254,7 @@ def _cuda_capability(index: int) -> tuple[int, int]:
     driver.cuInit(0)
     device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
     if driver.cuDeviceGet(ctypes.byref(device), index) != 0:
-        raise RuntimeSetupError(f"there is no GPU {index}", mend="see nvidia-smi for the GPUs there are")
+        raise RuntimeSetupError(f"there is no GPU {index}", hint="see nvidia-smi for the GPUs there are")
     driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device)
     driver.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)
     return major.value, minor.value

@@ -34,7 +34,7 @@ def run(command: str, *, ranks: bool = False) -> NoReturn:
         with contextlib.suppress(KeyboardInterrupt):  # the command has ended already
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     if ranks:
-        importlib.import_module("yolo.links").depart(code)
+        importlib.import_module("yolo.distributed.process_group").depart(code)
     sys.exit(code)
 
 

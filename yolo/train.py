@@ -17,24 +17,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yolo import runtime
-from yolo.bucket import Bucket, BucketError
 from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line
-from yolo.common_ground import code_and_options
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
 from yolo.config.options import to_yaml
+from yolo.distributed.process_group import ProcessGroup, consistent, join_group, starting_oneflow
+from yolo.distributed.ranks import ALONE, Ranks
+from yolo.distributed.run_fingerprint import run_fingerprint
 from yolo.engine.autobatch import with_batch_size
 from yolo.engine.interrupt import StopRequest
-from yolo.engine.resume import Resumed
-from yolo.engine.resume_together import find_run_together
+from yolo.engine.resume import Resumed, find_run_together
 from yolo.engine.time_limit import TimeLimit
-from yolo.files import held, remove_leftovers, write_text_atomic
-from yolo.links import Links, agreed, linked, starting_oneflow
-from yolo.ranks import ALONE, Ranks
+from yolo.io.bucket import Bucket, BucketError
+from yolo.io.files import held, remove_leftovers, write_text_atomic
 
 if TYPE_CHECKING:
+    from yolo.engine.build import TrainParts
     from yolo.engine.schedule import Schedule
-    from yolo.engine.setup import TrainParts
     from yolo.engine.trainer import Trainer
     from yolo.engine.validator import Validation
 
@@ -46,76 +45,76 @@ def train(config: TrainConfig) -> dict[str, Any]:
 
     As one of several ranks it trains together with the others, and what it gives is the same on all of them.
     """
-    with linked(Ranks.of()) as links:
-        return _train_with(config, links)
+    with join_group(Ranks.of()) as group:
+        return _train_with(config, group)
 
 
-def _train_with(config: TrainConfig, links: Links | None) -> dict[str, Any]:
+def _train_with(config: TrainConfig, group: ProcessGroup | None) -> dict[str, Any]:
     from yolo.engine.ranks import refuse_ranks
 
-    ranks = links.ranks if links else ALONE
-    with agreed(links) as facts:
-        facts |= code_and_options(config) if links else {}
-    resumed = find_run_together(config, links) if config.resume and not config.evolve else None
-    with agreed(links) as facts:
+    ranks = group.ranks if group else ALONE
+    with consistent(group) as facts:
+        facts |= run_fingerprint(config) if group else {}
+    resumed = find_run_together(config, group) if config.resume and not config.evolve else None
+    with consistent(group) as facts:
         config = with_batch_size(config if resumed is None else resumed.config)
         refuse_ranks(config, ranks)
         facts["batch size"] = str(config.batch_size)  # that memory has room for
     if config.evolve:
         return _search(config if resumed is None else dataclasses.replace(config, resume=str(resumed.folder)))
-    with agreed(links), starting_oneflow(links):
+    with consistent(group), starting_oneflow(group):
         device = runtime.select_device(config.device, ranks)
-    from yolo.engine.profile import Profile
-    from yolo.engine.setup import build_parts
+    from yolo.engine.build import build_parts
+    from yolo.engine.hooks.profile import Profile
     from yolo.loggers.choice import chosen_services, with_dataset_of_wandb
     from yolo.models.summary import describe
 
     # All that can be refused is refused before a folder is made.
-    with agreed(links):
+    with consistent(group):
         services = chosen_services(config) if ranks.first else []
         bucket = _bucket(config) if ranks.first else None
     config = with_dataset_of_wandb(config)
-    parts, schedule = build_parts(config, device, resumed, links)
-    run = _run_folder(config, resumed, links)
-    with _alone_in(run, links):
+    parts, schedule = build_parts(config, device, resumed, group)
+    run = _run_folder(config, resumed, group)
+    with _alone_in(run, group):
         try:
             if ranks.first:
                 _begin_records(config, parts, run, resumed)
             logger.info("%s", describe(parts.network, parts.imgsz))
             logger.info("%d training images, %d validation images; results in %s", *_counts(parts), run)
-            hooks = _hooks(config, run, device, links)
+            hooks = _hooks(config, run, device, group)
             if ranks.first:
                 hooks += _connections(config, parts, run, services, bucket)
             if config.profile:
                 hooks.append(Profile(run, config.profile, ranks))
-            trainer = _train(config, parts, schedule, run, hooks, resumed, links)
+            trainer = _train(config, parts, schedule, run, hooks, resumed, group)
         except BaseException:
             remove_if_empty(run)
             raise
-        return _finish(config, trainer, run, links)
+        return _finish(config, trainer, run, group)
 
 
 @contextlib.contextmanager
-def _alone_in(run: Path, links: Links | None) -> Iterator[None]:
+def _alone_in(run: Path, group: ProcessGroup | None) -> Iterator[None]:
     """Keep other trainings out of the run's folder."""
     with contextlib.ExitStack() as stack:
-        with agreed(links):
-            if links is None or links.ranks.first:
-                mend = "wait for it, or give this one another --name"
-                stack.enter_context(held(run, "another training is at work here", mend))
+        with consistent(group):
+            if group is None or group.ranks.first:
+                hint = "wait for it, or give this one another --name"
+                stack.enter_context(held(run, "another training is at work here", hint))
         yield
 
 
-def _run_folder(config: TrainConfig, resumed: Resumed | None, links: Links | None) -> Path:
+def _run_folder(config: TrainConfig, resumed: Resumed | None, group: ProcessGroup | None) -> Path:
     """The run's folder, made by the first rank where it is new."""
     if resumed is not None:
         return resumed.folder
-    if links is None:
+    if group is None:
         return new_run_folder(config.project, config.name, config.exist_ok)
     run = Path()
-    with agreed(links):
-        run = new_run_folder(config.project, config.name, config.exist_ok) if links.ranks.first else run
-    return Path(str(links.tell({"run": np.array(str(run))})[0]["run"]))
+    with consistent(group):
+        run = new_run_folder(config.project, config.name, config.exist_ok) if group.ranks.first else run
+    return Path(str(group.all_gather({"run": np.array(str(run))})[0]["run"]))
 
 
 def _begin_records(config: TrainConfig, parts: TrainParts, run: Path, resumed: Resumed | None) -> None:
@@ -143,7 +142,7 @@ def _bucket(config: TrainConfig) -> Bucket | None:
 
 def _search(config: TrainConfig) -> dict[str, Any]:
     """Search hyperparameters; a bucket gets the record after each generation."""
-    from yolo.engine.evolve import evolve, resumed_search
+    from yolo.engine.evolution.search import evolve, resumed_search
 
     if config.resume:
         config = resumed_search(config)
@@ -165,16 +164,16 @@ def _train(
     run: Path,
     hooks: list,
     resumed: Resumed | None,
-    links: Links | None,
+    group: ProcessGroup | None,
 ) -> Trainer:
     """Train to the end, from where a resumed run stands."""
-    from yolo.engine.agreement import Agreement
-    from yolo.engine.hooks import load_states
+    from yolo.distributed.agreement import Agreement
+    from yolo.engine.hooks.base import load_states
     from yolo.engine.trainer import Trainer
 
     if resumed is not None:
         load_states(hooks, resumed.hooks)
-    with StopRequest(launched=links is not None) as stop:
+    with StopRequest(launched=group is not None) as stop:
         trainer = Trainer(
             parts,
             schedule,
@@ -185,7 +184,7 @@ def _train(
             progress=resumed and resumed.progress,
             limit=TimeLimit(config.time or None),
             stop=stop,
-            agreement=Agreement(links),
+            agreement=Agreement(group),
         )
         if resumed is not None:
             logger.info("%s", resumed.says(finished=trainer.finished))
@@ -193,12 +192,12 @@ def _train(
     return trainer
 
 
-def _hooks(config: TrainConfig, run: Path, device: str, links: Links | None) -> list:
+def _hooks(config: TrainConfig, run: Path, device: str, group: ProcessGroup | None) -> list:
     """What surrounds training; on a rank that is not the first only what changes what is trained."""
-    from yolo.engine.checkpoints import Checkpoints
-    from yolo.engine.close_mosaic import CloseMosaic
-    from yolo.engine.image_weights import ImageWeights
-    from yolo.engine.same_data import SameData
+    from yolo.engine.hooks.checkpoints import Checkpoints
+    from yolo.engine.hooks.close_mosaic import CloseMosaic
+    from yolo.engine.hooks.data_check import SameData
+    from yolo.engine.hooks.image_weights import ImageWeights
     from yolo.loggers.console import Console
     from yolo.loggers.pictures import Pictures
     from yolo.loggers.report import Report
@@ -206,11 +205,11 @@ def _hooks(config: TrainConfig, run: Path, device: str, links: Links | None) -> 
     from yolo.loggers.tensorboard import TensorBoard
 
     hooks: list = [SameData(), CloseMosaic(config.close_mosaic), *([ImageWeights()] if config.image_weights else [])]
-    if links is None or links.ranks.first:
+    if group is None or group.ranks.first:
         hooks += [Console(), ResultsCsv(run), TensorBoard(run)]
         if not config.noplots:
             hooks += [Pictures(run), Report(run, config, device)]
-    return [*hooks, Checkpoints(run, config, links)]  # last: results are on disk before it says that the epoch is done
+    return [*hooks, Checkpoints(run, config, group)]  # last: results are on disk before it says that the epoch is done
 
 
 def _connections(config: TrainConfig, parts: TrainParts, run: Path, services: list, bucket: Bucket | None) -> list:
@@ -226,13 +225,13 @@ def _connections(config: TrainConfig, parts: TrainParts, run: Path, services: li
     return [Tracking(services, info, bbox_interval=config.bbox_interval, save_period=period), *hooks]
 
 
-def _finish(config: TrainConfig, trainer, run: Path, links: Links | None) -> dict[str, Any]:
+def _finish(config: TrainConfig, trainer, run: Path, group: ProcessGroup | None) -> dict[str, Any]:
     """Measure the best checkpoint, draw what it sees, and say where everything is."""
     from yolo.engine.report import metrics_table, validation_json
 
-    parts, first, best = trainer.parts, links is None or links.ranks.first, run / "weights/best.safetensors"
+    parts, first, best = trainer.parts, group is None or group.ranks.first, run / "weights/best.safetensors"
     logger.info("validating %s", best)
-    validation = _validate_best(config, parts, run, links)
+    validation = _validate_best(config, parts, run, group)
     if not config.json and first:
         print(metrics_table(validation, parts.names, every_class=True))
     logger.info("%s", speed_line(validation.speed_ms))
@@ -249,16 +248,16 @@ def _finish(config: TrainConfig, trainer, run: Path, links: Links | None) -> dic
     }
 
 
-def _validate_best(config: TrainConfig, parts: TrainParts, run: Path, links: Links | None) -> Validation:
+def _validate_best(config: TrainConfig, parts: TrainParts, run: Path, group: ProcessGroup | None) -> Validation:
     from yolo.models.weights.load import load_weights
     from yolo.plots.validation import BatchPictures, draw_validation
 
-    first = links is None or links.ranks.first
+    first = group is None or group.ranks.first
     best = load_weights(run / "weights/best.safetensors").model if first else {}
-    parts.load_ema(best if links is None else links.tell(best)[0])
+    parts.load_ema(best if group is None else group.all_gather(best)[0])
     validation = parts.validator.run([] if config.noplots else [BatchPictures(run, parts.names)])
     if not config.noplots and first:
-        draw_validation(validation, parts.names, run)
+        draw_validation(validation.metrics, validation.confusion, parts.names, run)
     return validation
 
 

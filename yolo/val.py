@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from yolo import runtime
 from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line, stride_multiple
-from yolo.common_ground import code_and_options, files_digest
 from yolo.config.commands import ValConfig
+from yolo.distributed.process_group import ProcessGroup, consistent, join_group, starting_oneflow
+from yolo.distributed.ranks import ALONE, Ranks
+from yolo.distributed.run_fingerprint import files_digest, run_fingerprint
 from yolo.errors import ConfigError
-from yolo.links import Links, agreed, linked, starting_oneflow
-from yolo.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from yolo.data.dataset import Dataset
@@ -39,33 +39,33 @@ def validate(config: ValConfig) -> dict[str, Any]:
 
     As one of several ranks it measures a share of the pictures; what the first one gives is the whole's.
     """
-    with linked(Ranks.of()) as links:
-        with agreed(links) as facts:
-            facts |= code_and_options(config) if links else {}
-        with agreed(links):
-            _refuse_ranks(config, links)
-            with starting_oneflow(links):
-                device = runtime.select_device(config.device, links.ranks if links else ALONE)
-            config = dataclasses.replace(config, device=device) if links else config
-        from yolo.data.dataset import load_dataset
-        from yolo.engine.setup import say_workers
+    with join_group(Ranks.of()) as group:
+        with consistent(group) as facts:
+            facts |= run_fingerprint(config) if group else {}
+        with consistent(group):
+            _refuse_ranks(config, group)
+            with starting_oneflow(group):
+                device = runtime.select_device(config.device, group.ranks if group else ALONE)
+            config = dataclasses.replace(config, device=device) if group else config
+        from yolo.data.load import load_dataset
+        from yolo.engine.build import say_workers
 
-        with agreed(links):
+        with consistent(group):
             dataset = load_dataset(config.data)
         _say_what_is_not_written(config)
-        say_workers(config, links)
+        say_workers(config, group)
         if config.task == "speed":
             return _speed(config, dataset)
         if config.task == "study":
             return _study(config, dataset)
-        return _measure(config, dataset) if links is None else _measure_share(config, dataset, links)
+        return _measure(config, dataset) if group is None else _measure_share(config, dataset, group)
 
 
-def _refuse_ranks(config: ValConfig, links: Links | None) -> None:
-    if links is None:
+def _refuse_ranks(config: ValConfig, group: ProcessGroup | None) -> None:
+    if group is None:
         return
     if config.task in ("speed", "study"):
-        raise ConfigError("times one process", where=f"--task {config.task}", mend="start it without the launcher")
+        raise ConfigError("times one process", where=f"--task {config.task}", hint="start it without the launcher")
 
 
 def _say_what_is_not_written(config: ValConfig) -> None:
@@ -76,19 +76,19 @@ def _say_what_is_not_written(config: ValConfig) -> None:
         logger.warning("--task %s writes no files per image: without %s", config.task, flags)
 
 
-def _measure_share(config: ValConfig, dataset: Dataset, links: Links) -> dict[str, Any]:
+def _measure_share(config: ValConfig, dataset: Dataset, group: ProcessGroup) -> dict[str, Any]:
     """What ``_measure`` does, on all ranks together; the first writes and tells."""
     from yolo.data.digest import index_digest, names_digest
     from yolo.models.weights.load import resolve_weights
 
-    with agreed(links) as facts:
-        models, index = _models(config, config.weights, dataset, links), _index(config, dataset)
-        validator = _validator(config, models, index, config.imgsz, links=links)
+    with consistent(group) as facts:
+        models, index = _models(config, config.weights, dataset, group), _index(config, dataset)
+        validator = _validator(config, models, index, config.imgsz, group=group)
         facts["data"] = index_digest(index)[:16]
         facts["class names"] = names_digest(index.names)[:16]
         facts["weights"] = files_digest(map(resolve_weights, config.weights))[:16]
-    float32 = _in_float32(config, dataset, index, links) if config.int8 else None
-    if links.ranks.first:
+    float32 = _in_float32(config, dataset, index, group) if config.int8 else None
+    if group.ranks.first:
         return _measured(config, dataset, index, validator, float32)
     wanted = not config.noplots or config.save_txt or config.save_hybrid or config.save_json
     validator.run([lambda batch, detections: None] if wanted else [])
@@ -125,11 +125,11 @@ def _measured(
     return {"save_dir": str(run), **validation_json(validation, index.names), **extra}
 
 
-def _in_float32(config: ValConfig, dataset: Dataset, index: Index, links: Links | None = None) -> Validation:
+def _in_float32(config: ValConfig, dataset: Dataset, index: Index, group: ProcessGroup | None = None) -> Validation:
     """The same validation in fp32, for what int8 costs."""
     config = dataclasses.replace(config, int8=False)
-    models = _models(config, config.weights, dataset, links)
-    return _validator(config, models, index, config.imgsz, links=links).run()
+    models = _models(config, config.weights, dataset, group)
+    return _validator(config, models, index, config.imgsz, group=group).run()
 
 
 def _speed(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
@@ -174,14 +174,16 @@ def _index(config: ValConfig, dataset: Dataset) -> Index:
     return index_split(dataset, split, single_cls=config.single_cls)
 
 
-def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, links: Links | None = None) -> list[Model]:
+def _models(
+    config: ValConfig, weights: Sequence[str], dataset: Dataset, group: ProcessGroup | None = None
+) -> list[Model]:
     """What the weights hold, their classes numbered as the data set's; they must know as many of them."""
     from yolo.class_names import ClassNames
-    from yolo.engine.setup import thread_count
+    from yolo.engine.build import thread_count
     from yolo.inference.calibration import Calibration
     from yolo.inference.models import load_models
 
-    share: dict[str, Any] = {"alone": links is None, "threads": thread_count(links)}
+    share: dict[str, Any] = {"alone": group is None, "threads": thread_count(group)}
     share["int8"] = Calibration(dataset, (config.imgsz, config.imgsz)) if config.int8 else None
     share["classes"] = None if config.single_cls else ClassNames(dataset.names, dataset.source)
     models = load_models(weights, device=config.device, half=config.half, compile=config.compile, **share)
@@ -190,7 +192,7 @@ def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, links: 
             raise ConfigError(
                 f"the weights know {len(model.names)} classes, {dataset.source} has {dataset.nc}",
                 where=model.where,
-                mend="name the data set that these weights were trained on",
+                hint="name the data set that these weights were trained on",
             )
     return models
 
@@ -216,11 +218,11 @@ def _validator(
     *,
     rect: bool = True,
     runner: Runner | None = None,
-    links: Links | None = None,
+    group: ProcessGroup | None = None,
 ) -> Validator:
     from yolo.data.loader import val_loader
-    from yolo.engine.setup import worker_count
-    from yolo.engine.team import Team
+    from yolo.distributed.global_tensors import GlobalTensors
+    from yolo.engine.build import worker_count
     from yolo.engine.validator import Validator
     from yolo.program.footprint import require_memory
 
@@ -229,10 +231,10 @@ def _validator(
         index,
         imgsz=stride_multiple(imgsz, stride),
         batch_size=config.batch_size,
-        workers=worker_count(config.workers, links),
+        workers=worker_count(config.workers, group),
         rect=rect,
         stride=stride,
-        ranks=links.ranks if links else ALONE,
+        ranks=group.ranks if group else ALONE,
     )
     shape = loader.largest_shape()
     require_memory(max(model.least_bytes(shape) for model in models), shape, f"--imgsz {imgsz}")
@@ -243,7 +245,7 @@ def _validator(
         len(index.names),
         single_cls=config.single_cls,
         hybrid=config.save_hybrid,
-        team=links and Team(links, config.device),
+        global_tensors=group and GlobalTensors(group, config.device),
     )
 
 
@@ -263,14 +265,14 @@ def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -
         listeners.append(coco)
     validation = validator.run(listeners)
     if not config.noplots:
-        draw_validation(validation, index.names, run)
+        draw_validation(validation.metrics, validation.confusion, index.names, run)
     if coco is None:
         return validation, {}
     return validation, {"coco": coco.finish(run / f"{Path(config.weights[0]).stem}_predictions.json")}
 
 
 def _tell(config: ValConfig, validation: Validation, index: Index, what: str) -> None:
-    """The table on stdout, without --json, and the speed for people."""
+    """The table on stdout, without --json, and the speed on stderr."""
     from yolo.engine.report import metrics_table
 
     if not config.json:

@@ -1,4 +1,4 @@
-"""YOLOv5's matching and loss in PyTorch: the formulas of ``yolo.assign`` and ``yolo.loss``, by plain indexing."""
+"""YOLOv5's matching and loss in PyTorch: the formulas of ``yolo.loss``, by plain indexing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worker: a whole training step of this project, through ``yolo.engine.step.TrainStep``."""
+"""Worker: a whole training step of this project, through ``yolo.engine.train_step.TrainStep``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class OneflowTraining:
     def load(self, weights: str, batch: str, precision: str, compile: str) -> None:
         """compile: "program", or "off" for plain OneFlow modules; raises ConfigError for what this machine lacks."""
         runtime.start()
-        from yolo.engine.step import TrainStep
-        from yolo.loss import LossSettings
+        from yolo.engine.train_step import TrainStep
+        from yolo.loss.settings import LossSettings
         from yolo.models.weights.load import load_weights
         from yolo.models.weights.transfer import network_from_checkpoint
 

@@ -18,8 +18,8 @@ from benchmarks.places import ROOT
 from benchmarks.scaling_runs import Figures, RunError, median, point, read_figures
 from benchmarks.scaling_table import measured_row, published_rows
 from tests.benchmarks.fake_training import profile
-from yolo.data.dataset import load_dataset
 from yolo.data.index import index_split
+from yolo.data.load import load_dataset
 
 ALONE = Figures(1, 6.0, 60.0, 5.0, 700.0, 1.0, 0.01, 0.95, 0.03, 0.02, 0.0, 1.0)
 PAIR = Figures(2, 8.0, 33.0, 3.0, 720.0, 1.1, 0.01, 0.97, 0.11, 0.06, 0.04, 1.0)

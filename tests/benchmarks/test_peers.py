@@ -12,7 +12,7 @@ import pytest
 from benchmarks.places import PEERS_PYTHON, ROOT
 from yolo import ops
 from yolo.config.hyp import load_hyperparameters
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 from yolo.models.network import build_network
 from yolo.models.weights.transfer import state_to_numpy
 

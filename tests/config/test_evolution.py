@@ -8,7 +8,7 @@ import pytest
 
 from yolo.config.evolution import RANGES
 from yolo.config.hyp import Hyperparameters, load_hyperparameters, recipe
-from yolo.engine.mutation import within_ranges
+from yolo.engine.evolution.mutation import within_ranges
 
 
 def test_every_hyperparameter_has_a_range() -> None:

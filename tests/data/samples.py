@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from yolo.data.dataset import Dataset, load_dataset
+from yolo.data.dataset import Dataset
 from yolo.data.index import Index, index_split
+from yolo.data.load import load_dataset
 
 
 def hyperparameters(**changes: float) -> SimpleNamespace:

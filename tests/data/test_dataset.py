@@ -1,8 +1,8 @@
 import pytest
 
 from tests.data.samples import make_dataset, save_picture
-from yolo.data.dataset import load_dataset
 from yolo.data.listing import label_files, label_path, list_pictures
+from yolo.data.load import load_dataset
 from yolo.errors import DataError
 
 
@@ -210,7 +210,7 @@ def test_label_paths():
 @pytest.mark.parametrize("name", ["coco", "coco128.yaml", "shapes"])
 def test_presets_are_sound(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("yolo.data.dataset.fetch", lambda url, root, source, **_: save_picture(root / "0.png"))
-    monkeypatch.setattr("yolo.data.dataset.make_shapes", lambda root, spec, source: save_picture(root / "0.png"))
+    monkeypatch.setattr("yolo.data.load.fetch", lambda url, root, source, **_: save_picture(root / "0.png"))
+    monkeypatch.setattr("yolo.data.load.make_shapes", lambda root, spec, source: save_picture(root / "0.png"))
     with pytest.raises(DataError, match=r"train.* does not exist"):
         load_dataset(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.samples import save_picture
-from yolo.data.dataset import load_dataset
+from yolo.data.load import load_dataset
 from yolo.errors import DataError, DownloadError, YoloError
 
 

@@ -9,9 +9,9 @@ from tests.data.samples import make_dataset, make_index, save_picture
 from tests.parity import PARITY, needs_parity
 from yolo.data.audit.scan import scan
 from yolo.data.cache import SUFFIX
-from yolo.data.dataset import load_dataset
 from yolo.data.images import read_image
 from yolo.data.index import index_split
+from yolo.data.load import load_dataset
 from yolo.errors import DataError
 
 

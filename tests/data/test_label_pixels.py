@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tests.data.samples import hyperparameters
-from yolo.data.dataset import load_dataset
 from yolo.data.images import write_image
 from yolo.data.index import index_split
+from yolo.data.load import load_dataset
 from yolo.data.loader import val_loader
 from yolo.data.planner import Planner
 from yolo.data.render import render

@@ -11,8 +11,8 @@ import pytest
 from tests.data.samples import LOW, hyperparameters, make_index
 from yolo.data.batch import Batch
 from yolo.data.loader import train_loader, val_loader
+from yolo.distributed.ranks import Ranks
 from yolo.errors import ConfigError, DataError
-from yolo.ranks import Ranks
 
 HYP = hyperparameters(**{**LOW, "mixup": 0.3, "copy_paste": 0.3})
 

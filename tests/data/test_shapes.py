@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from yolo.data import shapes
-from yolo.data.dataset import load_dataset
 from yolo.data.index import index_split
+from yolo.data.load import load_dataset
 from yolo.data.shapes import CLASSES, ShapesSpec, draw_picture, make_shapes
 from yolo.errors import DataError
 
@@ -44,7 +44,7 @@ def test_it_is_made_once_and_indexes_without_complaint(tmp_path, monkeypatch):
 def test_the_preset_is_found_by_its_bare_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = []
-    monkeypatch.setattr("yolo.data.dataset.make_shapes", lambda root, spec, source: made.append((root, spec)))
+    monkeypatch.setattr("yolo.data.load.make_shapes", lambda root, spec, source: made.append((root, spec)))
     with pytest.raises(DataError, match="does not exist"):
         load_dataset("shapes")
     assert made == [(tmp_path / "datasets" / "shapes", ShapesSpec(320, 64, 128, 0))]

@@ -16,11 +16,11 @@ from PIL import Image
 
 import yolo
 from tests.bfloat16 import HAS_BF16
-from tests.inference.matroska import write_matroska
 from tests.inference.samples import NAMES, files, make_picture, make_video, make_weights, noise
+from tests.inference.sources.matroska import write_matroska
 from yolo.data.images import read_image
-from yolo.inference.default_source import DEMO
-from yolo.inference.video import VideoReader
+from yolo.inference.sources.default import DEMO
+from yolo.inference.sources.video import VideoReader
 from yolo.models.weights.safetensors_io import read_safetensors, save_checkpoint
 
 
@@ -288,7 +288,7 @@ def test_windows(run, monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = run("--source", "in", "--view-img")
     assert code == 0 and "--view-img: this OpenCV has no windows, nothing is shown" in err
     shown = []
-    monkeypatch.setattr("yolo.inference.viewer.has_windows", lambda: True)
+    monkeypatch.setattr("yolo.inference.outputs.viewer.has_windows", lambda: True)
     for name in ("namedWindow", "resizeWindow", "waitKey", "destroyAllWindows"):
         monkeypatch.setattr(f"cv2.{name}", lambda *_, name=name: shown.append(name))
     monkeypatch.setattr("cv2.imshow", lambda *given: shown.append(given))

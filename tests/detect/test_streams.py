@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.inference.mjpeg import Camera
 from tests.inference.samples import files, make_picture, make_video
+from tests.inference.sources.mjpeg import Camera
 from yolo import detect
-from yolo.inference.live import Patience
-from yolo.inference.video import VideoReader
+from yolo.inference.sources.streams import Patience
+from yolo.inference.sources.video import VideoReader
 
 
 def test_a_list_as_the_source(run) -> None:
@@ -25,7 +25,7 @@ def test_a_list_as_the_source(run) -> None:
 
 
 def test_a_stream_that_breaks_off_and_ends(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolo.inference.live.PATIENCE", Patience(0.02, 0.05, 0.2))
+    monkeypatch.setattr("yolo.inference.sources.streams.PATIENCE", Patience(0.02, 0.05, 0.2))
     with Camera(frames=6, connections=2) as camera:
         code, out, err = run("--source", camera.url, "--json", "--save-txt")
     assert code == 0 and "stream 1/1 (12) http_127.0.0.1_" in err and "secret" not in out + err
@@ -37,7 +37,7 @@ def test_a_stream_that_breaks_off_and_ends(run, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_several_streams(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolo.inference.live.PATIENCE", Patience(0.02, 0.05, 0.2))
+    monkeypatch.setattr("yolo.inference.sources.streams.PATIENCE", Patience(0.02, 0.05, 0.2))
     with Camera(frames=4) as first, Camera(frames=8) as second:
         Path("all.streams").write_text(f"{first.url}\n\n{second.url}\n")
         code, _, err = run("--source", "all.streams")

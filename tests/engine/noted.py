@@ -9,12 +9,12 @@ import numpy as np
 
 from yolo.config.hyp import Hyperparameters
 from yolo.data.batch import Batch
-from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.hooks.base import EpochReport, Hook
 from yolo.engine.schedule import Schedule
 from yolo.engine.trainer import Trainer
 
 MOMENTS = (
-    *("before_train", "before_epoch", "after_step", "watch_validation", "after_epoch", "after_train", "broke_off"),
+    *("before_train", "before_epoch", "after_step", "watch_validation", "after_epoch", "after_train", "on_error"),
 )
 
 

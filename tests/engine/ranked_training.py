@@ -13,13 +13,13 @@ flow = runtime.start()
 
 from tests.program.networks import network_with  # noqa: E402
 from yolo.data.batch import Batch  # noqa: E402
+from yolo.distributed.global_tensors import GlobalTensors  # noqa: E402
+from yolo.distributed.process_group import join_group  # noqa: E402
+from yolo.distributed.ranks import Ranks  # noqa: E402
 from yolo.engine.schedule import Rates  # noqa: E402
-from yolo.engine.step import TrainStep  # noqa: E402
-from yolo.engine.team import Team  # noqa: E402
-from yolo.links import linked  # noqa: E402
-from yolo.loss import LossSettings  # noqa: E402
+from yolo.engine.train_step import TrainStep  # noqa: E402
+from yolo.loss.settings import LossSettings  # noqa: E402
 from yolo.models.weights.transfer import checkpoint_of  # noqa: E402
-from yolo.ranks import Ranks  # noqa: E402
 
 PLAIN = [
     *([-1, 1, "nn.Conv2d", [16, 3, 4, 1]], [-1, 1, "nn.SiLU", []]),
@@ -43,18 +43,23 @@ def batch(step: int, part: slice) -> Batch:
     return Batch(images[part], tuple(labels[part]), np.arange(BATCH)[part], (Path("x"),) * BATCH, None)
 
 
-def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | None) -> dict[str, np.ndarray]:
+def train(
+    kind: str, optimizer: str, sync_bn: bool, compile: str, global_tensors: GlobalTensors | None
+) -> dict[str, np.ndarray]:
     """Losses, norms and the state after some steps with warm rates, accumulation, clipping and EMA.
 
     In the middle, where a gradient waits, another step goes on from what the first one would save. Later a gradient
     that waits is dropped, as at an epoch's end.
     """
-    options = {"optimizer": optimizer, "weight_decay": 5e-4, "label_places": 8, "threads": 1, "compile": compile}
+    options = {"optimizer": optimizer, "weight_decay": 5e-4, "max_labels": 8, "threads": 1, "compile": compile}
     steps = (
-        TrainStep(network_with(NETWORKS[kind], kind), SETTINGS, **options, team=team, sync_bn=sync_bn) for _ in "ab"
+        TrainStep(
+            network_with(NETWORKS[kind], kind), SETTINGS, **options, global_tensors=global_tensors, sync_bn=sync_bn
+        )
+        for _ in "ab"
     )
     step = next(steps)
-    part = slice(BATCH) if team is None else team.ranks.part(BATCH)
+    part = slice(BATCH) if global_tensors is None else global_tensors.ranks.part(BATCH)
     losses, norms = [], []
     for number in range(STEPS):
         if number == RESUMED:
@@ -75,8 +80,8 @@ def train(kind: str, optimizer: str, sync_bn: bool, compile: str, team: Team | N
 
 def main(folder: Path, kind: str, optimizer: str, sync: str, compile: str) -> None:
     ranks = Ranks.of()
-    with linked(ranks) as links:
-        found = train(kind, optimizer, sync == "sync", compile, links and Team(links))
+    with join_group(ranks) as group:
+        found = train(kind, optimizer, sync == "sync", compile, group and GlobalTensors(group))
     np.savez(folder / f"{ranks.rank}of{ranks.count}.npz", **found)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.models.small import small_mapping
-from tests.train_samples import ONE_LEVEL, QUICK, SIZE, Done, Workshop, write_yaml
+from tests.train.samples import ONE_LEVEL, QUICK, SIZE, Done, Workshop, write_yaml
 from yolo.anchors import box_sizes, recall
-from yolo.data.dataset import load_dataset
 from yolo.data.index import index_split
+from yolo.data.load import load_dataset
 from yolo.engine.autoanchor import PRETRAINED
 from yolo.models.network import build_network
 from yolo.models.weights.load import load_weights

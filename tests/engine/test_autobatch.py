@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.train_samples import Done, Workshop
+from tests.train.samples import Done, Workshop
 from yolo.config.commands import TrainConfig
 from yolo.config.options import parse
 from yolo.data.batch import Batch
@@ -227,15 +227,15 @@ def test_a_child_that_is_killed_or_fails(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_largest_shape_and_the_cache_count(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """With --multi-scale a batch may be half as large again; what a cache holds is added and nothing is cached."""
-    from yolo.engine import memory_probe, setup
-    from yolo.engine.step import TrainStep
+    from yolo.engine import build, memory_probe
+    from yolo.engine.train_step import TrainStep
 
     shapes, backward = [], TrainStep.backward
     monkeypatch.setattr(
         TrainStep, "backward", lambda step, batch: shapes.append(batch.images.shape) or backward(step, batch)
     )
     monkeypatch.setattr(memory_probe, "peak_memory", lambda: 0)
-    monkeypatch.setattr(setup, "open_caches", lambda kind, *rest: {} if kind == "" else pytest.fail("cached"))
+    monkeypatch.setattr(build, "open_caches", lambda kind, *rest: {} if kind == "" else pytest.fail("cached"))
     config = TrainConfig(
         weights="", cfg=str(shop.model), data=str(shop.data), hyp=str(shop.hyp), imgsz=64, batch_size=2, workers=0,
         device="cpu", multi_scale=True, cache="ram",

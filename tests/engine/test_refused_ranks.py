@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from yolo.config.commands import TrainConfig
+from yolo.distributed.ranks import Ranks
 from yolo.engine.ranks import refuse_ranks
 from yolo.errors import ConfigError
-from yolo.ranks import Ranks
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import pytest
 
 from tests.engine.noted import Notes, Step, make
 from yolo.config.hyp import Hyperparameters
-from yolo.engine.agreement import Agreement
-from yolo.engine.hooks import Hook
+from yolo.distributed.agreement import Agreement
+from yolo.engine.hooks.base import Hook
 from yolo.engine.interrupt import StopRequest
 from yolo.engine.progress import Progress
 from yolo.engine.time_limit import TimeLimit
@@ -45,7 +45,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(moment, batch_size):
         except Interrupted as error:
             progress, stops = trainer.progress, stops + 1
             assert "go on with: python -m yolo.train --resume run" in str(error) and error.code == 143
-            assert parts.calls[-1] == ("a", "broke_off", error)
+            assert parts.calls[-1] == ("a", "on_error", error)
         else:
             break
     assert stops == (15 if moment == "after_step" else 3)
@@ -171,5 +171,5 @@ def test_the_first_rank_tells_whole_numbers_too(value):
     def add_up(array):
         assert array.dtype == np.float64  # no other is taken
 
-    links = SimpleNamespace(ranks=SimpleNamespace(first=True), exchange=SimpleNamespace(add_up=add_up))
-    assert Agreement(links).first(value) == value
+    group = SimpleNamespace(ranks=SimpleNamespace(first=True), exchange=SimpleNamespace(add_up=add_up))
+    assert Agreement(group).first(value) == value

@@ -15,11 +15,11 @@ import pytest
 
 import yolo
 from tests.engine.noted import Notes, Step, make
-from tests.train_samples import Workshop
-from yolo.engine.diverged import DivergedError, check_tensors
-from yolo.engine.hooks import Hook
+from tests.train.samples import Workshop
+from yolo.engine.diverged import check_tensors
+from yolo.engine.hooks.base import Hook
 from yolo.engine.interrupt import StopRequest
-from yolo.errors import Interrupted
+from yolo.errors import DivergedError, Interrupted
 
 
 def test_hooks_are_called_in_order():
@@ -172,7 +172,7 @@ def test_a_loss_that_is_no_number_ends_training_and_names_pictures(value):
         "images' labels"
     )
     assert len(step.updates) == 3 and len(notes.reports()) == 1
-    assert notes.calls[-1] == ("a", "broke_off", caught.value)
+    assert notes.calls[-1] == ("a", "on_error", caught.value)
 
 
 @pytest.mark.parametrize("value", [float("nan"), -float("inf")])
@@ -194,13 +194,13 @@ def test_tensors_that_are_not_finite_are_not_saved(value):
 
 def test_all_hooks_hear_of_an_end_even_when_one_fails_on_it():
     class Failing(Hook):
-        def broke_off(self, trainer, error):
+        def on_error(self, trainer, error):
             raise DivergedError("cannot save")
 
     notes = Notes()
     with pytest.raises(DivergedError, match="cannot save"):
         make(1, 1, hooks=[Failing(), notes], step=Step(norm=float("nan")))[0].train()
-    assert notes.calls[-1][1] == "broke_off"
+    assert notes.calls[-1][1] == "on_error"
 
 
 def test_waiting_for_data_is_measured_around_the_loader(monkeypatch):
@@ -261,7 +261,7 @@ from yolo.config.commands import TrainConfig
 from yolo.engine.hooks import Hook
 from yolo.engine.interrupt import StopRequest
 from yolo.errors import Interrupted
-from yolo.engine.setup import build_parts
+from yolo.engine.build import build_parts
 from yolo.engine.trainer import Trainer
 
 class Memory(Hook):

@@ -13,7 +13,7 @@ from yolo import ops
 from yolo.data.loader import val_loader
 from yolo.engine.validator import Validator, validation_settings
 from yolo.inference.runner import Detections
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 from yolo.program.detection import NmsSettings
 
 SETTINGS = LossSettings(2.0, 3.0, 5.0, 1.0, 1.0, 4.0, 0.0, 0.0, (1.0, 0.5))
@@ -57,11 +57,11 @@ class Known:
     loss = SETTINGS
 
     def __init__(self, kind: str = "right", clock: Clock | None = None) -> None:
-        self.kind, self.places, self.settings = kind, set(), validation_settings()
+        self.kind, self.max_labels, self.settings = kind, set(), validation_settings()
         self.clock, self.compiled = clock or Clock(), False
 
-    def validate(self, images, labels, places):
-        self.places.add(places)
+    def validate(self, images, labels, max_labels):
+        self.max_labels.add(max_labels)
         if not self.compiled:
             self.clock.now += COMPILING
             self.compiled = True
@@ -145,7 +145,7 @@ def test_losses_are_the_mean_of_the_batches(loader):
 def test_labels_get_as_many_places_as_the_fullest_picture(loader):
     forward = Known()
     validator(forward, loader).run()
-    assert forward.places == {2}
+    assert forward.max_labels == {2}
 
 
 def test_listeners_see_every_batch_with_boxes_of_the_original_pictures(loader):

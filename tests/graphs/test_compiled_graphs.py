@@ -12,7 +12,7 @@ from tests.program.networks import network_of, pictures, state_of, two_levels
 from yolo.inference.compile import compile_network
 from yolo.inference.graph_runner import PlainRunner, ValRunner
 from yolo.inference.runner import CompiledRunner
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 from yolo.models.network import Network
 from yolo.program.detection import NmsSettings
 from yolo.program.detector import CompiledDetector

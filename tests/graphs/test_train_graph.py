@@ -11,7 +11,7 @@ from graphs.parameters import ParameterVector
 from graphs.train import TrainGraph
 from tests.graphs.tiny import SETTINGS, TinyNetwork, label_rows, pictures
 from yolo.data.batch import pad_labels
-from yolo.loss import combine_terms, loss_terms
+from yolo.loss.reference import combine_terms, loss_terms
 
 PLACES = 8
 WIDE, TALL = (2, 3, 32, 40), (1, 3, 40, 32)

@@ -11,8 +11,8 @@ from tests.parity import PARITY, needs_parity
 from yolo.config.hyp import Hyperparameters
 from yolo.data.batch import Batch
 from yolo.engine.schedule import ema_decay
-from yolo.engine.step import TrainStep
-from yolo.loss import LossSettings
+from yolo.engine.train_step import TrainStep
+from yolo.loss.settings import LossSettings
 from yolo.models.weights.load import load_weights
 from yolo.models.weights.transfer import network_from_checkpoint
 

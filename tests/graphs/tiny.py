@@ -6,7 +6,7 @@ import numpy as np
 import oneflow as flow
 from oneflow import nn
 
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 
 CLASSES = 3
 SETTINGS = LossSettings(

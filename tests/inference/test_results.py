@@ -10,7 +10,7 @@ import pytest
 from tests.inference.samples import NAMES, noise
 from yolo.errors import ConfigError, DataError
 from yolo.inference.results import Result
-from yolo.inference.sources import Frame
+from yolo.inference.sources.base import Frame
 
 ROWS = np.array([[1, 2, 30, 40, 0.9, 0], [5, 6, 20, 30, 0.8, 1], [0, 0, 9, 9, 0.5, 0]], np.float32)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from yolo.data.batch import Batch
 from yolo.engine.clock import EpochClock, EpochTimes
-from yolo.engine.hooks import EpochReport
+from yolo.engine.hooks.base import EpochReport
 from yolo.engine.trainer import Progress
 
 

@@ -95,7 +95,7 @@ def test_an_epoch_that_goes_on_in_its_middle(monkeypatch):
     running.progress.batch = 4
     hook = Console()
     hook.before_epoch(running, 0)
-    hook.broke_off(running, KeyboardInterrupt())
+    hook.on_error(running, KeyboardInterrupt())
     assert " 40%" in stream.getvalue() and " 4/10 [" in stream.getvalue()
 
 
@@ -112,9 +112,9 @@ def test_a_run_that_breaks_off_ends_its_bar(monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     hook, running = Console(), trainer()
     hook.before_epoch(running, 0)
-    hook.broke_off(running, KeyboardInterrupt())
+    hook.on_error(running, KeyboardInterrupt())
     assert stream.getvalue().endswith("\n")
-    hook.broke_off(running, KeyboardInterrupt())  # once is enough
+    hook.on_error(running, KeyboardInterrupt())  # once is enough
 
 
 @pytest.mark.parametrize(

@@ -76,11 +76,11 @@ def test_from_the_first_epoch_to_the_end(tmp_path, running, outcome, monkeypatch
 def test_a_run_that_ends_early(tmp_path, running, outcome, error, state, note):
     hook = Report(tmp_path, TrainConfig(), "cpu")
     hook.before_train(running)
-    hook.broke_off(running, error)
+    hook.on_error(running, error)
     assert not hook.file.exists()  # nothing to show yet
     running.progress.epoch = 1
     hook.after_epoch(running, report(0, validation=outcome))
-    hook.broke_off(running, error)
+    hook.on_error(running, error)
     assert f'data-s="{state}"' in text(tmp_path) and note in text(tmp_path)
 
 
@@ -95,7 +95,7 @@ def test_a_resumed_run_shows_all_its_epochs(tmp_path, running, outcome):
         return one, last
 
     done, hook = go(0, [report(number, validation=outcome) for number in range(3)])
-    hook.broke_off(done, KeyboardInterrupt())
+    hook.on_error(done, KeyboardInterrupt())
     again, hook = go(2, [report(2, losses=(9, 9, 9))])  # the third was not in a checkpoint
     hook.after_run(again, outcome)
     rows = read_epochs(hook.file)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.loggers.samples import report, train, trainer
-from yolo.loggers.results_csv import COLUMNS, ResultsCsv, epoch_values
+from yolo.engine.run_files import COLUMNS
+from yolo.loggers.results_csv import ResultsCsv, epoch_values
 from yolo.plots.results import read_results
 
 VALUES = (0.04, 0.03, 0.02, 0.5, 0.25, 0.75, 0.125, 0.1, 0.2, 0.3, 0.1, 0.01, 0.01)

@@ -37,7 +37,7 @@ def test_an_epoch_is_on_disk_when_it_is_done(tmp_path: Path):
         assert {step for pairs in found.values() for step, _ in pairs[-1:]} == {epoch}
         assert len(found) == len(epoch_values(report(epoch)))
     hook.after_train(run)
-    hook.broke_off(run, OSError("in another hook"))
+    hook.on_error(run, OSError("in another hook"))
 
 
 def test_nothing_is_written_before_training(tmp_path: Path):

@@ -80,7 +80,7 @@ def test_a_run_is_told_from_start_to_end(folder, capsys):
         ("weights", "best.safetensors", ["latest", "best"], 1),
         ("finish", False),
     ]
-    hook.broke_off(running, KeyboardInterrupt())  # after the end there is nobody left to tell
+    hook.on_error(running, KeyboardInterrupt())  # after the end there is nobody left to tell
     assert notes.heard[-1] == ("finish", False)
     assert capsys.readouterr().out == ""
 
@@ -120,7 +120,7 @@ def test_a_run_that_breaks_off_is_said_to(folder):
     notes, running = Notes(), trainer()
     hook = tracking(folder, notes)
     hook.before_train(running)
-    hook.broke_off(running, KeyboardInterrupt())
+    hook.on_error(running, KeyboardInterrupt())
     assert notes.heard[-1] == ("finish", True)
 
 

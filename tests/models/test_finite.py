@@ -12,7 +12,7 @@ from tests.models.pt_files import checkpoint_pickle, write_legacy, write_zip
 from tests.models.small import small_mapping
 from tests.program.networks import two_levels
 from tests.program.test_file import program_of
-from tests.train_samples import make_data, run
+from tests.train.samples import make_data, run
 from yolo import Detector, detect, export, train, val
 from yolo.config.commands import TrainConfig
 from yolo.engine.resume import find_run

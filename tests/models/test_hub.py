@@ -10,11 +10,11 @@ import pytest
 
 from tests.models.small import small_mapping
 from tests.parity import PARITY, needs_parity
-from tests.train_samples import ONE_LEVEL, Done, Workshop, run
+from tests.train.samples import ONE_LEVEL, Done, Workshop, run
 from tests.web import Web, serve
 from yolo import detect, export, val
-from yolo.download import sha256_of
 from yolo.errors import WeightsError
+from yolo.io.download import sha256_of
 from yolo.models.config import parse_model_config
 from yolo.models.network import build_network
 from yolo.models.weights import hub

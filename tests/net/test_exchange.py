@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.meeting.meetings import exchanges, together
+from tests.distributed.rendezvous.meetings import exchanges, together
 from yolo._program import Exchange
 
 

@@ -17,15 +17,15 @@ from tests.launched import ROOT, free_port
 
 SCRIPT = """
 import ctypes, os, sys, time
-from tests.meeting.meetings import job
-from yolo.launcher import start_of
-from yolo.meeting.meet import meet
+from tests.distributed.rendezvous.meetings import job
+from yolo.distributed.launcher import start_of
+from yolo.distributed.rendezvous.meet import meet
 rank, port, patience, deed = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
-meeting = meet(job(rank, 3, port), 20.0)
-processes = list(map(int, meeting.exchange().tell(str(os.getpid()).encode(), 100)))
+rendezvous = meet(job(rank, 3, port), 20.0)
+processes = list(map(int, rendezvous.exchange().tell(str(os.getpid()).encode(), 100)))
 starts = [start_of(number) + (deed == "another start") for number in processes]
 near = [(number, start) if deed != "far" else (0, 0) for number, start in zip(processes, starts)]
-watch = meeting.watch([f"host {number}" for number in processes], near, patience)
+watch = rendezvous.watch([f"host {number}" for number in processes], near, patience)
 watch.advise("go on with: --resume")
 print("ready", flush=True)
 sys.stdin.readline()

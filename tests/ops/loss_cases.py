@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from tests.reference.loss import Loss
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 from yolo.ops import detection_loss
 
 ANCHORS = np.array([[(10, 13), (16, 30), (33, 23)], [(30, 61), (62, 45), (59, 119)]], np.float32)

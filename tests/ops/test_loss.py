@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from tests.ops.loss_cases import ANCHORS, CASES, PLAIN, STRIDES, VARIANTS, make, make_special
 from tests.ops.samples import any_floats
-from yolo.loss import combine_terms, loss_terms
+from yolo.loss.reference import combine_terms, loss_terms
 from yolo.ops import set_num_threads
 
 each_variant = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())

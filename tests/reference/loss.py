@@ -54,7 +54,7 @@ class Level:
     objectness: np.ndarray | None = None
 
     def terms(self, head, settings):
-        """The five sums of ``yolo.loss.loss_terms``; the first call settles the constants."""
+        """The five sums of ``yolo.loss.reference.loss_terms``; the first call settles the constants."""
         frozen = self.alphas is not None
         alphas, box_sum, cls_sum = [], 0.0, 0.0
         target = np.zeros(head.shape[:4])

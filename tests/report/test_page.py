@@ -12,7 +12,7 @@ import pytest
 
 from tests.plots.test_figures import measured
 from yolo.data.images import read_image, write_image
-from yolo.loggers.results_csv import COLUMNS
+from yolo.engine.run_files import COLUMNS
 from yolo.metrics import MetricAccumulator
 from yolo.report.content import EpochRow, Layer, RunContent
 from yolo.report.page import page, read_epochs

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.train_samples import Done, Workshop, run
+from tests.train.samples import Done, Workshop, run
 from yolo import val
 
 

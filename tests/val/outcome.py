@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.train_samples import Done
+from tests.train.samples import Done
 from yolo.ops import pairwise_iou
 
 SURE = 0.25

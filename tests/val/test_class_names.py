@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from tests.swapped import swapped
-from tests.train_samples import NAMES, Done, Workshop, run, write_yaml
+from tests.train.samples import NAMES, Done, Workshop, run, write_yaml
 from tests.val.outcome import assert_alike, result
 from yolo import export
-from yolo.data.dataset import load_dataset
 from yolo.data.index import index_split
+from yolo.data.load import load_dataset
 from yolo.engine.int8_cost import cost_in_files
 from yolo.engine.val_outputs import CocoJson
 from yolo.program.file import load_program
@@ -68,7 +68,7 @@ def test_cocos_numbers_follow_the_names(tmp_path: Path) -> None:
     """A list of COCO's 80 classes in another order, and 80 other classes in a file whose name begins alike."""
     from types import SimpleNamespace
 
-    from tests.train_samples import make_data
+    from tests.train.samples import make_data
     from yolo.data.dataset import preset_names
 
     content = yaml.safe_load(make_data(tmp_path / "data", train=1, val=1).read_text())

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.train_samples import Done, Workshop, write_yaml
+from tests.train.samples import Done, Workshop, write_yaml
 from tests.val.outcome import labels_in, result, table
 
 PROGRAM = "yolo.val"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.bfloat16 import HAS_BF16
-from tests.train_samples import Done, Workshop, run
+from tests.train.samples import Done, Workshop, run
 from tests.val.outcome import assert_alike, labels_in, result, table
 from yolo import export
 from yolo.models.weights.safetensors_io import read_safetensors, save_checkpoint

@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from yolo.errors import ConfigError
-from yolo.files import write_text_atomic
-from yolo.yaml_text import brief, read_yaml
+from yolo.io.files import write_text_atomic
+from yolo.io.yaml_text import brief, read_yaml
 
 PRESETS = Path(__file__).parent / "hyps"
 logger = logging.getLogger("yolo")
@@ -84,7 +84,7 @@ def load_hyperparameters(name_or_path: str | Path) -> Hyperparameters:
         path = PRESETS / (path.name if path.suffix in (".yaml", ".yml") else f"{path.name}.yaml")
     if not os.path.isfile(path):
         known = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
-        raise ConfigError("no such hyperparameter file", where=name_or_path, mend=f"presets are {known}")
+        raise ConfigError("no such hyperparameter file", where=name_or_path, hint=f"presets are {known}")
     try:
         values = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, OSError) as error:
@@ -133,7 +133,7 @@ def _known(values: dict, path: Path) -> dict:
             _refuse_typing_error(key, names, values, path)
             unknown.append(brief(key).strip("'"))
     if unknown and not found:
-        raise ConfigError(f"no hyperparameter is called {_listed(unknown)}", where=path, mend="is it another file?")
+        raise ConfigError(f"no hyperparameter is called {_listed(unknown)}", where=path, hint="is it another file?")
     if unknown:
         logger.warning("%s: unknown hyperparameters are left out: %s", path, _listed(unknown))
     return found
@@ -143,7 +143,7 @@ def _refuse_typing_error(key: object, names: list[str], values: dict, path: Path
     """Raise ConfigError where an unknown key is all but one of ``names``."""
     near = difflib.get_close_matches(brief(key).strip("'").lower(), names, n=1, cutoff=NEAR)
     if near and not (near[0] in values and difflib.SequenceMatcher(None, str(key), near[0]).ratio() <= NEARER):
-        raise ConfigError(f"unknown hyperparameter {brief(key)}", where=path, mend=f"did you mean {near[0]}?")
+        raise ConfigError(f"unknown hyperparameter {brief(key)}", where=path, hint=f"did you mean {near[0]}?")
 
 
 def _listed(keys: list[str]) -> str:

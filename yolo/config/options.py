@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from yolo.errors import ConfigError
-from yolo.yaml_text import brief
+from yolo.io.yaml_text import brief
 
 Config = TypeVar("Config")
 
@@ -124,17 +124,17 @@ class _Parser(argparse.ArgumentParser):
         return found[:1] if len({id(action) for action, *_ in found}) == 1 else found
 
     def error(self, message: str) -> None:
-        raise ConfigError(message, mend=f"see {self.prog} --help")
+        raise ConfigError(message, hint=f"see {self.prog} --help")
 
 
 def _refuse_unknown(parser: argparse.ArgumentParser, given: str) -> None:
     name = given.split("=")[0]
     if not name.startswith("-"):
-        raise ConfigError(f"unexpected argument {given!r}", mend=f"see {parser.prog} --help")
+        raise ConfigError(f"unexpected argument {given!r}", hint=f"see {parser.prog} --help")
     known = [flag[2:] for flag in parser._option_string_actions if flag.startswith("--") and "_" not in flag]
     near = difflib.get_close_matches(name.lstrip("-"), known, n=1, cutoff=NEAR)
     raise ConfigError(
-        f"unknown option {name}", mend=f"did you mean --{near[0]}?" if near else f"see {parser.prog} --help"
+        f"unknown option {name}", hint=f"did you mean --{near[0]}?" if near else f"see {parser.prog} --help"
     )
 
 
@@ -145,15 +145,15 @@ def check_range(field: dataclasses.Field, value: Any) -> None:
         if auto is not None and number == auto:
             continue
         if isinstance(number, int) and abs(number) > MOST_WHOLE:
-            raise ConfigError(f"is {brief(number, 40)}", where=f"--{field.name.replace('_', '-')}", mend="give less")
+            raise ConfigError(f"is {brief(number, 40)}", where=f"--{field.name.replace('_', '-')}", hint="give less")
         if (low is not None and not number >= low) or (high is not None and not number <= high):
             bounds = f"at least {low}" if high is None else f"between {low} and {high}"
             bounds += "" if auto is None else f", or {auto} to have it chosen"
-            raise ConfigError(f"is {number}", where=f"--{field.name.replace('_', '-')}", mend=f"give {bounds}")
+            raise ConfigError(f"is {number}", where=f"--{field.name.replace('_', '-')}", hint=f"give {bounds}")
 
 
 def shown(default: Any) -> str:
-    """A default for people."""
+    """A default, readable."""
     if isinstance(default, tuple):
         return " ".join(map(str, default)) or "none"
     return "none" if default == "" else str(default)

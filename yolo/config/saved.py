@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from yolo.config.options import check_range
 from yolo.errors import ConfigError
-from yolo.yaml_text import brief
+from yolo.io.yaml_text import brief
 
 Config = TypeVar("Config")
 
@@ -43,5 +43,5 @@ def _value(field: dataclasses.Field, value: Any, where: object) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     raise ConfigError(
-        f"option {field.name} is {brief(value)}", where=where, mend="the file was changed; start a new run"
+        f"option {field.name} is {brief(value)}", where=where, hint="the file was changed; start a new run"
     )

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from yolo.download import is_url
 from yolo.errors import DataError
-from yolo.yaml_text import brief
+from yolo.io.download import is_url
+from yolo.io.yaml_text import brief
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _KEYS = {"url", "sha256", "into", "inside"}
@@ -36,7 +36,7 @@ class Archive:
 def parse_archives(given: Any, root: Path, source: Path) -> tuple[Archive, ...]:
     """The archives that ``download`` in the file ``source`` names: a URL, or a list of URLs and of mappings with
     ``url``, ``sha256``, ``into`` and ``inside``. Raises DataError for everything else: commands are never run."""
-    mend = f"put the data at {root} yourself"
+    hint = f"put the data at {root} yourself"
     entries = given if isinstance(given, list) else [{"url": given, "inside": None}]
     archives = []
     for entry in entries:
@@ -48,23 +48,23 @@ def parse_archives(given: Any, root: Path, source: Path) -> tuple[Archive, ...]:
             or "url" not in values
             or not isinstance(values.get("inside", ""), str | None)
         ):
-            raise DataError("'download' is not a URL or a list of them", where=source, mend=mend)
-        archives.append(_checked(Archive(**{**values, "url": values["url"].strip()}), source, mend))
+            raise DataError("'download' is not a URL or a list of them", where=source, hint=hint)
+        archives.append(_checked(Archive(**{**values, "url": values["url"].strip()}), source, hint))
     if not archives:
-        raise DataError("'download' names nothing", where=source, mend=mend)
+        raise DataError("'download' names nothing", where=source, hint=hint)
     return tuple(archives)
 
 
-def _checked(archive: Archive, source: Path, mend: str) -> Archive:
+def _checked(archive: Archive, source: Path, hint: str) -> Archive:
     url = archive.url
     if len(url.split()) != 1 or not is_url(url):
-        raise DataError("'download' is not a URL, and commands are never run", where=source, mend=mend)
+        raise DataError("'download' is not a URL, and commands are never run", where=source, hint=hint)
     try:
         name = archive.name
     except ValueError as error:
-        raise DataError(f"'download' is not a valid URL ({error})", where=source, mend=mend) from error
+        raise DataError(f"'download' is not a valid URL ({error})", where=source, hint=hint) from error
     if not name.lower().endswith(_SUFFIXES):
-        raise DataError(f"'download' is no zip or tar archive: {brief(url, 200)}", where=source, mend=mend)
+        raise DataError(f"'download' is no zip or tar archive: {brief(url, 200)}", where=source, hint=hint)
     if archive.sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", archive.sha256):
         raise DataError("'sha256' is not 64 hex digits", where=source)
     if ".." in PurePosixPath(archive.into).parts or PurePosixPath(archive.into).is_absolute() or "\0" in archive.into:

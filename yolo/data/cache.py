@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.data.records import Index, IndexReport
-from yolo.files import require_file, write_atomic
+from yolo.io.files import require_file, write_atomic
 
 SUFFIX = ".oneflow-cache.npz"
 FORMAT = 3

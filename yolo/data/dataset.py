@@ -11,11 +11,9 @@ from typing import Any
 
 import yaml
 
-from yolo.data.fetch import fetch
 from yolo.data.patterns import is_pattern, is_there
-from yolo.data.shapes import ShapesSpec, make_shapes
 from yolo.errors import DataError
-from yolo.yaml_text import brief, read_yaml
+from yolo.io.yaml_text import brief, read_yaml
 
 PRESETS = Path(__file__).resolve().parent.parent / "config" / "datasets"
 """Folder of the data set files that come with the package."""
@@ -51,27 +49,26 @@ class Dataset:
             raise DataError(
                 f"no split '{split}' (there is {', '.join(self.splits)})",
                 where=self.source,
-                mend=f"add a line '{split}: <folder of pictures>'",
+                hint=f"add a line '{split}: <folder of pictures>'",
             )
         return self.splits[split]
 
 
-def load_dataset(path: str | Path) -> Dataset:
-    """Read a data set YAML and make sure that its data is there.
+def read_dataset(path: str | Path) -> Dataset:
+    """What a data set YAML says, without a look at whether its data is there.
 
-    ``path`` is a file, or the bare name of one that comes with the package ("shapes", "coco128.yaml").
-    Data that is absent is made by its ``generator`` or fetched from its ``download`` URL; nothing in the
-    file is ever executed. Raises DataError for whatever is wrong with the file or its data.
+    ``path`` is a file, or the bare name of one that comes with the package ("shapes", "coco128.yaml"). Raises
+    DataError for whatever is wrong with the file.
     """
     source = _find(path)
     content = _read(source)
     names = _names(content, source)
     entries = {split: _entries(content[split], split, source) for split in _SPLITS if content.get(split)}
     if not entries:
-        raise DataError("no split in the file", where=source, mend="add 'train:' and 'val:'")
+        raise DataError("no split in the file", where=source, hint="add 'train:' and 'val:'")
     base = _optional_text(content, "path", source) or ""
     root, splits = _places(base, entries, source)
-    dataset = Dataset(
+    return Dataset(
         source=source,
         root=root,
         names=names,
@@ -80,9 +77,6 @@ def load_dataset(path: str | Path) -> Dataset:
         convert=_optional_text(content, "convert", source),
         generator=_generator(content, source),
     )
-    if not is_present(dataset):
-        _obtain(dataset)
-    return dataset
 
 
 def _places(base: str, entries: dict[str, tuple[str, ...]], source: Path) -> tuple[Path, dict[str, tuple[Path, ...]]]:
@@ -116,7 +110,7 @@ def _find(path: str | Path) -> Path:
             if (PRESETS / name).is_file():
                 return PRESETS / name
     known = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
-    raise DataError("no such data set file", where=path, mend=f"give a YAML file or one of: {known}")
+    raise DataError("no such data set file", where=path, hint=f"give a YAML file or one of: {known}")
 
 
 def _read(source: Path) -> dict[str, Any]:
@@ -133,7 +127,7 @@ def _read(source: Path) -> dict[str, Any]:
         raise DataError(
             "a data set file is a mapping with 'path', 'train', 'val' and 'names'",
             where=source,
-            mend=f"this one holds {type(content).__name__}",
+            hint=f"this one holds {type(content).__name__}",
         )
     return content
 
@@ -149,17 +143,17 @@ def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
             raise DataError(
                 f"'names' has {len(given)} entries but none is numbered {gap}",
                 where=source,
-                mend="number the classes 0, 1, 2 and so on without a gap",
+                hint="number the classes 0, 1, 2 and so on without a gap",
             )
         given = [given[number] for number in range(len(given))]
     if isinstance(given, str):
-        raise DataError("'names' is one text", where=source, mend=f"a list of class names is meant: [{brief(given)}]")
+        raise DataError("'names' is one text", where=source, hint=f"a list of class names is meant: [{brief(given)}]")
     if not isinstance(given, list) or not given:
-        raise DataError("'names' is missing or empty", where=source, mend="list the class names there")
+        raise DataError("'names' is missing or empty", where=source, hint="list the class names there")
     for name in given:
         huge = isinstance(name, int) and abs(name) > 10**18
         if isinstance(name, bool) or not isinstance(name, (str, int, float)) or huge:
-            raise DataError(f"class name {brief(name)} is not text", where=source, mend="put it in quotes")
+            raise DataError(f"class name {brief(name)} is not text", where=source, hint="put it in quotes")
     names = tuple(str(name) for name in given)
     if len(set(names)) < len(names):
         times = Counter(names)
@@ -168,7 +162,7 @@ def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
     nc = content.get("nc", len(names))
     if not isinstance(nc, int) or isinstance(nc, bool) or nc != len(names):
         raise DataError(
-            f"'nc' is {brief(nc)} but there are {len(names)} names", where=source, mend="remove 'nc' or make them agree"
+            f"'nc' is {brief(nc)} but there are {len(names)} names", where=source, hint="remove 'nc' or make them agree"
         )
     return names
 
@@ -219,26 +213,3 @@ def _without_dots(folder: Path) -> Path:
     """The same folder, absolute. Its links stay where they can: their names say where the labels are."""
     plain = Path(os.path.abspath(folder))
     return plain if plain.exists() and plain.samefile(folder) else folder.resolve()
-
-
-def _obtain(dataset: Dataset) -> None:
-    """Make or fetch the data. Raises DataError when that cannot be done."""
-    missing = next(
-        entry
-        for split in ("train", "val")
-        for entry in dataset.splits.get(split, ())
-        if not entry.exists() and not is_pattern(entry)
-    )
-    if dataset.generator is not None:
-        spec = ShapesSpec.from_mapping(dataset.generator, dataset.source)
-        make_shapes(dataset.root, spec, dataset.source)
-    elif dataset.download:
-        fetch(dataset.download, dataset.root, dataset.source, kind=dataset.convert, names=dataset.names)
-    else:
-        raise DataError(
-            f"the data is not there: {missing} does not exist",
-            where=dataset.source,
-            mend="mend 'path', 'train' and 'val', or put the data there",
-        )
-    if not is_present(dataset):
-        raise DataError(f"the data came to {dataset.root}, but {missing} does not exist", where=dataset.source)

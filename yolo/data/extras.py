@@ -57,7 +57,7 @@ def library() -> ModuleType:
         raise ConfigError(
             f"the library albumentations cannot be imported ({error})",
             where="--albumentations",
-            mend="pip install albumentations==1.3.1, or leave it out",
+            hint="pip install albumentations==1.3.1, or leave it out",
         ) from error
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from yolo.data.archives import Archive, parse_archives
 from yolo.data.folders import new_folder
 from yolo.data.unpack import BrokenArchiveError, unpack
-from yolo.download import download, sha256_of
+from yolo.io.download import download, sha256_of
 
 _LOG = logging.getLogger("yolo.data")
 

@@ -25,11 +25,11 @@ def new_folder(root: Path, source: Path, option: str = "") -> Iterator[Path]:
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         if option:
             raise DataError("is not empty" if root.is_dir() else "is a file", where=f"{option} {root}",
-                            mend="name a new folder")  # fmt: skip
+                            hint="name a new folder")  # fmt: skip
         raise DataError(
             f"{root} is there but lacks parts of the data set",
             where=source,
-            mend="mend the paths in the file, or let its 'path' name a new folder to have the data put there",
+            hint="mend the paths in the file, or let its 'path' name a new folder to have the data put there",
         )
     try:
         root.parent.mkdir(parents=True, exist_ok=True)

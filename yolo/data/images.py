@@ -15,7 +15,7 @@ from PIL import JpegImagePlugin
 
 from yolo.data.image_header import Header, png_chunks, read_header
 from yolo.errors import DataError
-from yolo.files import require_file, write_atomic
+from yolo.io.files import require_file, write_atomic
 
 SUFFIXES = frozenset(
     {".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".pfm", ".png", ".tif", ".tiff", ".webp"},
@@ -30,7 +30,7 @@ MAX_PIXELS, MAX_SIDE = 2**30, 1_000_000
 
 _JPEG_END = b"\xff\xd9"
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-_MEND = "replace or remove the file"
+_HINT = "replace or remove the file"
 
 
 def limit_opencv_threads() -> None:
@@ -86,7 +86,7 @@ def decode_image(content: NDArray[np.uint8], where: object) -> NDArray[np.uint8]
             raise DataError("there is not enough memory to decode the image", where=where) from error
         rgb = None
     if rgb is None:
-        raise DataError("the picture cannot be decoded", where=where, mend=_MEND)
+        raise DataError("the picture cannot be decoded", where=where, hint=_HINT)
     return _turned(rgb, header.orientation)
 
 
@@ -165,7 +165,7 @@ def _inspect(stream: BinaryIO, where: object) -> tuple[int, int] | None:
         return None
     reason = check(stream)
     if reason:
-        raise DataError(f"corrupt picture ({reason})", where=where, mend=_MEND)
+        raise DataError(f"corrupt picture ({reason})", where=where, hint=_HINT)
     return header.upright
 
 
@@ -175,7 +175,7 @@ def _refuse_too_large(header: Header, where: object) -> None:
             f"an image of {header.width} x {header.height} pixels is too large, "
             f"{MAX_PIXELS / 1e6:.0f} megapixels and {MAX_SIDE} a side are the most",
             where=where,
-            mend="make it smaller, or cut it into tiles",
+            hint="make it smaller, or cut it into tiles",
         )
 
 

@@ -17,7 +17,7 @@ from yolo.data.labels import LabelFile, parse_labels
 from yolo.data.listing import label_files, list_pictures
 from yolo.data.records import Index, IndexReport
 from yolo.errors import DataError
-from yolo.files import require_file
+from yolo.io.files import require_file
 
 __all__ = ["Index", "IndexReport", "index_split"]
 
@@ -143,5 +143,5 @@ def _refuse_unusable(dataset: Dataset, split: str, index: Index) -> None:
         raise DataError(
             f"label {label} is out of range, the data set has {dataset.nc} classes (0 to {dataset.nc - 1})" + more,
             where=place,
-            mend=f"mend the label or 'names' in {dataset.source}",
+            hint=f"mend the label or 'names' in {dataset.source}",
         )

@@ -26,7 +26,7 @@ def list_pictures(dataset: Dataset, split: str) -> list[Path]:
     found = {str(path) for entry in entries for path in _expand(entry, dataset) if _is_picture(path)}
     if not found:
         where = ", ".join(map(str, entries))
-        raise DataError(f"no picture for split '{split}'", where=where, mend=f"it takes {' '.join(sorted(SUFFIXES))}")
+        raise DataError(f"no picture for split '{split}'", where=where, hint=f"it takes {' '.join(sorted(SUFFIXES))}")
     return [Path(path) for path in sorted(found)]
 
 
@@ -64,7 +64,7 @@ def _expand(entry: Path, dataset: Dataset) -> Iterable[str | Path]:
         return _read_list(entry, dataset) if entry.suffix.lower() == ".txt" else [entry]
     if is_pattern(entry):
         return matching_files(entry)
-    raise DataError(f"{entry} does not exist", where=dataset.source, mend="mend the path in that file")
+    raise DataError(f"{entry} does not exist", where=dataset.source, hint="mend the path in that file")
 
 
 def _walk(folder: Path) -> Iterator[str]:

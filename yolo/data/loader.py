@@ -24,8 +24,8 @@ from yolo.data.plan import SamplePlan
 from yolo.data.planner import Planner, epoch_order
 from yolo.data.records import Index
 from yolo.data.render import render
+from yolo.distributed.ranks import ALONE, Ranks
 from yolo.errors import ConfigError, DataError
-from yolo.ranks import ALONE, Ranks
 
 _LEAST_AHEAD = 2
 
@@ -147,7 +147,7 @@ class TrainLoader(_Loader):
             raise ConfigError(
                 f"four pictures make one, and {batch_size} is no multiple of four",
                 where="--quad",
-                mend="change --batch-size",
+                hint="change --batch-size",
             )
         self._ranks, self._each = ranks, QUAD if quad else 1
         ranks.part(batch_size // self._each)

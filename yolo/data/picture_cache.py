@@ -22,8 +22,8 @@ from yolo.data.letterbox import Size, resized_size
 from yolo.data.records import Index
 from yolo.data.shared import SharedMemory
 from yolo.errors import DataError
-from yolo.files import write_atomic
-from yolo.memory import free_memory
+from yolo.io.files import write_atomic
+from yolo.io.memory import free_memory
 
 KINDS = ("ram", "disk")
 
@@ -173,7 +173,7 @@ def open_caches(
             cache.fill(workers)
     except OSError as error:
         raise DataError(
-            f"the pictures cannot be kept ({error.strerror or error})", where=error.filename, mend="try --cache ram"
+            f"the pictures cannot be kept ({error.strerror or error})", where=error.filename, hint="try --cache ram"
         ) from error
     count, total = (sum(values) for values in zip(*((len(cache.sizes), cache.bytes) for cache in caches.values())))
     where = "in memory, one copy for this machine" if kind == "ram" else f"in {caches[next(iter(caches))].folders[0]}"
@@ -194,7 +194,7 @@ def _refuse_unfit(kind: str, caches: list[_Cache], missing: int) -> None:
         raise DataError(
             f"the pictures take {_size(missing)}, and {_size(free)} {what}",
             where=f"--cache {kind}",
-            mend="leave it out, " + ("use --cache disk, " if kind == "ram" else "") + "or lower --imgsz",
+            hint="leave it out, " + ("use --cache disk, " if kind == "ram" else "") + "or lower --imgsz",
         )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from yolo.data.folders import new_folder
 from yolo.errors import DataError
-from yolo.yaml_text import brief
+from yolo.io.yaml_text import brief
 
 # Each class has its own family of colours: form and colour together are learnt in minutes on a CPU.
 HUES = {"circle": 0, "square": 110, "triangle": 60, "star": 26, "ring": 150}  # of 180, as OpenCV counts
@@ -47,17 +47,17 @@ class ShapesSpec:
         """The spec in a data set file's ``generator``. Raises DataError for anything it does not know."""
         values = dict(given)
         if values.pop("name", None) != "shapes":
-            raise DataError(f"no generator {brief(given.get('name'))}", where=source, mend="the one there is: shapes")
+            raise DataError(f"no generator {brief(given.get('name'))}", where=source, hint="the one there is: shapes")
         known = {field.name for field in dataclasses.fields(cls)}
         for key, value in values.items():
             if key not in known:
                 raise DataError(
-                    f"the generator has no parameter {brief(key)}", where=source, mend=f"it has {', '.join(known)}"
+                    f"the generator has no parameter {brief(key)}", where=source, hint=f"it has {', '.join(known)}"
                 )
             low, high = {"size": (32, 1024), "seed": (0, 2**32 - 1)}.get(key, (1, 1_000_000))
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise DataError(
-                    f"'{key}' of the generator is {brief(value)}", where=source, mend=f"use {low} to {high}"
+                    f"'{key}' of the generator is {brief(value)}", where=source, hint=f"use {low} to {high}"
                 )
         return cls(**values)
 

@@ -19,7 +19,7 @@ def take_fraction(index: Index, fraction: float) -> Index:
     count = round(len(index) * fraction)
     if count < 1:
         raise ConfigError(
-            f"is {fraction:g}, which leaves none of {len(index)} pictures", where="--fraction", mend="give more"
+            f"is {fraction:g}, which leaves none of {len(index)} pictures", where="--fraction", hint="give more"
         )
     chosen = np.arange(count) * len(index) // count
     report = dataclasses.replace(

@@ -72,13 +72,13 @@ def _one_line_errors(file: Path) -> Iterator[None]:
     except (DataError, MemoryError):
         raise
     except TooLargeError:
-        mend = "unpack it yourself if it is meant to be so large"
-        raise DataError(f"would become more than {RATIO} times its own size", where=file, mend=mend) from None
+        hint = "unpack it yourself if it is meant to be so large"
+        raise DataError(f"would become more than {RATIO} times its own size", where=file, hint=hint) from None
     except Exception as error:  # whatever a hostile or damaged file provokes in the readers ends here
         if isinstance(error, OSError) and error.errno not in _OF_THE_ARCHIVE:
             raise
         reason = str(error)[:160] or type(error).__name__
-        raise BrokenArchiveError(f"the archive is broken ({reason})", where=file.name, mend="fetch it again") from error
+        raise BrokenArchiveError(f"the archive is broken ({reason})", where=file.name, hint="fetch it again") from error
 
 
 class _LeftOut:
@@ -119,7 +119,7 @@ class _Room:
         if size < 0 or self._left < 0:
             raise TooLargeError
         if self._free < 0:
-            raise DataError("there is no room on the disk for its content", where=self._file, mend="make room")
+            raise DataError("there is no room on the disk for its content", where=self._file, hint="make room")
 
 
 def _write_all(file: Path, content: Path, above: PurePosixPath, left_out: _LeftOut) -> None:
@@ -198,7 +198,7 @@ def _merge(content: Path, folder: Path, left_out: _LeftOut) -> None:
             raise DataError(
                 f"{len(others)} of its files are in {folder} already, with other content ({listed})",
                 where=left_out.file,
-                mend="give each archive a folder of its own ('into')",
+                hint="give each archive a folder of its own ('into')",
             )
         _move(moves)
     for name in notes:

@@ -44,7 +44,7 @@ def check_anchors(
         fitted = fit_anchors(box_sizes(index, imgsz), network.anchors.size // 2, anchor_t, rng)
     except ValueError as error:
         if not has_anchors(network):
-            raise ConfigError(f"no anchors: {error}", where=f"--imgsz {imgsz}", mend="train larger images") from None
+            raise ConfigError(f"no anchors: {error}", where=f"--imgsz {imgsz}", hint="train larger images") from None
         logger.warning("anchors: no new ones (%s); the model's own are kept", error)
         return
     better = recall(sizes, fitted, anchor_t)
@@ -68,7 +68,7 @@ def require_anchors(network: Network) -> None:
         raise ConfigError(
             "the model says how many anchors there are, but not which",
             where="--noautoanchor",
-            mend="leave it out, so that they are fitted to the data",
+            hint="leave it out, so that they are fitted to the data",
         )
 
 

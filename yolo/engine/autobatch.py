@@ -17,7 +17,7 @@ from yolo.config.options import to_argv
 from yolo.engine.child import start_child, stop_child
 from yolo.engine.memory import free_gpu_memory
 from yolo.errors import ConfigError, YoloError
-from yolo.memory import free_memory
+from yolo.io.memory import free_memory
 
 logger = logging.getLogger("yolo")
 
@@ -29,7 +29,7 @@ MOST = 1024
 GB = 1e9
 _FLOAT_BYTES = 4
 _WHERE = "--batch-size -1"
-_MEND = "lower --imgsz, or take a smaller model"
+_HINT = "lower --imgsz, or take a smaller model"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ def with_batch_size(
     if config.batch_size > 0:
         return config
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise ConfigError("one process cannot measure for several", where=_WHERE, mend="name a size")
+        raise ConfigError("one process cannot measure for several", where=_WHERE, hint="name a size")
     unit = 4 if config.quad else 1
     logger.info("autobatch: measuring memory and time at batch sizes %s", ", ".join(str(unit * size) for size in SIZES))
     measured = _measure_all(config, measure or measure_in_child, free or free_on)
@@ -65,7 +65,7 @@ def with_batch_size(
             f"not even {_pictures(unit)} a step fits: it takes {(base + unit * slope) / GB:.2f} GB, "
             f"and {SHARE:.0%} of the free memory are {SHARE * room / GB:.2f} GB",
             where=_WHERE,
-            mend=_MEND,
+            hint=_HINT,
         )
     chosen = most = max(min(fits, measured[0].pictures, MOST) // unit * unit, unit)
     plain = config.compile == "off" or measured[0].device != "cpu"
@@ -115,7 +115,7 @@ def measure_in_child(config: TrainConfig) -> Measured | None:
             last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
             if process.returncode < 0 or "MemoryError" in "".join(last):
                 return None
-            raise YoloError(f"the measurement failed: {' '.join(last)}", where=_WHERE, mend="name a size")
+            raise YoloError(f"the measurement failed: {' '.join(last)}", where=_WHERE, hint="name a size")
     found = json.loads(answer)
     if "refused" in found:
         raise YoloError(found["refused"])
@@ -141,7 +141,7 @@ def _measure_all(config: TrainConfig, measure: Measure, free: Callable[[str], in
             break
         measured.append(found)
     if not measured:
-        raise ConfigError(f"not even {_pictures(unit)} a step fits into memory", where=_WHERE, mend=_MEND)
+        raise ConfigError(f"not even {_pictures(unit)} a step fits into memory", where=_WHERE, hint=_HINT)
     return measured
 
 

@@ -8,35 +8,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from yolo.data.batch import Batch
-from yolo.errors import YoloError
+from yolo.errors import DivergedError
 
 if TYPE_CHECKING:
-    from yolo.engine.trainer import Trainer
+    from yolo.engine.hooks.base import Training
 
 NAMED_PICTURES = 16
 NAMED_TENSORS = 4
 
 
-class DivergedError(YoloError):
-    """The loss, the gradient or what is to be saved is no longer finite; all ranks find the same."""
-
-    everywhere = True
-    code = 3  # a search tells it from a mistake by that
-
-
-def check_loss(parts: np.ndarray, batch: Batch, trainer: Trainer) -> None:
+def check_loss(parts: np.ndarray, batch: Batch, trainer: Training) -> None:
     """Raise DivergedError unless ``parts`` (loss, box, obj, cls) are finite; no weight has moved by this batch yet."""
     if not np.isfinite(parts).all():
         raise _diverged(f"the loss is {parts[0]}", batch, trainer)
 
 
-def check_norm(norm: float, batch: Batch, trainer: Trainer) -> None:
+def check_norm(norm: float, batch: Batch, trainer: Training) -> None:
     """Raise DivergedError unless the gradient's norm is finite; the weights in memory are lost, those on disk not."""
     if not np.isfinite(norm):
         raise _diverged(f"the gradient's norm is {norm}", batch, trainer)
 
 
-def check_tensors(tensors: Mapping[str, np.ndarray], trainer: Trainer) -> None:
+def check_tensors(tensors: Mapping[str, np.ndarray], trainer: Training) -> None:
     """Raise DivergedError unless all that a checkpoint would hold is finite, on the first rank; all ranks call it."""
     bad = [name for name, array in tensors.items() if not np.isfinite(array).all()]
     if not trainer.agreement.first(len(bad)):
@@ -46,20 +39,20 @@ def check_tensors(tensors: Mapping[str, np.ndarray], trainer: Trainer) -> None:
     where = f"after epoch {progress.epoch}" + (f", batch {progress.batch}" if progress.batch else "")
     raise DivergedError(
         f"{len(bad)} of {len(tensors)} tensors are not finite {where} ({named}): nothing is saved; {_saved(trainer)}",
-        mend="lower lr0 in the hyperparameters",
+        hint="lower lr0 in the hyperparameters",
     )
 
 
-def _diverged(what: str, batch: Batch, trainer: Trainer) -> DivergedError:
+def _diverged(what: str, batch: Batch, trainer: Training) -> DivergedError:
     progress = trainer.progress
     where = f"epoch {progress.epoch + 1}, batch {progress.batch + 1} of {trainer.schedule.batches}"
     return DivergedError(
         f"{what} at {where} ({_pictures(batch)}); {_saved(trainer)}",
-        mend="lower lr0 in the hyperparameters, or look at these images' labels",
+        hint="lower lr0 in the hyperparameters, or look at these images' labels",
     )
 
 
-def _saved(trainer: Trainer) -> str:
+def _saved(trainer: Training) -> str:
     return f"the last good checkpoint is {trainer.saved}" if trainer.saved else "no checkpoint was saved yet"
 
 

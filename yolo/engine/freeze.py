@@ -17,8 +17,8 @@ def frozen_layers(freeze: Sequence[int], layers: int) -> tuple[int, ...]:
     if wrong is not None:
         given = " ".join(map(str, freeze))
         raise ConfigError(
-            f"the network has {layers} layers, 0 to {layers - 1}", where=f"--freeze {given}", mend="freeze fewer"
+            f"the network has {layers} layers, 0 to {layers - 1}", where=f"--freeze {given}", hint="freeze fewer"
         )
     if len(numbers) == layers:
-        raise ConfigError("no layer is left to train", where=f"--freeze {freeze[0]}", mend="freeze fewer")
+        raise ConfigError("no layer is left to train", where=f"--freeze {freeze[0]}", hint="freeze fewer")
     return numbers

@@ -45,7 +45,7 @@ def probe(config: TrainConfig) -> dict[str, Any]:
     device = runtime.select_device(config.device)
     gpu = int(device.rpartition(":")[2]) if device.startswith("cuda") else None
     free = None if gpu is None else free_gpu_memory(gpu)
-    from yolo.engine.setup import build_parts
+    from yolo.engine.build import build_parts
 
     parts, schedule = build_parts(dataclasses.replace(config, cache=""), device)
     batches = parts.loader.batches(0)  # stays open, so that the batches made ahead are there too

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from yolo.config.commands import TrainConfig
 from yolo.data.layout import QUAD
+from yolo.distributed.ranks import Ranks
 from yolo.errors import ConfigError
-from yolo.ranks import Ranks
 
 
 def refuse_ranks(config: TrainConfig, ranks: Ranks) -> None:
@@ -19,13 +19,13 @@ def refuse_ranks(config: TrainConfig, ranks: Ranks) -> None:
         raise ConfigError(
             f"{pictures} do not divide among {ranks.count} ranks",
             where="--batch-size",
-            mend=f"give a multiple of {unit}, such as {max(config.batch_size // unit, 1) * unit}: it is the total",
+            hint=f"give a multiple of {unit}, such as {max(config.batch_size // unit, 1) * unit}: it is the total",
         )
     if config.evolve:
         raise ConfigError(
             "a search is a command of one process, which starts its trainings itself",
             where="--evolve",
-            mend="start it without the launcher; --parallel N trains side by side",
+            hint="start it without the launcher; --parallel N trains side by side",
         )
 
 
@@ -34,11 +34,11 @@ def _refuse_alone(config: TrainConfig) -> None:
         raise ConfigError(
             "SyncBatchNorm needs several processes, and this run is a single one",
             where="--sync-bn",
-            mend="leave it out, the results are the same",
+            hint="leave it out, the results are the same",
         )
     if config.local_rank > 0:
         raise ConfigError(
             "this run is a single process, and its number can only be 0",
             where=f"--local_rank {config.local_rank}",
-            mend="start one process, without a launcher",
+            hint="start one process, without a launcher",
         )

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters
 from yolo.config.saved import saved_options
-from yolo.engine.generation import GENERATIONS
+from yolo.distributed.process_group import ProcessGroup, consistent
 from yolo.engine.progress import Progress
+from yolo.engine.run_files import GENERATIONS
 from yolo.errors import ConfigError, WeightsError
+from yolo.io.yaml_text import read_yaml
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.finite import check_finite
 from yolo.models.weights.load import load_weights
-from yolo.yaml_text import read_yaml
 
 logger = logging.getLogger("yolo")
 
@@ -27,6 +30,8 @@ NEWEST = "newest"
 OF_THE_MACHINE = ("device", "workers")
 """Options that change no result: what the command line says about them holds."""
 OF_THE_COMMAND = ("resume", "json", "project")
+FILES = ("opt.yaml", "weights/last.safetensors")
+"""Of a run's folder, what the other ranks need."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Resumed:
         return None if self.checkpoint is None else Hyperparameters(**self.checkpoint.meta["hyp"])
 
     def says(self, *, finished: bool) -> str:
-        """A line for people: where the run goes on."""
+        """One human-readable line: where the run goes on."""
         at = self.progress
         if finished:
             best = self.folder / "weights/best.safetensors"
@@ -64,16 +69,43 @@ def find_run(asked: TrainConfig) -> Resumed:
     last, options = folder / "weights/last.safetensors", folder / "opt.yaml"
     if not last.is_file():
         if not options.is_file():
-            mend = "name a run's folder or its weights/last.safetensors"
-            raise ConfigError("is no run that could go on: no weights/last.safetensors", where=folder, mend=mend)
+            hint = "name a run's folder or its weights/last.safetensors"
+            raise ConfigError("is no run that could go on: no weights/last.safetensors", where=folder, hint=hint)
         return Resumed(folder, merged(own_options(folder), asked, folder), None, Progress(), {})
     return _from_checkpoint(folder, last, asked)
+
+
+def find_run_together(asked: TrainConfig, group: ProcessGroup | None) -> Resumed:
+    """What ``find_run`` finds on the first rank, on all ranks; raises as it does, on all of them."""
+    if group is None:
+        return find_run(asked)
+    found, first = None, group.ranks.first
+    with consistent(group):
+        found = find_run(asked) if first else None
+    told = group.all_gather(_packed(found.folder) if found else {})[0]
+    return found or _unpacked(told, asked)
+
+
+def _packed(folder: Path) -> dict[str, np.ndarray]:
+    present = [name for name in FILES if (folder / name).is_file()]
+    files = {name: np.frombuffer((folder / name).read_bytes(), np.uint8) for name in present}
+    return {"folder": np.array(str(folder)), **files}
+
+
+def _unpacked(told: dict[str, np.ndarray], asked: TrainConfig) -> Resumed:
+    with tempfile.TemporaryDirectory() as place:
+        for name in FILES:
+            if name in told:
+                (Path(place) / name).parent.mkdir(exist_ok=True)
+                (Path(place) / name).write_bytes(told[name].tobytes())
+        resumed = find_run(dataclasses.replace(asked, resume=place))
+    return dataclasses.replace(resumed, folder=Path(str(told["folder"])))
 
 
 def _from_checkpoint(folder: Path, last: Path, asked: TrainConfig) -> Resumed:
     checkpoint = load_weights(last)
     if checkpoint.training is None:
-        raise WeightsError("holds no state of training", where=last, mend="start a new run from it with --weights")
+        raise WeightsError("holds no state of training", where=last, hint="start a new run from it with --weights")
     check_finite(checkpoint.training, last)
     meta = checkpoint.meta
     try:
@@ -87,7 +119,7 @@ def _from_checkpoint(folder: Path, last: Path, asked: TrainConfig) -> Resumed:
         raise ConfigError(
             f"{folder} has trained its {progress.epoch} epochs, and its learning rates went down with them",
             where=f"--epochs {asked.epochs}",
-            mend=f"start a new run: --weights {folder / 'weights/last.safetensors'} --epochs N",
+            hint=f"start a new run: --weights {folder / 'weights/last.safetensors'} --epochs N",
         )
     return Resumed(folder, merged(config, asked, folder), checkpoint, progress, hooks)
 
@@ -101,7 +133,7 @@ def newest_run(asked: TrainConfig) -> Path:
     }  # a search goes on, not one of its trainings
     if not found:
         where = " and ".join(str(place) for place in places)
-        raise ConfigError(f"no run in {where}", where="--resume", mend="name a run's folder: --resume FOLDER")
+        raise ConfigError(f"no run in {where}", where="--resume", hint="name a run's folder: --resume FOLDER")
     return max(sorted(found), key=_age)
 
 
@@ -115,10 +147,10 @@ def _folder(path: Path) -> Path:
     if path.is_dir():
         return path.parent if path.name == "weights" and not (path / "weights").is_dir() else path
     if not path.exists():
-        raise ConfigError("no such run", where=f"--resume {path}", mend="name a run's folder, or none for the newest")
+        raise ConfigError("no such run", where=f"--resume {path}", hint="name a run's folder, or none for the newest")
     if path.name != "last.safetensors" or path.absolute().parent.name != "weights":
-        mend = "give RUN or RUN/weights/last.safetensors; to start a new run from these weights use --weights"
-        raise ConfigError("only a run's last.safetensors can be resumed", where=f"--resume {path}", mend=mend)
+        hint = "give RUN or RUN/weights/last.safetensors; to start a new run from these weights use --weights"
+        raise ConfigError("only a run's last.safetensors can be resumed", where=f"--resume {path}", hint=hint)
     return path.parent.parent
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from yolo.engine.report import validation_json
 from yolo.engine.validator import Validation
-from yolo.files import write_text_atomic
-from yolo.inference.writer_names import UniqueNames
+from yolo.inference.outputs.names import UniqueNames
+from yolo.io.files import write_text_atomic
 from yolo.plots.study import Curve, plot_study
 
 

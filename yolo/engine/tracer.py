@@ -29,7 +29,7 @@ class Tracer:
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """begin: of ``time.perf_counter``; about: numbers for people, and for ``Sums`` those with a name of its fields."""
+    """begin: of ``time.perf_counter``; about: numbers to show, and for ``Sums`` those with a name of its fields."""
 
     name: str
     begin: float

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from yolo.data.batch import Batch
-from yolo.engine.agreement import Agreement
+from yolo.distributed.agreement import Agreement
+from yolo.engine.build import TrainParts
 from yolo.engine.clock import EpochClock
 from yolo.engine.diverged import check_loss, check_norm
-from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.hooks.base import EpochReport, Hook
 from yolo.engine.interrupt import StopRequest
 from yolo.engine.progress import Progress
 from yolo.engine.schedule import Schedule
-from yolo.engine.setup import TrainParts
 from yolo.engine.time_limit import TimeLimit
 from yolo.engine.tracer import Tracer
 from yolo.engine.validator import Validation
@@ -97,7 +97,7 @@ class Trainer:
         except BaseException as error:
             with contextlib.ExitStack() as stack:  # all are told, even when one of them fails on that
                 for hook in reversed(self.hooks):
-                    stack.callback(hook.broke_off, self, error)
+                    stack.callback(hook.on_error, self, error)
             raise
 
     def compile_seconds(self) -> float:

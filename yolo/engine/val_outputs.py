@@ -13,9 +13,9 @@ from yolo.class_names import match_names
 from yolo.data.batch import Batch
 from yolo.data.dataset import Dataset, preset_names
 from yolo.data.records import Index, renumbered
-from yolo.files import write_text_atomic
+from yolo.inference.outputs.names import UniqueNames
 from yolo.inference.results import label_lines
-from yolo.inference.writer_names import UniqueNames
+from yolo.io.files import write_text_atomic
 from yolo.metrics.coco import coco_rows, evaluate_coco, image_id, labels_to_coco, read_coco, refuse_unmeasurable
 
 logger = logging.getLogger("yolo")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from yolo import ops
 from yolo.data.batch import Batch
 from yolo.data.loader import ValLoader
-from yolo.engine.team import Team
+from yolo.distributed.global_tensors import GlobalTensors
 from yolo.engine.tracer import Tracer
-from yolo.engine.val_part import Validation, ValPart, detections_of, joined
 from yolo.inference.runner import Detections, Runner
-from yolo.loss import combine_terms
+from yolo.loss.reference import combine_terms
+from yolo.metrics import DetectionMetrics, MetricAccumulator
+from yolo.metrics.confusion import ConfusionMatrix
 from yolo.program.detection import NmsSettings
+
+TIMED = ("preprocess", "inference", "nms")
 
 
 def validation_settings(conf: float = 0.001, iou: float = 0.6, max_det: int = 300, *, single_cls: bool = False):
@@ -27,11 +31,54 @@ def validation_settings(conf: float = 0.001, iou: float = 0.6, max_det: int = 30
 BatchListener = Callable[[Batch, list[np.ndarray]], None]
 
 
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """What a validation found. losses: (box, obj, cls), None without a loss; speed_ms: milliseconds a picture."""
+
+    metrics: DetectionMetrics
+    confusion: ConfusionMatrix
+    losses: tuple[float, float, float] | None
+    speed_ms: dict[str, float]
+    pictures: int
+
+
+class PartialValidation:
+    """One rank's share while it is validated.
+
+    losses: a row for each batch; seconds: by what was done; detections: for each picture rows [n, 6] in pixels, kept
+    for another rank's listeners.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.accumulator, self.confusion = MetricAccumulator(classes), ConfusionMatrix(classes)
+        self.seconds = dict.fromkeys(TIMED, 0.0)
+        self.losses: list[tuple[float, float, float]] = []
+        self.detections: list[np.ndarray] = []
+
+    def result(self) -> Validation:
+        """The figures of what was seen so far."""
+        pictures = self.accumulator.pictures
+        speed = {name: 1000 * value / max(pictures, 1) for name, value in self.seconds.items()}
+        mean = tuple(float(value) for value in np.mean(self.losses, axis=0)) if self.losses else None
+        return Validation(self.accumulator.compute(), self.confusion, mean, speed, pictures)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it, as ranks send it to each other."""
+        return {
+            **self.accumulator.state(),
+            "confusion": self.confusion.matrix,
+            "seconds": np.array([self.seconds[name] for name in TIMED]),
+            "losses": np.array(self.losses, np.float64).reshape(-1, 3),
+            "rows": np.concatenate([np.zeros((0, 6), np.float32), *self.detections]),
+            "counts": np.array([len(rows) for rows in self.detections], np.int64),
+        }
+
+
 class Validator:
     """Measures a network on a loader's pictures.
 
-    With a ``team`` the loader gives this rank's share of the batches; all ranks call ``run`` together and all get the
-    result of the whole.
+    With ``global_tensors`` the loader gives this rank's share of the batches; all ranks call ``run`` together and all
+    get the result of the whole.
     """
 
     def __init__(
@@ -42,34 +89,34 @@ class Validator:
         *,
         single_cls: bool = False,
         hybrid: bool = False,
-        team: Team | None = None,
+        global_tensors: GlobalTensors | None = None,
     ) -> None:
         """``runner`` has ``validation_settings``; it is a ``ValRunner`` where losses are wanted.
 
         With ``hybrid`` (and an ``EnsembleRunner``) the labels take part in the suppression and come out as detections.
         """
         self.runner, self.loader, self.classes, self.single_cls = runner, loader, classes, single_cls
-        self._hybrid, self.team = hybrid, team
+        self._hybrid, self.global_tensors = hybrid, global_tensors
         self.tracer = Tracer()
-        self._places = max((len(rows) for rows in loader.index.labels), default=1)
+        self._max_labels = max((len(rows) for rows in loader.index.labels), default=1)
 
     def run(self, listeners: Sequence[BatchListener] = ()) -> Validation:
         """Go through all batches once; ``listeners`` see each with its detections, in order.
 
-        With a team those of the first rank see all batches, the other ranks' without their pictures.
+        Of several ranks those of the first rank see all batches, the other ranks' without their pictures.
         """
         part = self._part(listeners)
-        if self.team is None:
+        if self.global_tensors is None:
             return part.result()
-        parts = self.team.links.tell(part.arrays())
-        if self.team.ranks.first and listeners:
+        parts = self.global_tensors.group.all_gather(part.arrays())
+        if self.global_tensors.ranks.first and listeners:
             self._tell_of_others(parts, listeners)
         return joined(parts).result()
 
-    def _part(self, listeners: Sequence[BatchListener]) -> ValPart:
+    def _part(self, listeners: Sequence[BatchListener]) -> PartialValidation:
         """This rank's batches."""
-        part = ValPart(self.classes)
-        heard = self.team is None or self.team.ranks.first
+        part = PartialValidation(self.classes)
+        heard = self.global_tensors is None or self.global_tensors.ranks.first
         clock = time.perf_counter()
         for batch in self.tracer.watch("validation batch", "validation data", self.loader.batches()):
             clock = _lap(part.seconds, "preprocess", clock)
@@ -101,7 +148,7 @@ class Validator:
     def _forward(self, batch: Batch) -> tuple[Detections, tuple | None]:
         if self.runner.loss is None:
             return self.runner.detect(batch.images, batch.labels if self._hybrid else ()), None
-        found, terms = self.runner.validate(batch.images, batch.labels, self._places)
+        found, terms = self.runner.validate(batch.images, batch.labels, self._max_labels)
         return found, combine_terms(terms, self.runner.loss)
 
     def _detections(self, found: Detections, batch: Batch) -> list[np.ndarray]:
@@ -127,3 +174,19 @@ def _original_labels(labels: np.ndarray, box) -> np.ndarray:
     rows = ops.labels_to_xyxy(labels, box.size)
     rows[:, 1:] = ops.scale_boxes(rows[:, 1:], box)
     return rows
+
+
+def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> PartialValidation:
+    """The shares of consecutive batches as one: exactly what one rank would have found."""
+    accumulators = [MetricAccumulator.from_state(part) for part in parts]
+    whole = PartialValidation(accumulators[0].num_classes)
+    whole.accumulator = MetricAccumulator.merge(accumulators)
+    whole.confusion.matrix += sum(part["confusion"] for part in parts)
+    whole.seconds = dict(zip(TIMED, sum(part["seconds"] for part in parts).tolist()))
+    whole.losses = [tuple(row) for part in parts for row in part["losses"].tolist()]
+    return whole
+
+
+def detections_of(part: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """Each picture's rows."""
+    return iter(np.split(part["rows"], np.cumsum(part["counts"])[:-1]))

@@ -26,7 +26,7 @@ def is_compiled(device: str, mode: str, precision: str = "fp32") -> bool:
     """
     compiled = mode != "off" and device == "cpu"
     if not compiled and precision != "fp32":
-        raise ConfigError(f"{precision} needs a compiled program", where="--compile", mend="leave it at program")
+        raise ConfigError(f"{precision} needs a compiled program", where="--compile", hint="leave it at program")
     return compiled
 
 
@@ -48,7 +48,7 @@ def compile_network(
     compiled = CompiledNetwork.of(spec, state, precision=precision, threads=threads)
     if precision == "bf16" and not native.has_bfloat16():
         what = f"this processor has no bfloat16 instructions (it has {native.instruction_set()})"
-        raise ConfigError(what, where="--half", mend="leave it out")
+        raise ConfigError(what, where="--half", hint="leave it out")
     return compiled
 
 
@@ -60,7 +60,7 @@ def _calibrated(
         graph = optimise(lower(spec, state), "int8")
         graph, cost = quantise(graph, images, threads=threads)
     except ValueError as error:
-        raise ConfigError(str(error), where="--int8", mend="leave it out") from error
+        raise ConfigError(str(error), where="--int8", hint="leave it out") from error
     logger.info("%s", cost)
     return CompiledNetwork(graph, precision="int8", threads=threads)
 

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from yolo import ops
 from yolo.class_names import ClassNames
 from yolo.config.commands import COMPILE_MODES
-from yolo.data.dataset import load_dataset
 from yolo.data.images import read_whole_image
 from yolo.data.letterbox import Letterbox, Size, fit, planes_into
+from yolo.data.load import load_dataset
 from yolo.errors import DataError
 from yolo.inference.calibration import Calibration
 from yolo.inference.models import Weights, join_models, load_models
-from yolo.inference.open_sources import Source, are_tasks, open_sources
-from yolo.inference.pipeline import Ahead, worker_count
+from yolo.inference.pipeline import Prefetcher, worker_count
 from yolo.inference.results import Result
 from yolo.inference.runner import at_once
 from yolo.inference.settings import (
@@ -40,7 +39,8 @@ from yolo.inference.settings import (
     size_pair,
     weights_files,
 )
-from yolo.inference.sources import Frame, Task
+from yolo.inference.sources.base import Frame, Task
+from yolo.inference.sources.open import Source, are_tasks, open_sources
 from yolo.program.detection import NmsSettings, most_detections
 from yolo.program.footprint import require_memory
 
@@ -132,7 +132,9 @@ class Detector:
         if not isinstance(pictures, (list, tuple)):
             return self._infer([self._ready(pictures)])[0]
         workers = worker_count() if len(pictures) > 1 else 1
-        with Ahead([functools.partial(self._ready, picture) for picture in pictures], workers, 2 * workers) as ahead:
+        with Prefetcher(
+            [functools.partial(self._ready, picture) for picture in pictures], workers, 2 * workers
+        ) as ahead:
             return self._grouped(ahead)
 
     def stream(
@@ -162,7 +164,7 @@ class Detector:
             yield from self._looked_at(task() for task in ready)
             return
         workers = worker_count()
-        with Ahead(ready, workers, 2 * workers) as ahead:
+        with Prefetcher(ready, workers, 2 * workers) as ahead:
             yield from self._looked_at(ahead)
 
     def network_input(self, picture: Picture) -> NDArray[np.uint8]:
@@ -178,7 +180,7 @@ class Detector:
 
     def _ready_frame(self, task: Callable[[], Frame | None]) -> tuple[Frame, _Ready] | None:
         if not callable(task):
-            raise DataError(f"a {type(task).__name__} gives no frame", where="source", mend="give a list of paths")
+            raise DataError(f"a {type(task).__name__} gives no frame", where="source", hint="give a list of paths")
         frame = task()
         return None if frame is None else (frame, self._ready(frame.picture))
 
@@ -247,10 +249,10 @@ def _load(picture: Picture) -> NDArray[np.uint8]:
     if isinstance(picture, (str, os.PathLike)):
         return read_whole_image(picture)
     if not isinstance(picture, np.ndarray):
-        raise DataError(f"a {type(picture).__name__} is no picture", mend="give a path or an RGB uint8 array [H, W, 3]")
+        raise DataError(f"a {type(picture).__name__} is no picture", hint="give a path or an RGB uint8 array [H, W, 3]")
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
         raise DataError(
             f"an array {picture.dtype} {list(picture.shape)} is no picture",
-            mend="give RGB as uint8 [H, W, 3], 0 to 255",
+            hint="give RGB as uint8 [H, W, 3], 0 to 255",
         )
     return np.ascontiguousarray(picture)

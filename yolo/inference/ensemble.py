@@ -76,10 +76,10 @@ class EnsembleRunner(Runner):
                     levels.append(_level(network, level, found[level].shape, view, images.shape[3]))
         classes = heads[0].shape[1] // self._networks[0].anchors.shape[1] - 5
         boxes = _in_pixels(known, images.shape[2:])
-        places = 0 if boxes is None else boxes[0].shape[1]
+        max_labels = 0 if boxes is None else boxes[0].shape[1]
         settings = self._settings.native(classes)
         begin = time.perf_counter()
-        head = native.DetectionHead(levels, classes, len(images), settings, native.Stopwatch(), places)
+        head = native.DetectionHead(levels, classes, len(images), settings, native.Stopwatch(), max_labels)
         return *head(heads, boxes), time.perf_counter() - begin
 
 
@@ -95,9 +95,9 @@ def _level(network: RawHeadRunner, number: int, shape: tuple[int, ...], view: Vi
 
 
 def _in_pixels(known: Sequence[np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Label rows as boxes float32 [B, places, 5] in pixels and their counts; None when there are none at all."""
-    places = max(map(len, known), default=0)
-    if not places:
+    """Label rows as boxes float32 [B, max_labels, 5] in pixels and their counts; None when there are none at all."""
+    max_labels = max(map(len, known), default=0)
+    if not max_labels:
         return None
-    boxes, counts = pad_labels(known, places)
+    boxes, counts = pad_labels(known, max_labels)
     return boxes * np.array([1, size[1], size[0], size[1], size[0]], np.float32), counts

@@ -12,8 +12,8 @@ import oneflow as flow
 from numpy.typing import NDArray
 
 from yolo.data.images import write_image
-from yolo.files import write_atomic
-from yolo.inference.writer_names import UniqueNames
+from yolo.inference.outputs.names import UniqueNames
+from yolo.io.files import write_atomic
 from yolo.models.network import Network
 from yolo.models.spec import INPUT
 

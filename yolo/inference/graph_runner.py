@@ -13,7 +13,7 @@ from graphs.pool import EagerRuns, GraphPool
 from graphs.validate import CompiledValGraph, ValGraph
 from yolo.data.batch import pad_labels
 from yolo.inference.runner import PIXELS_AT_ONCE, Detections, Part, Runner, in_parts
-from yolo.loss import LossSettings
+from yolo.loss.settings import LossSettings
 from yolo.models.network import Network
 from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
@@ -96,11 +96,11 @@ class ValRunner:
             self._compiled.update(self.network.spec, state)
 
     def validate(
-        self, images: np.ndarray, labels: tuple[np.ndarray, ...], places: int
+        self, images: np.ndarray, labels: tuple[np.ndarray, ...], max_labels: int
     ) -> tuple[Detections, np.ndarray]:
         """images and label rows an image -> detections as ``detect`` gives them, loss sums float64 [levels, 5]."""
         terms: list[np.ndarray] = []
-        arrays = (images, *pad_labels(labels, places))
+        arrays = (images, *pad_labels(labels, max_labels))
         found = in_parts(self, images, lambda part: self._part([array[part] for array in arrays], terms))
         return found, np.sum([part.astype(np.float64) for part in terms], axis=0)
 

@@ -103,7 +103,7 @@ class CompiledModel:
     def network(self) -> Network:
         if is_program(self.where):
             what = "a compiled detector has no layers to show"
-            raise ConfigError(what, where="--visualize", mend="name its weights")
+            raise ConfigError(what, where="--visualize", hint="name its weights")
         return _plain(load_weights(self.where))
 
     def runner(self, settings: NmsSettings) -> Runner:
@@ -135,7 +135,7 @@ def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None
             raise ConfigError(
                 f"knows {len(model.names)} classes, {models[0].where} knows {len(models[0].names)}",
                 where=model.where,
-                mend="an ensemble needs weights for the same classes",
+                hint="an ensemble needs weights for the same classes",
             )
     return models
 
@@ -168,10 +168,10 @@ def _of_program(
 ) -> CompiledModel:
     """A compiled detector's file, which has decided all of these."""
     if device.strip().lower() not in ("", "cpu"):
-        raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", mend="use --device cpu")
+        raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", hint="use --device cpu")
     if half or int8 is not None or compile != "program":
         raise ConfigError(
-            "a compiled detector has its precision", where="weights", mend="leave --half, --int8 and --compile out"
+            "a compiled detector has its precision", where="weights", hint="leave --half, --int8 and --compile out"
         )
     program = load_program(where)
     order = None if classes is None else class_order(program.names, classes, where)

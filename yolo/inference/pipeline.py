@@ -23,7 +23,7 @@ def worker_count() -> int:
     return max(1, min(_MOST_WORKERS, len(os.sched_getaffinity(0))))
 
 
-class Ahead(Generic[T]):
+class Prefetcher(Generic[T]):
     """The results of ``tasks``, in their order; threads work on the next ones meanwhile.
 
     One thread goes through ``tasks``, so that they may be a generator that does work of its own; ``workers`` threads
@@ -38,7 +38,7 @@ class Ahead(Generic[T]):
         self._feeder = Thread(target=self._feed, args=(tasks,), name="ahead-feeder", daemon=True)
         self._feeder.start()
 
-    def __enter__(self) -> Ahead[T]:
+    def __enter__(self) -> Prefetcher[T]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,7 +76,7 @@ class Ahead(Generic[T]):
         return False
 
 
-class Behind:
+class AsyncWriter:
     """Jobs done by threads, some time after they were given.
 
     ``do`` waits while ``depth`` jobs are unfinished. The first error of a job is raised by a later ``do`` or by

@@ -15,7 +15,7 @@ from yolo.program._native import native
 from yolo.program.detector import CompiledDetector
 
 if TYPE_CHECKING:
-    from yolo.loss import LossSettings
+    from yolo.loss.settings import LossSettings
 
 # More images at once take more memory, and the CPU gains nothing from them except where they are so small that starting
 # costs more than the work. So: one large image, or many small ones.

@@ -12,18 +12,18 @@ import numpy as np
 from yolo.command import stride_multiple, stride_multiples
 from yolo.data.letterbox import Size
 from yolo.errors import ConfigError
-from yolo.yaml_text import brief
+from yolo.io.yaml_text import brief
 
 
 def size_pair(imgsz: int | Sequence[int]) -> Size:
     """(height, width) of one number, or of two."""
     imgsz = imgsz.tolist() if isinstance(imgsz, np.ndarray) else imgsz
     if not isinstance(imgsz, (numbers.Real, list, tuple)):
-        raise ConfigError(f"is {brief(imgsz)}", where="imgsz", mend="give a number, or height and width")
+        raise ConfigError(f"is {brief(imgsz)}", where="imgsz", hint="give a number, or height and width")
     values = (imgsz, imgsz) if isinstance(imgsz, numbers.Real) else tuple(imgsz)
     values = values * 2 if len(values) == 1 else values
     if len(values) != 2:
-        raise ConfigError(f"{len(values)} numbers", where="imgsz", mend="give one, or height and width")
+        raise ConfigError(f"{len(values)} numbers", where="imgsz", hint="give one, or height and width")
     for value in values:
         check_range("imgsz", value, 1, whole=True)
     return int(values[0]), int(values[1])
@@ -42,19 +42,19 @@ def check_range(name: str, value: float, low: float, high: float | None = None, 
     fits = isinstance(value, numbers.Real) and value >= low and (high is None or value <= high)
     if not fits or (whole and value % 1 != 0):
         bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise ConfigError(f"is {brief(value)}", where=name, mend=f"give {'a whole number, ' if whole else ''}{bounds}")
+        raise ConfigError(f"is {brief(value)}", where=name, hint=f"give {'a whole number, ' if whole else ''}{bounds}")
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raise ConfigError for anything else."""
     if value not in choices:
-        raise ConfigError(f"is {brief(value)}", where=name, mend=f"give {' or '.join(map(repr, choices))}")
+        raise ConfigError(f"is {brief(value)}", where=name, hint=f"give {' or '.join(map(repr, choices))}")
 
 
 def check_flag(name: str, value: object) -> bool:
     """Whether it is set, None meaning no; raises ConfigError for what is neither yes nor no."""
     if not isinstance(value, (bool, np.bool_, numbers.Integral, type(None))) or value not in (None, 0, 1):
-        raise ConfigError(f"is {brief(value)}", where=name, mend="give True or False")
+        raise ConfigError(f"is {brief(value)}", where=name, hint="give True or False")
     return bool(value)
 
 
@@ -64,7 +64,7 @@ def weights_files(weights: object) -> tuple[str | Path, ...]:
     for file in files:
         if not isinstance(file, (str, os.PathLike)):
             raise ConfigError(
-                f"is {brief(file)}", where="weights", mend="give the path of a weights file, or a list of them"
+                f"is {brief(file)}", where="weights", hint="give the path of a weights file, or a list of them"
             )
     return tuple(file if isinstance(file, str) else Path(file) for file in files)
 
@@ -74,7 +74,7 @@ def calibration_file(int8: object) -> str | Path | None:
     if int8 is None or int8 is False:
         return None
     if not isinstance(int8, (str, os.PathLike)):
-        raise ConfigError(f"is {brief(int8)}", where="int8", mend="name the data set (YAML) to be calibrated on")
+        raise ConfigError(f"is {brief(int8)}", where="int8", hint="name the data set (YAML) to be calibrated on")
     return int8
 
 
@@ -89,7 +89,7 @@ def class_numbers(classes: object) -> tuple[int, ...]:
     for number in given:
         if not isinstance(number, numbers.Real) or isinstance(number, bool) or number % 1 != 0:
             raise ConfigError(
-                f"{brief(number)} is no class number", where="classes", mend="give one such as 0, or a list"
+                f"{brief(number)} is no class number", where="classes", hint="give one such as 0, or a list"
             )
         chosen.add(int(number))
     return tuple(sorted(chosen))
@@ -103,10 +103,10 @@ def given_names(given: Sequence[str] | Mapping[int, str] | None) -> tuple[str, .
     if isinstance(given, Mapping) and set(given) == set(range(len(given))):
         given = [given[number] for number in range(len(given))]
     if not isinstance(given, (list, tuple)):
-        raise ConfigError(f"is {brief(given, 200)}", where="names", mend="give a list of names, or a dict from 0")
+        raise ConfigError(f"is {brief(given, 200)}", where="names", hint="give a list of names, or a dict from 0")
     for name in given:
         if isinstance(name, bool) or not isinstance(name, (str, numbers.Real)):
-            raise ConfigError(f"{brief(name)} is no class name", where="names", mend="give each name as text")
+            raise ConfigError(f"{brief(name)} is no class name", where="names", hint="give each name as text")
     return tuple(map(str, given))
 
 
@@ -124,4 +124,4 @@ def check_classes(classes: tuple[int, ...], names: tuple[str, ...]) -> None:
     foreign = [number for number in classes if not 0 <= number < len(names)]
     if foreign:
         what = f"the weights have no class {foreign[0]}"
-        raise ConfigError(what, where="classes", mend=f"give numbers from 0 to {len(names) - 1}")
+        raise ConfigError(what, where="classes", hint=f"give numbers from 0 to {len(names) - 1}")

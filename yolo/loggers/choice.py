@@ -19,7 +19,7 @@ from yolo.loggers.service import RunInfo, Service
 from yolo.loggers.wandb import ARTIFACT, Wandb, download_dataset
 
 if TYPE_CHECKING:
-    from yolo.engine.setup import TrainParts
+    from yolo.engine.build import TrainParts
 
 logger = logging.getLogger("yolo")
 
@@ -57,7 +57,7 @@ def with_dataset_of_wandb(config: TrainConfig) -> TrainConfig:
     if not config.data.startswith(ARTIFACT):
         return config
     if "wandb" not in config.loggers or not config.online:
-        raise ConfigError("is on W&B's server", where=f"--data {config.data}", mend="add --loggers wandb --online")
+        raise ConfigError("is on W&B's server", where=f"--data {config.data}", hint="add --loggers wandb --online")
     found = download_dataset(_library("wandb"), config.data, config.artifact_alias, DOWNLOADS)
     return dataclasses.replace(config, data=str(found))
 
@@ -84,11 +84,11 @@ def _library(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != package:
             raise _unusable(name, error) from error
-        raise ConfigError("is not installed", where=f"--loggers {name}", mend=f"pip install {package}") from error
+        raise ConfigError("is not installed", where=f"--loggers {name}", hint=f"pip install {package}") from error
     except Exception as error:  # an installed library that does not fit this Python or another library
         raise _unusable(name, error) from error
 
 
 def _unusable(name: str, error: Exception) -> ConfigError:
-    mend = f"pip install --upgrade {LIBRARIES[name]}"
-    return ConfigError(f"cannot be imported ({error})", where=f"--loggers {name}", mend=mend)
+    hint = f"pip install --upgrade {LIBRARIES[name]}"
+    return ConfigError(f"cannot be imported ({error})", where=f"--loggers {name}", hint=hint)

@@ -13,11 +13,10 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.hooks.base import EpochReport, Hook, Training
 
 if TYPE_CHECKING:
     from yolo.data.batch import Batch
-    from yolo.engine.trainer import Trainer
     from yolo.engine.validator import BatchListener, Validation
 
 logger = logging.getLogger("yolo")
@@ -36,7 +35,7 @@ class Console(Hook):
         self._begin = time.perf_counter()
         self._wide = True
 
-    def before_epoch(self, trainer: Trainer, epoch: int) -> None:
+    def before_epoch(self, trainer: Training, epoch: int) -> None:
         self._epoch = f"{epoch + 1}/{trainer.schedule.epochs}"
         if not sys.stderr.isatty():
             return
@@ -49,7 +48,7 @@ class Console(Hook):
         self._bar = tqdm(**bounds, file=sys.stderr, bar_format=form, ncols=columns)
         self._messages.enter_context(logging_redirect_tqdm([logger]))
 
-    def after_step(self, trainer: Trainer, step: int, batch: Batch, losses: np.ndarray) -> None:
+    def after_step(self, trainer: Training, step: int, batch: Batch, losses: np.ndarray) -> None:
         if self._bar is None:
             return
         more = (sum(map(len, batch.labels)), max(batch.images.shape[2:])) if self._wide else ()
@@ -59,7 +58,7 @@ class Console(Hook):
         self._bar.set_postfix_str(f"{speed:.1f} img/s, data {clock.waiting_share():.0%}", refresh=False)
         self._bar.update()
 
-    def watch_validation(self, trainer: Trainer, epoch: int) -> BatchListener | None:
+    def watch_validation(self, trainer: Training, epoch: int) -> BatchListener | None:
         bar, wide = self._bar, self._wide
         if bar is None:
             return None
@@ -73,7 +72,7 @@ class Console(Hook):
 
         return show
 
-    def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
+    def after_epoch(self, trainer: Training, report: EpochReport) -> None:
         told = self._bar is not None  # speed and waiting stand on the bar
         self._close()
         losses = "  ".join(f"{name} {value:.4f}" for name, value in zip(("box", "obj", "cls"), report.losses))
@@ -85,7 +84,7 @@ class Console(Hook):
         parts = [f"{report.seconds:.1f} s", *([] if told else _speed(report)), *_left(report, trainer.schedule.epochs)]
         logger.info("%s  (%s)%s", line, ", ".join(parts), "  best" if report.best else "")
 
-    def after_train(self, trainer: Trainer) -> None:
+    def after_train(self, trainer: Training) -> None:
         if trainer.stale and trainer.progress.epoch < trainer.schedule.epochs:
             logger.info(
                 "stopped early: no improvement in the last %d epochs (--patience); the best was epoch %d",
@@ -101,10 +100,10 @@ class Console(Hook):
             trainer.compile_seconds(),
         )
 
-    def after_run(self, trainer: Trainer, validation: Validation) -> None:
+    def after_run(self, trainer: Training, validation: Validation) -> None:
         self._close()
 
-    def broke_off(self, trainer: Trainer, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         self._close()
 
     def _close(self) -> None:

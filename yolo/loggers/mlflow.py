@@ -54,7 +54,7 @@ class Mlflow(Service):
         if info.online:
             if not os.environ.get("MLFLOW_TRACKING_URI"):
                 raise ConfigError(
-                    "the address of the server is not known", where="--online", mend="set MLFLOW_TRACKING_URI"
+                    "the address of the server is not known", where="--online", hint="set MLFLOW_TRACKING_URI"
                 )
             for name, value in PATIENCE.items():
                 os.environ.setdefault(name, value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from yolo.data.images import write_image
-from yolo.engine.hooks import Hook
+from yolo.engine.hooks.base import Hook, Training
 from yolo.plots.batch import plot_batch
 from yolo.plots.correlogram import plot_correlogram
 from yolo.plots.labels import plot_labels
@@ -16,7 +16,6 @@ from yolo.plots.results import plot_results
 
 if TYPE_CHECKING:
     from yolo.data.batch import Batch
-    from yolo.engine.trainer import Trainer
 
 DRAWN_BATCHES = 3
 
@@ -27,15 +26,15 @@ class Pictures(Hook):
     def __init__(self, run: Path) -> None:
         self._run = run
 
-    def before_train(self, trainer: Trainer) -> None:
+    def before_train(self, trainer: Training) -> None:
         labels = np.concatenate(trainer.parts.loader.index.labels)
         plot_labels(labels, trainer.parts.names, self._run / "labels.jpg")
         plot_correlogram(labels, self._run / "labels_correlogram.jpg")
 
-    def after_step(self, trainer: Trainer, step: int, batch: Batch, losses: np.ndarray) -> None:
+    def after_step(self, trainer: Training, step: int, batch: Batch, losses: np.ndarray) -> None:
         if step < DRAWN_BATCHES:
             picture = plot_batch(batch.images, batch.labels, batch.paths, trainer.parts.names)
             write_image(self._run / f"train_batch{step}.jpg", picture)
 
-    def after_train(self, trainer: Trainer) -> None:
+    def after_train(self, trainer: Training) -> None:
         plot_results(self._run / "results.csv", self._run / "results.png")

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from yolo import __version__, runtime
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters
-from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.hooks.base import EpochReport, Hook, Training
 from yolo.errors import Interrupted
-from yolo.files import write_text_atomic
+from yolo.io.files import write_text_atomic
 from yolo.loggers.results_csv import epoch_values
 from yolo.plots.results import read_results
 from yolo.report.content import EpochRow, Layer, RunContent
@@ -26,7 +26,6 @@ from yolo.report.pictures import pictures_of
 from yolo.report.sections import MATRIX_CLASSES
 
 if TYPE_CHECKING:
-    from yolo.engine.trainer import Trainer
     from yolo.engine.validator import Validation
 
 logger = logging.getLogger("yolo")
@@ -48,7 +47,7 @@ class Report(Hook):
         self._written = 0.0
         self._summary, self._layers = "", ()
 
-    def before_train(self, trainer: Trainer) -> None:
+    def before_train(self, trainer: Training) -> None:
         from yolo.models.summary import describe
 
         network = trainer.parts.network
@@ -57,21 +56,21 @@ class Report(Hook):
         done = trainer.progress.epoch
         self._rows = earlier_epochs(self._run, done) if done else []
 
-    def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
+    def after_epoch(self, trainer: Training, report: EpochReport) -> None:
         self._rows.append(EpochRow(report.epoch, epoch_values(report), dataclasses.asdict(report.times)))
         if report.best:
             self._best = report.validation
         if time.perf_counter() - self._written > PAUSE:
             self._write(trainer, "training", f"Epoch {report.epoch + 1} of {trainer.schedule.epochs} is done.")
 
-    def after_run(self, trainer: Trainer, validation: Validation) -> None:
+    def after_run(self, trainer: Training, validation: Validation) -> None:
         self._best = validation
         done, asked = trainer.progress.epoch, trainer.schedule.epochs
         early = f", {asked - done} fewer than asked for: stopped early, no improvement" if done < asked else ""
         self._write(trainer, "finished", f"{done} epochs{early}.")
         logger.info("report: %s", self.file)
 
-    def broke_off(self, trainer: Trainer, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         if not self._rows:
             return
         if isinstance(error, Interrupted):
@@ -81,7 +80,7 @@ class Report(Hook):
             reason = f"{type(error).__name__}: {error}".rstrip(": ")
             self._write(trainer, "broke off", f"Training broke off after epoch {trainer.progress.epoch} ({reason}).")
 
-    def _write(self, trainer: Trainer, state: str, note: str) -> None:
+    def _write(self, trainer: Training, state: str, note: str) -> None:
         when = f"{self._begin:%Y-%m-%d %H:%M}"
         content = RunContent(
             name=self._run.name,

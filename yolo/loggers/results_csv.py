@@ -5,32 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from yolo.engine.hooks import EpochReport, Hook
-from yolo.files import write_text_atomic
-
-if TYPE_CHECKING:
-    from yolo.engine.trainer import Trainer
+from yolo.engine.hooks.base import EpochReport, Hook, Training
+from yolo.engine.run_files import COLUMNS
+from yolo.io.files import write_text_atomic
 
 logger = logging.getLogger("yolo")
-
-COLUMNS = (
-    "epoch",
-    "train/box_loss",
-    "train/obj_loss",
-    "train/cls_loss",
-    "metrics/precision",
-    "metrics/recall",
-    "metrics/mAP_0.5",
-    "metrics/mAP_0.5:0.95",
-    "val/box_loss",
-    "val/obj_loss",
-    "val/cls_loss",
-    "x/lr0",
-    "x/lr1",
-    "x/lr2",
-)
 
 
 def epoch_values(report: EpochReport) -> dict[str, float]:
@@ -50,7 +30,7 @@ class ResultsCsv(Hook):
     def __init__(self, run: Path) -> None:
         self.path = run / "results.csv"
 
-    def before_train(self, trainer: Trainer) -> None:
+    def before_train(self, trainer: Training) -> None:
         kept = [_line(COLUMNS)]
         if trainer.progress.epoch and not self.path.exists():
             logger.warning("%s is gone: it begins anew at epoch %d", self.path, trainer.progress.epoch + 1)
@@ -58,7 +38,7 @@ class ResultsCsv(Hook):
             kept += self.path.read_text(encoding="utf-8").splitlines(keepends=True)[1 : trainer.progress.epoch + 1]
         write_text_atomic(self.path, "".join(kept))
 
-    def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
+    def after_epoch(self, trainer: Training, report: EpochReport) -> None:
         values = [str(report.epoch), *(f"{value:.5g}" for value in epoch_values(report).values())]
         with open(self.path, "a", encoding="utf-8") as stream:
             stream.write(_line(values))

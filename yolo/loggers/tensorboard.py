@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.hooks.base import EpochReport, Hook, Training
 from yolo.loggers.results_csv import epoch_values
-
-if TYPE_CHECKING:
-    from yolo.engine.trainer import Trainer
 
 
 class TensorBoard(Hook):
@@ -25,7 +22,7 @@ class TensorBoard(Hook):
         self._run = run
         self._writer = None
 
-    def before_train(self, trainer: Trainer) -> None:
+    def before_train(self, trainer: Training) -> None:
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import SessionLog
 
@@ -36,7 +33,7 @@ class TensorBoard(Hook):
         self._writer = EventsWriter(str(self._run / "events"), suffix)
         self._write(progress.epoch, session_log=SessionLog(status=SessionLog.START))
 
-    def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
+    def after_epoch(self, trainer: Training, report: EpochReport) -> None:
         from tensorboardX.summary import scalar
 
         for name, value in epoch_values(report).items():
@@ -44,10 +41,10 @@ class TensorBoard(Hook):
                 self._write(report.epoch, summary=scalar(name, value))
         self._writer.flush()
 
-    def broke_off(self, trainer: Trainer, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         self._close()
 
-    def after_train(self, trainer: Trainer) -> None:
+    def after_train(self, trainer: Training) -> None:
         self._close()
 
     def _close(self) -> None:

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from yolo.engine.hooks import EpochReport, Hook
+from yolo.engine.hooks.base import EpochReport, Hook, Training
 from yolo.errors import ConfigError, YoloError
-from yolo.files import write_text_atomic
+from yolo.io.files import write_text_atomic
 from yolo.loggers.results_csv import epoch_values
 from yolo.loggers.service import FoundObjects, RunInfo, Service
 from yolo.plots.validation import in_batch_pixels
 
 if TYPE_CHECKING:
     from yolo.data.batch import Batch
-    from yolo.engine.trainer import Trainer
     from yolo.engine.validator import BatchListener, Validation
 
 logger = logging.getLogger("yolo")
@@ -41,7 +40,7 @@ class Tracking(Hook):
         self._interval, self._period = bbox_interval, save_period
         self._found: list[FoundObjects] = []
 
-    def before_train(self, trainer: Trainer) -> None:
+    def before_train(self, trainer: Training) -> None:
         """Open the run everywhere. Raises ConfigError when a tracker cannot."""
         file = self._info.folder / IDENTITIES
         resumed = trainer.progress.step > 0 and file.is_file()
@@ -54,10 +53,10 @@ class Tracking(Hook):
                 raise
             except Exception as error:  # whatever the library comes up with
                 line = f"does not start ({type(error).__name__}: {error})"
-                raise ConfigError(line, where=f"--loggers {service.name}", mend="leave it out") from error
+                raise ConfigError(line, where=f"--loggers {service.name}", hint="leave it out") from error
         write_text_atomic(file, json.dumps(known) + "\n")
 
-    def watch_validation(self, trainer: Trainer, epoch: int) -> BatchListener | None:
+    def watch_validation(self, trainer: Training, epoch: int) -> BatchListener | None:
         every = self._interval if self._interval >= 0 else max(trainer.schedule.epochs // 10, 1)
         if not every or (epoch + 1) % every:
             return None
@@ -69,7 +68,7 @@ class Tracking(Hook):
 
         return take
 
-    def after_epoch(self, trainer: Trainer, report: EpochReport) -> None:
+    def after_epoch(self, trainer: Training, report: EpochReport) -> None:
         if self._found:
             shown, self._found = self._found, []
             self._tell(lambda service: service.found(shown, report.epoch))
@@ -80,7 +79,7 @@ class Tracking(Hook):
                 "last", ["last", f"epoch {report.epoch + 1}", *(["best"] if report.best else [])], report.epoch
             )
 
-    def after_run(self, trainer: Trainer, validation: Validation) -> None:
+    def after_run(self, trainer: Training, validation: Validation) -> None:
         epoch = trainer.progress.epoch - 1
         files = sorted(file for file in self._info.folder.iterdir() if file.suffix in (".png", ".jpg"))
         if files:
@@ -88,7 +87,7 @@ class Tracking(Hook):
         self._weights("best", ["latest", "best"], trainer.progress.best_epoch)
         self._close(failed=False)
 
-    def broke_off(self, trainer: Trainer, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         self._close(failed=True)
 
     def _weights(self, name: str, aliases: list[str], epoch: int) -> None:
@@ -118,7 +117,7 @@ class Tracking(Hook):
 
 
 def _results_kept_apart() -> contextlib.AbstractContextManager:
-    """What a library prints is for people: stdout holds the command's results only."""
+    """What a library prints goes to stderr: stdout holds the command's results only."""
     return contextlib.redirect_stdout(sys.stderr)
 
 

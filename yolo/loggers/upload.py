@@ -6,11 +6,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolo.bucket import Bucket, BucketError
-from yolo.engine.hooks import Hook
+from yolo.engine.hooks.base import Hook, Training
+from yolo.io.bucket import Bucket, BucketError
 
 if TYPE_CHECKING:
-    from yolo.engine.trainer import Trainer
     from yolo.engine.validator import Validation
 
 logger = logging.getLogger("yolo")
@@ -25,7 +24,7 @@ class Upload(Hook):
     def __init__(self, run: Path, bucket: Bucket) -> None:
         self._run, self._bucket = run, bucket
 
-    def before_train(self, trainer: Trainer) -> None:
+    def before_train(self, trainer: Training) -> None:
         files = {f"{self._run.name}/{name}": self._run / name for name in ("opt.yaml", "hyp.yaml")}
         try:
             self._bucket.upload_all(files, lambda: trainer.stop_asked)
@@ -34,13 +33,13 @@ class Upload(Hook):
                 raise
             logger.warning("%s", error)
 
-    def broke_off(self, trainer: Trainer, error: BaseException) -> None:
+    def on_error(self, trainer: Training, error: BaseException) -> None:
         logger.info("not copied to %s: the results are in %s", self._bucket.url, self._run)
 
-    def after_run(self, trainer: Trainer, validation: Validation) -> None:
+    def after_run(self, trainer: Training, validation: Validation) -> None:
         try:
             count = self._bucket.upload_folder(self._run, self._run.name)
         except BucketError as error:
-            mend = f"training is done and {self._run} has all results: copy it once the bucket can be reached"
-            raise BucketError(error.what, where=error.where, mend=mend) from error
+            hint = f"training is done and {self._run} has all results: copy it once the bucket can be reached"
+            raise BucketError(error.what, where=error.where, hint=hint) from error
         logger.info("%d files copied to %s/%s", count, self._bucket.url, self._run.name)

@@ -101,9 +101,9 @@ def download_dataset(library: Any, url: str, alias: str, folder: Path) -> Path:
         artifact = library.Api().artifact(name, type="dataset")
         found = Path(artifact.download(root=str(folder / name.replace("/", "_").replace(":", "_"))))
     except Exception as error:  # whatever the library and the network come up with
-        raise DataError(f"cannot be downloaded from W&B ({error})", where=url, mend="see 'wandb login'") from error
+        raise DataError(f"cannot be downloaded from W&B ({error})", where=url, hint="see 'wandb login'") from error
     if not (found / "data.yaml").is_file():
-        raise DataError("holds no data.yaml", where=url, mend="make it with --upload_dataset")
+        raise DataError("holds no data.yaml", where=url, hint="make it with --upload_dataset")
     return found / "data.yaml"
 
 

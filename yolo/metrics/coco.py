@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yolo.errors import DataError, RuntimeSetupError
+from yolo.io.yaml_text import brief
 from yolo.metrics.coco_form import Row, check_annotations, check_detections
 from yolo.ops import labels_to_xyxy
-from yolo.yaml_text import brief
 
 ImageId = int | str
 # COCO numbers its 80 classes 1 to 90; these ten were never used.
@@ -98,7 +98,7 @@ def labels_to_coco(index: LabelledPictures, *, coco_ids: bool = False) -> dict[s
     for path, labels, (height, width) in zip(index.paths, index.labels, np.asarray(index.shapes).tolist()):
         image = image_id(path)
         if image in seen:
-            raise DataError(f"has the COCO id {brief(image)} of {seen[image]}", where=path, mend="rename one")
+            raise DataError(f"has the COCO id {brief(image)} of {seen[image]}", where=path, hint="rename one")
         seen[image] = path
         images.append({"id": image, "file_name": Path(path).name, "height": height, "width": width})
         for category, x1, y1, x2, y2 in labels_to_xyxy(labels, (height, width)).tolist():
@@ -180,7 +180,7 @@ def _numbers(truth: dict[str, Any], image_ids: Iterable[ImageId] | None, where: 
         raise DataError(
             f"{len(unknown)} of {len(wanted)} pictures are not in it (such as {min(map(str, unknown))})",
             where=where,
-            mend="give the annotations of the split that was validated",
+            hint="give the annotations of the split that was validated",
         )
     return {image: number for number, image in enumerate(wanted, 1)}
 
@@ -226,7 +226,7 @@ def _evaluation() -> Any:
         import faster_coco_eval
     except ImportError as error:
         raise RuntimeSetupError(
-            "COCO's evaluation needs faster-coco-eval", mend="pip install faster-coco-eval"
+            "COCO's evaluation needs faster-coco-eval", hint="pip install faster-coco-eval"
         ) from error
     return faster_coco_eval
 

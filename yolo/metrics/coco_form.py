@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any, Final
 
 from yolo.errors import DataError
-from yolo.yaml_text import brief
+from yolo.io.yaml_text import brief
 
 Row = dict[str, Any]
 _BOX: Final = "left, top, width, height"
@@ -44,9 +44,9 @@ def check_detections(rows: Sequence[Row], truth: dict[str, Any], where: object) 
 def _check_row(row: Row, images: set, categories: set, where: str, holder: str) -> None:
     for field, known, what in (("image_id", images, "image"), ("category_id", categories, "category")):
         if row[field] not in known:
-            mend = f"ids must be those of {holder}, text or number as there"
+            hint = f"ids must be those of {holder}, text or number as there"
             raise DataError(
-                f"its {field} is {brief(row[field])}, and no such {what} is in {holder}", where=where, mend=mend
+                f"its {field} is {brief(row[field])}, and no such {what} is in {holder}", where=where, hint=hint
             )
     box = row["bbox"]
     if not len(box) == 4 or not all(map(_is_number, box)) or min(box[2:]) < 0:
@@ -59,7 +59,7 @@ def _refuse_twice(what: str, values: Iterable[Any], where: object) -> None:
     seen: set[Any] = set()
     for value in values:
         if value in seen:
-            raise DataError(f"the {what} {brief(value)} occurs twice", where=where, mend="give each its own")
+            raise DataError(f"the {what} {brief(value)} occurs twice", where=where, hint="give each its own")
         seen.add(value)
 
 

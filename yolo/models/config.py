@@ -11,8 +11,8 @@ from typing import Any, Final
 import yaml
 
 from yolo.errors import ModelError
+from yolo.io.yaml_text import brief, read_yaml
 from yolo.models.activation import Activation, parse_activation
-from yolo.yaml_text import brief, read_yaml
 
 PRESETS: Final = Path(__file__).resolve().parents[1] / "config" / "models"
 MAX_CLASSES: Final = 10_000
@@ -71,14 +71,14 @@ def load_model_config(name_or_path: str | Path) -> ModelConfig:
     path = find_model_config(name_or_path)
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise ModelError("too large for a model YAML", where=path, mend=_REFERENCE)
+            raise ModelError("too large for a model YAML", where=path, hint=_REFERENCE)
         text = path.read_text(encoding="utf-8")
         mapping = read_yaml(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ModelError(f"not YAML: {error.problem}", where=f"{path}:{line}", mend=_REFERENCE) from None
+        raise ModelError(f"not YAML: {error.problem}", where=f"{path}:{line}", hint=_REFERENCE) from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ModelError(f"cannot be read: {str(error)[:200]}", where=path, mend=_REFERENCE) from None
+        raise ModelError(f"cannot be read: {str(error)[:200]}", where=path, hint=_REFERENCE) from None
     return parse_model_config(mapping, name=str(path), source=text)
 
 
@@ -89,20 +89,20 @@ def find_model_config(name_or_path: str | Path) -> Path:
         if path.is_file():
             return path
     except (OSError, ValueError):  # a name too long, or with a NUL
-        raise ModelError(f"no model {str(name_or_path)[:80]!r}", mend=_REFERENCE) from None
+        raise ModelError(f"no model {str(name_or_path)[:80]!r}", hint=_REFERENCE) from None
     if path.parent.name in ("", "hub", "models", "segment"):
         stem = path.name.removesuffix(".yaml").removesuffix(".yml")
         preset = PRESETS / f"{stem}.yaml"
         if preset.is_file():
             return preset
     known = ", ".join(sorted(entry.stem for entry in PRESETS.glob("*.yaml")))
-    raise ModelError(f"no model YAML {str(name_or_path)!r}", mend=f"give a file or one of: {known}")
+    raise ModelError(f"no model YAML {str(name_or_path)!r}", hint=f"give a file or one of: {known}")
 
 
 def parse_model_config(mapping: object, *, name: str, source: str = "") -> ModelConfig:
     """Check the mapping of a model YAML for form and give it as a ModelConfig; raises ModelError."""
     if not isinstance(mapping, Mapping):
-        raise ModelError("not a mapping with nc, anchors, backbone and head", where=name, mend=_REFERENCE)
+        raise ModelError("not a mapping with nc, anchors, backbone and head", where=name, hint=_REFERENCE)
     rows = (*_rows(mapping, "backbone", name), *_rows(mapping, "head", name))
     try:
         written = mapping.get("activation") or "nn.SiLU()"
@@ -128,11 +128,11 @@ def parse_anchors(value: object, where: str) -> int | tuple[tuple[float, ...], .
     if isinstance(value, int) and not isinstance(value, bool):
         return _integer(value, where, 1, 100)
     if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= 16:
-        raise ModelError("neither a number nor a list of lists", where=where, mend=_REFERENCE)
+        raise ModelError("neither a number nor a list of lists", where=where, hint=_REFERENCE)
     levels = []
     for number, level in enumerate(value, 1):
         if not isinstance(level, (list, tuple)) or not level or len(level) % 2 or len(level) > 200:
-            raise ModelError(f"level {number} is not a list of w, h pairs", where=where, mend=_REFERENCE)
+            raise ModelError(f"level {number} is not a list of w, h pairs", where=where, hint=_REFERENCE)
         if not all(_is_number(size) and 0 < size < 1e5 for size in level):
             raise ModelError(f"level {number} holds a size that is not in pixels", where=where)
         levels.append(tuple(float(size) for size in level))
@@ -145,14 +145,14 @@ def _rows(mapping: Mapping[Any, Any], section: str, name: str) -> tuple[Row, ...
     rows = mapping.get(section)
     if not isinstance(rows, list) or not rows or len(rows) > _MAX_ROWS:
         what = f"{section} is not a list of 1 to {_MAX_ROWS} rows [from, number, module, args]"
-        raise ModelError(what, where=name, mend=_REFERENCE)
+        raise ModelError(what, where=name, hint=_REFERENCE)
     return tuple(_row(row, section, number, name) for number, row in enumerate(rows, 1))
 
 
 def _row(row: object, section: str, number: int, name: str) -> Row:
     where = f"{name}: {section} row {number}"
     if not isinstance(row, (list, tuple)) or len(row) != 4:
-        raise ModelError("not [from, number, module, args]", where=where, mend=_REFERENCE)
+        raise ModelError("not [from, number, module, args]", where=where, hint=_REFERENCE)
     sources, repeats, module, args = row
     sources = sources if isinstance(sources, (list, tuple)) else [sources]
     if not 1 <= len(sources) <= 64:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import oneflow as flow
 
-from yolo.tensors import constant
+from yolo.distributed.tensors import constant
 
 
 def decode(heads: Sequence[flow.Tensor], anchors: np.ndarray, strides: Sequence[int]) -> flow.Tensor:

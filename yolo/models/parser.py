@@ -33,7 +33,7 @@ def parse_network(config: ModelConfig, *, nc: int | None = None, channels: int |
     for row in config.layers[:-1]:
         blocks += scale_repeats(row.repeats, config.depth)
         if blocks > _MAX_BLOCKS:
-            raise ModelError(f"more than {_MAX_BLOCKS} blocks", where=_where(row, config), mend="lower its number")
+            raise ModelError(f"more than {_MAX_BLOCKS} blocks", where=_where(row, config), hint="lower its number")
         specs.append(_layer(row, specs, config, classes, channels))
     detect = _detect(config.layers[-1], specs, config, classes)
     strides = _strides(detect, specs)
@@ -176,7 +176,7 @@ def _rule(row: Row, where: str) -> Rule:
     if name == "Detect":
         raise ModelError("Detect: only the last row may be Detect", where=where)
     if name not in RULES:
-        raise ModelError(f"unknown module {show(row.module)}", where=where, mend=f"known: {', '.join(RULES)}")
+        raise ModelError(f"unknown module {show(row.module)}", where=where, hint=f"known: {', '.join(RULES)}")
     return RULES[name]
 
 

@@ -8,7 +8,7 @@ try:
     from yolo import _C
 except ImportError as error:
     raise RuntimeSetupError(
-        f"the compiled operators cannot be loaded ({error})", where="yolo._C", mend="run: make build"
+        f"the compiled operators cannot be loaded ({error})", where="yolo._C", hint="run: make build"
     ) from error
 
 native = _C

@@ -11,7 +11,7 @@ from yolo.ops._native import native
 
 
 class LossSettingsLike(Protocol):
-    """What ``detection_loss`` reads of ``yolo.loss.LossSettings``. Gains are already scaled."""
+    """What ``detection_loss`` reads of ``LossSettings``. Gains are already scaled."""
 
     @property
     def box(self) -> float:
@@ -64,7 +64,7 @@ def detection_loss(
     convolution gives them); ``labels`` float32 ``[B, M, 5]`` (class, x, y, w, h; normalised), of which image i uses the
     first ``counts[i]``; ``anchors_in_cells`` float32 ``[levels, A, 2]``.
 
-    terms: float64 ``[levels, 5]``, the sums of ``yolo.loss.loss_terms``. parts: float32 ``[4]``, loss, box, obj and
+    terms: float64 ``[levels, 5]``, the sums of ``loss_terms``. parts: float32 ``[4]``, loss, box, obj and
     cls, with loss = (box + obj + cls) * B. gradients: d loss / d head, float32 in the heads' shapes; in new arrays, or
     in those given (writeable, C-contiguous, written completely), which spares the time that new memory takes.
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from yolo.files import write_atomic
+from yolo.io.files import write_atomic
 from yolo.plots.class_labels import class_label
 from yolo.plots.colours import class_colour
 from yolo.plots.fonts import families

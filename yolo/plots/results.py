@@ -31,7 +31,7 @@ def read_results(path: str | Path) -> dict[str, Floats]:
         raise DataError(f"cannot be read: {error}", where=path) from error
     header = [name.strip() for name in lines[0]] if lines else []
     if "epoch" not in header:
-        raise DataError("has no 'epoch' column", where=path, mend="give the results.csv of a training run")
+        raise DataError("has no 'epoch' column", where=path, hint="give the results.csv of a training run")
     cells = [[_number(text) for text in line[: len(header)]] for line in lines[1:]]
     cells = [line + [np.nan] * (len(header) - len(line)) for line in cells]
     table = np.array(cells, np.float64).reshape(-1, len(header))

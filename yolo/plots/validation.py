@@ -15,7 +15,8 @@ from yolo.plots.curves import plot_curves
 
 if TYPE_CHECKING:
     from yolo.data.batch import Batch
-    from yolo.engine.validator import Validation
+    from yolo.metrics import DetectionMetrics
+    from yolo.metrics.confusion import ConfusionMatrix
 
 DRAWN_BATCHES = 3
 
@@ -38,10 +39,12 @@ class BatchPictures:
         self._drawn += 1
 
 
-def draw_validation(validation: Validation, names: tuple[str, ...], folder: Path) -> None:
+def draw_validation(
+    metrics: DetectionMetrics, confusion: ConfusionMatrix, names: tuple[str, ...], folder: Path
+) -> None:
     """Write PR, F1, P and R curves and the confusion matrix."""
-    plot_curves(validation.metrics, names, folder)
-    plot_confusion(validation.confusion, names, folder / "confusion_matrix.png")
+    plot_curves(metrics, names, folder)
+    plot_confusion(confusion, names, folder / "confusion_matrix.png")
 
 
 def in_batch_pixels(rows: NDArray[np.float32], box) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ try:
     from yolo import _program
 except ImportError as error:
     raise RuntimeSetupError(
-        f"the compiled programs cannot be loaded ({error})", where="yolo._program", mend="run: make build"
+        f"the compiled programs cannot be loaded ({error})", where="yolo._program", hint="run: make build"
     ) from error
 
 native = _program

@@ -21,7 +21,7 @@ from safetensors.numpy import save as save_tensors
 
 from yolo.class_names import class_channels
 from yolo.errors import WeightsError
-from yolo.files import write_atomic
+from yolo.io.files import write_atomic
 from yolo.models.weights.finite import check_finite
 from yolo.models.weights.header import check_header
 from yolo.models.weights.magic import PROGRAM as MAGIC
@@ -37,7 +37,7 @@ MOST_DESCRIPTION: Final = 1 << 24
 MOST_PIXELS: Final = 1 << 16
 """Longest side of pictures, strides and anchors."""
 _WRONG: Final = (ValueError, KeyError, TypeError, OverflowError, struct.error)
-_MEND: Final = "write it anew with python -m yolo.export --include program"
+_HINT: Final = "write it anew with python -m yolo.export --include program"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,20 +96,20 @@ def load_program(path: str | Path) -> ProgramFile:
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
     if len(data) < _HEAD.size or data[: len(MAGIC)] != MAGIC:
-        raise WeightsError("is no compiled detector", where=path, mend=_MEND)
+        raise WeightsError("is no compiled detector", where=path, hint=_HINT)
     _, version, digest = _HEAD.unpack_from(data)
     if version != VERSION:
         what = f"is a compiled detector of version {version}; this program reads version {VERSION}"
-        raise WeightsError(what, where=path, mend=_MEND)
+        raise WeightsError(what, where=path, hint=_HINT)
     payload = data[_HEAD.size :]
     if hashlib.sha256(payload).digest() != digest:
-        raise WeightsError("is damaged: its checksum does not match", where=path, mend=_MEND)
+        raise WeightsError("is damaged: its checksum does not match", where=path, hint=_HINT)
     try:
         check_header(payload)
         return _parsed(payload)
     except (*_WRONG, SafetensorError, RecursionError, MemoryError) as error:
         what = "".join(letter if letter.isprintable() else "?" for letter in str(error)[:200])
-        raise WeightsError(f"is no compiled detector: {what}", where=path, mend=_MEND) from None
+        raise WeightsError(f"is no compiled detector: {what}", where=path, hint=_HINT) from None
 
 
 def _needed(graph: Graph) -> dict[str, np.ndarray]:

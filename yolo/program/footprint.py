@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from yolo.errors import ConfigError
-from yolo.memory import free_memory
+from yolo.io.memory import free_memory
 from yolo.program.ir import INPUT, Conv, Graph
 
 Shape = tuple[int, int, int, int]
@@ -66,8 +66,8 @@ def require_memory(needed: int, shape: Shape, where: object, free: int | None = 
         images = f"{batch} images" if batch > 1 else "an image"
         take = "take" if batch > 1 else "takes"
         what = f"{images} of {width} x {height} pixels {take} at least {_gigabytes(needed)} of memory"
-        mend = "lower --imgsz" + (" or --batch-size" if batch > 1 else "")
-        raise ConfigError(f"{what}, and {_gigabytes(free)} are free", where=where, mend=mend)
+        hint = "lower --imgsz" + (" or --batch-size" if batch > 1 else "")
+        raise ConfigError(f"{what}, and {_gigabytes(free)} are free", where=where, hint=hint)
 
 
 def _gigabytes(count: int) -> str:

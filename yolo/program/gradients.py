@@ -19,7 +19,7 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; settings: a ``yolo.loss.LossSettings``; recompute: less memory, more time, the same numbers; exchange:
+    in pixels; settings: a ``LossSettings``; recompute: less memory, more time, the same numbers; exchange:
     joins batch norms over ranks. All steps share one memory: they run one after the other.
     """
 
@@ -48,17 +48,17 @@ class CompiledTraining:
         self.levels = len(strides)
         self._passes((1, spec.channels, side, side))  # what cannot be planned is refused here, not in a graph
 
-    def step(self, shape: Shape, places: int, ranks: int = 1) -> native.GradientStep:
+    def step(self, shape: Shape, max_labels: int, ranks: int = 1) -> native.GradientStep:
         """The step for images uint8 of this shape, a rank's part of a batch, with room for so many labels a picture."""
         passes = self._passes(shape)
         loss = detection_loss(passes.head_shapes, *self._head)
-        return native.GradientStep(passes.executor, loss, places, ranks)
+        return native.GradientStep(passes.executor, loss, max_labels, ranks)
 
-    def match_count(self, shape: Shape, places: int) -> native.MatchCount:
+    def match_count(self, shape: Shape, max_labels: int) -> native.MatchCount:
         """Counts the matches a level of a rank's labels, which ``step`` takes summed over the ranks."""
         sizes = self._graph.sizes(*shape[2:])
         heads = [(shape[0], self._graph.channels[value], *sizes[value]) for value in self._graph.outputs]
-        return native.MatchCount(detection_loss(heads, *self._head), shape[0], places)
+        return native.MatchCount(detection_loss(heads, *self._head), shape[0], max_labels)
 
     def reserve(self, shape: Shape) -> int:
         """Take the memory that steps of this shape need, so that smaller ones fit in; give all that is taken, bytes."""

@@ -18,7 +18,7 @@ def detection_loss(
 ) -> native.DetectionLoss:
     """The loss of raw heads of these shapes, ``[B, na * (5 + nc), h, w]``.
 
-    anchors: float32 [nl, na, 2] in pixels; settings: a ``yolo.loss.LossSettings``, whose gains are scaled already.
+    anchors: float32 [nl, na, 2] in pixels; settings: a ``LossSettings``, whose gains are scaled already.
     """
     classes = heads[0][1] // anchors.shape[1] - 5
     return native.DetectionLoss(levels_of(heads, anchors, strides), classes, **dataclasses.asdict(settings))

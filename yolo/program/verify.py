@@ -15,8 +15,8 @@ import numpy as np
 from yolo.models.activation import IDENTITY, Activation
 from yolo.models.weights.finite import is_finite
 from yolo.program import ir
+from yolo.program.int8.rules import check_scales
 from yolo.program.ir import INPUT, Graph, Node
-from yolo.program.scales import check_scales
 
 MOST_CHANNELS: Final = 1 << 20
 MOST_NODES: Final = 4096

@@ -138,7 +138,7 @@ def outcome(kind: str, folder: Path) -> tuple[int, dict[str, int]]:
 @pytest.fixture
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("yolo.data.convert.run._WORKERS", 1)
-    monkeypatch.setattr("yolo.files.os.fsync", lambda _: None)  # the disk is not what is tested
+    monkeypatch.setattr("yolo.io.files.os.fsync", lambda _: None)  # the disk is not what is tested
 
 
 @pytest.mark.usefixtures("no_threads")

@@ -25,11 +25,12 @@ from yolo.program.int8.build import Cost, quantise
 from yolo.program.int8.observe import observe
 from yolo.program.int8.place import candidates, with_int8
 from yolo.program.int8.ranges import Ranges
+from yolo.program.int8.rules import MOVEMENTS, check_scales
 from yolo.program.int8.search import choose, heads_of, movement
 from yolo.program.ir import INPUT, Graph
 from yolo.program.lower import lower
 from yolo.program.passes import optimise
-from yolo.program.scales import MOVEMENTS, Scale, check_scales
+from yolo.program.scales import Scale
 
 
 def graph_of(network) -> Graph:

@@ -12,9 +12,10 @@ from tests.program.int8.reference import run_whole
 from yolo.program import ir
 from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
+from yolo.program.int8.rules import check_scales
 from yolo.program.int8.weights import corrected_bias, quantised_weight
 from yolo.program.ir import INPUT, Concat, Dequantise, Graph, Pool, Upsample
-from yolo.program.scales import PIXELS, Scale, check_scales
+from yolo.program.scales import PIXELS, Scale
 
 SHAPES = {
     "pictures": {"out": 16, "k": 6, "stride": (2, 2), "padding": (2, 2)},

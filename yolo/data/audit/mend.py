@@ -17,7 +17,7 @@ from yolo.data.folders import new_folder
 from yolo.data.labels import parse_labels
 from yolo.data.listing import label_path
 from yolo.errors import DataError
-from yolo.files import write_text_atomic
+from yolo.io.files import write_text_atomic
 
 
 def write_mended(dataset: Dataset, splits: Mapping[str, Sequence[Seen]], folder: Path) -> Path:
@@ -108,4 +108,4 @@ def _refuse_own(dataset: Dataset, folder: Path) -> None:
             own = entry.resolve() if entry.is_dir() else entry.resolve().parent
             if place == own or (entry.is_dir() and own in place.parents) or place in own.parents:
                 raise DataError(f"lies within or around {own}, which is the data set's", where=f"--fix {folder}",
-                                mend="name a new folder elsewhere")  # fmt: skip
+                                hint="name a new folder elsewhere")  # fmt: skip

@@ -16,7 +16,7 @@ from yolo.data.images import check_image, decode_image, read_bytes
 from yolo.data.labels import LabelFile, parse_labels
 from yolo.data.listing import label_files, list_pictures
 from yolo.errors import DataError
-from yolo.files import require_file
+from yolo.io.files import require_file
 
 
 @dataclass(frozen=True)

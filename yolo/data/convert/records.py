@@ -94,7 +94,7 @@ def is_id(value: Any) -> bool:
 
 
 def shown(text: object, most: int = 200) -> str:
-    """A name from a file as a line for people takes it: not endless, nothing that would move a terminal's cursor."""
+    """A name from a file, fit for a human-readable line: not endless, nothing that would move a terminal's cursor."""
     start = str(text)[: most + 1]
     plain = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in start[:most])
     return f"{plain}…" if len(start) > most else plain
@@ -120,4 +120,4 @@ def splits_in(name: str) -> set[str]:
 def need(condition: object, what: str, where: object) -> None:
     """Raise DataError unless ``condition`` holds."""
     if not condition:
-        raise DataError(what, where=where, mend="is it another format? see python -m yolo.convert --help")
+        raise DataError(what, where=where, hint="is it another format? see python -m yolo.convert --help")

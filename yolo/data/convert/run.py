@@ -25,7 +25,7 @@ from yolo.data.convert.walk import image_files, is_within
 from yolo.data.images import check_image
 from yolo.data.listing import label_path
 from yolo.errors import DataError
-from yolo.files import write_text_atomic
+from yolo.io.files import write_text_atomic
 
 _LOG = logging.getLogger("yolo.data")
 _WORKERS = 8
@@ -69,9 +69,9 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
     those that the data names. Raises DataError for an unknown format, a file that is broken, and when nothing is found.
     """
     if kind not in FORMATS:
-        raise DataError(f"no format {kind!r}", where=source, mend=f"there are {', '.join(FORMATS)}")
+        raise DataError(f"no format {kind!r}", where=source, hint=f"there are {', '.join(FORMATS)}")
     if names is not None and len(set(names)) < len(names):
-        raise DataError("a class name is there twice", where=f"names {' '.join(names)}", mend="name each class once")
+        raise DataError("a class name is there twice", where=f"names {' '.join(names)}", hint="name each class once")
     read = FORMATS[kind][0](source, names, segments)
     done = Converted(tuple(read.names), skipped=read.skipped, noticed=read.noticed)
     _require_text(done.names, source)
@@ -92,7 +92,7 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
     if not done.pictures:
         why = f" ({'; '.join(done.skipped.lines())})" if done.skipped else ""
         raise DataError(
-            f"annotations but none of their pictures{why}", where=source, mend="put the pictures beside them"
+            f"annotations but none of their pictures{why}", where=source, hint="put the pictures beside them"
         )
     unused = [path for path in every if path not in used]
     some = [path.relative_to(source) for path in unused[:3]]
@@ -192,7 +192,7 @@ def _write(item: Labelled, placed: Labelled | None, source: Path, target: Path) 
 def _require_text(names: Sequence[str], source: Path) -> None:
     for name in names:
         if not _is_text(name):
-            raise DataError(f"the class name {shown(name)} is no Unicode text", where=source, mend="give --names")
+            raise DataError(f"the class name {shown(name)} is no Unicode text", where=source, hint="give --names")
 
 
 def _is_text(name: str) -> bool:

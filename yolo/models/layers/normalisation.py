@@ -7,7 +7,7 @@ from typing import Final
 import oneflow as flow
 from oneflow import nn
 
-from yolo.tensors import write
+from yolo.distributed.tensors import write
 
 MOST_SUMMED: Final = 1024
 

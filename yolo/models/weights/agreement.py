@@ -15,7 +15,7 @@ from yolo.models.weights.tree import activation_of, is_torch
 Found = Mapping[str, Instance]
 BLOCKS: Final = ("Conv", "DWConv")
 """What `fuse()` makes shorter: the batch norm goes into the convolution, and `forward` skips it."""
-_MEND: Final = "train anew from a model YAML; none can say what this file computes"
+_HINT: Final = "train anew from a model YAML; none can say what this file computes"
 _NAMED: Final = 3
 _LONGEST: Final = 64
 _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -55,7 +55,7 @@ def check_modules(found: Found, spec: NetworkSpec, strides: Any, where: object) 
         rest = len(differences) - _NAMED
         more = f"; and {rest} more" if rest > 0 else ""
         what = "; ".join(differences[:_NAMED])
-        raise WeightsError(f"its modules are not those of its YAML: {what}{more}", where=where, mend=_MEND)
+        raise WeightsError(f"its modules are not those of its YAML: {what}{more}", where=where, hint=_HINT)
 
 
 def value_of(module: Instance, name: str) -> Any:

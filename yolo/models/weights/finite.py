@@ -11,7 +11,7 @@ from yolo.errors import WeightsError
 from yolo.models.weights.modules import EPS
 
 _NAMED: Final = 3
-_MEND: Final = "give an earlier checkpoint: with this one nothing would be found"
+_HINT: Final = "give an earlier checkpoint: with this one nothing would be found"
 
 
 def check_finite(tensors: Mapping[str, np.ndarray], where: object) -> None:
@@ -37,4 +37,4 @@ def is_finite(values: np.ndarray) -> bool:
 def _refuse(names: list[str], what: str, where: object) -> None:
     if names:
         listed = ", ".join(name[:100] for name in names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-        raise WeightsError(f"{len(names)} of its tensors hold {what}: {listed}", where=where, mend=_MEND)
+        raise WeightsError(f"{len(names)} of its tensors hold {what}: {listed}", where=where, hint=_HINT)

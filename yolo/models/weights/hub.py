@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from yolo.download import download, is_url, sha256_of
 from yolo.errors import WeightsError
+from yolo.io.download import download, is_url, sha256_of
 
 _LOG = logging.getLogger("yolo.download")
 RELEASES: Final = "https://github.com/ultralytics/yolov5/releases/download"
@@ -44,7 +44,7 @@ def split_sum(name: str) -> tuple[str, str | None]:
     """
     name, mark, stated = name.partition(_MARK)
     if mark and not re.fullmatch("[0-9a-fA-F]{64}", stated):
-        raise WeightsError(f"{stated[:80]!r} is no SHA-256", where=name[:200], mend="give its 64 hex digits")
+        raise WeightsError(f"{stated[:80]!r} is no SHA-256", where=name[:200], hint="give its 64 hex digits")
     return name, stated.lower() if mark else None
 
 
@@ -56,7 +56,7 @@ def find_published(name: str, stated: str | None) -> Published | None:
         except ValueError:
             file = ""
         if not file.endswith((".pt", ".safetensors")):
-            raise WeightsError("does not end in .pt or .safetensors", where=name[:200], mend="name a weights file")
+            raise WeightsError("does not end in .pt or .safetensors", where=name[:200], hint="name a weights file")
         return Published(name, stated, FOLDER / file)
     path = Path(name)
     file = path.name if path.suffix else f"{path.name}.pt"
@@ -87,7 +87,7 @@ def fetch_published(published: Published) -> Path:
     raise WeightsError(
         f"fetched from {published.url}, but nothing here says what its SHA-256 must be; it is {sha256_of(unverified)}",
         where=target,
-        mend=f"if that is right, say --weights '{_asked(published)}{_MARK}{sha256_of(unverified)}'",
+        hint=f"if that is right, say --weights '{_asked(published)}{_MARK}{sha256_of(unverified)}'",
     )
 
 

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from yolo.download import is_url, sha256_of
 from yolo.errors import DownloadError, WeightsError
+from yolo.io.download import is_url, sha256_of
 from yolo.models.weights import magic
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.hub import NAMES, fetch_published, find_published, split_sum
@@ -35,10 +35,10 @@ def load_weights(name_or_path: str | Path) -> Checkpoint:
     if start[8:9] == b"{":
         return read_safetensors(path)
     if start.startswith(magic.PROGRAM):
-        mend = "name the weights that it was made from, or give it to yolo.detect or yolo.val"
-        raise WeightsError("is a compiled detector already", where=path, mend=mend)
+        hint = "name the weights that it was made from, or give it to yolo.detect or yolo.val"
+        raise WeightsError("is a compiled detector already", where=path, hint=hint)
     what = "empty file" if not start else "neither a .safetensors nor a PyTorch .pt file"
-    raise WeightsError(what, where=path, mend="fetch or copy it again")
+    raise WeightsError(what, where=path, hint="fetch or copy it again")
 
 
 def resolve_weights(name_or_path: str | Path) -> Path:
@@ -56,13 +56,13 @@ def resolve_weights(name_or_path: str | Path) -> Path:
         return found
     if not name or os.path.isdir(name):
         what = "is a folder" if name else "no weights are named"
-        raise WeightsError(what, where=name or None, mend="give the path of a .pt or .safetensors file")
+        raise WeightsError(what, where=name or None, hint="give the path of a .pt or .safetensors file")
     places = ", ".join(str(path)[:200] for path in tried)
     nothing = f"no weights {name[:200]!r} (looked for {places})"
     published = find_published(name, stated)
     if published is None:
-        mend = f"give the path of a .pt or .safetensors file, or a published one's name: {', '.join(NAMES)}"
-        raise WeightsError(nothing, mend=mend)
+        hint = f"give the path of a .pt or .safetensors file, or a published one's name: {', '.join(NAMES)}"
+        raise WeightsError(nothing, hint=hint)
     try:
         return fetch_published(published)
     except DownloadError as error:

@@ -35,7 +35,7 @@ _LONGEST_DIRECTORY: Final = 2 << 20
 """Bytes of a zip's directory: some 20,000 storages."""
 _LONGEST_META: Final = 1000
 _META: Final = ("epoch", "best_fitness", "date", "updates")
-_MEND: Final = "give a checkpoint that YOLOv5's train.py wrote, or a .safetensors of this project"
+_HINT: Final = "give a checkpoint that YOLOv5's train.py wrote, or a .safetensors of this project"
 
 Attach = Callable[[Storage], None]
 
@@ -58,7 +58,7 @@ def read_pt(path: str | Path) -> Checkpoint:
                 return _checkpoint(*_open_zip(archive, path.stat().st_size), path)
         if start == magic.LEGACY:
             return _checkpoint(*_open_legacy(path.read_bytes()), path)
-    raise WeightsError("no PyTorch checkpoint (neither zip nor torch.save's older form)", where=path, mend=_MEND)
+    raise WeightsError("no PyTorch checkpoint (neither zip nor torch.save's older form)", where=path, hint=_HINT)
 
 
 class _File(io.FileIO):
@@ -79,10 +79,10 @@ def _one_line_errors(path: Path) -> Iterator[None]:
     except YoloError:
         raise
     except ForbiddenError as error:
-        raise WeightsError(f"refused, the file asks for {error}", where=path, mend=_MEND) from None
+        raise WeightsError(f"refused, the file asks for {error}", where=path, hint=_HINT) from None
     except Exception as error:  # whatever a hostile or broken file provokes in the parsers ends here
         what = f"broken checkpoint ({type(error).__name__}: {str(error)[:160]})"
-        raise WeightsError(what, where=path, mend="fetch or copy it again") from None
+        raise WeightsError(what, where=path, hint="fetch or copy it again") from None
 
 
 def _open_zip(archive: zipfile.ZipFile, file_bytes: int) -> tuple[Any, Attach]:
@@ -156,10 +156,10 @@ def _checkpoint(root: Any, attach: Attach, path: Path) -> Checkpoint:
     holder = root if isinstance(root, dict) else {"model": root}
     model, updates = _model(holder)
     if not isinstance(model, Instance):
-        raise WeightsError("holds no YOLOv5 model (tensors alone do not say which)", where=path, mend=_MEND)
+        raise WeightsError("holds no YOLOv5 model (tensors alone do not say which)", where=path, hint=_HINT)
     config = plain(model.attributes.get("yaml"))
     if not isinstance(config, dict):
-        raise WeightsError("its model carries no YAML", where=path, mend=_MEND)
+        raise WeightsError("its model carries no YAML", where=path, hint=_HINT)
     said = {key: holder.get(key, updates.get(key)) for key in _META}
     meta = {key: value for key, value in said.items() if isinstance(value, (int, float, str))}
     if any(isinstance(value, str) and len(value) > _LONGEST_META for value in meta.values()):

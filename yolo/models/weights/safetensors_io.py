@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from yolo.errors import WeightsError
-from yolo.files import write_atomic
+from yolo.io.files import write_atomic
 from yolo.models.weights.checkpoint import Checkpoint, checked
 from yolo.models.weights.finite import check_finite
 from yolo.models.weights.header import LENGTH_BYTES, check_header
@@ -43,7 +43,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> Path:
         return write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=header))
     except (OSError, SafetensorError) as error:
         raise WeightsError(
-            f"could not be written: {error}", where=path, mend="free some space or choose another folder"
+            f"could not be written: {error}", where=path, hint="free some space or choose another folder"
         ) from None
 
 
@@ -58,9 +58,9 @@ def read_safetensors(path: str | Path) -> Checkpoint:
             _check_format(header, path)
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise WeightsError(f"broken file: {str(error)[:160]}", where=path, mend="copy it again") from None
+        raise WeightsError(f"broken file: {str(error)[:160]}", where=path, hint="copy it again") from None
     if _digest(tensors, header) != header.get("sha256"):
-        raise WeightsError("altered or damaged: its SHA-256 does not match", where=path, mend="copy it again")
+        raise WeightsError("altered or damaged: its SHA-256 does not match", where=path, hint="copy it again")
     fields = _fields(header, path)
     if not isinstance(fields["config"], dict) or not isinstance(fields["meta"], dict):
         raise WeightsError("its configuration or metadata is no mapping", where=path)
@@ -79,14 +79,14 @@ def read_safetensors(path: str | Path) -> Checkpoint:
 
 def _check_format(header: Mapping[str, str], path: Path) -> None:
     if header.get("format") != FORMAT:
-        mend = "give a checkpoint that this project's train wrote, or a YOLOv5 .pt"
-        raise WeightsError("a safetensors file, but no YOLOv5 checkpoint", where=path, mend=mend)
+        hint = "give a checkpoint that this project's train wrote, or a YOLOv5 .pt"
+        raise WeightsError("a safetensors file, but no YOLOv5 checkpoint", where=path, hint=hint)
     version = header.get("version", "")
     if not version.isdecimal() or len(version) > 9:
         raise WeightsError("its format version is no number", where=path)
     if int(version) != VERSION:
         what = f"checkpoint format {int(version)}; this release reads {VERSION}"
-        raise WeightsError(what, where=path, mend="use the release that wrote it, or a newer one")
+        raise WeightsError(what, where=path, hint="use the release that wrote it, or a newer one")
 
 
 def _fields(header: Mapping[str, str], path: Path) -> dict[str, Any]:

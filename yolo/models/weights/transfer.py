@@ -11,13 +11,13 @@ import numpy as np
 import oneflow as flow
 from oneflow import nn
 
+from yolo.distributed.tensors import arrays_of
 from yolo.models.config import parse_model_config
 from yolo.models.fuse import fold_batchnorm, unfold_batchnorm
 from yolo.models.init import assign
 from yolo.models.network import Network, build_network
 from yolo.models.weights.checkpoint import Checkpoint
 from yolo.models.weights.shapes import require_state
-from yolo.tensors import arrays_of
 
 _LOG = logging.getLogger("yolo")
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from yolo.memory import free_memory
+from yolo.io.memory import free_memory
 from yolo.program import ir
 from yolo.program._native import native
 from yolo.program.inference.placement import Placement, lifetimes, pack, place
+from yolo.program.int8.rules import is_int8
 from yolo.program.int8.weights import corrected_bias, quantised_weight
 from yolo.program.ir import INPUT, Graph, Node, Size
-from yolo.program.scales import is_int8
 
 # A convolution reads the plain picture itself when it has this few channels; blocks would be mostly zeros.
 PLAIN_CHANNELS = 4

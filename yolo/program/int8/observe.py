@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from yolo.program.inference.planner import build_program, pack_weights
+from yolo.program.int8.rules import MOVEMENTS
 from yolo.program.ir import INPUT, Conv, Graph
-from yolo.program.scales import MOVEMENTS
 
 
 @dataclasses.dataclass(frozen=True)

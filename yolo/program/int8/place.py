@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping
 
 from yolo.program.int8.observe import sources
+from yolo.program.int8.rules import MOVEMENTS, groups_fit
 from yolo.program.ir import INPUT, Conv, Dequantise, Graph, Node, Pool, Quantise
-from yolo.program.scales import MOVEMENTS, PIXELS, Scale, groups_fit
+from yolo.program.scales import PIXELS, Scale
 
 
 def candidates(graph: Graph) -> list[Conv]:

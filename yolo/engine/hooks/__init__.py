@@ -1,0 +1,1 @@
+"""What happens around training, each in a hook of its own."""

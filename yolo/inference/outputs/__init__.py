@@ -1,0 +1,1 @@
+"""Where results go: images, labels, tables, windows."""

@@ -1,0 +1,35 @@
+"""All detections of a run as a CSV table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from yolo.inference.results import Result
+from yolo.io.files import write_text_atomic
+
+HEADER = ("Image Name", "Prediction", "Confidence")
+"""YOLOv5's columns."""
+
+
+class DetectionTable:
+    """Collects a line a detection: file name, class name, confidence with two digits."""
+
+    def __init__(self) -> None:
+        self._text = io.StringIO(newline="")
+        self._lines = csv.writer(self._text, lineterminator="\n")
+        self._lines.writerow(HEADER)
+        self.count = 0
+        """Detections so far."""
+
+    def add(self, result: Result) -> None:
+        """The detections of one picture or frame, the most confident last as in label files."""
+        name = "" if result.path is None else result.path.name
+        for number, confidence in zip(result.classes[::-1], result.confidences[::-1]):
+            self.count += 1
+            self._lines.writerow((name, result.names[number], f"{confidence:.2f}"))
+
+    def write(self, path: Path) -> Path:
+        """The whole table as a file, whole or not at all."""
+        return write_text_atomic(path, self._text.getvalue())

@@ -1,0 +1,206 @@
+"""What a detection run leaves on disk: annotated pictures and videos, label files, cut-out objects, a table."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import logging
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.data.images import write_image
+from yolo.errors import ConfigError
+from yolo.inference.outputs.csv import DetectionTable
+from yolo.inference.outputs.names import UniqueNames, class_folders
+from yolo.inference.pipeline import AsyncWriter
+from yolo.inference.results import Result
+from yolo.inference.sources.base import Frame
+from yolo.inference.sources.video import LEAST_SIDE, VideoWriter
+from yolo.io.files import write_text_atomic
+
+logger = logging.getLogger("yolo")
+
+# Picture formats that can be read but not written become JPEG.
+_WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+# A cut-out object has this much around it.
+_CROP_GAIN, _CROP_PAD = 1.02, 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """What to write.
+
+    pictures: annotated pictures and videos; text: label files; crops: one picture an object; table: all detections in
+    predictions.csv.
+    """
+
+    pictures: bool = True
+    text: bool = False
+    confidence: bool = False
+    crops: bool = False
+    table: bool = False
+    line_width: int | None = None
+    hide_labels: bool = False
+    hide_conf: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is written at all."""
+        return self.pictures or self.text or self.crops or self.table
+
+    def drawn(self, result: Result) -> NDArray[np.uint8]:
+        """A copy of the result's picture with its detections, in this look."""
+        return result.annotated(line_width=self.line_width, hide_labels=self.hide_labels, hide_conf=self.hide_conf)
+
+
+@dataclasses.dataclass
+class _Place:
+    """Where a source's results go."""
+
+    target: Path
+    """Of the annotated picture or video."""
+    stem: str
+    video: VideoWriter | None = None
+    drawn: bool = True
+
+
+class ResultWriter:
+    """Writes Results into ``folder``; a context manager, at whose end all files are in place.
+
+    Every file appears whole or not at all, and no file of a run replaces another one of it. ``workers`` threads draw,
+    encode and write; with 0 that is done at once. When it ends by Ctrl-C videos keep the frames that they have, when
+    it ends by an error they are removed; the table has what was found until then. Raises DataError or OSError when
+    something cannot be written, which may be somewhat later than the call that it is about.
+    """
+
+    def __init__(self, folder: Path, outputs: Outputs, workers: int = 0) -> None:
+        self.folder, self.outputs = folder, outputs
+        self.labels = 0
+        """Label files written."""
+        self._behind = AsyncWriter(workers)
+        self._places: dict[Path, _Place] = {}
+        self._videos: list[_Place] = []
+        self._stems = set[str]()
+        self._pictures, self._texts = UniqueNames(), UniqueNames()
+        self._crops: dict[str, UniqueNames] = {}
+        self._classes: tuple[str, ...] = ()
+        self._table = DetectionTable()
+
+    def __enter__(self) -> ResultWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                for path in list(self._places):
+                    self._end(path)
+                self._behind.finish()
+            with contextlib.nullcontext() if kind is None else contextlib.suppress(OSError):
+                if self.outputs.table and (kind is None or self._table.count):
+                    self._table.write(self.folder / "predictions.csv")
+        finally:
+            self._behind.close()
+            for place in self._videos:
+                if place.video is not None:
+                    place.video.abort()
+
+    def write(self, result: Result, frame: Frame) -> None:
+        """Write everything about ``frame``; the frames of a file come one after the other, those of streams mixed."""
+        if frame.path not in self._places:
+            if not frame.live:
+                for path in list(self._places):
+                    self._end(path)
+            self._places[frame.path] = self._begin(frame)
+        place = self._places[frame.path]
+        if self.outputs.text:
+            self._write_text(result, place.stem)
+        if self.outputs.crops:
+            self._write_crops(result, place.stem)
+        if self.outputs.table:
+            self._table.add(result)
+        if self.outputs.pictures and place.drawn:
+            self._behind.do(functools.partial(self._draw, result, place), in_order=place.video is not None)
+
+    def _begin(self, frame: Frame) -> _Place:
+        """Find names for a new file, and begin its video."""
+        suffix = frame.path.suffix
+        if frame.number is not None:
+            suffix = ".mp4"
+        elif suffix.lower() not in _WRITABLE:
+            suffix = ".jpg"
+        name = self._pictures.take(frame.path.name if frame.live else frame.path.stem, suffix)
+        # bus.jpg and bus.png keep their names; the labels of the second are in bus.png.txt.
+        stem = name[: len(name) - len(suffix)]
+        place = _Place(self.folder / name, name if stem in self._stems else stem)
+        self._stems.add(place.stem)
+        if frame.number is not None and self.outputs.pictures:
+            height, width = frame.picture.shape[:2]
+            if min(height, width) < LEAST_SIDE:
+                logger.warning(
+                    "%s: no video of %d x %d pixels can be written; it goes without", frame.path, width, height
+                )
+                place.drawn = False
+                return place
+            place.video = VideoWriter(place.target, frame.fps, frame.picture.shape[:2])
+            self._videos = [other for other in self._videos if other.video is not None] + [place]
+        return place
+
+    def _end(self, path: Path) -> None:
+        """The file has no more frames: its video is put in place behind its last one."""
+        place = self._places[path]
+        if place.video is not None:
+            self._behind.do(functools.partial(self._finish, place), in_order=True)
+        del self._places[path]
+
+    def _finish(self, place: _Place) -> None:
+        video, place.video = place.video, None
+        video.finish()
+
+    def _draw(self, result: Result, place: _Place) -> None:
+        drawn = self.outputs.drawn(result)
+        if place.video is not None:
+            place.video.add(drawn)
+        else:
+            write_image(place.target, drawn)
+
+    def _write_text(self, result: Result, stem: str) -> None:
+        stem = stem if result.frame is None else f"{stem}_{result.frame}"
+        path = self.folder / "labels" / self._texts.take(stem, ".txt")
+        if len(result):
+            lines = result.label_lines(confidence=self.outputs.confidence)
+            self._behind.do(functools.partial(write_text_atomic, path, lines))
+            self.labels += 1
+        else:
+            path.unlink(missing_ok=True)  # of an earlier run into the same folder
+
+    def _write_crops(self, result: Result, stem: str) -> None:
+        self._classes = self._classes or class_folders(result.names)
+        for box, number in zip(result.boxes[::-1], result.classes[::-1]):
+            crop = cut_out(result.picture, box)
+            if crop.size:
+                folder = self._classes[number]
+                name = self._crops.setdefault(folder, UniqueNames("")).take(stem, ".jpg")
+                self._behind.do(functools.partial(write_image, self.folder / "crops" / folder / name, crop))
+
+
+def cut_out(picture: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The part of ``picture`` in ``box`` (xyxy, pixels) and a little around it: 1.02 times as large and 10 pixels."""
+    corners = np.round(box.astype(np.float64))
+    centre, size = (corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]
+    half = (size * _CROP_GAIN + _CROP_PAD) / 2
+    height, width = picture.shape[:2]
+    x1, y1, x2, y2 = np.clip(np.trunc([*(centre - half), *(centre + half)]), 0, [width, height] * 2).astype(int)
+    return np.ascontiguousarray(picture[y1:y2, x1:x2])
+
+
+def refuse_own_results(files: tuple[Path, ...], folder: Path) -> None:
+    """Raise ConfigError when a result would be written over one of the ``files`` it comes from."""
+    inside = folder.resolve()
+    for path in files:
+        if inside in path.resolve().parents:
+            raise ConfigError(
+                "the results would be written over the source", where=folder, hint="choose another --project or --name"
+            )

@@ -1,0 +1,140 @@
+"""Frames to look at, from files of pictures and videos."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo.data.images import read_whole_image
+from yolo.errors import DataError
+from yolo.inference.sources.files import suffix_of
+from yolo.inference.sources.video import SUFFIXES as VIDEOS
+from yolo.inference.sources.video import VideoReader
+
+logger = logging.getLogger("yolo")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture (RGB uint8 ``[H, W, 3]``) and where it is from."""
+
+    picture: NDArray[np.uint8] = field(repr=False)
+    path: Path
+    """Of the file; of a stream a name that can be a file's."""
+    position: int
+    """Of the file among all files of the source, from 1; of the stream among all streams."""
+    number: int | None = None
+    """Of the frame in its video, from 1; None for a picture."""
+    count: int | None = None
+    """Frames of the video, as far as that is known before it ends."""
+    fps: float = 0.0
+    """Frames a second of a video, after leaving some out; on average where their times are uneven."""
+    live: bool = False
+    """Whether it is from a stream, whose frames come between those of others."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What was not looked at: a file; of a video some frames, or its end."""
+
+    path: Path
+    reason: str
+    frames: int | None = None
+    """How many, where that is known."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: ``path``, ``reason`` and, where known, ``frames``."""
+        return {"path": str(self.path), "reason": self.reason} | (
+            {} if self.frames is None else {"frames": self.frames}
+        )
+
+
+Task = Callable[[], Frame | None]
+"""Gives a frame when it is called; None where it cannot be had and others can."""
+
+
+class Sources:
+    """The frames of all files of a source; they can be gone through once.
+
+    A file that cannot be read is reported and passed over while there are others; so is a frame of a video.
+    """
+
+    live = False
+
+    def __init__(
+        self, files: tuple[Path, ...], vid_stride: int = 1, kept: tempfile.TemporaryDirectory | None = None
+    ) -> None:
+        """Reads the first frame, so that what cannot be used is refused here; ``kept`` is removed at the end."""
+        self.files, self.count, self._kept, self._vid_stride = files, len(files), kept, vid_stride
+        self.left_out: list[LeftOut] = []
+        """What was reported so far."""
+        tasks = self._all_tasks()
+        first = next(filter(None, (task() for task in tasks)), None)
+        if first is None:
+            raise DataError(f"none of {len(files)} files can be read", where=files[0].parent)
+        self._tasks: Iterator[Task] = itertools.chain([lambda: first], tasks)
+
+    def tasks(self) -> Iterator[Task]:
+        """What to call for each frame, in any thread; a video's frames are decoded by going through the tasks."""
+        return self._tasks
+
+    def __iter__(self) -> Iterator[Frame]:
+        return filter(None, (task() for task in self._tasks))
+
+    def close(self) -> None:
+        """Remove what was fetched for this run."""
+        if self._kept is not None:
+            self._kept.cleanup()
+
+    def _all_tasks(self) -> Iterator[Task]:
+        for position, path in enumerate(self.files, 1):
+            if suffix_of(path) not in VIDEOS:
+                yield functools.partial(self._picture, path, position)
+                continue
+            try:
+                for frame in self._video_frames(path, position):
+                    yield functools.partial(_given, frame)
+            except DataError as error:
+                self._pass_over(path, error)
+
+    def _picture(self, path: Path, position: int) -> Frame | None:
+        try:
+            return Frame(read_whole_image(path), path, position)
+        except DataError as error:
+            self._pass_over(path, error)
+            return None
+
+    def _pass_over(self, path: Path, error: DataError) -> None:
+        """Report a file that cannot be read; raises ``error`` when there is no other."""
+        if self.count == 1:
+            raise error
+        self.left_out.append(LeftOut(path, error.what))
+        logger.warning("left out: %s", error)
+
+    def _video_frames(self, path: Path, position: int) -> Iterator[Frame]:
+        video = VideoReader(path, self._vid_stride)
+        for number, picture in video:
+            yield Frame(picture, path, position, number, video.count, video.fps / self._vid_stride)
+        reasons = []
+        if video.missed:
+            frames = f"{video.missed} of {video.read + video.missed} frames"
+            reasons.append(LeftOut(path, f"{frames} cannot be decoded", video.missed))
+        line = video.timeline
+        if line.is_cut_off:
+            reasons.append(LeftOut(path, f"cut off: its frames end at {line.end:.2f} s of {line.length:.2f} s"))
+        for left_out in reasons:
+            self.left_out.append(left_out)
+            logger.warning("left out: %s: %s", path, left_out.reason)
+
+
+def _given(frame: Frame) -> Frame:
+    return frame

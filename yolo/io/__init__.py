@@ -1,0 +1,1 @@
+"""Files, downloads and text formats: what the rest reads and writes with."""
