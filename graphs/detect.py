@@ -20,18 +20,19 @@ class DetectGraph(StaticGraph):
     """images uint8 [B, 3, H, W] -> detections float32 [B, max_det, 6], counts int32 [B].
 
     Rows are x1, y1, x2, y2 in pixels of the input, confidence and class, best first. The network runs as plain OneFlow
-    modules; this is what ``CompiledDetectGraph`` must equal. ``watch`` adds up the time of decoding and suppression.
+    modules; this is what ``CompiledDetectGraph`` must equal.
     """
 
-    def __init__(self, network: flow.nn.Module, settings: NmsSettings, watch: native.Stopwatch) -> None:
+    def __init__(self, network: flow.nn.Module, settings: NmsSettings) -> None:
         super().__init__()
         self.network = network
-        self._parts = (network.anchors, network.strides, settings, watch)
+        self._parts = (network.anchors, network.strides, settings)
 
     def build(self, images: flow.Tensor) -> tuple[flow.Tensor, flow.Tensor]:
-        anchors, strides, settings, watch = self._parts
+        anchors, strides, settings = self._parts
         predictions = decode(called(self.network)(to_unit_range(images)), anchors, strides)
-        return suppressed(predictions, settings, watch)
+        self._operator, found = suppressed(predictions, settings)
+        return found
 
 
 class HeadsGraph(StaticGraph):
@@ -66,10 +67,10 @@ class CompiledDetectGraph(StaticGraph):
         super().__init__()
         self._switch, self._outputs = Switch(), _detections(batch, settings)
 
-    def run(self, program: native.DetectorProgram, pixels: flow.Tensor) -> tuple[flow.Tensor, flow.Tensor]:
-        """Call it with this program; what the graph gave before must have been read."""
+    def run(self, program: native.DetectorProgram, pixels: flow.Tensor) -> list[np.ndarray]:
+        """Run it with this program; see ``arrays``."""
         self._switch.set(program)
-        return self(pixels)
+        return self.arrays(pixels)
 
     def build(self, pixels: flow.Tensor) -> tuple[flow.Tensor, flow.Tensor]:
         return call(self._switch, [pixels], self._outputs)
@@ -102,14 +103,14 @@ class DetectGraphs:
                 synchronise()
             self._running = True
             if self._use_graphs:
-                found = self._in_graph(program, images)
+                rows, counts = self._in_graph(program, images)
             else:
                 found = call(program, [flow.from_numpy(images)], _detections(len(images), self._settings))
-            rows, counts = (tensor.numpy() for tensor in found)
+                rows, counts = (tensor.numpy() for tensor in found)
             self._running = False
-        return rows[: len(images)], counts[: len(images)]
+            return rows[: len(images)].copy(), counts[: len(images)].copy()
 
-    def _in_graph(self, program: native.DetectorProgram, images: np.ndarray) -> tuple[flow.Tensor, flow.Tensor]:
+    def _in_graph(self, program: native.DetectorProgram, images: np.ndarray) -> list[np.ndarray]:
         """In the smallest graph that takes so many images and bytes."""
         batch, size = 1 << (len(images) - 1).bit_length(), images.size
         graphs = self._graphs.setdefault(batch, {})
@@ -141,23 +142,17 @@ def run_network(compiled: CompiledNetwork, images: flow.Tensor) -> tuple[flow.Te
 
 
 def detected(
-    heads: Sequence[flow.Tensor],
-    anchors: np.ndarray,
-    strides: Sequence[int],
-    settings: NmsSettings,
-    watch: native.Stopwatch,
-) -> tuple[flow.Tensor, flow.Tensor]:
-    """Decode and suppress raw heads."""
-    operator = detection_head([tuple(head.shape) for head in heads], anchors, strides, settings, watch)
-    return call(operator, heads, _detections(heads[0].shape[0], settings))
+    heads: Sequence[flow.Tensor], anchors: np.ndarray, strides: Sequence[int], settings: NmsSettings
+) -> tuple[native.DetectionHead, tuple[flow.Tensor, flow.Tensor]]:
+    """The operator that decodes and suppresses raw heads, and what it gives."""
+    operator = detection_head([tuple(head.shape) for head in heads], anchors, strides, settings)
+    return operator, call(operator, heads, _detections(heads[0].shape[0], settings))
 
 
-def suppressed(
-    predictions: flow.Tensor, settings: NmsSettings, watch: native.Stopwatch
-) -> tuple[flow.Tensor, flow.Tensor]:
-    """Suppress decoded predictions [B, N, 5 + nc], on the CPU wherever they are."""
-    operator = suppression(tuple(predictions.shape), settings, watch)
-    return call(operator, [predictions.cpu()], _detections(predictions.shape[0], settings))
+def suppressed(predictions: flow.Tensor, settings: NmsSettings) -> tuple[native.Nms, tuple[flow.Tensor, flow.Tensor]]:
+    """The same for decoded predictions [B, N, 5 + nc], on the CPU wherever they are."""
+    operator = suppression(tuple(predictions.shape), settings)
+    return operator, call(operator, [predictions.cpu()], _detections(predictions.shape[0], settings))
 
 
 def _detections(batch: int, settings: NmsSettings) -> list:

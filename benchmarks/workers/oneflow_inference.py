@@ -16,7 +16,6 @@ class OneflowInference:
     def load(self, weights: str, pictures: str, threads: int, precision: str, calibration: str, compile: str) -> None:
         """compile: "program", or "off" for plain modules; calibration: .npz of the pictures for int8."""
         flow = runtime.start()
-        from graphs.base import synchronise
         from yolo.models.weights.load import load_weights
 
         checkpoint = load_weights(weights)
@@ -25,17 +24,14 @@ class OneflowInference:
             self._graph = _compiled_graph(checkpoint, precision, looked_at)
         else:
             self._graph = _plain_graph(checkpoint)
-        self._synchronise = synchronise
         self._pictures = flow.tensor(np.load(pictures)["pictures"])
 
     def run(self) -> None:
-        self._heads = self._graph(self._pictures)
-        self._heads[-1].numpy()  # sleeps until the smallest is there; waiting in synchronise() takes a core
-        self._synchronise()
+        self._heads = self._graph.arrays(self._pictures)
 
     def outputs(self) -> Mapping[str, np.ndarray]:
         self.run()
-        return {f"head{level}": _channels_first(head.numpy()) for level, head in enumerate(self._heads)}
+        return {f"head{level}": _channels_first(head) for level, head in enumerate(self._heads)}
 
 
 def _compiled_graph(checkpoint, precision, looked_at):

@@ -15,7 +15,6 @@ from yolo.inference.runner import CompiledRunner
 from yolo.loss.settings import LossSettings
 from yolo.models.network import Network
 from yolo.program.detection import NmsSettings
-from yolo.program.detector import CompiledDetector
 
 LOSS = LossSettings(0.05, 1.0, 0.5, 1.0, 1.0, 4.0, 0.0, 0.0, (4.0, 1.0))
 SETTINGS = NmsSettings(conf=0.0001, iou=0.6, max_det=30, multi_label=True)
@@ -41,10 +40,10 @@ def compiled(network: Network):
 @pytest.mark.parametrize("size", [(64, 64), (32, 96)])
 def test_detections(network: Network, size: tuple[int, int]) -> None:
     images = pictures((3, 3, *size))
-    detector = CompiledDetector(compiled(network), network.anchors, network.strides, SETTINGS)
+    given = (compiled(network), network.anchors, network.strides, SETTINGS)
     plain = PlainRunner(network, SETTINGS).detect(images)
     for run in (None, DetectGraphs(SETTINGS), DetectGraphs(SETTINGS, graphs=False)):
-        found = CompiledRunner(detector, run).detect(images)
+        found = CompiledRunner(*given, run).detect(images)
         np.testing.assert_array_equal(found.counts, plain.counts)
         np.testing.assert_allclose(found.rows[..., :4], plain.rows[..., :4], atol=0.01)
         np.testing.assert_allclose(found.rows[..., 4:], plain.rows[..., 4:], atol=1e-6)

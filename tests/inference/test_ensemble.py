@@ -20,7 +20,6 @@ from yolo.models.init import assign
 from yolo.models.network import Network
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
-from yolo.program.detector import CompiledDetector
 
 SETTINGS = NmsSettings(conf=0.001, iou=0.5, max_det=40, multi_label=True)
 SIZE = (64, 96)
@@ -101,8 +100,7 @@ def test_an_augmented_ensemble(networks: list[Network], images: np.ndarray) -> N
 
 def test_one_network_alone_is_what_it_always_was(networks: list[Network], images: np.ndarray) -> None:
     network = networks[0]
-    detector = CompiledDetector(compiled(network), network.anchors, network.strides, SETTINGS)
-    alone = CompiledRunner(detector).detect(images)
+    alone = CompiledRunner(compiled(network), network.anchors, network.strides, SETTINGS).detect(images)
     joint = EnsembleRunner([heads_of(network)], SETTINGS).detect(images)
     np.testing.assert_array_equal(joint.rows, alone.rows)
     np.testing.assert_array_equal(joint.counts, alone.counts)

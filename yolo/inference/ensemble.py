@@ -79,7 +79,7 @@ class EnsembleRunner(Runner):
         max_labels = 0 if boxes is None else boxes[0].shape[1]
         settings = self._settings.native(classes)
         begin = time.perf_counter()
-        head = native.DetectionHead(levels, classes, len(images), settings, native.Stopwatch(), max_labels)
+        head = native.DetectionHead(levels, classes, len(images), settings, max_labels)
         return *head(heads, boxes), time.perf_counter() - begin
 
 

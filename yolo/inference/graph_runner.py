@@ -15,7 +15,6 @@ from yolo.data.batch import pad_labels
 from yolo.inference.runner import PIXELS_AT_ONCE, Detections, Part, Runner, in_parts
 from yolo.loss.settings import LossSettings
 from yolo.models.network import Network
-from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.runtime import require_own_process
@@ -25,8 +24,8 @@ class PlainRunner(Runner):
     """Runs a network of plain modules, in a graph a shape of input; not ``alone``, as one of several ranks, without."""
 
     def __init__(self, network: Network, settings: NmsSettings, device: str = "cpu", *, alone: bool = True) -> None:
-        network, self._device, self._watch = _placed(network, device), device, native.Stopwatch()
-        self._pool = (GraphPool if alone else EagerRuns)(lambda: DetectGraph(network, settings, self._watch))
+        network, self._device = _placed(network, device), device
+        self._pool = (GraphPool if alone else EagerRuns)(lambda: DetectGraph(network, settings))
 
     @property
     def compile_seconds(self) -> float:
@@ -35,9 +34,8 @@ class PlainRunner(Runner):
     def _part(self, images: np.ndarray, known: Sequence[np.ndarray]) -> Part:
         require_own_process()
         with StaticGraph.turns.turn():
-            before = self._watch.milliseconds
             rows, counts = (found.numpy() for found in self._pool(flow.tensor(images, device=self._device)))
-        return rows, counts, (self._watch.milliseconds - before) / 1000
+            return rows, counts, self._pool.computed
 
 
 class PlainHeads:
@@ -82,7 +80,6 @@ class ValRunner:
         """
         self.network, self.loss, self.device = _placed(network, device), loss, device
         self._settings, self._compiled = settings, compiled
-        self._watch = native.Stopwatch()
         self._pool = (GraphPool if alone else EagerRuns)(self._graph)
 
     @property
@@ -107,18 +104,17 @@ class ValRunner:
     def _part(self, arrays: list[np.ndarray], terms: list[np.ndarray]) -> Part:
         require_own_process()
         with StaticGraph.turns.turn():
-            before = self._watch.milliseconds
             outputs = self._pool(*(flow.tensor(array, device=self.device) for array in arrays))
             rows, counts, sums = (output.numpy() for output in outputs)
-        terms.append(sums)
-        return rows, counts, (self._watch.milliseconds - before) / 1000
+            terms.append(sums)
+            return rows, counts, self._pool.computed
 
     def _graph(self) -> ValGraph | CompiledValGraph:
         network = self.network
         if self._compiled is None:
-            return ValGraph(network, self.loss, self._settings, self._watch)
+            return ValGraph(network, self.loss, self._settings)
         heads = (self._compiled, network.anchors, network.strides)
-        return CompiledValGraph(*heads, self.loss, self._settings, self._watch)
+        return CompiledValGraph(*heads, self.loss, self._settings)
 
 
 def _placed(network: Network, device: str) -> Network:

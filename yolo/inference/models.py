@@ -22,7 +22,6 @@ from yolo.models.weights.classes import in_order_of
 from yolo.models.weights.load import load_weights
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
-from yolo.program.detector import CompiledDetector
 from yolo.program.file import ProgramFile, is_program, load_program
 from yolo.program.footprint import Shape, image_bytes, inference_bytes
 from yolo.program.lower import lower
@@ -107,8 +106,8 @@ class CompiledModel:
         return _plain(load_weights(self.where))
 
     def runner(self, settings: NmsSettings) -> Runner:
-        detector = CompiledDetector(self._compiled, self._anchors, self.strides, settings)
-        return CompiledRunner(detector, self._run and self._run(settings), self._guard)
+        run = self._run and self._run(settings)
+        return CompiledRunner(self._compiled, self._anchors, self.strides, settings, run, self._guard)
 
     def heads(self) -> RawHeadRunner:
         return CompiledHeads(self._compiled, self._anchors, self.strides, self._guard)
@@ -209,4 +208,4 @@ def _plain(checkpoint: Checkpoint) -> Network:
     from yolo.models.weights.transfer import network_from_checkpoint
 
     with StaticGraph.turns.turn():
-        return network_from_checkpoint(checkpoint)
+        return network_from_checkpoint(checkpoint).eval()

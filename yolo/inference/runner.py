@@ -6,13 +6,15 @@ import abc
 import contextlib
 import dataclasses
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from yolo.program._native import native
-from yolo.program.detector import CompiledDetector
+from yolo.program.compiled import MOST_SHAPES, CompiledNetwork, Shape
+from yolo.program.detection import NmsSettings, detection_head
 
 if TYPE_CHECKING:
     from yolo.loss.settings import LossSettings
@@ -22,10 +24,16 @@ if TYPE_CHECKING:
 PIXELS_AT_ONCE = 640 * 640
 
 Guard = Callable[[], contextlib.AbstractContextManager]
-Run = Callable[[native.DetectorProgram, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Gives detections and their counts, by a program and its images."""
 Part = tuple[np.ndarray, np.ndarray, float]
 """Detections of a part of a batch, their counts, and how many of the seconds went into decoding and suppression."""
+
+
+class Run(Protocol):
+    """Runs a program on its images, for detections and their counts."""
+
+    compile_seconds: float
+
+    def __call__(self, program: native.DetectorProgram, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,22 +89,50 @@ def at_once(height: int, width: int, pixels: int = PIXELS_AT_ONCE) -> int:
 
 
 class CompiledRunner(Runner):
-    """Runs a compiled detector: by itself, or in graphs (``run``); ``guard`` is around the making of its programs."""
+    """Runs a compiled network with decoding and suppression behind it, one program for each shape of images.
+
+    The programs that were not asked for longest are dropped when there are many.
+    """
 
     pixels_at_once = 4 * PIXELS_AT_ONCE  # suppression has a thread an image
 
     def __init__(
-        self, detector: CompiledDetector, run: Run | None = None, guard: Guard = contextlib.nullcontext
+        self,
+        compiled: CompiledNetwork,
+        anchors: np.ndarray,
+        strides: Sequence[int],
+        settings: NmsSettings,
+        run: Run | None = None,
+        guard: Guard = contextlib.nullcontext,
     ) -> None:
-        self._detector, self._run, self._guard = detector, run, guard
+        """``anchors``: float32 ``[nl, na, 2]`` in pixels; ``run`` runs the programs in graphs, without it they run by
+        themselves; ``guard`` is around their making.
+        """
+        self._compiled, self._head = compiled, (anchors, strides, settings)
+        self._run, self._guard = run, guard
+        self._programs: OrderedDict[Shape, native.DetectorProgram] = OrderedDict()
+        self._compiling = 0.0
 
     @property
     def compile_seconds(self) -> float:
-        return self._detector.compile_seconds + getattr(self._run, "compile_seconds", 0.0)
+        return self._compiling + (0.0 if self._run is None else self._run.compile_seconds)
 
     def _part(self, images: np.ndarray, known: Sequence[np.ndarray]) -> Part:
-        with self._guard():
-            program = self._detector.program(images.shape)
-        before = self._detector.nms_seconds
+        program = self._program(images.shape)
         rows, counts = program(images) if self._run is None else self._run(program, images)
-        return rows, counts, self._detector.nms_seconds - before
+        return rows, counts, program.nms_seconds
+
+    def _program(self, shape: Shape) -> native.DetectorProgram:
+        """The one for this shape, made when first needed."""
+        if shape in self._programs:
+            self._programs.move_to_end(shape)
+            return self._programs[shape]
+        begin = time.perf_counter()
+        with self._guard():
+            network = self._compiled.program(shape)
+            head = detection_head(self._compiled.head_shapes(shape), *self._head)
+            self._programs[shape] = native.DetectorProgram(network, head)
+        while len(self._programs) > MOST_SHAPES:
+            self._programs.popitem(last=False)
+        self._compiling += time.perf_counter() - begin
+        return self._programs[shape]

@@ -13,12 +13,6 @@ namespace yolo::program {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double milliseconds_since(Clock::time_point begin) {
-    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
-
 float sigmoid(float x) {
     return 1.0f / (1.0f + std::exp(-x));
 }
@@ -33,18 +27,23 @@ float raw_threshold(float conf) {
 
 }  // namespace
 
+void Suppression::run(const void* const* inputs, void* const* outputs) {
+    const auto begin = std::chrono::steady_clock::now();
+    suppress(inputs, outputs);
+    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
 DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
-                             std::shared_ptr<Stopwatch> watch, int64_t places)
+                             int64_t places)
     : levels_(std::move(levels)),
       classes_(classes),
       batch_(batch),
       settings_(std::move(settings)),
-      watch_(std::move(watch)),
       places_(places) {
     const auto require = [](bool fits, const char* what) {
         if (!fits) throw std::invalid_argument(what);
     };
-    require(!levels_.empty() && classes >= 1 && batch >= 1 && places >= 0 && watch_, "a head without levels or classes");
+    require(!levels_.empty() && classes >= 1 && batch >= 1 && places >= 0, "a head without levels or classes");
     const auto wanted = static_cast<int64_t>(settings_.wanted.size());
     require(wanted == 0 || wanted == classes, "the wanted classes are others than the head's");
     require(settings_.max_det >= 1 && settings_.max_candidates >= 1, "no detections are to be kept");
@@ -114,8 +113,7 @@ void DetectionHead::picture(const void* const* inputs, int64_t number, float* de
     ops::nms(rows.data(), 1, found, classes_, settings_.options(), detections, count);
 }
 
-void DetectionHead::run(const void* const* inputs, void* const* outputs) {
-    const auto begin = Clock::now();
+void DetectionHead::suppress(const void* const* inputs, void* const* outputs) const {
     auto* detections = static_cast<float*>(outputs[0]);
     auto* counts = static_cast<int32_t*>(outputs[1]);
     ops::parallel_for(batch_, 1, [&](int64_t first, int64_t last) {
@@ -123,17 +121,11 @@ void DetectionHead::run(const void* const* inputs, void* const* outputs) {
             picture(inputs, i, detections + i * settings_.max_det * 6, counts + i);
         }
     });
-    watch_->add(milliseconds_since(begin));
 }
 
-Nms::Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings, std::shared_ptr<Stopwatch> watch)
-    : batch_(batch), rows_(rows), classes_(classes), settings_(std::move(settings)), watch_(std::move(watch)) {}
-
-void Nms::run(const void* const* inputs, void* const* outputs) {
-    const auto begin = Clock::now();
+void Nms::suppress(const void* const* inputs, void* const* outputs) const {
     ops::nms(static_cast<const float*>(inputs[0]), batch_, rows_, classes_, settings_.options(),
              static_cast<float*>(outputs[0]), static_cast<int32_t*>(outputs[1]));
-    watch_->add(milliseconds_since(begin));
 }
 
 }  // namespace yolo::program
