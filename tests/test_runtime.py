@@ -109,6 +109,15 @@ def test_no_oneflow_at_all(not_started, monkeypatch):
         runtime.start()
 
 
+def test_a_script_that_oneflow_imports_by_mistake_is_told(monkeypatch, tmp_path):
+    """A file numbers.py takes the place of Python's own, so that importing OneFlow leads back to it."""
+    (tmp_path / "oneflow.py").write_text("from yolo import runtime\nruntime.start()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "oneflow", raising=False)
+    with pytest.raises(RuntimeSetupError, match=r"in the middle of its own import.*rename it"):
+        import oneflow  # noqa: F401
+
+
 @pytest.mark.parametrize(("package", "hint"), [("cublas", "nvidia-cublas-cu11"), ("cudnn", "nvidia-cudnn-cu11<9")])
 def test_a_missing_library_is_named_with_the_package_that_holds_it(not_started, monkeypatch, package, hint):
     monkeypatch.setattr(runtime.no_cuda, "driver_is_absent", lambda: False)  # else nothing of CUDA's is needed

@@ -29,8 +29,8 @@ CUDA_CAPABILITIES = ((6, 0), (6, 1), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9))
 CUDA_LIBRARIES = (("cublas", "libcublas.so.11"), ("cudnn", "libcudnn_cnn_train.so.8"))
 # Room for a struct sigaction of any processor.
 _SIGACTION_BYTES = 256
-# A second thread must not take OneFlow half imported.
-_STARTING = threading.Lock()
+# A second thread must not take OneFlow half imported. The same thread may come again while it imports: see `_start`.
+_STARTING = threading.RLock()
 
 
 def start() -> ModuleType:
@@ -45,6 +45,7 @@ def start() -> ModuleType:
 
 def _start() -> ModuleType:
     if "oneflow" in sys.modules:
+        _require_whole(sys.modules["oneflow"])
         _warn_of_unsafe_queue()
         _load_operator()
         return sys.modules["oneflow"]
@@ -66,6 +67,13 @@ def _start() -> ModuleType:
         raise RuntimeSetupError(f"OneFlow {ONEFLOW_VERSION} does not load: {error}", hint="type: make setup") from error
     _load_operator()
     return oneflow
+
+
+def _require_whole(flow: ModuleType) -> None:
+    """Raise RuntimeSetupError where importing OneFlow led back here: a script named as a module that it needs does."""
+    if getattr(flow.__spec__, "_initializing", False):
+        hint = "is one of your files named like a module of Python's library (numbers.py, random.py)? rename it"
+        raise RuntimeSetupError("OneFlow is asked for in the middle of its own import", hint=hint)
 
 
 @functools.lru_cache(maxsize=1)
