@@ -60,6 +60,14 @@ def test_who_wants_all_functions_at_once_gets_the_real_ones() -> None:
     assert (value, gpu) == (8.0, False) and not any(file.startswith("/memfd:") for file in cuda_files(files))
 
 
+def test_where_nothing_can_be_loaded_from_memory_nothing_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> int:
+        raise PermissionError(name)
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    assert not no_cuda.stand_in(Path(runtime._built("_stand_in")), tmp_path)
+
+
 def test_a_driver_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.delenv("LD_BIND_NOW", raising=False)
@@ -67,11 +75,12 @@ def test_a_driver_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not no_cuda.driver_is_absent() and asked == ["libcuda.so.1"]
 
 
+@NEEDS_NO_DRIVER
 def test_each_has_its_own_name(tmp_path: Path) -> None:
     """Of the wheel's folder only CUDA's libraries are taken; a library that is loaded twice is one by its name."""
     for name in ("libcutlass-1a2b.so", "libnppc-3c4d.so.11.7.4.75", "libprotobuf-5e6f.so.3.9.2.0"):
         (tmp_path / name).touch()
-    no_cuda.stand_in(Path(runtime._built("_stand_in")), tmp_path)
+    assert no_cuda.stand_in(Path(runtime._built("_stand_in")), tmp_path)
     for name in ("libcutlass-1a2b.so", "libnppc-3c4d.so.11.7.4.75"):
         ctypes.CDLL(name, mode=os.RTLD_NOLOAD)
     with pytest.raises(OSError, match="libprotobuf-5e6f"):

@@ -40,8 +40,13 @@ def driver_is_absent() -> bool:
     return False
 
 
-def stand_in(library: Path, wheel: Path) -> None:
-    """Load ``library`` once for each that OneFlow will ask for; ``wheel``: the folder of those that it brings along."""
+def stand_in(library: Path, wheel: Path) -> bool:
+    """Load ``library`` once for each that OneFlow will ask for; ``wheel``: the folder of those that it brings along.
+
+    False where a driver is there, or where no library can be loaded from memory: then nothing is loaded.
+    """
+    if not driver_is_absent():
+        return False
     image, opened = library.read_bytes(), []
     own = [path.name for path in wheel.glob("*") if _OWN.fullmatch(path.name)]
     try:
@@ -50,9 +55,12 @@ def stand_in(library: Path, wheel: Path) -> None:
             with open(opened[-1], "wb", closefd=False) as stream:
                 stream.write(image.replace(_ROOM, name.encode().ljust(len(_ROOM), b"\0")))
             ctypes.CDLL(f"/proc/self/fd/{opened[-1]}", mode=ctypes.RTLD_GLOBAL)
+    except OSError:
+        return False
     finally:
         for number in opened:
             os.close(number)
+    return True
 
 
 @contextlib.contextmanager

@@ -52,8 +52,7 @@ def _start() -> ModuleType:
     _check_version()
     ctypes.CDLL(_built("_graph_queue"), mode=ctypes.RTLD_GLOBAL)
     lazily = contextlib.nullcontext()
-    if no_cuda.driver_is_absent():
-        no_cuda.stand_in(Path(_built("_stand_in")), _wheel().with_name("oneflow.libs"))
+    if no_cuda.stand_in(Path(_built("_stand_in")), _wheel().with_name("oneflow.libs")):
         lazily = no_cuda.bound_when_called()
     else:
         _preload_cuda_libraries()
