@@ -124,7 +124,10 @@ class Validator:
             part.seconds["inference"] += found.network_seconds
             part.seconds["nms"] += found.nms_seconds
             clock = time.perf_counter()
-            detections = self._detections(found, batch)
+            detections = found.in_originals(batch.letterboxes)
+            if self.single_cls:
+                for rows in detections:
+                    rows[:, 5] = 0
             clock = _lap(part.seconds, "nms", clock)
             for rows, labels, box in zip(detections, batch.labels, batch.letterboxes):
                 truth = _original_labels(labels, box)
@@ -150,17 +153,6 @@ class Validator:
             return self.runner.detect(batch.images, batch.labels if self._hybrid else ()), None
         found, terms = self.runner.validate(batch.images, batch.labels, self._max_labels)
         return found, combine_terms(terms, self.runner.loss)
-
-    def _detections(self, found: Detections, batch: Batch) -> list[np.ndarray]:
-        """Boxes back in the original pictures."""
-        result = []
-        for picture, count, box in zip(found.rows, found.counts, batch.letterboxes):
-            kept = picture[:count].copy()
-            kept[:, :4] = ops.scale_boxes(kept[:, :4], box)
-            if self.single_cls:
-                kept[:, 5] = 0
-            result.append(kept)
-        return result
 
 
 def _lap(seconds: dict[str, float], name: str, since: float) -> float:

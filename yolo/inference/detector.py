@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo import ops
 from yolo.class_names import ClassNames
 from yolo.config.commands import COMPILE_MODES
 from yolo.data.images import read_whole_image
@@ -224,8 +223,8 @@ class Detector:
         images = pictures[0].image[None] if len(pictures) == 1 else np.stack([ready.image for ready in pictures])
         with self._lock:
             found = self._runner.detect(images)
-        begin, each = time.perf_counter(), zip(found.rows, found.counts, pictures)
-        detections = [_original(rows[:count], ready.box) for rows, count, ready in each]
+        begin = time.perf_counter()
+        detections = found.in_originals([ready.box for ready in pictures])
         seconds = {
             "preprocess": sum(ready.seconds for ready in pictures),
             "inference": found.network_seconds,
@@ -236,13 +235,6 @@ class Detector:
             Result(ready.picture, rows, self.names, ready.path, input_size=ready.box.size, speed_ms=speed)
             for ready, rows in zip(pictures, detections)
         ]
-
-
-def _original(rows: NDArray[np.float32], box: Letterbox) -> NDArray[np.float32]:
-    """Detection rows in pixels of the original picture."""
-    rows = rows.copy()
-    rows[:, :4] = ops.scale_boxes(rows[:, :4], box)
-    return rows
 
 
 def _load(picture: Picture) -> NDArray[np.uint8]:

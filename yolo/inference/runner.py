@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from yolo import ops
+from yolo.data.letterbox import Letterbox
 from yolo.program._native import native
 from yolo.program.compiled import MOST_SHAPES, CompiledNetwork, Shape
 from yolo.program.detection import NmsSettings, detection_head
@@ -48,6 +50,15 @@ class Detections:
     counts: np.ndarray
     network_seconds: float
     nms_seconds: float
+
+    def in_originals(self, letterboxes: Sequence[Letterbox]) -> list[np.ndarray]:
+        """Each image's own rows, ``[n, 6]``, in pixels of what it was before it was letterboxed."""
+        found = []
+        for rows, count, box in zip(self.rows, self.counts, letterboxes):
+            kept = rows[:count].copy()
+            kept[:, :4] = ops.scale_boxes(kept[:, :4], box)
+            found.append(kept)
+        return found
 
 
 class Runner(abc.ABC):
