@@ -258,7 +258,7 @@ from pathlib import Path
 from yolo import runtime
 runtime.start()
 from yolo.config.commands import TrainConfig
-from yolo.engine.hooks import Hook
+from yolo.engine.hooks.base import Hook
 from yolo.engine.interrupt import StopRequest
 from yolo.errors import Interrupted
 from yolo.engine.build import build_parts
