@@ -105,8 +105,6 @@ class CompiledRunner(Runner):
     The programs that were not asked for longest are dropped when there are many.
     """
 
-    pixels_at_once = 4 * PIXELS_AT_ONCE  # suppression has a thread an image
-
     def __init__(
         self,
         compiled: CompiledNetwork,
