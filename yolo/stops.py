@@ -35,7 +35,16 @@ def run(command: str, *, ranks: bool = False) -> NoReturn:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     if ranks:
         importlib.import_module("yolo.distributed.process_group").depart(code)
+    _end_quietly()
     sys.exit(code)
+
+
+def _end_quietly() -> None:
+    """From here on a signal ends the process without a word: all is said, and the ends of libraries may take time."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    for number in STOPS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

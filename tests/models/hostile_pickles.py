@@ -19,7 +19,7 @@ _SET: Final = b"c__builtin__\nset\n"
 def hostile_pickles(size: int) -> dict[str, bytes]:
     """Names and contents, the largest of about ``size`` bytes; none holds a model."""
     found = {f"{piece!r} repeated": b"\x80\x02" + piece * (size // len(piece)) + b"." for piece in _REPEATED}
-    colliding = b"".join(b"\x8a\x0a" + (k * ((1 << 61) - 1)).to_bytes(10, "little") + b"N" for k in range(size // 13))
+    colliding = b"".join(b"\x8a\x0b" + (k * ((1 << 61) - 1)).to_bytes(11, "little") + b"N" for k in range(size // 14))
     ones = b"\x80\x02](" + b"K\x01" * 60_000 + b"eq\x00"
     text = b"X" + size.to_bytes(4, "little") + b"models.".ljust(size, b"x")
     return {
