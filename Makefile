@@ -70,7 +70,7 @@ test-fast: build
 
 stress: build
 	@cmake=$$(ls $(VENV)/bin/cmake 2>/dev/null || command -v cmake); build=$$(ls -d build/cpython-* | head -1); \
-	"$$cmake" --build "$$build" --target _program_checked stress && \
+	"$$cmake" --build "$$build" --target _native_checked stress && \
 	$(PYTEST) -m stress && TSAN_OPTIONS='halt_on_error=1' "$$build/stress"
 
 bench: build

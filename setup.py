@@ -1,4 +1,4 @@
-"""Builds ``yolo._C`` and the other compiled libraries with CMake and installs ``yolo`` and ``graphs``."""
+"""Builds ``yolo._native`` and the other compiled libraries with CMake and installs ``yolo`` and ``graphs``."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ setup(
     packages=find_packages(str(ROOT), include=["yolo", "yolo.*", "graphs", "graphs.*"]),
     package_data={"yolo": ["**/*.yaml", "**/*.css", "demo/*.png"], "graphs": ["**/*.yaml"]},
     ext_modules=[
-        Extension(f"yolo.{name}", sources=[]) for name in ("_C", "_graph_queue", "_stand_in", "_program", "_oneflow")
+        Extension(f"yolo.{name}", sources=[]) for name in ("_native", "_graph_queue", "_stand_in", "_oneflow")
     ],
     cmdclass={"build_ext": CMakeBuild},
     zip_safe=False,

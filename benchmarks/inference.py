@@ -16,7 +16,7 @@ from benchmarks.options import base_parser, wanted
 from benchmarks.pictures import first_pictures, write_pictures
 from benchmarks.places import PARITY, PEERS_PYTHON, PROJECT_PYTHON, WORK, weights
 from benchmarks.table import Row, as_json, as_text, difference, make_rows
-from yolo.program.compiled import PRECISIONS
+from yolo.program.target import PRECISIONS
 
 REFERENCE = "OneFlow modules"
 DIRECT = "this project, no OneFlow"

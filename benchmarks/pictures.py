@@ -10,7 +10,7 @@ from yolo.config.hyp import load_hyperparameters
 from yolo.data.batch import pad_labels
 from yolo.data.images import read_image
 from yolo.data.index import index_split
-from yolo.data.letterbox import letterbox
+from yolo.data.letterbox import fit, letterbox
 from yolo.data.load import load_dataset
 from yolo.data.loader import train_loader
 
@@ -20,8 +20,8 @@ STRIDE = 32
 def write_pictures(path: Path, pictures: list[Path], size: int) -> None:
     """Write ``pictures``: uint8 ``[n, 3, size, size]``, the files letterboxed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    images = [letterbox(read_image(picture), size)[0].transpose(2, 0, 1) for picture in pictures]
-    np.savez(path, pictures=np.ascontiguousarray(np.stack(images)))
+    images = map(read_image, pictures)
+    np.savez(path, pictures=np.stack([letterbox(image, fit(image.shape[:2], size)) for image in images]))
 
 
 def first_pictures(data: Path, count: int) -> list[Path]:

@@ -8,8 +8,8 @@ import numpy as np
 import oneflow as flow
 
 from graphs.base import StaticGraph, called, synchronise, to_unit_range
+from yolo import native
 from yolo.models.decode import decode
-from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings, detection_head, suppression
 from yolo.program.operator import Switch, call

@@ -9,10 +9,10 @@ import oneflow as flow
 
 from graphs.base import StaticGraph, called, to_unit_range
 from graphs.detect import detected, run_network, suppressed
+from yolo import native
 from yolo.loss.reference import loss_terms
 from yolo.loss.settings import LossSettings
 from yolo.models.decode import decode
-from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.loss import detection_loss

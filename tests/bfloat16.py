@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from yolo.program._native import native
+from yolo import native
 
 HAS_BF16 = native.has_bfloat16()
 needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason=f"no bfloat16 instructions ({native.instruction_set()})")

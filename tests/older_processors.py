@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from yolo.program._native import native
+from yolo import native
 
 _SETS = (
     *("sse41", "avx", "avx2", "avx2_vnni", "avx512_core", "avx512_core_vnni", "avx512_core_bf16", "avx512_core_fp16"),

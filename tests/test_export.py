@@ -87,7 +87,15 @@ def test_it_runs_where_oneflow_is_not(weights: Path) -> None:
 def test_the_dump_shows_every_pass_and_the_plan(weights: Path) -> None:
     done = run(export.main, ["--weights", str(weights), "--imgsz", "64", "--dump"], weights.parent)
     titles = [line.split(":")[0].removeprefix("== ") for line in done.out.splitlines() if line.startswith("==")]
-    assert titles == ["lower", "fold_batch_norm", "fuse_activations", "fuse_residuals", "merge_siblings", "plan"]
+    assert titles == [
+        "lower",
+        "fold_batch_norm",
+        "fuse_activations",
+        "fuse_residuals",
+        "merge_siblings",
+        "plan",
+        "executor",
+    ]
     assert "kernel=3x3 stride=2x2 padding=1x1" in done.out and "layout nChw" in done.out and " MFLOP " in done.out
     both = run(export.main, ["--weights", str(weights), "--imgsz", "64", "--dump", "--json"], weights.parent)
     assert both.out.count("\n") == 1 and "== plan" in both.err

@@ -14,7 +14,7 @@ ROOT = Path(yolo.__file__).parents[1]
 COMMANDS = ("yolo.train", "yolo.val", "yolo.detect", "yolo.export", "yolo.check", "yolo.convert")
 LAYERS = (
     ("yolo.errors", "yolo.stops"),
-    ("yolo.io",),
+    ("yolo.io", "yolo.native"),
     (
         *("yolo.class_names", "yolo.config", "yolo.distributed.host", "yolo.distributed.launcher"),
         *("yolo.distributed.pack", "yolo.distributed.ranks", "yolo.distributed.run_fingerprint"),
@@ -34,14 +34,12 @@ LAYERS = (
     ("yolo",),
 )
 """From the lowest to the highest: a module imports of its own entry, and of the layers below."""
-NATIVE = ("yolo._C", "yolo._program", "yolo._oneflow", "yolo._graph_queue")
+NATIVE = ("yolo._native", "yolo._oneflow", "yolo._graph_queue")
 ONEFLOW_MODULES = (
     *("yolo.models.decode", "yolo.models.init", "yolo.models.layers", "yolo.models.network", "yolo.models.summary"),
     "yolo.models.weights.transfer",
 )
 """Networks and losses as OneFlow's modules, which import it."""
-COMPILED_MODULES = ("yolo.ops",)
-"""The operators' Python side, which imports them."""
 
 Graph = Mapping[str, set[str]]
 
@@ -135,21 +133,18 @@ def test_no_arrow_points_upwards() -> None:
 @pytest.mark.parametrize("package", ["yolo.models", "yolo.data", "yolo.metrics", "yolo.ops"])
 def test_what_needs_no_library_imports_none(package: str) -> None:
     edges = graph(at_import=True)
-    own = ONEFLOW_MODULES + COMPILED_MODULES
     heavy = {name for name in edges if within(name, (package,)) and edges[name] & {"oneflow", *NATIVE}}
-    assert all(within(name, own) for name in heavy)
-    stops = {name for name in edges if within(name, own)}
-    light = [name for name in edges if within(name, (package,)) and not within(name, own)]
+    assert all(within(name, ONEFLOW_MODULES) for name in heavy)
+    stops = {name for name in edges if within(name, ONEFLOW_MODULES)}
+    light = [name for name in edges if within(name, (package,)) and not within(name, ONEFLOW_MODULES)]
     assert {name: found for name in light if (found := reachable(name, edges, stops) & {"oneflow", *NATIVE})} == {}
-    assert light or package in COMPILED_MODULES
+    assert light
 
 
 def test_what_is_excepted_has_a_reason() -> None:
     edges = graph(at_import=True)
     for part in ONEFLOW_MODULES:
         assert any("oneflow" in edges[name] for name in edges if within(name, (part,))), part
-    for part in COMPILED_MODULES:
-        assert any(edges[name] & set(NATIVE) for name in edges if within(name, (part,))), part
 
 
 def test_a_circle_and_its_members_are_found() -> None:

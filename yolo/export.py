@@ -68,7 +68,7 @@ def _optimised(
     """The graph for inference, and what int8 costs it; with ``--dump`` everything about it is printed."""
     from yolo.data.load import load_dataset
     from yolo.program.compiled import CompiledNetwork
-    from yolo.program.dump import graph_lines, step_lines
+    from yolo.program.dump import graph_lines, plan_lines
     from yolo.program.int8.build import quantise
     from yolo.program.lower import lower
     from yolo.program.passes import optimise
@@ -85,12 +85,14 @@ def _optimised(
         if config.int8:
             graph, cost = quantise(graph, looked_at)
             watched("quantise", graph)
-        program = CompiledNetwork(graph, precision=_precision(config)).program((1, spec.channels, *size))
+        compiled, shape = CompiledNetwork(graph, precision=_precision(config)), (1, spec.channels, *size)
+        executor = compiled.program(shape)
     except (ValueError, RuntimeError) as error:
         raise ConfigError(str(error), where=config.weights, hint="choose another precision or size") from error
     if config.dump:
-        program.profile(np.zeros((1, spec.channels, *size), np.uint8))
-        print("\n".join(step_lines(program)), file=page)
+        executor.profile()
+        executor(np.zeros(shape, np.uint8))
+        print("\n".join(plan_lines(compiled.plan(shape), executor)), file=page)
     return graph, cost
 
 

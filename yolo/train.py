@@ -21,8 +21,8 @@ from yolo.command import new_run_folder, remove_if_empty, run_command, speed_lin
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
 from yolo.config.options import to_yaml
-from yolo.distributed.process_group import ProcessGroup, consistent, join_group, starting_oneflow
-from yolo.distributed.ranks import ALONE, Ranks
+from yolo.distributed.process_group import ProcessGroup, join_group, starting_oneflow
+from yolo.distributed.ranks import Ranks
 from yolo.distributed.run_fingerprint import run_fingerprint
 from yolo.engine.autobatch import with_batch_size
 from yolo.engine.interrupt import StopRequest
@@ -49,20 +49,20 @@ def train(config: TrainConfig) -> dict[str, Any]:
         return _train_with(config, group)
 
 
-def _train_with(config: TrainConfig, group: ProcessGroup | None) -> dict[str, Any]:
+def _train_with(config: TrainConfig, group: ProcessGroup) -> dict[str, Any]:
     from yolo.engine.ranks import refuse_ranks
 
-    ranks = group.ranks if group else ALONE
-    with consistent(group) as facts:
-        facts |= run_fingerprint(config) if group else {}
+    ranks = group.ranks
+    with group.consistent() as facts:
+        facts |= {} if ranks.alone else run_fingerprint(config)
     resumed = find_run_together(config, group) if config.resume and not config.evolve else None
-    with consistent(group) as facts:
+    with group.consistent() as facts:
         config = with_batch_size(config if resumed is None else resumed.config)
         refuse_ranks(config, ranks)
         facts["batch size"] = str(config.batch_size)  # that memory has room for
     if config.evolve:
         return _search(config if resumed is None else dataclasses.replace(config, resume=str(resumed.folder)))
-    with consistent(group), starting_oneflow(group):
+    with group.consistent(), starting_oneflow(group):
         device = runtime.select_device(config.device, ranks)
     from yolo.engine.build import build_parts
     from yolo.engine.hooks.profile import Profile
@@ -70,7 +70,7 @@ def _train_with(config: TrainConfig, group: ProcessGroup | None) -> dict[str, An
     from yolo.models.summary import describe
 
     # All that can be refused is refused before a folder is made.
-    with consistent(group):
+    with group.consistent():
         services = chosen_services(config) if ranks.first else []
         bucket = _bucket(config) if ranks.first else None
     config = with_dataset_of_wandb(config)
@@ -95,24 +95,22 @@ def _train_with(config: TrainConfig, group: ProcessGroup | None) -> dict[str, An
 
 
 @contextlib.contextmanager
-def _alone_in(run: Path, group: ProcessGroup | None) -> Iterator[None]:
+def _alone_in(run: Path, group: ProcessGroup) -> Iterator[None]:
     """Keep other trainings out of the run's folder."""
     with contextlib.ExitStack() as stack:
-        with consistent(group):
-            if group is None or group.ranks.first:
+        with group.consistent():
+            if group.ranks.first:
                 hint = "wait for it, or give this one another --name"
                 stack.enter_context(held(run, "another training is at work here", hint))
         yield
 
 
-def _run_folder(config: TrainConfig, resumed: Resumed | None, group: ProcessGroup | None) -> Path:
+def _run_folder(config: TrainConfig, resumed: Resumed | None, group: ProcessGroup) -> Path:
     """The run's folder, made by the first rank where it is new."""
     if resumed is not None:
         return resumed.folder
-    if group is None:
-        return new_run_folder(config.project, config.name, config.exist_ok)
     run = Path()
-    with consistent(group):
+    with group.consistent():
         run = new_run_folder(config.project, config.name, config.exist_ok) if group.ranks.first else run
     return Path(str(group.all_gather({"run": np.array(str(run))})[0]["run"]))
 
@@ -164,7 +162,7 @@ def _train(
     run: Path,
     hooks: list,
     resumed: Resumed | None,
-    group: ProcessGroup | None,
+    group: ProcessGroup,
 ) -> Trainer:
     """Train to the end, from where a resumed run stands."""
     from yolo.distributed.agreement import Agreement
@@ -173,7 +171,7 @@ def _train(
 
     if resumed is not None:
         load_states(hooks, resumed.hooks)
-    with StopRequest(launched=group is not None) as stop:
+    with StopRequest(launched=not group.ranks.alone) as stop:
         trainer = Trainer(
             parts,
             schedule,
@@ -192,7 +190,7 @@ def _train(
     return trainer
 
 
-def _hooks(config: TrainConfig, run: Path, device: str, group: ProcessGroup | None) -> list:
+def _hooks(config: TrainConfig, run: Path, device: str, group: ProcessGroup) -> list:
     """What surrounds training; on a rank that is not the first only what changes what is trained."""
     from yolo.engine.hooks.checkpoints import Checkpoints
     from yolo.engine.hooks.close_mosaic import CloseMosaic
@@ -205,7 +203,7 @@ def _hooks(config: TrainConfig, run: Path, device: str, group: ProcessGroup | No
     from yolo.loggers.tensorboard import TensorBoard
 
     hooks: list = [SameData(), CloseMosaic(config.close_mosaic), *([ImageWeights()] if config.image_weights else [])]
-    if group is None or group.ranks.first:
+    if group.ranks.first:
         hooks += [Console(), ResultsCsv(run), TensorBoard(run)]
         if not config.noplots:
             hooks += [Pictures(run), Report(run, config, device)]
@@ -225,11 +223,11 @@ def _connections(config: TrainConfig, parts: TrainParts, run: Path, services: li
     return [Tracking(services, info, bbox_interval=config.bbox_interval, save_period=period), *hooks]
 
 
-def _finish(config: TrainConfig, trainer, run: Path, group: ProcessGroup | None) -> dict[str, Any]:
+def _finish(config: TrainConfig, trainer, run: Path, group: ProcessGroup) -> dict[str, Any]:
     """Measure the best checkpoint, draw what it sees, and say where everything is."""
     from yolo.engine.report import metrics_table, validation_json
 
-    parts, first, best = trainer.parts, group is None or group.ranks.first, run / "weights/best.safetensors"
+    parts, first, best = trainer.parts, group.ranks.first, run / "weights/best.safetensors"
     logger.info("validating %s", best)
     validation = _validate_best(config, parts, run, group)
     if not config.json and first:
@@ -248,13 +246,13 @@ def _finish(config: TrainConfig, trainer, run: Path, group: ProcessGroup | None)
     }
 
 
-def _validate_best(config: TrainConfig, parts: TrainParts, run: Path, group: ProcessGroup | None) -> Validation:
+def _validate_best(config: TrainConfig, parts: TrainParts, run: Path, group: ProcessGroup) -> Validation:
     from yolo.models.weights.load import load_weights
     from yolo.plots.validation import BatchPictures, draw_validation
 
-    first = group is None or group.ranks.first
+    first = group.ranks.first
     best = load_weights(run / "weights/best.safetensors").model if first else {}
-    parts.load_ema(best if group is None else group.all_gather(best)[0])
+    parts.load_ema(group.all_gather(best)[0])
     validation = parts.validator.run([] if config.noplots else [BatchPictures(run, parts.names)])
     if not config.noplots and first:
         draw_validation(validation.metrics, validation.confusion, parts.names, run)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from yolo import runtime
 from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line, stride_multiple
 from yolo.config.commands import ValConfig
-from yolo.distributed.process_group import ProcessGroup, consistent, join_group, starting_oneflow
-from yolo.distributed.ranks import ALONE, Ranks
+from yolo.distributed.process_group import LONE, ProcessGroup, join_group, starting_oneflow
+from yolo.distributed.ranks import Ranks
 from yolo.distributed.run_fingerprint import files_digest, run_fingerprint
 from yolo.errors import ConfigError
 
@@ -40,17 +40,17 @@ def validate(config: ValConfig) -> dict[str, Any]:
     As one of several ranks it measures a share of the pictures; what the first one gives is the whole's.
     """
     with join_group(Ranks.of()) as group:
-        with consistent(group) as facts:
-            facts |= run_fingerprint(config) if group else {}
-        with consistent(group):
+        with group.consistent() as facts:
+            facts |= {} if group.ranks.alone else run_fingerprint(config)
+        with group.consistent():
             _refuse_ranks(config, group)
             with starting_oneflow(group):
-                device = runtime.select_device(config.device, group.ranks if group else ALONE)
-            config = dataclasses.replace(config, device=device) if group else config
+                device = runtime.select_device(config.device, group.ranks)
+            config = config if group.ranks.alone else dataclasses.replace(config, device=device)
         from yolo.data.load import load_dataset
         from yolo.engine.build import say_workers
 
-        with consistent(group):
+        with group.consistent():
             dataset = load_dataset(config.data)
         _say_what_is_not_written(config)
         say_workers(config, group)
@@ -58,13 +58,11 @@ def validate(config: ValConfig) -> dict[str, Any]:
             return _speed(config, dataset)
         if config.task == "study":
             return _study(config, dataset)
-        return _measure(config, dataset) if group is None else _measure_share(config, dataset, group)
+        return _measure(config, dataset, group)
 
 
-def _refuse_ranks(config: ValConfig, group: ProcessGroup | None) -> None:
-    if group is None:
-        return
-    if config.task in ("speed", "study"):
+def _refuse_ranks(config: ValConfig, group: ProcessGroup) -> None:
+    if not group.ranks.alone and config.task in ("speed", "study"):
         raise ConfigError("times one process", where=f"--task {config.task}", hint="start it without the launcher")
 
 
@@ -76,17 +74,12 @@ def _say_what_is_not_written(config: ValConfig) -> None:
         logger.warning("--task %s writes no files per image: without %s", config.task, flags)
 
 
-def _measure_share(config: ValConfig, dataset: Dataset, group: ProcessGroup) -> dict[str, Any]:
-    """What ``_measure`` does, on all ranks together; the first writes and tells."""
-    from yolo.data.digest import index_digest, names_digest
-    from yolo.models.weights.load import resolve_weights
-
-    with consistent(group) as facts:
+def _measure(config: ValConfig, dataset: Dataset, group: ProcessGroup) -> dict[str, Any]:
+    """One validation of all weights together, on all ranks; the first writes and tells all about it."""
+    with group.consistent() as facts:
         models, index = _models(config, config.weights, dataset, group), _index(config, dataset)
         validator = _validator(config, models, index, config.imgsz, group=group)
-        facts["data"] = index_digest(index)[:16]
-        facts["class names"] = names_digest(index.names)[:16]
-        facts["weights"] = files_digest(map(resolve_weights, config.weights))[:16]
+        facts |= {} if group.ranks.alone else _facts(config, index)
     float32 = _in_float32(config, dataset, index, group) if config.int8 else None
     if group.ranks.first:
         return _measured(config, dataset, index, validator, float32)
@@ -95,13 +88,13 @@ def _measure_share(config: ValConfig, dataset: Dataset, group: ProcessGroup) -> 
     return {}
 
 
-def _measure(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
-    """One validation of all weights together, with all that is written about it."""
-    models = _models(config, config.weights, dataset)
-    index = _index(config, dataset)
-    validator = _validator(config, models, index, config.imgsz)
-    float32 = _in_float32(config, dataset, index) if config.int8 else None
-    return _measured(config, dataset, index, validator, float32)
+def _facts(config: ValConfig, index: Index) -> dict[str, str]:
+    """What all ranks must have in common, by human-readable names."""
+    from yolo.data.digest import index_digest, names_digest
+    from yolo.models.weights.load import resolve_weights
+
+    weights = files_digest(map(resolve_weights, config.weights))
+    return {"data": index_digest(index)[:16], "class names": names_digest(index.names)[:16], "weights": weights[:16]}
 
 
 def _measured(
@@ -125,7 +118,7 @@ def _measured(
     return {"save_dir": str(run), **validation_json(validation, index.names), **extra}
 
 
-def _in_float32(config: ValConfig, dataset: Dataset, index: Index, group: ProcessGroup | None = None) -> Validation:
+def _in_float32(config: ValConfig, dataset: Dataset, index: Index, group: ProcessGroup) -> Validation:
     """The same validation in fp32, for what int8 costs."""
     config = dataclasses.replace(config, int8=False)
     models = _models(config, config.weights, dataset, group)
@@ -174,16 +167,13 @@ def _index(config: ValConfig, dataset: Dataset) -> Index:
     return index_split(dataset, split, single_cls=config.single_cls)
 
 
-def _models(
-    config: ValConfig, weights: Sequence[str], dataset: Dataset, group: ProcessGroup | None = None
-) -> list[Model]:
+def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, group: ProcessGroup = LONE) -> list[Model]:
     """What the weights hold, their classes numbered as the data set's; they must know as many of them."""
     from yolo.class_names import ClassNames
-    from yolo.engine.build import thread_count
     from yolo.inference.calibration import Calibration
     from yolo.inference.models import load_models
 
-    share: dict[str, Any] = {"alone": group is None, "threads": thread_count(group)}
+    share: dict[str, Any] = {"alone": group.ranks.alone}
     share["int8"] = Calibration(dataset, (config.imgsz, config.imgsz)) if config.int8 else None
     share["classes"] = None if config.single_cls else ClassNames(dataset.names, dataset.source)
     models = load_models(weights, device=config.device, half=config.half, compile=config.compile, **share)
@@ -218,10 +208,9 @@ def _validator(
     *,
     rect: bool = True,
     runner: Runner | None = None,
-    group: ProcessGroup | None = None,
+    group: ProcessGroup = LONE,
 ) -> Validator:
     from yolo.data.loader import val_loader
-    from yolo.distributed.global_tensors import GlobalTensors
     from yolo.engine.build import worker_count
     from yolo.engine.validator import Validator
     from yolo.program.footprint import require_memory
@@ -234,7 +223,7 @@ def _validator(
         workers=worker_count(config.workers, group),
         rect=rect,
         stride=stride,
-        ranks=group.ranks if group else ALONE,
+        ranks=group.ranks,
     )
     shape = loader.largest_shape()
     require_memory(max(model.least_bytes(shape) for model in models), shape, f"--imgsz {imgsz}")
@@ -245,7 +234,7 @@ def _validator(
         len(index.names),
         single_cls=config.single_cls,
         hybrid=config.save_hybrid,
-        global_tensors=group and GlobalTensors(group, config.device),
+        group=group,
     )
 
 

@@ -37,11 +37,11 @@ class OneflowTraining:
     def outputs(self) -> Mapping[str, np.ndarray]:
         """parts: box, obj, cls; gradient/…, and step/…: by how much a parameter moved."""
         parts = self._step.backward(self._batch)[1:]
-        state = self._step.training_state()
-        gradients = self._step.vector.split(state["gradient"])
+        state = self._step.state.snapshot()
+        gradients = self._step.state.vector.split(state.training["gradient"])
         self._update()
-        after = self._step.weights()
-        moved = {name: after[name] - state[f"weights/{name}"] for name in gradients}
+        after = self._step.state.snapshot().weights
+        moved = {name: after[name] - state.weights[name] for name in gradients}
         found = {f"gradient/{name}": array for name, array in gradients.items()}
         return {"parts": parts, **found, **{f"step/{name}": array for name, array in moved.items()}}
 

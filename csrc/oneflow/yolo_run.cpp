@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "oneflow/core/framework/framework.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 
 // Inside OneFlow's namespace because its checking macros name things without it.
 namespace oneflow {

@@ -5,9 +5,7 @@
 
 namespace yolo::ops {
 
-enum class IouKind { kIou, kGiou, kDiou, kCiou };
-
 // a: n x 4, b: m x 4, both x1, y1, x2, y2; out: n x m.
-void pairwise_iou(const float* a, int64_t n, const float* b, int64_t m, IouKind kind, float* out);
+void pairwise_iou(const float* a, int64_t n, const float* b, int64_t m, float* out);
 
 }  // namespace yolo::ops

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -25,6 +24,7 @@ struct Loop {
 
 // The caller's place in the loops that it is inside of, the innermost last.
 thread_local std::vector<Seat> seats;
+std::atomic<int> default_number{0};  // 0: as many as there are cores
 thread_local int wanted = 0;
 thread_local int turns = 0;  // how often the calling thread has the team
 
@@ -116,10 +116,11 @@ void give_turn() {
     if (--turns == 0) team().give();
 }
 
-// What OMP_NUM_THREADS says; 0 where it says nothing.
-int named() {
-    const char* given = std::getenv("OMP_NUM_THREADS");
-    return given == nullptr ? 0 : std::max(0, std::atoi(given));
+// How many cores this process may run on.
+int cores() {
+    cpu_set_t allowed;
+    const bool known = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
+    return std::max(1, known ? CPU_COUNT(&allowed) : static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 }  // namespace
@@ -128,16 +129,17 @@ Seat seat() {
     return seats.empty() ? Seat{} : seats.back();
 }
 
-int cores() {
-    cpu_set_t allowed;
-    const bool known = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
-    return std::max(1, known ? CPU_COUNT(&allowed) : static_cast<int>(std::thread::hardware_concurrency()));
+int default_threads() {
+    const int number = default_number;
+    return number > 0 ? number : cores();
+}
+
+void set_default_threads(int threads) {
+    default_number = threads;
 }
 
 int preferred_threads() {
-    static const int given = named();
-    if (wanted > 0) return wanted;
-    return given > 0 ? std::min(given, cores()) : cores();
+    return wanted > 0 ? wanted : default_threads();
 }
 
 void prefer_threads(int threads) {

@@ -1,7 +1,10 @@
 // The threads of this process that share the work of a loop. oneDNN's loops run on them too: see openmp.cpp.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <exception>
 
 namespace yolo::parallel {
 
@@ -11,11 +14,11 @@ struct Seat {
 };
 Seat seat();
 
-// How many cores this process may run on.
-int cores();
+// How many threads this process's loops have: what was set, such as a rank's share of the cores, else its cores (0).
+int default_threads();
+void set_default_threads(int threads);
 
-// How many threads a loop has that asks for no number. Set for the calling thread alone; before that it is OMP_NUM_THREADS,
-// or the number of cores where that is fewer or there is none.
+// The same for the loops of the calling thread, which runs or builds a program of a number of its own.
 int preferred_threads();
 void prefer_threads(int threads);
 
@@ -63,6 +66,28 @@ void each(int64_t total, const Action& action) {
     share(preferred_threads(), total, [&action](int, int64_t begin, int64_t end) {
         for (int64_t index = begin; index < end; ++index) action(index);
     });
+}
+
+// Calls action(begin, end) for pieces of at most `grain` items that together are 0 .. total, as the process's threads
+// become free for them: for work whose pieces differ, and whose results do not depend on who does them. When all are
+// through it throws what a piece threw first; pieces that nobody had begun by then are left out.
+template <class Action>
+void deal(int64_t total, int64_t grain, const Action& action) {
+    const int64_t pieces = (total + grain - 1) / grain;
+    std::atomic<int64_t> next{0};
+    std::atomic<bool> failed{false};
+    std::exception_ptr failure;
+    share(static_cast<int>(std::min<int64_t>(default_threads(), pieces)), pieces, [&](int, int64_t, int64_t) {
+        try {
+            for (int64_t piece = next++; piece < pieces; piece = next++) {
+                action(piece * grain, std::min(total, (piece + 1) * grain));
+            }
+        } catch (...) {
+            next = pieces;
+            if (!failed.exchange(true)) failure = std::current_exception();
+        }
+    });
+    if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace yolo::parallel

@@ -1,32 +1,49 @@
-// The private module yolo._program: compiled programs for Python.
+// The private module yolo._native: all that Python has of this project's C++, but for what touches OneFlow's library.
 #include <pybind11/pybind11.h>
 
+#include <string>
+
 #include "net/bindings.h"
+#include "ops_bindings.h"
+#include "parallel/team.h"
+#include "program/common/bindings.h"
+#include "program/cpu/bindings.h"
 #include "program/detection/bindings.h"
-#include "program/inference/bindings.h"
-#include "program/onednn.h"
+#include "program/cpu/onednn.h"
+#include "program/cuda/cuda.h"
 #include "program/python_runnable.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 #include "program/step/bindings.h"
-#include "program/training/bindings.h"
 
 namespace py = pybind11;
 
-PYBIND11_MODULE(_program, module) {
+namespace {
+
+void set_default_threads(int threads) {
+    if (threads < 0) throw py::value_error("threads: expected 0 or more, got " + std::to_string(threads));
+    yolo::parallel::set_default_threads(threads);
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, module) {
     using namespace yolo::program;
-    module.doc() = "Executors of compiled programs.";
+    module.doc() = "Operators, executors of compiled programs, and what ranks say to each other.";
     py::class_<Runnable>(module, "Runnable").def_property_readonly("address", [](const Runnable& self) {
         return reinterpret_cast<std::intptr_t>(&self);
     });
     bind_python_runnable(module);
+    yolo::bind_ops(module);
     yolo::net::bind_net(module);
     module.def("instruction_set", &instruction_set);
     module.def("channel_block", &channel_block);
     module.def("has_bfloat16", &has_bfloat16);
-    module.def("default_threads", &default_threads);
+    module.def("default_threads", &yolo::parallel::default_threads);
+    module.def("set_default_threads", &set_default_threads, py::arg("threads"));
     module.def("weight_limit", &weight_limit);
-    bind_inference(module);
+    module.def("cuda_unavailable", &cuda::unavailable);
+    bind_common(module);
+    bind_cpu(module);
     bind_detection(module);
-    bind_training(module);
     bind_step(module);
 }

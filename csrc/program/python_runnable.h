@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 
 namespace yolo::program {
 

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "parallel/team.h"
 #include "program/detection/detector.h"
 #include "program/step/step.h"
 
@@ -16,6 +17,7 @@ namespace {
 using namespace yolo::program;
 
 constexpr int64_t kSide = 32, kChannels = 16, kClasses = 3, kColumns = 5 + kClasses;
+constexpr int64_t kMap = kChannels * kSide / 2 * kSide / 2 * 4;  // bytes
 constexpr int kThreads = 8, kRuns = 200, kTeam = 3;
 
 const std::vector<Level> kLevels{{kSide / 2, kSide / 2, 2.0f, {4.0f, 6.0f}}};
@@ -33,40 +35,72 @@ void set_weights(Weights& weights, unsigned seed) {
     weights.set("head.bias", numbers(kColumns, seed + 3), {kColumns});
 }
 
-// Convolution of stride 2 with SiLU, attention of the map with itself, head.
-std::unique_ptr<InferenceProgram> network(std::shared_ptr<Weights> weights) {
-    constexpr int64_t half = kSide / 2, map = kChannels * half * half * 4;
-    auto program = std::make_unique<InferenceProgram>(std::move(weights), 4 * map + kSide * kSide * 12, 1, kTeam, false);
-    const View picture{3 * map, 3, kSide, kSide, true}, first{0, kChannels, half, half, false};
-    const View mixed{map, kChannels, half, half, false}, head{2 * map, kColumns, half, half, false};
-    program->input(picture, true);
-    const ConvShape wide{{3, 3}, {2, 2}, {1, 1}, {1, 1}, 1, false}, narrow{{1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, false};
-    program->conv("first", {picture, first, "first", true, wide, "SiLU", 0.0f, nullptr, false});
-    program->attention("mixed", first, first, first, mixed, 4);
-    program->conv("head", {mixed, head, "head", true, narrow, "Identity", 0.0f, nullptr, true});
-    program->output(head);
-    program->finish();
-    return program;
+TensorView map_of(int64_t offset, int64_t channels, int64_t side) {
+    const int64_t block = channel_block();
+    return {offset, channels, side, side, 4, Layout::blocked, 0, (channels + block - 1) / block * block};
 }
 
-std::shared_ptr<training::TrainingProgram> trainer() {
-    constexpr int64_t half = kSide / 2, map = kChannels * half * half * 4;
-    auto program = std::make_shared<training::TrainingProgram>(
-        5 * map + kSide * kSide * 12, 1, kTeam, false, std::make_shared<training::Memory>(), nullptr);
-    const training::Slice picture{4 * map, 3, 0, 3, kSide, kSide, 4, true};
-    const auto slice = [&](int64_t number, int64_t channels) {
-        return training::Slice{number * map, kChannels, 0, channels, half, half, 4, false};
+Step conv(const char* kind, const char* where, TensorView from, TensorView to, int64_t k, int64_t s, int64_t p) {
+    return {kind, where, {{"source", {from}}, {"target", {to}}},
+            {{"kernel", Numbers{k, k}}, {"stride", Numbers{s, s}}, {"padding", Numbers{p, p}},
+             {"dilation", Numbers{1, 1}}, {"groups", int64_t{1}}, {"transposed", false}}};
+}
+
+Plan plan_of(int64_t maps) {
+    Plan plan;
+    plan.block = channel_block(), plan.threads = kTeam;
+    plan.images = {1, 3, kSide, kSide}, plan.heads = {{1, kColumns, kSide / 2, kSide / 2}};
+    plan.arena = maps * kMap + kSide * kSide * 12;
+    return plan;
+}
+
+Step load(TensorView image) {
+    return {"load_images", "input", {{"target", {image}}}, {{"bytes", true}, {"divisor", 255.0}}};
+}
+
+Step store(TensorView head) {
+    return {"store_head", "head", {{"source", {head}}}, {{"number", int64_t{0}}}};
+}
+
+// Convolution of stride 2 with SiLU, attention of the map with itself, head.
+std::unique_ptr<Executor> network(std::shared_ptr<Weights> weights) {
+    const TensorView image{3 * kMap, 3, kSide, kSide, 4, Layout::nchw, 0, 3}, first = map_of(0, kChannels, kSide / 2),
+                     mixed = map_of(kMap, kChannels, kSide / 2), head = map_of(2 * kMap, kColumns, kSide / 2);
+    const auto fused = [](Step step, const char* activation) {
+        step.attributes["weights"] = step.where, step.attributes["bias"] = true;
+        step.attributes["activation"] = std::string(activation), step.attributes["value"] = 0.0;
+        return step;
     };
-    program->load_images(picture, true);
-    const training::Rows first{0, kChannels * 27}, head{kChannels * 27, kColumns * kChannels};
-    const int one = program->conv({"first", picture, slice(0, kChannels), {first}, -1, {3, 3}, {2, 2}, {1, 1}, {1, 1}});
-    const int two = program->conv({"head", slice(0, kChannels), slice(1, kColumns), {head}, -1, {1, 1}, {1, 1}, {0, 0}, {1, 1}});
-    program->store_head("head", slice(1, kColumns));
-    program->load_head_gradient("head", slice(2, kColumns), 0);
-    program->conv_back(two, slice(0, kChannels), slice(2, kColumns), slice(3, kChannels));
-    program->conv_back(one, picture, slice(3, kChannels), std::nullopt);
-    program->finish();
-    return program;
+    Plan plan = plan_of(3);
+    plan.forward = {load(image), fused(conv("conv", "first", image, first, 3, 2, 1), "SiLU"),
+                    {"attention", "mixed", {{"query", {first}}, {"key", {first}}, {"value", {first}}, {"target", {mixed}}},
+                     {{"heads", int64_t{4}}}},
+                    fused(conv("conv", "head", mixed, head, 1, 1, 0), "Identity"), store(head)};
+    return std::make_unique<Executor>(std::move(plan), Resources{std::move(weights), nullptr, nullptr});
+}
+
+// A convolution of stride 2 and a head, forward and backward.
+std::unique_ptr<Executor> trainer() {
+    constexpr int64_t first = kChannels * 27;
+    const TensorView image{4 * kMap, 3, kSide, kSide, 4, Layout::nchw, 0, 3};
+    const auto view = [](int64_t number, int64_t channels) { return map_of(number * kMap, channels, kSide / 2); };
+    const auto learning = [](Step step, Numbers rows) {
+        step.attributes["weights"] = rows;
+        return step;
+    };
+    Plan plan = plan_of(4);
+    plan.values = plan.gradient = first + kColumns * kChannels;
+    plan.forward = {load(image), learning(conv("conv_forward", "first", image, view(0, kChannels), 3, 2, 1), {0, first}),
+                    learning(conv("conv_forward", "head", view(0, kChannels), view(1, kColumns), 1, 1, 0),
+                             {first, kColumns * kChannels}),
+                    store(view(1, kColumns))};
+    plan.backward = {
+        {"load_head_gradient", "head", {{"target", {view(2, kColumns)}}}, {{"number", int64_t{0}}}},
+        {"conv_backward", "head",
+         {{"source", {view(0, kChannels)}}, {"gradient", {view(2, kColumns)}}, {"source_gradient", {view(3, kChannels)}}},
+         {{"of", int64_t{2}}}},
+        {"conv_backward", "first", {{"source", {image}}, {"gradient", {view(3, kChannels)}}}, {{"of", int64_t{1}}}}};
+    return std::make_unique<Executor>(std::move(plan), Resources{});
 }
 
 void together(const std::vector<std::function<void()>>& works) {
@@ -114,8 +148,9 @@ void share_detector() {
 // Two training steps on programs of their own, at the same time.
 void train_beside() {
     const auto steps = [] {
-        const yolo::ops::LossSettings settings{0.05, 1.0, 0.5, 1.0, 1.0, 4.0, 0.0, 0.0, nullptr};
-        GradientStep step(trainer(), DetectionLoss(kLevels, kClasses, settings, {1.0}), 4, 1);
+        const yolo::ops::LossSettings settings{0.05, 1.0, 0.5, 1.0, 1.0, 4.0, 0.0, 0.0, {1.0}};
+        const auto executor = trainer();
+        GradientStep step(*executor, DetectionLoss(kLevels, kClasses, settings), 4, 1);
         std::vector<uint8_t> images(3 * kSide * kSide, 90);
         const float labels[20] = {1, 0.5f, 0.5f, 0.3f, 0.3f};
         const int32_t count = 1;
@@ -136,6 +171,7 @@ void train_beside() {
 }  // namespace
 
 int main() {
+    yolo::parallel::set_default_threads(kTeam);
     share_detector();
     train_beside();
     std::printf("%d wrong results\n", wrong.load());

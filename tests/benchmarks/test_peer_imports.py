@@ -36,10 +36,10 @@ def test_what_peers_run_imports_without_native_libraries(tmp_path: Path) -> None
 
 def test_files_that_need_more_are_named(tmp_path: Path) -> None:
     lines = (
-        "import yolo.program.compiled",
+        "from yolo.native import Exchange",
         "def f():\n    import cv2",
         "import oneflow",
-        "def f():\n    from yolo import _C",
+        "def f():\n    from yolo import _native",
     )
     files = [tmp_path / f"{number}.py" for number in range(len(lines))]
     for file, line in zip(files, lines):

@@ -10,11 +10,11 @@ import oneflow as flow
 import pytest
 
 from benchmarks.places import PEERS_PYTHON, ROOT
-from yolo import ops
 from yolo.config.hyp import load_hyperparameters
 from yolo.loss.settings import LossSettings
 from yolo.models.network import build_network
 from yolo.models.weights.transfer import state_to_numpy
+from yolo.program.loss import detection_loss
 
 SIDE = 64
 LABELS = np.array([[0, 1, 0.4, 0.5, 0.3, 0.4], [0, 2, 0.43, 0.52, 0.2, 0.6], [0, 0, 0.9, 0.1, 0.1, 0.1]], np.float32)
@@ -91,12 +91,11 @@ def test_the_loss_and_its_gradient_equal_the_operator(tmp_path):
     network = lively("yolov5n")
     _, found = peer_arrays("yolov5n", network, tmp_path)
     heads = [found[f"folded{level}"] for level in range(3)]
-    split = [head.reshape(1, 3, 8, *head.shape[2:]) for head in heads]
     recipe = load_hyperparameters("hyp.scratch-low.yaml")
     settings = LossSettings.of(recipe, 3)
-    cells = (network.anchors / np.asarray(network.strides, np.float32).reshape(-1, 1, 1)).astype(np.float32)
     counts = np.array([len(LABELS)], np.int32)
-    _, parts, gradients = ops.detection_loss(split, LABELS[None, :, 1:].copy(), counts, cells, settings)
+    loss = detection_loss([head.shape for head in heads], network.anchors, network.strides, settings)
+    _, parts, gradients = loss(heads, LABELS[None, :, 1:].copy(), counts)
     assert found["parts"] == pytest.approx(parts[1:], rel=1e-5)
     for level, gradient in enumerate(gradients):
         given = found[f"gradient{level}"].reshape(gradient.shape)

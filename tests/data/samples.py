@@ -12,6 +12,8 @@ from PIL import Image
 from yolo.data.dataset import Dataset
 from yolo.data.index import Index, index_split
 from yolo.data.load import load_dataset
+from yolo.data.plan import SamplePlan
+from yolo.data.renderers.opencv import OpenCVRenderer
 
 
 def hyperparameters(**changes: float) -> SimpleNamespace:
@@ -49,3 +51,10 @@ def make_dataset(
 
 def make_index(folder: Path, *args, **options) -> Index:
     return index_split(make_dataset(folder, *args, **options), "train", use_cache=False)
+
+
+def rendered(plan: SamplePlan, paths: Sequence[Path]) -> np.ndarray:
+    """The image of one sample as OpenCV makes it: RGB ``[H, W, 3]``."""
+    out = np.empty((1, 3, *plan.size), np.uint8)
+    OpenCVRenderer(paths, 0).render([plan], out)
+    return out[0].transpose(1, 2, 0)

@@ -4,13 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.data.samples import hyperparameters
+from tests.data.samples import hyperparameters, rendered
 from yolo.data.images import write_image
 from yolo.data.index import index_split
 from yolo.data.load import load_dataset
 from yolo.data.loader import val_loader
 from yolo.data.planner import Planner
-from yolo.data.render import render
 
 # Each picture has a colour of its own, told apart by which channels are above the half.
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255)]
@@ -99,7 +98,7 @@ def test_labels_match_the_pixels(index, case):
     for epoch in range(4):
         for i in range(len(index)):
             plan = planner.plan(epoch, i)
-            found += overlaps(render(plan, index.paths), plan.labels, bool(turned))
+            found += overlaps(rendered(plan, index.paths), plan.labels, bool(turned))
     assert len(found) > 20
     assert np.mean(found) > 0.95, f"mean IoU {np.mean(found):.3f} of {len(found)}"
     assert np.mean(np.array(found) > 0.8) > 0.97
@@ -114,7 +113,7 @@ def test_pasted_copies_are_labelled_and_drawn(index):
             if any(np.bincount([tile.picture for tile in plan.views[0].tiles]) > 1):
                 continue  # copies of the same colour may touch
             pasted += len(plan.views[0].pastes)
-            found += overlaps(render(plan, index.paths), plan.labels)
+            found += overlaps(rendered(plan, index.paths), plan.labels)
     if not len(index.segments[0][0]):
         assert pasted == 0
         return

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from yolo.data.letterbox import fit, letterbox, rect_shapes, resize_to, resized_size
+from yolo.data.images import load_picture, write_image
+from yolo.data.letterbox import fit, letterbox, letterbox_into, rect_shapes, resized_size
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,8 @@ from yolo.data.letterbox import fit, letterbox, rect_shapes, resize_to, resized_
 )
 def test_numbers(original, size, options, resized, offset, padded):
     image = np.full((*original, 3), 255, np.uint8)
-    out, box = letterbox(image, size, **options)
+    box = fit(original, size, **options)
+    out = letterbox(image, box).transpose(1, 2, 0)
     assert (box.original, box.resized, box.offset, box.size) == (original, resized, offset, padded)
     assert out.shape == (*padded, 3)
     rows, columns = np.where((out == 255).all(-1))
@@ -29,7 +31,7 @@ def test_numbers(original, size, options, resized, offset, padded):
 
 
 def test_the_odd_pixel_goes_right_and_below_and_the_pad_is_half():
-    _, box = letterbox(np.zeros((33, 64, 3), np.uint8), 64)
+    box = fit((33, 64), 64)
     assert box.pad == (0.0, 15.5) and box.offset == (0, 15)
 
 
@@ -49,16 +51,29 @@ def test_the_long_side_is_exact_for_every_size():
     assert resized_size((427, 640), 320) == (214, 320)
 
 
-def test_loading_shrinks_by_area_only_without_augmentation():
+def test_a_letterbox_may_be_a_part_of_a_batch():
+    image = np.random.default_rng(0).integers(0, 256, (40, 90, 3), dtype=np.uint8)
+    box, batch = fit((40, 90), (64, 60)), np.full((2, 3, 70, 70), 9, np.uint8)
+    letterbox_into(batch[1, :, 3:67, 5:65], image, box)
+    inner = cv2.resize(image, (60, 27), interpolation=cv2.INTER_LINEAR)
+    wanted = np.full((64, 60, 3), 114, np.uint8)
+    wanted[18:45] = inner
+    np.testing.assert_array_equal(batch[1, :, 3:67, 5:65].transpose(1, 2, 0), wanted)
+    np.testing.assert_array_equal(letterbox(image, box).transpose(1, 2, 0), wanted)
+    batch[1, :, 3:67, 5:65] = 9
+    assert (batch == 9).all()
+
+
+def test_loading_shrinks_by_area_only_without_augmentation(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (100, 200, 3), dtype=np.uint8)
+    path = write_image(tmp_path / "0.png", image)
     area = cv2.resize(image, (100, 50), interpolation=cv2.INTER_AREA)
     linear = cv2.resize(image, (100, 50), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(resize_to(image, 100, False), area)
-    np.testing.assert_array_equal(resize_to(image, 100, True), linear)
-    np.testing.assert_array_equal(
-        resize_to(image, 400, False), cv2.resize(image, (400, 200), interpolation=cv2.INTER_LINEAR)
-    )
-    assert resize_to(image, 200, True) is image
+    np.testing.assert_array_equal(load_picture(path, (50, 100), augmented=False), area)
+    np.testing.assert_array_equal(load_picture(path, (50, 100), augmented=True), linear)
+    enlarged = cv2.resize(image, (400, 200), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(load_picture(path, (200, 400), augmented=False), enlarged)
+    np.testing.assert_array_equal(load_picture(path, (100, 200), augmented=True), image)
 
 
 def test_rect_batches():

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import gc
 import itertools
 import threading
@@ -8,9 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.data.samples import LOW, hyperparameters, make_index
+from tests.data.samples import LOW, hyperparameters, make_index, rendered
+from yolo.data import loader as loaders
 from yolo.data.batch import Batch
 from yolo.data.loader import train_loader, val_loader
+from yolo.data.planner import Planner
+from yolo.data.stages import Pipeline
 from yolo.distributed.ranks import Ranks
 from yolo.errors import ConfigError, DataError
 
@@ -46,7 +50,26 @@ def assert_equal(one, two):
 
 
 def loader_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith(("loader", "renderer"))]
+
+
+class Notes:
+    """A renderer that paints each sample in the number of its image, and notes what it was given."""
+
+    def __init__(self, supports=lambda plan: True):
+        self.supports, self.opened, self.batches, self.closed = supports, [], [], 0
+
+    def __call__(self, paths, threads, cache):
+        self.opened.append((paths, threads, cache))
+        return self
+
+    def render(self, plans, out):
+        self.batches.append(out)
+        for plan, planes in zip(plans, out):
+            planes[:] = plan.index
+
+    def close(self):
+        self.closed += 1
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -56,6 +79,74 @@ def test_batches_are_the_same_for_any_number_of_workers(index, workers, rect):
     one, two = (val_loader(index, imgsz=64, batch_size=4, workers=number, rect=rect) for number in (0, workers))
     assert_equal(list(one.batches()), list(two.batches()))
     assert not loader_threads()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_a_batch_is_what_its_samples_are_alone(index, workers):
+    planner = Planner(index, HYP, 64, seed=0)
+    for batch in train(index, workers=workers).batches(2):
+        for image, i in zip(batch.images, batch.indices):
+            wanted = rendered(planner.plan(2, int(i)), index.paths)
+            np.testing.assert_array_equal(image.transpose(1, 2, 0), wanted)
+    planner = Planner(index, None, 64)
+    for batch in val_loader(index, imgsz=64, batch_size=4, workers=workers).batches():
+        for image, i in zip(batch.images, batch.indices):
+            wanted = rendered(planner.plan(0, int(i), image.shape[1:]), index.paths)
+            np.testing.assert_array_equal(image.transpose(1, 2, 0), wanted)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_renderer_writes_into_the_batch_itself(index, workers):
+    loader, renderer = train(index, workers=workers), Notes()
+    loader.renderers = (renderer,)
+    batches = list(loader.batches(0))
+    assert renderer.opened == [(index.paths, workers, None)] and renderer.closed == 1
+    assert {id(batch.images) for batch in batches} == {id(out) for out in renderer.batches}
+    for batch in batches:
+        assert batch.images[:, 0, 0, 0].tolist() == batch.indices.tolist()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_a_renderer_does_not_support_the_next_one_makes(index, workers):
+    loader, renderer = train(index, workers=workers), Notes(lambda plan: plan.index % 2)
+    plain = list(loader.batches(0))
+    loader.renderers = (renderer, *loader.renderers)
+    for one, two in zip(loader.batches(0), plain):
+        for k, i in enumerate(one.indices):
+            np.testing.assert_array_equal(one.images[k], i if i % 2 else two.images[k])
+        assert all(np.array_equal(a, b) for a, b in zip(one.labels, two.labels))
+    loader.renderers = (renderer,)
+    with pytest.raises(DataError, match="no renderer can make the sample") as error:
+        list(loader.batches(0))
+    assert error.value.where in index.paths[::2]
+    assert not loader_threads()
+
+
+class SlowRenderer(Notes):
+    """It takes three seconds a batch, by a clock that only it and the test move."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = 0.0
+
+    def render(self, plans, out):
+        super().render(plans, out)
+        self.now += 3
+
+
+def test_the_report_says_which_stage_was_the_bottleneck(index, monkeypatch):
+    renderer, loader = SlowRenderer(), train(index)
+    monkeypatch.setattr(loaders, "Pipeline", functools.partial(Pipeline, clock=lambda: renderer.now))
+    loader.renderers = (renderer,)
+    assert loader.report() is None
+    for _ in loader.batches(0):
+        renderer.now += 1
+    report = loader.report()
+    assert (report.seconds, report.waiting, report.busy) == (12, 9, {"plan": 0, "render": 9})
+    assert report.bottleneck == "render"
+    for _ in loader.batches(1):
+        renderer.now += 4
+    assert loader.report().bottleneck == "consumer" and loader.report().seconds == 21, "of the newest epoch"
 
 
 def shown(batches):
@@ -172,15 +263,14 @@ def test_stopping_early_ends_the_threads(index):
     assert not loader_threads()
 
 
-def test_only_a_few_batches_are_made_ahead(index, monkeypatch):
-    made = []
-    loader = train(index, workers=1, batch_size=1)
-    sample = loader._sample
-    monkeypatch.setattr(loader, "_sample", lambda job, cell, images: (made.append(cell), sample(job, cell, images))[1])
+@pytest.mark.parametrize(("workers", "batch_size", "most"), [(1, 1, 3), (2, 1, 5), (2, 4, 3)])
+def test_only_a_few_batches_are_made_ahead(index, workers, batch_size, most):
+    loader, renderer = train(index, workers=workers, batch_size=batch_size), Notes()
+    loader.renderers = (renderer,)
     batches = loader.batches(0)
     next(batches)
     batches.close()
-    assert len(made) <= 4
+    assert len(renderer.batches) <= most
 
 
 def test_memory_stays_flat(index):

@@ -10,13 +10,15 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tests.launched import ROOT, free_port
-from yolo.distributed.process_group import ProcessGroup, join_group, starting_oneflow
+from yolo.distributed.agreement import Agreement
+from yolo.distributed.process_group import LONE, RankedGroup, join_group, starting_oneflow
 from yolo.distributed.ranks import Ranks
 from yolo.distributed.rendezvous.lock import hold
-from yolo.errors import RuntimeSetupError
+from yolo.errors import DataError, RuntimeSetupError
 
 SCRIPT = """
 import atexit, sys
@@ -52,7 +54,7 @@ if rank == 1:
     own = HostInfo.own()
     HostInfo.own = classmethod(lambda cls: HostInfo(own.host, foreign, own.kernel, own.cores))
 process_group.PATIENCE_SECONDS = 2.0
-group = process_group.ProcessGroup(meet(job(rank, 2, port), 20.0))
+group = process_group.RankedGroup(meet(job(rank, 2, port), 20.0))
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -83,6 +85,53 @@ def test_nothing_that_a_rank_says_has_a_process_killed() -> None:
         assert foreign.wait() == -signal.SIGTERM
 
 
+SHARING = """
+import sys
+from tests.distributed.rendezvous.meetings import job
+from yolo import native
+from yolo.distributed.process_group import ProcessGroup
+from yolo.distributed.rendezvous.meet import meet
+rank, port = map(int, sys.argv[1:])
+group = ProcessGroup(meet(job(rank, 2, port), 20.0))
+print(native.default_threads())
+group.leave()
+"""
+
+
+def test_ranks_with_the_same_cores_have_their_share_of_threads() -> None:
+    """Every operator and program takes this number: loss, update, suppression, batch norms."""
+    port, environment = str(free_port()), {**os.environ, "PYTHONPATH": str(ROOT)}
+    ranks = [
+        subprocess.Popen([sys.executable, "-c", SHARING, str(rank), port], stdout=subprocess.PIPE, env=environment)
+        for rank in range(2)
+    ]
+    share = max(len(os.sched_getaffinity(0)) // 2, 1)
+    assert [rank.communicate(timeout=60)[0] for rank in ranks] == [f"{share}\n".encode()] * 2
+
+
+def test_a_lone_process_is_a_group_of_one() -> None:
+    """Nothing is sent, nothing copied, and an error stays what it was."""
+    with join_group(Ranks()) as group:
+        assert group.ranks.first and group.ranks.alone and group.share_of_cores(7) == 7
+        given = {"a": np.arange(3), "name": np.array("text")}
+        (own,) = group.all_gather(given)
+        assert own == given and own is not given and own["a"] is given["a"]
+        assert group.all_reduce(np.array([2.5, -1.0])).tolist() == [2.5, -1.0]
+        with group.consistent() as facts, group.within(1e-9, "too long"):
+            facts["data"] = "mine"
+            group.advise("Start the command again.")
+        wrong = DataError("no such folder", where="data.yaml", hint="name one")
+        with pytest.raises(DataError) as raised, group.consistent():
+            raise wrong
+        assert raised.value is wrong and not wrong.everywhere
+
+
+def test_a_lone_process_agrees_with_itself() -> None:
+    agreement = Agreement()
+    assert agreement.alone and agreement.stop(None) is None and agreement.stop(signal.SIGTERM) == signal.SIGTERM
+    assert agreement.first(2.5) == 2.5 and agreement.first(0) == 0
+
+
 def refusal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> RuntimeSetupError:
     for name, text in environment.items():
         monkeypatch.setenv(name, text)
@@ -111,7 +160,7 @@ def test_ranks_that_do_not_come_are_named_in_one_line(monkeypatch: pytest.Monkey
 def test_the_start_of_oneflow_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the watch, which is there whatever OneFlow does (tests/net/test_watch.py)."""
     said: list[tuple[float, str]] = []
-    group = ProcessGroup.__new__(ProcessGroup)
+    group = RankedGroup.__new__(RankedGroup)
     group._watch = SimpleNamespace(limit=lambda *given: said.append(given))
     monkeypatch.setenv("MASTER_PORT", "2345")
     with contextlib.suppress(KeyError), starting_oneflow(group):
@@ -119,7 +168,7 @@ def test_the_start_of_oneflow_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
         raise KeyError
     assert 60 <= seconds <= 300 and said[1:] == [(0.0, "")]
     assert f"OneFlow has not connected the ranks at port 2345 within {seconds:.0f} s; let no firewall" in reason
-    with starting_oneflow(None):
+    with starting_oneflow(LONE):
         assert len(said) == 2
 
 

@@ -16,7 +16,7 @@ from tests.distributed.rendezvous.meetings import meet, together
 from tests.launched import ROOT, free_port
 from tests.train.samples import QUICK, Workshop, write_yaml
 from yolo.config.commands import TrainConfig, ValConfig
-from yolo.distributed.process_group import ProcessGroup, consistent
+from yolo.distributed.process_group import ProcessGroup, RankedGroup
 from yolo.distributed.run_fingerprint import OWN, PACKAGES, READ, files_digest, package_digest, run_fingerprint
 from yolo.errors import ConfigError
 
@@ -49,11 +49,11 @@ def test_the_options_that_need_not_agree_are_options() -> None:
 def agree(*facts: dict[str, str]) -> list[str]:
     """What each rank, a thread, raises for its facts; nothing for one that goes on."""
     meetings = meet(len(facts))
-    groups = together([lambda m=m: ProcessGroup(m) for m in meetings])
+    groups = together([lambda m=m: RankedGroup(m) for m in meetings])
 
     def one(group: ProcessGroup, own: dict[str, str]) -> str:
         try:
-            with consistent(group) as common:
+            with group.consistent() as common:
                 common |= own
         except ConfigError as error:
             assert error.everywhere

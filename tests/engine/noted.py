@@ -39,6 +39,7 @@ class Step:
         self.losses, self.norm, self.seen, self.updates = losses, norm, 0, []
         self.held: list[int] = []
         self.applied: list[list[int]] = []
+        self.state = self  # of which only ``drop_gradient`` is asked for
 
     def backward(self, batch: Batch) -> np.ndarray:
         value = self.losses[self.seen] if self.losses else 1.0 + self.seen

@@ -12,9 +12,9 @@ from yolo import runtime
 flow = runtime.start()
 
 from tests.program.networks import network_with  # noqa: E402
+from yolo import native  # noqa: E402
 from yolo.data.batch import Batch  # noqa: E402
-from yolo.distributed.global_tensors import GlobalTensors  # noqa: E402
-from yolo.distributed.process_group import join_group  # noqa: E402
+from yolo.distributed.process_group import LONE, ProcessGroup, join_group  # noqa: E402
 from yolo.distributed.ranks import Ranks  # noqa: E402
 from yolo.engine.schedule import Rates  # noqa: E402
 from yolo.engine.train_step import TrainStep  # noqa: E402
@@ -43,45 +43,42 @@ def batch(step: int, part: slice) -> Batch:
     return Batch(images[part], tuple(labels[part]), np.arange(BATCH)[part], (Path("x"),) * BATCH, None)
 
 
-def train(
-    kind: str, optimizer: str, sync_bn: bool, compile: str, global_tensors: GlobalTensors | None
-) -> dict[str, np.ndarray]:
+def train(kind: str, optimizer: str, sync_bn: bool, compile: str, group: ProcessGroup = LONE) -> dict[str, np.ndarray]:
     """Losses, norms and the state after some steps with warm rates, accumulation, clipping and EMA.
 
     In the middle, where a gradient waits, another step goes on from what the first one would save. Later a gradient
     that waits is dropped, as at an epoch's end.
     """
-    options = {"optimizer": optimizer, "weight_decay": 5e-4, "max_labels": 8, "threads": 1, "compile": compile}
+    options = {"optimizer": optimizer, "weight_decay": 5e-4, "max_labels": 8, "compile": compile}
     steps = (
-        TrainStep(
-            network_with(NETWORKS[kind], kind), SETTINGS, **options, global_tensors=global_tensors, sync_bn=sync_bn
-        )
-        for _ in "ab"
+        TrainStep(network_with(NETWORKS[kind], kind), SETTINGS, **options, group=group, sync_bn=sync_bn) for _ in "ab"
     )
     step = next(steps)
-    part = slice(BATCH) if global_tensors is None else global_tensors.ranks.part(BATCH)
+    part = group.ranks.part(BATCH)
     losses, norms = [], []
     for number in range(STEPS):
         if number == RESUMED:
-            saved = checkpoint_of(step.network, ("a", "b", "c"), model=step.ema(), training=step.training_state())
+            state = step.state.snapshot()
+            saved = checkpoint_of(step.state.network, ("a", "b", "c"), state.ema, training=state.training)
             step = next(steps)
-            step.load(saved)
+            step.state.load(saved)
         if number == DROPPED:
-            step.drop_gradient()
+            step.state.drop_gradient()
         losses.append(step.backward(batch(number, part)))
         if (number + 1) % ACCUMULATE == 0 and number + 1 < STEPS:
             rate = 2e-3 * (number + 1)
             update = (number + 1) // ACCUMULATE
             norms.append(step.update(Rates(rate, rate / 2, rate / 2, 0.8, 0.9, update)))
-    state = step.training_state()
-    ema = {f"ema/{name}": array for name, array in step.ema().items()}
-    return {"losses": np.array(losses), "norms": np.array(norms), **state, **ema}
+    state = step.state.snapshot()
+    ema = {f"ema/{name}": array for name, array in state.ema.items()}
+    return {"losses": np.array(losses), "norms": np.array(norms), **state.training, **ema}
 
 
 def main(folder: Path, kind: str, optimizer: str, sync: str, compile: str) -> None:
     ranks = Ranks.of()
     with join_group(ranks) as group:
-        found = train(kind, optimizer, sync == "sync", compile, group and GlobalTensors(group))
+        native.set_default_threads(1)
+        found = train(kind, optimizer, sync == "sync", compile, group)
     np.savez(folder / f"{ranks.rank}of{ranks.count}.npz", **found)
 
 

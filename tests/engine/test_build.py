@@ -10,6 +10,7 @@ import pytest
 from tests.data.samples import hyperparameters, make_index
 from yolo.config.commands import TrainConfig, ValConfig
 from yolo.data.loader import train_loader
+from yolo.distributed.process_group import LONE
 from yolo.distributed.ranks import ALONE, Ranks
 from yolo.engine.build import _says_repeated, say_workers
 
@@ -24,7 +25,7 @@ def test_fewer_threads_than_asked_for_are_said(
     """8 is what nobody asked for."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     with caplog.at_level(logging.WARNING, "yolo"):
-        say_workers(config(workers=asked), None)
+        say_workers(config(workers=asked), LONE)
     assert caplog.messages == ([f"--workers {asked}: using 2, one for each core"] if said else [])
 
 

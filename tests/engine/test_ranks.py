@@ -51,7 +51,7 @@ def test_ranks_equal_one_rank_on_the_joined_batch(
 ) -> None:
     # Statistics of one rank by the operators of several: OneFlow's kernel alone puts gradients 1.4e-5 off theirs here.
     monkeypatch.setattr(normalisation, "MOST_SUMMED", 0)
-    alone = ranked_training.train(kind, optimizer, False, compile, None)
+    alone = ranked_training.train(kind, optimizer, False, compile)
     assert np.isfinite(alone["losses"]).all() and (alone["norms"] > 10).any()  # gradients are clipped
     assert np.abs(alone["gradient"]).max() > 0  # something is pending at the end
     found = ranked(tmp_path, ranks, kind, optimizer, sync, compile)

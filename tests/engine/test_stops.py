@@ -16,6 +16,7 @@ import pytest
 from tests.engine.noted import Notes, Step, make
 from yolo.config.hyp import Hyperparameters
 from yolo.distributed.agreement import Agreement
+from yolo.distributed.ranks import Ranks
 from yolo.engine.hooks.base import Hook
 from yolo.engine.interrupt import StopRequest
 from yolo.engine.progress import Progress
@@ -168,8 +169,9 @@ def test_a_process_that_was_not_stopped_has_its_handlers_back(handlers, launched
 
 @pytest.mark.parametrize("value", [3, 2.5])
 def test_the_first_rank_tells_whole_numbers_too(value):
-    def add_up(array):
+    def all_reduce(array):
         assert array.dtype == np.float64  # no other is taken
+        return array
 
-    group = SimpleNamespace(ranks=SimpleNamespace(first=True), exchange=SimpleNamespace(add_up=add_up))
+    group = SimpleNamespace(ranks=Ranks(0, 2), all_reduce=all_reduce)
     assert Agreement(group).first(value) == value

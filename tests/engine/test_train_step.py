@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -35,11 +36,11 @@ def batch(number):
 
 
 def state_of(step):
-    return {
-        "weights": step.weights(),
-        "ema": step.ema(),
-        "training": step.training_state(),
-    }
+    return dataclasses.asdict(step.state.snapshot())
+
+
+def gradient_of(step):
+    return step.state.snapshot().training["gradient"]
 
 
 def run(max_labels, compile):
@@ -85,7 +86,7 @@ def roomy(mode):
 def test_the_room_for_labels_grows_and_stays_grown(growing, roomy):
     assert sorted(growing["step"]._graphs) == [(*SHAPE, 8), (*SHAPE, 16)]
     assert list(roomy["step"]._graphs) == [(*SHAPE, 16)]
-    assert growing["step"]._max_labels == 16
+    assert growing["step"].state.max_labels == 16
 
 
 def test_growing_changes_no_number(growing, roomy):
@@ -108,28 +109,28 @@ def test_a_smaller_last_batch_counts_as_its_own_images_do(roomy, mode):
     """Behind batches of two the loss and gradient are those of a step that sees it alone, on the same weights."""
     step = roomy["step"]
     alone = TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=5e-4, max_labels=16, compile=mode)
-    load_state(alone.network, step.weights())
+    load_state(alone.state.network, step.state.snapshot().weights)
     if mode == "program":
-        alone._values.copy_(flow.tensor(alone.vector.gather()))
+        alone.state.values.copy_(flow.tensor(alone.state.vector.gather()))
     step.backward(batch(1))
-    step.drop_gradient()
+    step.state.drop_gradient()
     loss, wanted = step.backward(single()), alone.backward(single())
     np.testing.assert_array_equal(loss, wanted)
     assert loss[0] == pytest.approx(loss[1:].sum(), rel=1e-6)
-    gradient = step.training_state()["gradient"]
-    np.testing.assert_array_equal(gradient, alone.training_state()["gradient"])
+    gradient = gradient_of(step)
+    np.testing.assert_array_equal(gradient, gradient_of(alone))
     assert np.abs(gradient).max() > 0.01
 
 
 def test_a_gradient_that_is_dropped_is_gone(roomy):
     step = roomy["step"]
-    step.drop_gradient()
-    assert not step.training_state()["gradient"].any()
+    step.state.drop_gradient()
+    assert not gradient_of(step).any()
     gradients = []
     for _ in range(2):
         step.backward(batch(3))
-        gradients.append(step.training_state()["gradient"])
-        step.drop_gradient()
+        gradients.append(gradient_of(step))
+        step.state.drop_gradient()
     assert gradients[0].any()
     np.testing.assert_array_equal(gradients[0], gradients[1])
 
@@ -156,7 +157,7 @@ def test_states_have_the_networks_names_and_shapes(growing):
         for kind in ("weights", "ema"):
             assert {name: array.shape for name, array in state[kind].items()} == expected
         weights = {f"weights/{name}": shape for name, shape in expected.items()}
-        size = growing["step"].vector.parameter_size
+        size = growing["step"].state.vector.parameter_size
         others = {"gradient": (size,), "first": (size,), "second": (1,), "places": (1,)}
         assert {name: array.shape for name, array in state["training"].items()} == weights | others
 
@@ -173,7 +174,7 @@ def test_the_state_before_training(growing):
 def test_weights_move_by_the_momentum_that_is_kept(growing):
     """The first step of SGD with Nesterov momentum m: w - rate · (1 + m) · first."""
     before, after = growing["states"][:2]
-    vector = growing["step"].vector
+    vector = growing["step"].state.vector
     first = after["training"]["first"]
     for slot, rate in zip(vector.parameters, _rates(vector, RATES[0])):
         moved = rate * (1 + RATES[0].momentum) * first[slot.start : slot.stop].reshape(tuple(slot.tensor.shape))
@@ -191,7 +192,7 @@ def _rates(vector, rates):
 def test_the_moving_average_follows(growing):
     averages = {name: array for name, array in growing["states"][0]["weights"].items()}
     for state, rates in zip(growing["states"][1:], RATES):
-        for name in [slot.name for slot in growing["step"].vector.parameters] + ["model.0.bn.running_mean"]:
+        for name in [slot.name for slot in growing["step"].state.vector.parameters] + ["model.0.bn.running_mean"]:
             averages[name] = averages[name] * rates.ema_decay + state["weights"][name] * (1 - rates.ema_decay)
             np.testing.assert_allclose(state["ema"][name], averages[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
@@ -238,7 +239,7 @@ def test_bfloat16_steps_are_near():
     half, whole = (TrainStep(network(), SETTINGS, **options, amp=amp) for amp in (True, False))
     losses = np.array([[step.backward(batch(number)) for number in range(4)] for step in (half, whole)])
     np.testing.assert_allclose(losses[0], losses[1], rtol=0.02, atol=1e-3)
-    gradients = [step.training_state()["gradient"] for step in (half, whole)]
+    gradients = [gradient_of(step) for step in (half, whole)]
     cosine = gradients[0] @ gradients[1] / np.linalg.norm(gradients[0]) / np.linalg.norm(gradients[1])
     assert 0.97 < cosine < 1 - 1e-9
 
@@ -264,15 +265,15 @@ def test_steps_of_many_shapes_share_one_memory_and_equal_steps_alone(caplog):
         step = TrainStep(network(), SETTINGS, **options, shapes=shapes)
     assert "5 shapes of batches, each compiled once, share the " in caplog.text and " GB of 2x3x96x96" in caplog.text
     taken = step._compiled._memory.bytes
-    before = step.training_state()["gradient"]
+    before = gradient_of(step)
     for number, (count, side) in enumerate(SIDES):
         batch = square(number, count, side)
         alone = TrainStep(network(), SETTINGS, **options)
         wanted = alone.backward(batch)
-        step._values.copy_(flow.tensor(alone.vector.gather()))  # the statistics, which every step moves
+        step.state.values.copy_(flow.tensor(alone.state.vector.gather()))  # the statistics, which every step moves
         np.testing.assert_array_equal(step.backward(batch), wanted)
-        gradient = step.training_state()["gradient"]
-        np.testing.assert_allclose(gradient - before, alone.training_state()["gradient"], rtol=1e-3, atol=1e-4)
+        gradient = gradient_of(step)
+        np.testing.assert_allclose(gradient - before, gradient_of(alone), rtol=1e-3, atol=1e-4)
         before = gradient
     assert len(step._graphs) == 5 and step._compiled._memory.bytes == taken
 
@@ -280,11 +281,11 @@ def test_steps_of_many_shapes_share_one_memory_and_equal_steps_alone(caplog):
 def test_a_backward_pass_needs_the_forward_pass_of_its_own_shape():
     step = TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=0.0)
     one, two = (step._compiled._passes((1, 3, side, side)) for side in (64, 32))
-    values = step.vector.gather()
+    values = step.state.vector.gather()
     heads = one.forward(pictures(0, (1, 3, 64, 64)), values)
     two.forward(pictures(0, (1, 3, 32, 32)), values)
     with pytest.raises(RuntimeError, match="backward without a forward before it"):
-        one.backward(heads, values, np.zeros(step.vector.parameter_size, np.float32))
+        one.backward(heads, values, np.zeros(step.state.vector.parameter_size, np.float32))
 
 
 def test_a_loss_that_counts_four_times():
@@ -292,7 +293,7 @@ def test_a_loss_that_counts_four_times():
     once, four = (TrainStep(network(), SETTINGS, **options, loss_factor=factor) for factor in (1, 4))
     parts, larger = once.backward(batch(0)), four.backward(batch(0))
     np.testing.assert_allclose(larger, parts * [4, 1, 1, 1], rtol=1e-6)
-    gradients = [step.training_state()["gradient"] for step in (once, four)]
+    gradients = [gradient_of(step) for step in (once, four)]
     assert np.abs(gradients[0]).max() > 0
     np.testing.assert_allclose(gradients[1], 4 * gradients[0], rtol=1e-5, atol=1e-6)
 

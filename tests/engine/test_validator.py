@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.data.samples import make_index
+from tests.ops.operators import suppress
 from yolo import ops
 from yolo.data.loader import val_loader
 from yolo.engine.validator import Validator, validation_settings
@@ -70,7 +71,7 @@ class Known:
         if self.kind == "nothing":
             predictions[...] = 0
         # columns: sum of 1 - CIoU, matches, sum of objectness, cells, sum of class BCE
-        return suppress(predictions, self.settings), np.array([[1.0, 4, 8, 16, 8], [1.0, 2, 8, 16, 4]])
+        return detected(predictions, self.settings), np.array([[1.0, 4, 8, 16, 8], [1.0, 2, 8, 16, 4]])
 
 
 class Plain:
@@ -83,12 +84,11 @@ class Plain:
 
     def detect(self, images, known):
         assert not len(known)
-        return suppress(next(self._predictions), self.settings)
+        return detected(next(self._predictions), self.settings)
 
 
-def suppress(predictions: np.ndarray, settings: NmsSettings):
-    options = dataclasses.asdict(settings)
-    return Detections(*ops.nms(predictions, **{**options, "classes": None}), RUNNING, 0.0)
+def detected(predictions: np.ndarray, settings: NmsSettings) -> Detections:
+    return Detections(*suppress(predictions, settings), RUNNING, 0.0)
 
 
 @pytest.fixture

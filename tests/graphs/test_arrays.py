@@ -9,7 +9,7 @@ import oneflow as flow
 import pytest
 
 from tests.program.samples import FLOATS, VECTOR, FunctionGraph, X
-from yolo._program import PythonRunnable
+from yolo.native import PythonRunnable
 from yolo.program.operator import call
 
 

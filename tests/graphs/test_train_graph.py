@@ -9,6 +9,7 @@ import pytest
 from graphs.base import synchronise, to_unit_range
 from graphs.parameters import ParameterVector
 from graphs.train import TrainGraph
+from graphs.train_state import TrainState
 from tests.graphs.tiny import SETTINGS, TinyNetwork, label_rows, pictures
 from yolo.data.batch import pad_labels
 from yolo.loss.reference import combine_terms, loss_terms
@@ -35,10 +36,9 @@ class Trained:
 
     def __init__(self):
         self.network = TinyNetwork().train()
-        self.vector = ParameterVector(self.network)
-        self.gradient = flow.zeros(self.vector.parameter_size)
-        parts = (self.network, self.vector, self.gradient, SETTINGS)
-        self.graphs = {shape: TrainGraph(*parts) for shape in (WIDE, TALL)}
+        state = TrainState(self.network, "SGD", in_vector=False)
+        self.vector, self.gradient = state.vector, state.gradient
+        self.graphs = {shape: TrainGraph(state, SETTINGS) for shape in (WIDE, TALL)}
 
     def run(self, *names):
         """The losses of each batch and the gradient that all of them leave."""

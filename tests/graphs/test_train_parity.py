@@ -36,9 +36,10 @@ def steps(reference, request):
     for number in range(3):
         parts = step.backward(batch)
         synchronise()
-        gradient = step.vector.split(step.state.gradient.numpy().copy())
+        gradient = step.state.vector.split(step.state.gradient.numpy().copy())
         norm = step.update(Rates(0.01, 0.01, 0.01, 0.937, ema_decay(number + 1), number + 1))
-        results.append((parts, gradient, norm, step.weights(), step.ema()))
+        state = step.state.snapshot()
+        results.append((parts, gradient, norm, state.weights, state.ema))
     return results
 
 

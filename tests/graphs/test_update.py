@@ -11,7 +11,8 @@ from oneflow import nn
 
 from graphs.base import synchronise
 from graphs.parameters import ParameterVector
-from graphs.update import OPTIMIZERS, OptimizerState, Rates, UpdateGraph
+from graphs.train_state import TrainState
+from graphs.update import OPTIMIZERS, Rates, UpdateGraph
 
 DECAY = 0.05
 # Norms of the gradient from step to step: below 10, above, exactly, none at all.
@@ -150,9 +151,8 @@ class Reference:
 def steps(request):
     """What each update left behind: (ours, expected) by name."""
     network = Small().train()
-    vector = ParameterVector(network)
-    state = OptimizerState.of(vector, request.param)
-    graph = UpdateGraph(network, vector, state, request.param, DECAY)
+    state = TrainState(network, request.param, in_vector=False)
+    vector, graph = state.vector, UpdateGraph(state, request.param, DECAY)
     reference = Reference(request.param, vector.gather(), vector)
     rng = np.random.default_rng(1)
     results = []
@@ -164,7 +164,7 @@ def steps(request):
             slot.tensor.copy_(flow.tensor(numbers))
         state.gradient.copy_(flow.tensor(gradient))
         synchronise()  # a graph does not wait for what is written into the tensors it has captured
-        ours = float(graph(rates.tensor()).numpy()[0])
+        ours = float(graph(flow.tensor(rates.array())).numpy()[0])
         synchronise()
         expected = reference.update(np.float64(gradient), np.float64(statistics), rates)
         results.append(
@@ -196,16 +196,7 @@ def test_every_update_moved_something(steps):
     assert [moved > 1e-3 for moved in others] == [True, True, True, True, False]
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_state_at_the_start(vector, optimizer):
-    state = OptimizerState.of(vector, optimizer)
-    np.testing.assert_array_equal(state.ema.numpy(), vector.gather())
-    assert state.second.shape == ((1,) if optimizer == "SGD" else (141,))
-    for name in ("gradient", "first", "second"):
-        assert not getattr(state, name).numpy().any()
-
-
 def test_rates_as_the_graph_reads_them():
-    numbers = Rates(0.1, 0.2, 0.3, 0.9, 0.99, 3).tensor().numpy()
+    numbers = Rates(0.1, 0.2, 0.3, 0.9, 0.99, 3).array()
     np.testing.assert_allclose(numbers, [0.1, 0.2, 0.3, 0.9, 0.99, 1 - 0.9**3, 1 - 0.999**3], rtol=1e-6)
     assert numbers.dtype == np.float32

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import oneflow as flow
 import pytest
 
+from tests.ops.operators import suppress
 from tests.program.networks import state_of, two_levels
-from yolo import ops
 from yolo.inference.compile import compile_network
 from yolo.inference.ensemble import CompiledHeads, EnsembleRunner, RawHeadRunner
 from yolo.inference.graph_runner import PlainHeads
@@ -74,7 +72,7 @@ def augmented(network: Network, images: np.ndarray) -> np.ndarray:
 
 
 def check(found: Detections, predictions: np.ndarray, settings: NmsSettings = SETTINGS) -> None:
-    rows, counts = ops.nms(np.ascontiguousarray(predictions), **{**dataclasses.asdict(settings), "classes": None})
+    rows, counts = suppress(np.ascontiguousarray(predictions), settings)
     np.testing.assert_array_equal(found.counts, counts)
     assert counts.min() > 3
     np.testing.assert_allclose(found.rows, rows, rtol=1e-4, atol=2e-3)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from yolo.data.batch import Batch
+from yolo.data.stages import PipelineReport
 from yolo.engine.clock import EpochClock, EpochTimes
 from yolo.engine.hooks.base import EpochReport
 from yolo.engine.trainer import Progress
@@ -15,7 +16,8 @@ from yolo.engine.trainer import Progress
 def trainer(epochs: int = 3, batches: int = 2):
     step = SimpleNamespace(compile_seconds=1.5)
     validator = SimpleNamespace(runner=SimpleNamespace(compile_seconds=0.25), loader=[None] * 3)
-    parts = SimpleNamespace(step=step, validator=validator, names=("cat", "dog"))
+    loader = SimpleNamespace(report=lambda: PipelineReport(10.0, 1.0, {"plan": 0.5, "render": 8.0}))
+    parts = SimpleNamespace(step=step, validator=validator, loader=loader, names=("cat", "dog"))
     schedule = SimpleNamespace(epochs=epochs, batches=batches)
     return SimpleNamespace(
         parts=parts,

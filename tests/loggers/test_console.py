@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.loggers.samples import report, train, trainer
+from yolo.data.stages import PipelineReport
 from yolo.loggers.console import Console, duration, header
 
 
@@ -58,6 +59,19 @@ def test_what_ended_a_run_early_is_said(caplog, monkeypatch, stale, epochs):
     running.stale, running.hours = False, 0.5
     Console().after_train(running)
     assert caplog.messages[-2] == "no more epochs: another would not fit into the 0.5 hours of --time"
+
+
+def test_a_loader_that_holds_training_up_is_named(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
+    running, reported = trainer(), PipelineReport(10.0, 2.5, {"plan": 0.5, "render": 9.9})
+    caplog.set_level(logging.INFO, "yolo")
+    line = "the loader was the bottleneck: the last epoch waited 25% of the time for data; busy: plan 5%, render 99%"
+    others = PipelineReport(10.0, 2.5, {"plan": 0.5, "render": 7.4}), PipelineReport(10.0, 0.9, {"render": 9.9})
+    for found in (reported, None, *others):
+        running.parts.loader.report = lambda found=found: found
+        caplog.clear()
+        Console().after_train(running)
+        assert (line in caplog.messages) == (found is reported) and len(caplog.messages) == 1 + (found is reported)
 
 
 def drawn(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The matches of static shape are those of ``yolo.ops.assign_targets``, and are written in the same order."""
+"""The matches of static shape are those of the rule written out, and are written in the same order."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import oneflow as flow
 import pytest
 
 from graphs.base import StaticGraph
+from tests.reference.assign import assign_level
 from yolo.loss.matching import match_level
 from yolo.loss.reference import _objectness_target
-from yolo.ops import assign_targets
 
 ANCHORS = np.array(  # in cells
     [
@@ -42,9 +42,7 @@ def rows_of(tensors, classes, grid):
 
 
 def expected_matches(labels, counts, anchors, grid):
-    (found,) = assign_targets(labels, counts, anchors[None], [grid], THRESHOLD)
-    cells = [found.image, found.anchor, found.row, found.column, found.classes]
-    return in_order(np.column_stack([*cells, found.boxes]).astype(np.float32))
+    return in_order(np.hstack(assign_level(labels, counts, anchors, grid, THRESHOLD)).astype(np.float32))
 
 
 def in_order(rows):
@@ -117,7 +115,7 @@ def test_other_grids(grid):
 def test_one_anchor_and_a_narrow_threshold():
     labels, counts = random_batch(3)
     for threshold in (1.0, 1.5, 3.3744, 100.0):
-        (found,) = assign_targets(labels, counts, ANCHORS[0, None, :1], [GRIDS[0]], threshold)
+        found, _ = assign_level(labels, counts, ANCHORS[0, :1], GRIDS[0], threshold)
         matches = match_level(
             flow.tensor(labels), flow.tensor(counts), flow.tensor(ANCHORS[0, :1]), GRIDS[0], threshold
         )
@@ -171,12 +169,12 @@ def overlap_of(cell, place):
 
 
 def expected_map(labels, counts, anchors, grid):
-    """Matches written one after the other, in the order of assign_targets."""
+    """Matches written one after the other, in the order of the rule."""
     numbered = labels.copy()
     numbered[..., 0] = np.arange(labels.shape[1])  # the class carries the label's place through
-    (found,) = assign_targets(numbered, counts, anchors[None], [grid], THRESHOLD)
+    found, _ = assign_level(numbered, counts, anchors, grid, THRESHOLD)
     target = np.zeros((len(labels), len(anchors) * grid[0] * grid[1]), np.float32)
-    for image, anchor, row, column, place in zip(found.image, found.anchor, found.row, found.column, found.classes):
+    for image, anchor, row, column, place in found:
         cell = (anchor * grid[0] + row) * grid[1] + column
         target[image, cell] = overlap_of(int(cell), int(place)) / 1024.0
     return target

@@ -8,11 +8,11 @@ import numpy as np
 import oneflow as flow
 import pytest
 
+from tests.reference.iou import pairwise_iou
 from tests.reference.loss import Loss
 from yolo.config.hyp import Hyperparameters
 from yolo.loss.reference import combine_terms, complete_iou, loss_terms
 from yolo.loss.settings import LossSettings
-from yolo.ops import pairwise_iou
 
 ANCHORS = np.array([[(10, 13), (16, 30), (33, 23)], [(30, 61), (62, 45), (59, 119)]], np.float32)
 STRIDES = (8, 16)
@@ -225,7 +225,7 @@ def test_settings_of_a_recipe(levels, balance):
     assert (chosen.label_smoothing, chosen.balance) == (0.1, balance)
 
 
-def test_complete_iou_is_the_operators():
+def test_complete_iou_against_double_precision():
     rng = np.random.default_rng(0)
     boxes, others = (np.column_stack([rng.uniform(0, 20, (200, 2)), np.exp(rng.normal(1, 1, (200, 2)))]) for _ in "ab")
     others[:40] = boxes[:40]

@@ -31,6 +31,7 @@ def hostile_pickles(size: int) -> dict[str, bytes]:
         "a set of nested tuples": b"\x80\x02" + _SET + b")" + b"\x85" * size + b"\x85R.",
         "copies": ones + (_SET + b"h\x00\x85R0") * 2000 + b".",
         "copies of new objects": ones + (_SET + b"h\x00\x85\x810") * 2000 + b".",
+        "different names": b"\x80\x02" + b"".join(b"cmodels.y\nX%d\n" % k for k in range(size // 16)) + b".",
         "colliding keys": b"\x80\x02}(" + colliding + b"u.",
         "colliding places": b"\x80\x02N" + b"".join(b"p%d\n" % (k * ((1 << 61) - 1)) for k in range(size // 25)) + b".",
         "a long text": b"\x80\x02" + text + b".",

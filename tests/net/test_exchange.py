@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.distributed.rendezvous.meetings import exchanges, together
-from yolo._program import Exchange
+from yolo.native import Exchange
 
 
 def add_up(ranks: list, values: list[np.ndarray]) -> list[np.ndarray]:

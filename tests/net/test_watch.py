@@ -231,7 +231,7 @@ def watched(words: bytes, near: list[tuple[int, int]]) -> tuple[int, str]:
     """How a process ends that is rank 1 of two when the first one says that."""
     here, there = socket.socketpair()
     script = (
-        "import sys, time; from yolo._program import Watch\n"
+        "import sys, time; from yolo.native import Watch\n"
         f"watch = Watch(1, [{there.fileno()}], ['a 1', 'b 2'], {near}, 20.0)\n"
         "time.sleep(60)"
     )

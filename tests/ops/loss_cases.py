@@ -1,4 +1,4 @@
-"""Calls of ``detection_loss``: usual ones, and ones at the borders of what it takes."""
+"""Labels and heads for the compiled loss: usual ones, and ones at the borders of what it takes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 
 from tests.reference.loss import Loss
 from yolo.loss.settings import LossSettings
-from yolo.ops import detection_loss
+from yolo.program.loss import detection_loss
 
 ANCHORS = np.array([[(10, 13), (16, 30), (33, 23)], [(30, 61), (62, 45), (59, 119)]], np.float32)
 STRIDES = (8, 16)
-CELLS = ANCHORS / np.float32(STRIDES)[:, None, None]
 PLAIN = LossSettings(
     box=0.05,
     obj=1.0,
@@ -43,11 +42,19 @@ class Case:
     counts: np.ndarray
     grids: tuple
 
-    def run(self, settings, **options):
-        return detection_loss(self.heads, self.labels, self.counts, CELLS, settings, **options)
+    anchors: np.ndarray = dataclasses.field(default_factory=lambda: ANCHORS)  #: [levels, A, 2] in pixels
+    strides: tuple = STRIDES
+
+    def operator(self, settings):
+        shapes = [(len(head), head.shape[1] * head.shape[2], *head.shape[3:]) for head in self.heads]
+        return detection_loss(shapes, self.anchors, self.strides, settings)
+
+    def run(self, settings):
+        """(terms, parts, gradients in the heads' shapes)."""
+        return self.operator(settings)(self.heads, self.labels, self.counts)
 
     def reference(self, settings):
-        return Loss(self.labels, self.counts, ANCHORS, STRIDES, self.grids, settings)
+        return Loss(self.labels, self.counts, self.anchors, self.strides, self.grids, settings)
 
     def rows(self):
         """The heads in the layout of ``yolo.loss`` and of the reference: channels last."""

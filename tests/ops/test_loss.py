@@ -1,4 +1,4 @@
-"""``detection_loss`` against double-precision formulas, against differences of them, and against ``yolo.loss``."""
+"""The compiled loss against double-precision formulas, against differences of them, and against ``yolo.loss``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 
 from tests.ops.loss_cases import ANCHORS, CASES, PLAIN, STRIDES, VARIANTS, make, make_special
+from tests.ops.operators import run
 from tests.ops.samples import any_floats
+from yolo import native
 from yolo.loss.reference import combine_terms, loss_terms
-from yolo.ops import set_num_threads
 
 each_variant = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS.keys())
 each_case = pytest.mark.parametrize("name", CASES)
@@ -23,7 +24,7 @@ each_case = pytest.mark.parametrize("name", CASES)
 @pytest.fixture(autouse=True)
 def default_threads():
     yield
-    set_num_threads(0)
+    native.set_default_threads(0)
 
 
 @each_variant
@@ -115,7 +116,7 @@ def test_runs_and_threads_agree_to_the_bit(settings):
     case = make(7, ((40, 56), (20, 28)), (12, 0, 7, 12), classes=5)
     results = []
     for threads in (1, 1, 2, 2, 7):
-        set_num_threads(threads)
+        native.set_default_threads(threads)
         results.append(case.run(settings))
     for terms, parts, gradients in results[1:]:
         np.testing.assert_array_equal(terms, results[0][0])
@@ -125,19 +126,18 @@ def test_runs_and_threads_agree_to_the_bit(settings):
 
 
 @each_case
-def test_arrays_given_are_written_completely(name):
+def test_gradients_are_written_completely(name):
+    """Where the operator writes nothing, NaN is left."""
+    assert all(np.isfinite(gradient).all() for gradient in CASES[name](3).run(PLAIN)[2])
+
+
+@each_case
+def test_the_operator_of_validation_gives_the_same_sums(name):
     case = CASES[name](3)
-    given = [np.full_like(head, np.nan) for head in case.heads]
-    terms, parts, gradients = case.run(PLAIN, gradients=given)
-    fresh = case.run(PLAIN)
-    np.testing.assert_array_equal(parts, fresh[1])
-    for ours, array, other in zip(gradients, given, fresh[2]):
-        assert ours is array
-        np.testing.assert_array_equal(ours, other)
-    without = case.run(PLAIN, gradients=False)
-    assert without[2] is None
-    np.testing.assert_array_equal(without[0], terms)
-    np.testing.assert_array_equal(without[1], parts)
+    batch, places = case.labels.shape[:2]
+    operator = native.LossTerms(case.operator(PLAIN), batch, places)
+    (terms,) = run(operator, [*case.heads, case.labels, case.counts], [((2, 5), flow.float64)])
+    np.testing.assert_array_equal(terms, case.run(PLAIN)[0])
 
 
 def test_only_matched_cells_have_more_than_an_objectness_slope():
@@ -215,3 +215,14 @@ def test_any_labels_at_all(labels):
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(terms, case.reference(PLAIN).terms(case.rows()), rtol=1e-5)
     assert np.isfinite(parts).all() and all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_a_class_that_does_not_exist_is_wanted_nowhere():
+    case = make(classes=3)
+    case.labels[..., 0] = 7
+    logits = [head[:, :, 5:] for head in case.heads]
+    for head in logits:
+        head[...] = -20
+    _, parts, gradients = case.run(PLAIN)
+    assert parts[3] == pytest.approx(0, abs=1e-6) and parts[1] > 0
+    assert all((gradient[:, :, 5:] >= 0).all() for gradient in gradients)

@@ -1,4 +1,4 @@
-"""What ``detection_loss`` says of arguments that do not fit."""
+"""What the compiled loss says of settings and arrays that do not fit."""
 
 from __future__ import annotations
 
@@ -7,78 +7,70 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.ops.loss_cases import CELLS, PLAIN, make
-from yolo.ops import detection_loss
-
-
-def test_other_types_and_strides_are_converted():
-    case = make(2)
-    expected = case.run(PLAIN)[1]
-    case.heads = [np.float64(head)[..., ::-1].copy()[..., ::-1] for head in case.heads]
-    case.counts = np.int64(case.counts)
-    np.testing.assert_array_equal(case.run(PLAIN)[1], expected)
-
-
-def changed(**changes):
-    case = make()
-    arguments = {
-        "heads": case.heads,
-        "labels": case.labels,
-        "counts": case.counts,
-        "anchors_in_cells": CELLS,
-        "settings": PLAIN,
-    }
-    arguments.update({name: change(arguments.get(name)) for name, change in changes.items()})
-    return arguments
-
-
-def setting(**changes):
-    return {"settings": lambda plain: dataclasses.replace(plain, **changes)}
+from tests.ops.loss_cases import PLAIN, make
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"heads": lambda h: []}, "heads: expected one array a level, got none"),
-        ({"heads": lambda h: h[:1]}, "heads: expected 2 pairs"),
-        ({"heads": lambda h: [h[0], h[1][:, :2]]}, r"heads: .* got shape \[3, 2, 8, 4, 5\]"),
-        ({"heads": lambda h: [head[:, :, :5] for head in h]}, "heads"),
-        ({"heads": lambda h: [head[..., :0] for head in h]}, "heads"),
-        ({"heads": lambda h: [head[:0] for head in h]}, "heads"),
-        ({"heads": lambda h: [head[0] for head in h]}, "heads"),
-        ({"heads": lambda h: [head.astype(complex) for head in h]}, "heads: .* dtype complex"),
-        ({"labels": lambda rows: rows[:2], "counts": lambda c: c[:2]}, "labels: expected rows for 3 images"),
-        ({"labels": lambda rows: rows[..., :4]}, "labels"),
-        ({"labels": lambda rows: np.full_like(rows, 3)}, "labels: expected classes below 3"),
-        ({"counts": lambda c: c + 1}, "counts: expected numbers from 0 to 12, got 13"),
-        ({"counts": lambda c: c - 1}, "counts"),
-        ({"anchors_in_cells": lambda a: a[:, :2]}, "anchors: expected 3 anchors"),
-        ({"anchors_in_cells": lambda a: -a}, "anchors"),
-        ({"gradients": lambda _: []}, "gradients: expected 2 arrays"),
-        ({"gradients": lambda _: [np.zeros((3, 3, 8, 8, 10)), None]}, "gradients: .* dtype float64"),
-        ({"gradients": lambda _: [np.zeros((3, 3, 8, 8, 9), "f4"), None]}, "gradients"),
-        ({"gradients": lambda _: [np.zeros((3, 3, 8, 8, 20), "f4")[..., ::2], None]}, "gradients: .* got strides"),
-        (setting(anchor_t=0.0), "settings.anchor_t"),
-        (setting(fl_gamma=-1.0), "settings.fl_gamma"),
-        (setting(box=np.nan), "settings.box"),
-        (setting(label_smoothing=1.5), "settings.label_smoothing"),
-        (setting(balance=(1.0,)), "settings.balance: expected 2 numbers"),
-        (setting(balance=(1.0, np.inf)), "settings.balance"),
+        ({"anchor_t": 0.0}, "anchor_t"),
+        ({"anchor_t": np.nan}, "anchor_t"),
+        ({"fl_gamma": -1.0}, "fl_gamma"),
+        ({"box": np.nan}, "box: expected 0 or more, got nan"),
+        ({"obj": -0.5}, "obj"),
+        ({"cls": np.inf}, "cls"),
+        ({"cls_pw": -1.0}, "cls_pw"),
+        ({"obj_pw": np.nan}, "obj_pw"),
+        ({"label_smoothing": 1.5}, "label_smoothing"),
+        ({"balance": (1.0,)}, "balance: expected one number a level"),
+        ({"balance": (1.0, np.inf)}, "balance"),
     ],
 )
-def test_wrong_arguments_are_named(changes, message):
+def test_settings_that_mean_nothing_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
-        detection_loss(**changed(**changes))
+        make().operator(dataclasses.replace(PLAIN, **changes))
 
 
-def test_gradients_may_share_no_memory():
+def test_every_setting_is_given_by_its_name():
     case = make()
-    with pytest.raises(ValueError, match="heads: expected memory of its own"):
-        case.run(PLAIN, gradients=case.heads)
-    case.heads[1] = case.heads[0].copy()
-    array = np.zeros_like(case.heads[0])
-    with pytest.raises(ValueError, match="gradients: expected memory of its own"):
-        case.run(PLAIN, gradients=[array, array])
-    array.flags.writeable = False
-    with pytest.raises(ValueError, match="read-only"):
-        case.run(PLAIN, gradients=[array, np.zeros_like(array)])
+    loss, settings = type(case.operator(PLAIN)), dataclasses.asdict(PLAIN)
+    with pytest.raises(ValueError, match="no such setting"):
+        loss([], 3, **settings, gamma=1.0)
+    del settings["obj_pw"]
+    with pytest.raises(KeyError, match="obj_pw"):
+        loss([], 3, **settings)
+    with pytest.raises(TypeError):
+        loss([], 3, *settings.values())
+
+
+@pytest.mark.parametrize("anchor", [0.0, np.nan])
+def test_anchors_without_a_size_match_nothing(anchor):
+    """Those of a model file that says only how many there are, before they are fitted to the labels."""
+    case, settings = make(), dataclasses.replace(PLAIN, anchor_t=1e6)
+    case.anchors = np.full_like(case.anchors, anchor)
+    terms, _, gradients = case.run(settings)
+    assert not terms[:, 1].any()
+    assert all(np.isfinite(gradient).all() and not gradient[:, :, :4].any() for gradient in gradients)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("heads", lambda heads: [], "heads: expected one a level"),
+        ("heads", lambda heads: heads[:1], "heads: expected one a level"),
+        ("heads", lambda heads: [heads[0], heads[1][:, :2]], "heads: expected another size"),
+        ("heads", lambda heads: [head[:1] for head in heads], "heads: expected another size"),
+        ("labels", lambda rows: rows[:2], "counts"),
+        ("labels", lambda rows: rows[..., :4], "labels"),
+        ("labels", lambda rows: rows[0], "labels"),
+        ("counts", lambda counts: counts + 1, "counts"),
+        ("counts", lambda counts: counts - 1, "counts"),
+        ("counts", lambda counts: counts[:1], "counts"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(name, change, message):
+    case = make()
+    operator = case.operator(PLAIN)
+    setattr(case, name, change(getattr(case, name)))
+    with pytest.raises(ValueError, match=message):
+        operator(case.heads, case.labels, case.counts)

@@ -1,4 +1,4 @@
-"""The operators under several threads, and without their compiled module."""
+"""The operators on the process's threads: how many there are, and what does not depend on it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,44 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.ops.loss_cases import PLAIN, make
 from tests.ops.samples import crowded_predictions
-from yolo.ops import assign_targets, nms, num_threads, pairwise_iou, set_num_threads
+from yolo import native
+from yolo.ops import pairwise_iou
+from yolo.program.detection import NmsSettings, detection_head
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = {"conf": 0.05, "iou": 0.5, "multi_label": True}
+ANCHORS, STRIDES = np.full((2, 3, 2), 24, np.float32), (8, 16)
+SETTINGS = NmsSettings(conf=0.05, iou=0.5, max_det=100, multi_label=True)
 
 
 @pytest.fixture(autouse=True)
 def default_threads():
     yield
-    set_num_threads(0)
+    native.set_default_threads(0)
+
+
+def heads_of(seed: int, images: int = 3) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.normal(-1, 2, (images, 3 * 10, 128 // stride, 96 // stride)).astype(np.float32) for stride in STRIDES]
+
+
+def detect(heads: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    return detection_head([head.shape for head in heads], ANCHORS, STRIDES, SETTINGS)(heads)
+
+
+def boxes_of(count: int) -> np.ndarray:
+    """So many that their overlaps are several pieces of work."""
+    corners = crowded_predictions(np.random.default_rng(1), 1, count, 1)[0, :, :4]
+    return np.concatenate((corners[:, :2] - corners[:, 2:], corners[:, :2] + corners[:, 2:]), axis=1)
 
 
 def test_many_python_threads_get_what_one_gets():
-    batches = [crowded_predictions(np.random.default_rng(i), 3, 700, 5) for i in range(4)]
-    expected = [nms(batch, **OPTIONS) for batch in batches]
+    batches = [heads_of(seed) for seed in range(4)]
+    expected = [detect(heads) for heads in batches]
+    assert all(counts.min() > 0 for _, counts in expected)
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda i: nms(batches[i % 4], **OPTIONS), range(48)))
+        results = list(pool.map(lambda i: detect(batches[i % 4]), range(48)))
     for i, (detections, counts) in enumerate(results):
         np.testing.assert_array_equal(detections, expected[i % 4][0])
         np.testing.assert_array_equal(counts, expected[i % 4][1])
@@ -36,45 +56,56 @@ def test_many_python_threads_get_what_one_gets():
 
 @pytest.mark.parametrize("threads", [1, 2, 5, 64])
 def test_results_do_not_depend_on_the_number_of_threads(threads):
-    predictions = crowded_predictions(np.random.default_rng(0), 7, 300, 3)
-    boxes = predictions[0, :, :4]
-    expected = nms(predictions, **OPTIONS), pairwise_iou(boxes, boxes, "ciou")
-    set_num_threads(threads)
-    assert num_threads() == threads
-    (detections, counts), overlaps = nms(predictions, **OPTIONS), pairwise_iou(boxes, boxes, "ciou")
-    np.testing.assert_array_equal(detections, expected[0][0])
-    np.testing.assert_array_equal(counts, expected[0][1])
-    np.testing.assert_array_equal(overlaps, expected[1])
+    heads, boxes = heads_of(0, images=7), boxes_of(600)
+    native.set_default_threads(3)
+    expected = [*detect(heads), pairwise_iou(boxes, boxes)]
+    native.set_default_threads(threads)
+    assert native.default_threads() == threads
+    for found, wanted in zip([*detect(heads), pairwise_iou(boxes, boxes)], expected):
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_different_operators_at_once():
-    predictions = crowded_predictions(np.random.default_rng(0), 2, 300, 3)
-    labels = np.full((2, 9, 5), 0.3, np.float32)
+    heads, case = heads_of(0), make(7, ((40, 56), (20, 28)), (12, 0, 7, 12), classes=5)
+    loss = case.operator(PLAIN)
 
-    def work(i: int) -> int:
-        if i % 2:
-            return int(nms(predictions, **OPTIONS)[1].sum())
-        return len(assign_targets(labels, [9, 4], np.ones((1, 3, 2)), [(8, 8)], 4.0)[0])
+    def work(i: int) -> float:
+        return float(loss(case.heads, case.labels, case.counts)[1][0] if i % 2 else detect(heads)[0].sum())
 
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(work, range(20)))
     assert len(set(results[::2])) == len(set(results[1::2])) == 1
 
 
-def test_wrong_number_of_threads():
-    with pytest.raises(ValueError, match="threads"):
-        set_num_threads(-1)
+def test_the_number_is_what_was_set_or_all_cores_of_the_process():
+    assert native.default_threads() == len(os.sched_getaffinity(0))
+    native.set_default_threads(3)
+    assert native.default_threads() == 3
+    native.set_default_threads(0)
+    assert native.default_threads() == len(os.sched_getaffinity(0))
+    with pytest.raises(ValueError, match="threads: expected 0 or more, got -1"):
+        native.set_default_threads(-1)
 
 
-def test_default_is_all_cores_of_the_process():
-    set_num_threads(3)
-    set_num_threads(0)
-    assert num_threads() == len(os.sched_getaffinity(0))
-
-
-def test_a_missing_module_is_one_clear_line():
-    code = "import sys; sys.modules['yolo._C'] = None; import yolo.ops"
+def test_a_missing_module_is_one_clear_line_where_it_is_needed():
+    code = (
+        "import sys, numpy; sys.modules['yolo._native'] = None; from yolo import ops; "
+        "print(ops.xywhn_to_xyxy([[0.5, 0.5, 1, 1]], (2, 4)).tolist()); "
+        "ops.pairwise_iou(numpy.zeros((1, 4)), numpy.zeros((1, 4)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode != 0
+    assert done.returncode != 0 and done.stdout == "[[0.0, 0.0, 4.0, 2.0]]\n"
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("yolo.errors.RuntimeSetupError: yolo._C: ") and last.endswith("; run: make build")
+    assert last.startswith("yolo.errors.RuntimeSetupError: yolo._native: ") and last.endswith("; run: make build")
+
+
+@pytest.mark.parametrize("package", ["ops", "metrics", "data"])
+def test_importing_loads_neither_the_compiled_module_nor_oneflow(package):
+    code = (
+        f"import importlib, pkgutil, sys, yolo.{package} as package\n"
+        "for found in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
+        "    importlib.import_module(found.name)\n"
+        "print(sorted({'oneflow', 'yolo._native'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

@@ -9,20 +9,22 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.program.networks import pictures, state_of, two_levels
-from yolo import runtime
-from yolo.program._native import native
-from yolo.program.inference.planner import build_program, pack_weights
+from yolo import _native, native, runtime
+from yolo.ops import pairwise_iou
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.lower import lower
 from yolo.program.passes import optimise
 
 ACTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-OURS = ctypes.CDLL(native.__file__)
+OURS = ctypes.CDLL(_native.__file__)
 LOOPS = [(0, 10, 1), (3, 4, 1), (0, 0, 1), (5, 2, 1), (0, 17, 3), (10, 0, -1), (9, -8, -4), (2, 5, -1)]
 
 
@@ -110,12 +112,12 @@ def test_nobody_passes_a_barrier_early(threads: int) -> None:
 def test_onednn_finds_these_functions_first(tmp_path: Path) -> None:
     """What the dynamic linker says of where it found them."""
     environment = {**os.environ, "LD_DEBUG": "bindings", "LD_DEBUG_OUTPUT": str(tmp_path / "found")}
-    command = [sys.executable, "-c", "from yolo.program._native import native"]
+    command = [sys.executable, "-c", "from yolo import _native"]
     subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], check=True)
     (said,) = tmp_path.iterdir()
     asked = [line for line in said.read_text().splitlines() if re.search(r"file \S*libdnnl\S* .*`(GOMP|omp)_", line)]
     assert len(asked) >= 10
-    assert all(" to " + native.__file__ + " " in line for line in asked)
+    assert all(" to " + _native.__file__ + " " in line for line in asked)
 
 
 def test_nobody_else_offers_them() -> None:
@@ -129,20 +131,21 @@ def test_programs_are_planned_for_their_own_threads() -> None:
     network = two_levels()
     graph = optimise(lower(network.spec, state_of(network)))
     for threads in (1, 3, 2):
-        program = build_program(graph, pack_weights(graph), (32, 32), threads=threads)
+        program = CompiledNetwork(graph, threads=threads).program((1, 3, 32, 32))
         assert OURS.omp_get_max_threads() == threads
         program(pictures((1, 3, 32, 32)))
+
+
+def used() -> int:
+    """Processor time that the team's threads have taken so far, nanoseconds."""
+    team = [task for task in Path("/proc/self/task").iterdir() if (task / "comm").read_text() == "yolo-team\n"]
+    assert len(team) >= 2
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in team)
 
 
 def test_threads_without_work_sleep() -> None:
     """Between two loops they wait busily for a moment only: they take no processor time afterwards."""
     region(OURS, 3, lambda _, thread: thread)
-    team = [task for task in Path("/proc/self/task").iterdir() if (task / "comm").read_text() == "yolo-team\n"]
-    assert len(team) >= 2
-
-    def used() -> int:
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in team)
-
     time.sleep(0.05)
     before = used()
     time.sleep(0.2)
@@ -156,6 +159,33 @@ def test_a_child_of_a_fork_has_a_team_of_its_own() -> None:
         os._exit(0 if region(OURS, 3, lambda _, thread: thread) == [0, 1, 2] else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert region(OURS, 3, lambda _, thread: thread) == [0, 1, 2]
+
+
+BOXES = np.random.default_rng(0).uniform(0, 100, (600, 4)).astype(np.float32)
+"""So many that an operator shares their overlaps among threads."""
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    native.set_default_threads(3)
+    yield
+    native.set_default_threads(0)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_operators_run_on_the_team() -> None:
+    region(OURS, 3, lambda _, thread: thread)
+    before = used()
+    for _ in range(50):
+        pairwise_iou(BOXES, BOXES)
+    assert used() - before > 1_000_000  # nanoseconds
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_an_operator_within_a_loop_does_not_wait_for_its_threads() -> None:
+    expected = pairwise_iou(BOXES, BOXES)
+    for found in region(OURS, 3, lambda *_: pairwise_iou(BOXES, BOXES)):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_callers_take_turns() -> None:

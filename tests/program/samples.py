@@ -6,7 +6,7 @@ import numpy as np
 import oneflow as flow
 
 from graphs.base import StaticGraph
-from yolo._program import PythonRunnable
+from yolo.native import PythonRunnable
 
 VECTOR = ((3,), "float32")
 FLOATS = [((3,), flow.float32)]

@@ -8,11 +8,12 @@ import numpy as np
 import oneflow as flow
 import pytest
 
+from tests.ops.operators import options_of
 from tests.program.networks import channels_first, two_levels
-from yolo import ops
+from tests.reference import nms as reference
+from yolo import native
 from yolo.models.decode import decode
 from yolo.models.weights.transfer import state_to_numpy
-from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings, detection_head, levels_of
 
@@ -29,8 +30,7 @@ def random_heads(batch: int, classes: int, size: tuple[int, int], seed: int = 0)
 
 def expected(heads: list[np.ndarray], settings: NmsSettings) -> tuple[np.ndarray, np.ndarray]:
     predictions = decode([flow.tensor(head) for head in heads], ANCHORS, STRIDES).numpy()
-    options = dataclasses.asdict(settings)
-    return ops.nms(predictions, **{**options, "classes": list(settings.classes) or None})
+    return reference.nms(predictions, **options_of(settings))
 
 
 SETTINGS = (

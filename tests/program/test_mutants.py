@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = (0, 1, 2)
+KINDS = ("files", "plans", "training")
 
 
 def attempted(kind: str, seed: int, count: int, module: Path | None = None, library: str = "") -> dict[str, int]:
@@ -27,7 +28,7 @@ def attempted(kind: str, seed: int, count: int, module: Path | None = None, libr
     return json.loads(last)
 
 
-@pytest.mark.parametrize("kind", ["files", "plans"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_few_mutants(kind: str) -> None:
     found = attempted(kind, 0, 150)
     assert found["ran"] >= 10 and found["refused"] >= 40
@@ -36,11 +37,11 @@ def test_a_few_mutants(kind: str) -> None:
 
 @pytest.mark.stress
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("kind", ["files", "plans"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_two_thousand_mutants_under_address_sanitizer(kind: str, seed: int) -> None:
-    module = max(ROOT.glob("build/*/checked/_program*.so"), key=lambda path: path.stat().st_mtime, default=None)
+    module = max(ROOT.glob("build/*/checked/_native*.so"), key=lambda path: path.stat().st_mtime, default=None)
     if module is None:
-        pytest.skip("make stress builds yolo._program under AddressSanitizer first")
+        pytest.skip("make stress builds yolo._native under AddressSanitizer first")
     # The sanitizer looks for the library of C++ when it is loaded, which Python itself does not need.
     names = ("libasan.so", "libstdc++.so.6")
     libraries = [subprocess.check_output(["g++", f"-print-file-name={name}"], text=True).strip() for name in names]

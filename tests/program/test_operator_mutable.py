@@ -10,7 +10,7 @@ import pytest
 
 from graphs.base import StaticGraph, synchronise
 from tests.program.samples import FLOATS, VECTOR, FunctionGraph, X, add_to_mutable, adder, x
-from yolo._program import PythonRunnable
+from yolo.native import PythonRunnable
 from yolo.program.operator import call
 
 

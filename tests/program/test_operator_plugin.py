@@ -16,7 +16,7 @@ FAILING = """
 from yolo import runtime
 flow = runtime.start()
 from graphs.base import StaticGraph
-from yolo._program import PythonRunnable
+from yolo.native import PythonRunnable
 from yolo.program.operator import call
 
 def fail(inputs, outputs):
@@ -38,7 +38,7 @@ layer = flow.nn.Conv2d(1, 2, 3)
 before = layer(flow.ones(1, 1, 4, 4)).numpy()
 from yolo import runtime
 runtime.start()
-from yolo._program import PythonRunnable
+from yolo.native import PythonRunnable
 from yolo.program.operator import call
 spec = [((3,), "float32")]
 double = PythonRunnable(lambda inputs, outputs: numpy.multiply(inputs[0], 2, outputs[0]), spec, spec)

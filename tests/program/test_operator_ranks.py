@@ -9,7 +9,7 @@ import pytest
 
 from tests.launched import launch
 from tests.program.samples import VECTOR, adder, x
-from yolo._program import PythonRunnable
+from yolo.native import PythonRunnable
 from yolo.program.operator import call
 
 SCRIPT = """
@@ -17,7 +17,7 @@ import json, os, sys, traceback
 from yolo import runtime
 flow = runtime.start()
 from graphs.base import StaticGraph, synchronise
-from yolo._program import PythonRunnable
+from yolo.native import PythonRunnable
 from yolo.program.operator import call
 
 def run(inputs, outputs):

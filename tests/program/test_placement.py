@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests.program.networks import network_of, state_of, zoo_network
 from yolo.program import ir
 from yolo.program.builder import GraphBuilder
-from yolo.program.inference.placement import pack, place
+from yolo.program.inference.placement import place
 from yolo.program.ir import Concat, Conv, Split
 from yolo.program.lower import lower
+from yolo.program.memory_plan import pack
 from yolo.program.passes import optimise
 
 

@@ -44,7 +44,7 @@ def test_near_the_plain_network(name: str) -> None:
 def test_takes_half_the_memory_and_repeats_itself() -> None:
     subject = Subject(two_levels())
     narrow, wide = (subject.passes((8, 3, 128, 128), precision=precision) for precision in ("bf16", "fp32"))
-    assert narrow.memory_bytes < 0.65 * wide.memory_bytes
+    assert narrow.executor.memory_bytes < 0.65 * wide.executor.memory_bytes
     slopes, images = head_slopes(narrow), pictures((8, 3, 128, 128))
     first, second = (subject.compiled(narrow, images, slopes) for _ in range(2))
     assert all(np.array_equal(first.gradients[name], second.gradients[name]) for name in first.gradients)

@@ -22,7 +22,7 @@ def check(network, shape: tuple[int, ...], *, threads: int = 2) -> list[str]:
     slopes = head_slopes(passes)
     images = pictures(shape)
     assert_equal(subject.compiled(passes, images, slopes), subject.plain(images, slopes))
-    return [step.implementation for step in passes.steps()]
+    return [step.implementation for step in passes.executor.steps]
 
 
 def in_this_process() -> None:

@@ -93,23 +93,20 @@ def test_backward_belongs_to_one_forward() -> None:
         passes.backward(head_slopes(passes), values, gradient)
 
 
-def test_runs_as_operators(mode) -> None:
+def test_the_forward_pass_runs_as_an_operator(mode) -> None:
     subject = Subject(two_levels())
     passes = subject.passes(SHAPE)
     slopes = head_slopes(passes)
     expected = subject.compiled(passes, pictures(SHAPE), slopes)
     heads_of = [(shape, flow.float32) for shape in passes.head_shapes]
-    values = flow.tensor(subject.values)
-    gradient = flow.zeros(subject.vector.parameter_size)
-    forward = mode(lambda images: call(passes.forward_pass, [images], heads_of, mutable=[values]))
-    backward = mode(lambda *given: call(passes.backward_pass, given, [], mutable=[gradient]))
+    values, gradient = flow.tensor(subject.values), np.zeros(subject.vector.parameter_size, np.float32)
+    forward = mode(lambda images: call(passes.executor, [images], heads_of, mutable=[values]))
     heads = forward(flow.tensor(pictures(SHAPE)))
     synchronise()
-    backward(*(flow.tensor(slope) for slope in slopes), values)
-    synchronise()
+    passes.backward(slopes, values.numpy(), gradient)
     for head, right in zip(heads, expected.heads):
         np.testing.assert_array_equal(head.numpy(), right)
-    for name, right in subject.vector.split(gradient.numpy()).items():
+    for name, right in subject.vector.split(gradient).items():
         np.testing.assert_array_equal(right, expected.gradients[name])
     for name, right in expected.statistics.items():
         np.testing.assert_array_equal(subject.vector.split(values.numpy())[name], right)
@@ -135,9 +132,9 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_profile_names_every_step() -> None:
     subject = Subject(two_levels())
     passes = subject.passes(SHAPE)
-    passes.profile()
+    passes.executor.profile()
     subject.compiled(passes, pictures(SHAPE), head_slopes(passes))
-    steps = passes.steps()
+    steps = passes.executor.steps
     assert all(step.runs == 1 and step.milliseconds > 0 and step.where for step in steps)
     assert {"conv", "conv_data", "conv_weights", "norm", "norm_back"} <= {step.kind for step in steps}
     assert not [step for step in steps if "ref" in step.implementation]

@@ -12,15 +12,14 @@ from PIL import Image
 
 from tests.program.mutants.bases import IMGSZ, bases
 from tests.program.mutants.edits import Header
-from yolo import detect
+from yolo import detect, native
 from yolo.errors import WeightsError
 from yolo.inference.models import CompiledModel, program_model
-from yolo.program._native import native
+from yolo.program import compiled
 from yolo.program.builder import GraphBuilder
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.file import load_program, save_program
-from yolo.program.inference import planner
-from yolo.program.inference.planner import build_program, pack_weights
 from yolo.program.ir import INPUT, Concat, Conv, Graph, Split, Upsample
 from yolo.program.verify import MOST_NODES, MOST_VALUES
 
@@ -207,14 +206,14 @@ def test_pictures_that_do_not_fit_are_refused_as_the_file_s_fault(tmp_path: Path
 
 def test_memory_is_counted_before_it_is_taken(tmp_path: Path, wholes, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = model_of(tmp_path / "b.program", wholes["levels"]).runner(SETTINGS)
-    monkeypatch.setattr(planner, "free_memory", lambda: 10**9)
-    with pytest.raises(WeightsError, match=r"pictures of 16384x16384 need \d+\.\d GB of memory, 1\.0 GB are free"):
+    monkeypatch.setattr(compiled, "free_memory", lambda: 10**9)
+    with pytest.raises(WeightsError, match=r"images of 16384x16384 need \d+\.\d GB of memory, 1\.0 GB are free"):
         runner.detect(np.broadcast_to(np.uint8(0), (1, 3, 1 << 14, 1 << 14)))
 
 
 def test_work_is_counted_before_it_is_done(tmp_path: Path, wholes, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = model_of(tmp_path / "b.program", wholes["levels"]).runner(SETTINGS)
-    monkeypatch.setattr(planner, "MOST_WORK", 1e4)
+    monkeypatch.setattr(compiled, "MOST_WORK", 3e4)
     with pytest.raises(WeightsError, match=r"model\.0\.conv: with the steps before it has more work than any detector"):
         runner.detect(np.zeros((1, 3, IMGSZ, IMGSZ), np.uint8))
 
@@ -234,7 +233,7 @@ def conv_graph(*tails: Callable[[GraphBuilder, list[int]], int]) -> Graph:
 
 def run(graph: Graph) -> list[np.ndarray]:
     images = np.random.default_rng(1).integers(0, 256, (1, 3, 8, 8), np.uint8)
-    return build_program(graph, pack_weights(graph), (8, 8))(images)
+    return CompiledNetwork(graph).program(images.shape)(images)
 
 
 def test_what_is_copied_into_one_concatenation_leaves_another_as_it_is() -> None:
@@ -261,5 +260,5 @@ def test_channels_of_the_pictures_are_split_off_them() -> None:
     out = builder.add(Conv, value, where="w", weights="w", out_channels=block, kernel=(1, 1))
     graph = builder.build((out,), weights)
     images = np.random.default_rng(0).integers(0, 256, (1, 2 * block, 4, 4), np.uint8)
-    (found,) = build_program(graph, pack_weights(graph), (4, 4))(images)
+    (found,) = CompiledNetwork(graph).program(images.shape)(images)
     np.testing.assert_allclose(found, images[:, block:] / np.float32(255), rtol=1e-6)

@@ -11,11 +11,13 @@ from oneflow import nn
 
 from graphs.parameters import ParameterVector
 from tests.program.networks import channels_first
+from yolo import native
 from yolo.models.layers.transformer import MultiheadAttention
 from yolo.models.network import Network
 from yolo.models.weights.transfer import state_to_numpy
 from yolo.program.lower import lower
-from yolo.program.training.program import TrainingPasses, build_training_program
+from yolo.program.plan import Plan
+from yolo.program.training.program import plan_training, training_target
 
 
 @dataclasses.dataclass
@@ -31,6 +33,14 @@ class Step:
     summed: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
+class Passes:
+    """The passes of a plan, as ``GradientStep`` runs them: ``forward`` and ``backward``; ``executor`` has all else."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.head_shapes, self.executor = plan.heads, native.Executor(plan)
+        self.forward, self.backward = self.executor, self.executor.backward
+
+
 class Subject:
     """A network, its vector of values, and the training program that must equal it."""
 
@@ -41,11 +51,12 @@ class Subject:
         self.offsets = {slot.name: slot.start for slot in self.vector.parameters + self.vector.statistics}
         self.graph = lower(network.spec, state_to_numpy(network))
 
-    def passes(self, shape: tuple[int, ...], *, threads: int = 2, **options: object) -> TrainingPasses:
+    def passes(self, shape: tuple[int, ...], *, threads: int = 2, precision: str = "fp32", **options: object) -> Passes:
         """Its program for images of this shape."""
-        return build_training_program(self.graph, shape, self.offsets, threads=threads, **options)
+        plan = plan_training(self.graph, shape, self.offsets, training_target(precision, threads), **options)
+        return Passes(plan)
 
-    def compiled(self, passes: TrainingPasses, images: np.ndarray, slopes: list[np.ndarray]) -> Step:
+    def compiled(self, passes: Passes, images: np.ndarray, slopes: list[np.ndarray]) -> Step:
         """A step of the program from the first values."""
         values, gradient = self.values.copy(), np.zeros(self.vector.parameter_size, np.float32)
         heads = passes.forward(images, values)
@@ -107,7 +118,7 @@ def anchors_first(slope: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(slope)
 
 
-def head_slopes(passes: TrainingPasses, seed: int = 1) -> list[np.ndarray]:
+def head_slopes(passes: Passes, seed: int = 1) -> list[np.ndarray]:
     """Random gradients of the heads, float32."""
     rng = np.random.default_rng(seed)
     return [rng.normal(0, 0.01, shape).astype(np.float32) for shape in passes.head_shapes]

@@ -1,4 +1,4 @@
-"""The assignment rule written out one target at a time: the oracle of ``yolo.ops.assign_targets``."""
+"""The assignment rule written out one target at a time: the oracle of the loss's matches."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ def xywh_to_xyxy(boxes):
     return np.concatenate([boxes[..., :2] - half, boxes[..., :2] + half], -1)
 
 
-def xywhn_to_xyxy(boxes, size, pad=(0, 0)):
-    return xywh_to_xyxy(boxes) * np.array([size[1], size[0]] * 2, F) + np.array([*pad, *pad], F)
+def xywhn_to_xyxy(boxes, size):
+    return xywh_to_xyxy(boxes) * np.array([size[1], size[0]] * 2, F)
 
 
 def xyxy_to_xywhn(boxes, size):

@@ -1,4 +1,4 @@
-"""Box overlaps from their formulas, in double precision: the oracle of ``yolo.ops.pairwise_iou``."""
+"""Overlaps from their formulas, in double precision: the oracle of ``yolo.ops.pairwise_iou`` and of complete IoU."""
 
 from __future__ import annotations
 
@@ -16,14 +16,11 @@ def pairwise_iou(a: np.ndarray, b: np.ndarray, kind: str = "iou") -> np.ndarray:
     union = size_a.prod(-1) + size_b.prod(-1) - inter + EPS
     iou = inter / union
     hull = np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])
-    if kind == "giou":
-        area = hull.prod(-1) + EPS
-        return iou - (area - union) / area
     centres = (b[..., :2] + b[..., 2:] - a[..., :2] - a[..., 2:]) / 2
     diou = iou - (centres**2).sum(-1) / ((hull**2).sum(-1) + EPS)
     v = 4 / np.pi**2 * (angle(size_b) - angle(size_a)) ** 2
     ciou = diou - v * v / (v - iou + 1 + EPS)
-    return {"iou": iou, "diou": diou, "ciou": ciou}[kind]
+    return {"iou": iou, "ciou": ciou}[kind]
 
 
 def angle(size: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Non-maximum suppression as YOLOv5's public formula says it, with nothing clever: the oracle of ``yolo.ops.nms``."""
+"""Non-maximum suppression as YOLOv5's public formula says it, with nothing clever: the oracle of the compiled one."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
+from graphs.train_state import Snapshot, TrainState
 from tests.train.samples import ONE_LEVEL, QUICK, Workshop, write_yaml
 from yolo.engine.train_step import TrainStep
 from yolo.models.config import parse_model_config
@@ -250,17 +252,17 @@ def test_the_last_good_checkpoint_is_named(place: Workshop, monkeypatch: pytest.
     assert load_weights(last).meta["progress"]["epoch"] == 1
 
 
-@pytest.mark.parametrize("part", ["ema", "training_state"])
+@pytest.mark.parametrize("part", ["ema", "training"])
 def test_no_checkpoint_holds_what_is_not_finite(place: Workshop, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     """From the second epoch on, whatever the cause."""
-    usual, count = getattr(TrainStep, part), iter(range(100))
-    before = 1 if part == "training_state" else 2  # the EMA is asked for by the validation, too
+    usual, count = TrainState.snapshot, iter(range(100))
 
-    def broken(self: TrainStep) -> dict[str, np.ndarray]:
+    def broken(self: TrainState) -> Snapshot:
         state = usual(self)
-        return state if next(count) < before else {name: array * np.float32("nan") for name, array in state.items()}
+        nan = {name: array * np.float32("nan") for name, array in getattr(state, part).items()}
+        return state if next(count) < 1 else dataclasses.replace(state, **{part: nan})
 
-    monkeypatch.setattr(TrainStep, part, broken)
+    monkeypatch.setattr(TrainState, "snapshot", broken)
     done = place.train("run", "--noplots", epochs="3")
     line = done.refusal(PROGRAM, code=3)
     last = done.folder / "weights/last.safetensors"

@@ -62,6 +62,9 @@ def test_where_the_time_goes(shop: Workshop) -> None:
         assert sums["step"]["count"] == sums["backward"]["count"] == sums["data"]["count"] == STEPS
         assert sums["validation batch"]["count"] == sums["validation data"]["count"] > 0
         assert epoch["times"]["pictures"] == 8
+        loader = epoch["loader"]
+        assert set(loader["busy"]) == {"plan", "render"} and loader["bottleneck"] in ("plan", "render", "consumer")
+        assert 0 < loader["waiting"] < loader["seconds"] and 0 < loader["busy"]["render"] <= loader["seconds"]
         for name in ("backward", "update"):
             assert 0 < sums[name]["computing"] < sums[name]["seconds"]
         assert sums["step"]["seconds"] >= sums["backward"]["seconds"] + sums["update"]["seconds"]

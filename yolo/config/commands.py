@@ -6,6 +6,8 @@ import dataclasses
 
 from yolo.config.options import option
 
+IMAGE_SIZE = 640
+"""Pixels a side, where nobody says otherwise."""
 IMGSZ = ("--img", "--img-size")
 MOST_LINE_WIDTH = 200
 MOST_THREADS = 1000
@@ -33,7 +35,7 @@ class TrainConfig:
     epochs: int = option(100, "number of epochs", low=1)
     time: float = option(0.0, "hours to train, instead of --epochs; 0 for no limit", low=0, high=1e6)
     batch_size: int = option(16, "images a step; -1: as many as memory holds", aliases=("--batch",), low=1, auto=-1)
-    imgsz: int = option(640, "image size in pixels, training and validation", aliases=IMGSZ, low=1)
+    imgsz: int = option(IMAGE_SIZE, "image size in pixels, training and validation", aliases=IMGSZ, low=1)
     rect: bool = option(False, "rectangular batches: images of similar aspect together, no mosaic")
     resume: str = option("", "go on with a stopped run: its folder or last.safetensors", bare="newest")
     quad: bool = option(False, "batches of a quarter of the images, each four images or one, at twice the size")
@@ -93,7 +95,7 @@ class ValConfig:
         many=str,
     )
     batch_size: int = option(32, "images a batch", aliases=("--batch",), low=1)
-    imgsz: int = option(640, "image size in pixels", aliases=IMGSZ, low=1)
+    imgsz: int = option(IMAGE_SIZE, "image size in pixels", aliases=IMGSZ, low=1)
     conf_thres: float = option(0.001, "keep detections above this confidence", low=0, high=1)
     iou_thres: float = option(0.6, "IoU threshold of NMS", low=0, high=1)
     max_det: int = option(300, "most detections an image", low=1)
@@ -137,7 +139,7 @@ class DetectConfig:
         "(default: data/images where it is, else two demo images)",
     )
     data: str = option("", "data set YAML for class names (default: the names in the weights) and for --int8")
-    imgsz: tuple = option((640,), "image size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
+    imgsz: tuple = option((IMAGE_SIZE,), "image size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
     conf_thres: float = option(0.25, "keep detections above this confidence", low=0, high=1)
     iou_thres: float = option(0.45, "IoU threshold of NMS", low=0, high=1)
     max_det: int = option(1000, "most detections an image", low=1)
@@ -173,7 +175,7 @@ class ExportConfig:
     weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; the file is written beside them")
     include: str = option("program", "what to write: program, the compiled detector", choices=("program",))
     data: str = option("", "data set YAML for --int8: calibration, and its cost in mAP on the val split")
-    imgsz: int = option(640, "image size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
+    imgsz: int = option(IMAGE_SIZE, "image size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
     half: bool = option(False, HALF)
     int8: bool = option(False, INT8)
     dump: bool = option(False, "print the program before and after each pass, and its plan, on stdout")
@@ -197,7 +199,7 @@ class CheckConfig:
     """Look a data set over: exit code 0 when clean, 1 when not, 2 when it cannot be trained on."""
 
     data: str = option("coco128.yaml", "data set YAML")
-    imgsz: int = option(640, "image size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
+    imgsz: int = option(IMAGE_SIZE, "image size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
     fix: str = option("", "new folder for a corrected copy (images are hard links where possible)")
     workers: int = option(8, "threads that read files", low=1, high=MOST_THREADS)
     json: bool = option(False, "print one JSON object with the results on stdout")

@@ -45,6 +45,16 @@ class Layout:
         cells = tuple(dataclasses.replace(cell, picture=cell.picture - pictures.start) for cell in kept)
         return Layout(pictures.stop - pictures.start, self.size, cells)
 
+    def targets(self, images: NDArray[np.uint8]) -> Sequence[NDArray[np.uint8]]:
+        """The parts ``[3, h, w]`` of a batch's ``images`` (``[count, 3, *size]``) that its cells fill, in order."""
+        if len(self.cells) == self.count:  # an image each
+            return images
+        return [
+            images[cell.picture, :, top : top + cell.size[0], left : left + cell.size[1]]
+            for cell in self.cells
+            for top, left in [cell.corner]
+        ]
+
     def leaders(self) -> list[int]:
         """For each picture the first of its samples, after which it is named."""
         first = {cell.picture: cell.sample for cell in reversed(self.cells)}

@@ -73,50 +73,22 @@ def fit(
     )
 
 
-def letterbox(
-    image: NDArray[np.uint8],
-    size: Size | int,
-    *,
-    auto: bool = False,
-    stride: int = 32,
-    scaleup: bool = True,
-    fill: int = FILL,
-) -> tuple[NDArray[np.uint8], Letterbox]:
-    """``image`` (``[H, W, 3]``) scaled to fit ``size``, padded on both sides with ``fill``."""
-    box = fit(image.shape[:2], size, auto=auto, stride=stride, scaleup=scaleup)
-    return paste(image, box, cv2.INTER_LINEAR, fill), box
+def letterbox(image: NDArray[np.uint8], box: Letterbox) -> NDArray[np.uint8]:
+    """``image`` (RGB, uint8 ``[H, W, 3]``) as ``box`` describes it, padded with grey: uint8 ``[3, H, W]``."""
+    planes = np.empty((3, *box.size), np.uint8)
+    letterbox_into(planes, image, box)
+    return planes
 
 
-def paste(
-    image: NDArray[np.uint8],
-    box: Letterbox,
-    interpolation: int,
-    fill: int = FILL,
-) -> NDArray[np.uint8]:
-    """The padded picture that ``box`` describes, ``image`` resized into it where its size differs."""
+def letterbox_into(planes: NDArray[np.uint8], image: NDArray[np.uint8], box: Letterbox) -> None:
+    """``letterbox`` into ``planes`` (uint8 ``[3, H, W]``, of ``box``'s size), which may be part of a batch."""
     height, width = box.resized
     if image.shape[:2] != (height, width):
-        image = cv2.resize(image, (width, height), interpolation=interpolation)
-    left, top = box.offset
-    bottom, right = box.size[0] - height - top, box.size[1] - width - left
-    if not (left or top or right or bottom):
-        return image
-    grey = (fill, fill, fill)
-    return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=grey)
-
-
-def planes_into(planes: NDArray[np.uint8], picture: NDArray[np.uint8], box: Letterbox) -> None:
-    """Fill ``planes`` (uint8 ``[3, H, W]``, of ``box``'s size) with the letterboxed ``picture`` (``[h, w, 3]``).
-
-    The same pixels as ``letterbox`` gives, without a padded picture in between.
-    """
-    height, width = box.resized
-    if picture.shape[:2] != (height, width):
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     left, top = box.offset
     planes[:, :top], planes[:, top + height :] = FILL, FILL
     planes[:, :, :left], planes[:, :, left + width :] = FILL, FILL
-    cv2.split(picture, [plane[top : top + height, left : left + width] for plane in planes])
+    cv2.split(image, [plane[top : top + height, left : left + width] for plane in planes])
 
 
 def resized_size(original: Size, imgsz: int) -> Size:
@@ -124,21 +96,6 @@ def resized_size(original: Size, imgsz: int) -> Size:
     ratio = imgsz / max(original)
     # The float product of the long side can end just above imgsz; rounding that up would add a pixel.
     return min(math.ceil(original[0] * ratio), imgsz), min(math.ceil(original[1] * ratio), imgsz)
-
-
-def loading_interpolation(original: Size, imgsz: int, *, augment: bool) -> int:
-    """OpenCV's flag for loading: by area when a picture that is not augmented shrinks, else linear."""
-    return cv2.INTER_AREA if not augment and imgsz < max(original) else cv2.INTER_LINEAR
-
-
-def resize_to(image: NDArray[np.uint8], imgsz: int, augment: bool) -> NDArray[np.uint8]:
-    """``image`` (``[H, W, 3]``) with its long side at ``imgsz`` pixels."""
-    original = image.shape[:2]
-    height, width = resized_size(original, imgsz)
-    if original == (height, width):
-        return image
-    interpolation = loading_interpolation(original, imgsz, augment=augment)
-    return cv2.resize(image, (width, height), interpolation=interpolation)
 
 
 def rect_shapes(

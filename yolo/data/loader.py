@@ -1,32 +1,32 @@
-"""The loaders: batches in order, made ahead of time by threads."""
+"""The loaders: which samples make which batch, in order, and ahead of time."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from yolo.data.augment import Augmentation
 from yolo.data.batch import Batch
 from yolo.data.image_weights import draw, repeats
-from yolo.data.images import limit_opencv_threads
-from yolo.data.layout import QUAD, Cell, Layout, Layouts, one_each
+from yolo.data.layout import QUAD, Layout, Layouts, one_each
 from yolo.data.letterbox import Size, rect_shapes
 from yolo.data.picture_cache import PictureCache
 from yolo.data.plan import SamplePlan
 from yolo.data.planner import Planner, epoch_order
 from yolo.data.records import Index
-from yolo.data.render import render
+from yolo.data.renderers.base import RendererChain, RendererType
+from yolo.data.renderers.opencv import OpenCVRenderer
+from yolo.data.stages import Pipeline, PipelineReport, Stage
 from yolo.distributed.ranks import ALONE, Ranks
-from yolo.errors import ConfigError, DataError
+from yolo.errors import ConfigError
 
+Images = NDArray[np.uint8]
 _LEAST_AHEAD = 2
 
 
@@ -45,67 +45,59 @@ class _Job:
 
 
 class _Loader:
-    """Makes batches from jobs; threads, because OpenCV releases the GIL and OneFlow must not be forked.
+    """Makes batches in two stages, ``plan`` and ``render``.
 
-    The batches are the same for any number of ``workers``; with 0 they are made in the caller's thread.
-    Making a loader switches OpenCV's own threads off.
+    They are the same for any number of ``workers``, the threads of a renderer; with 0 they are made in the caller's
+    thread, when they are asked for.
     """
 
     def __init__(self, planner: Planner, batch_size: int, workers: int, cache: PictureCache | None = None) -> None:
         if batch_size < 1 or workers < 0:
             raise ValueError(f"batch_size {batch_size} and workers {workers} must be at least 1 and 0")
-        limit_opencv_threads()
         self.planner, self.batch_size, self.workers, self.cache = planner, batch_size, workers, cache
         self.index = planner.index
+        self.renderers: Sequence[RendererType] = (OpenCVRenderer,)
+        """Opened for each epoch. The first that supports a sample makes it."""
+        self._pipeline: Pipeline | None = None
 
     def __len__(self) -> int:
         """Batches in an epoch."""
         return math.ceil(len(self.index) / self.batch_size)
 
-    def _run(self, jobs: Iterable[_Job]) -> Iterator[Batch]:
-        if self.workers == 0:
-            for job in jobs:
-                images = self._room(job)
-                yield self._batch(job, images, [self._sample(job, cell, images) for cell in job.layout.cells])
-            return
-        ahead = max(_LEAST_AHEAD, math.ceil(2 * self.workers / self.batch_size))
-        waiting: deque[tuple[_Job, NDArray[np.uint8], list[Future[SamplePlan]]]] = deque()
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="loader")
-        try:
-            for job in jobs:
-                images = self._room(job)
-                plans = [pool.submit(self._sample, job, cell, images) for cell in job.layout.cells]
-                waiting.append((job, images, plans))
-                if len(waiting) > ahead:
-                    yield self._collect(*waiting.popleft())
-            while waiting:
-                yield self._collect(*waiting.popleft())
-        finally:  # also when the caller stops early: the generator is closed
-            pool.shutdown(wait=True, cancel_futures=True)
+    def report(self) -> PipelineReport | None:
+        """Where the time of the newest epoch went so far; None before the first."""
+        return self._pipeline and self._pipeline.report()
 
-    def _room(self, job: _Job) -> NDArray[np.uint8]:
+    def _run(self, jobs: Iterable[_Job]) -> Iterator[Batch]:
+        chain = RendererChain(self.renderers, self.index.paths, self.workers, self.cache)
+        stages = Stage("plan", self._plan), Stage("render", functools.partial(self._render, chain), chain.close)
+        ahead = max(_LEAST_AHEAD, math.ceil(2 * self.workers / self.batch_size)) if self.workers else 0
+        self._pipeline = Pipeline(stages, ahead)
+        yield from self._pipeline.run((job, self._room(job)) for job in jobs)
+
+    def _room(self, job: _Job) -> Images:
+        """Asked for by the caller's thread: what another one asks for stays with that thread when it is given back."""
         return np.empty((job.layout.count, 3, *job.layout.size), np.uint8)
 
-    def _sample(self, job: _Job, cell: Cell, images: NDArray[np.uint8]) -> SamplePlan:
-        """Render the sample of a cell into its place in ``images``."""
-        i = int(job.indices[cell.sample])
-        (top, left), (height, width) = cell.corner, cell.size
-        try:
-            repeat = 0 if job.repeats is None else int(job.repeats[cell.sample])
-            plan = self.planner.plan(job.epoch, i, job.size, repeat=repeat, partners=job.partners)
-            picture = render(plan, self.index.paths, self.cache)
-            if picture.shape[:2] != cell.size:
-                picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
-            cv2.split(picture, list(images[cell.picture, :, top : top + height, left : left + width]))
-        except cv2.error as error:
-            raise DataError(f"the sample cannot be made ({error})", where=self.index.paths[i]) from error
-        return plan
+    def _plan(self, begun: tuple[_Job, Images]) -> tuple[_Job, Images, list[SamplePlan]]:
+        job, images = begun
+        return job, images, self._plans(job)
 
-    def _collect(self, job: _Job, images: NDArray[np.uint8], plans: list[Future[SamplePlan]]) -> Batch:
-        wait(plans)
-        return self._batch(job, images, [plan.result() for plan in plans])
+    def _plans(self, job: _Job) -> list[SamplePlan]:
+        """A sample for each cell of the layout."""
+        again = np.zeros_like(job.indices) if job.repeats is None else job.repeats
+        chosen = [cell.sample for cell in job.layout.cells]
+        return [
+            self.planner.plan(job.epoch, i, job.size, repeat=repeat, partners=job.partners)
+            for i, repeat in zip(job.indices[chosen].tolist(), again[chosen].tolist())
+        ]
 
-    def _batch(self, job: _Job, images: NDArray[np.uint8], plans: list[SamplePlan]) -> Batch:
+    def _render(self, chain: RendererChain, planned: tuple[_Job, Images, list[SamplePlan]]) -> Batch:
+        job, images, plans = planned
+        chain.render(plans, job.layout.targets(images))
+        return self._batch(job, images, plans)
+
+    def _batch(self, job: _Job, images: Images, plans: list[SamplePlan]) -> Batch:
         boxes = [plan.letterbox for plan in plans if plan.letterbox is not None]
         indices = job.indices[job.layout.leaders()]
         return Batch(
@@ -239,8 +231,7 @@ class ValLoader(_Loader):
     def described(self, rank: int) -> Iterator[Batch]:
         """Another rank's batches without their pictures: images uint8 [0, 3, H, W]."""
         for job in self._jobs(0, rank):
-            plans = [self.planner.plan(job.epoch, int(i), job.size) for i in job.indices]
-            yield self._batch(job, np.empty((0, 3, *job.size), np.uint8), plans)
+            yield self._batch(job, np.empty((0, 3, *job.size), np.uint8), self._plans(job))
 
     def _jobs(self, epoch: int, rank: int) -> Iterator[_Job]:
         for number in np.array_split(np.arange(len(self._sizes)), self._ranks.count)[rank]:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import numpy as np
 import oneflow as flow
 
-from yolo.distributed.process_group import ProcessGroup
-from yolo.distributed.tensors import PARTIAL_SUM, REPLICATED, SPLIT, local
+from yolo.distributed.ranks import Ranks
+from yolo.distributed.tensors import PARTIAL_SUM, REPLICATED, SPLIT, local, replicated
 from yolo.models.layers.normalisation import BatchNorm2d
 
 
 class GlobalTensors:
     """Makes global tensors; every method is called by all ranks, in the same order.
 
-    ``device``: this rank's, "cpu" or "cuda:N"; all ranks have the same kind.
+    Those of a lone process are local tensors, which are all of these kinds at once and cost nothing.
+    ``device``: this rank's; all ranks have the same kind.
     """
 
-    def __init__(self, group: ProcessGroup, device: str = "cpu") -> None:
-        self.group, self.ranks = group, group.ranks
-        self._device = device
-        self._placement = flow.placement(device.partition(":")[0], ranks=list(range(self.ranks.count)))
+    def __init__(self, ranks: Ranks, device: flow.device) -> None:
+        self.ranks, self._device = ranks, device
 
     def split(self, part: np.ndarray) -> flow.Tensor:
         """A global tensor of which this rank has ``part``; all ranks' parts are of one shape."""
@@ -34,15 +33,22 @@ class GlobalTensors:
         return self._joined(array, PARTIAL_SUM)
 
     def total(self, tensor: flow.Tensor) -> np.ndarray:
-        """The value of a global tensor of any kind."""
-        return local(tensor.to_global(sbp=REPLICATED)).numpy()
+        """The value of a tensor of any kind."""
+        return local(replicated(tensor)).numpy()
 
     def network(self, network: flow.nn.Module, *, sync_bn: bool) -> flow.nn.Module:
         """``network``, whose tensors become global: whole on every rank. ``sync_bn``: batch norms over all ranks."""
+        if self.ranks.alone:
+            return network
         for module in network.modules():
             if isinstance(module, BatchNorm2d):
                 module.over_ranks = sync_bn
         return network.to_global(placement=self._placement, sbp=REPLICATED)
 
+    @property
+    def _placement(self) -> flow.placement:
+        return flow.placement(self._device.type, ranks=list(range(self.ranks.count)))
+
     def _joined(self, array: np.ndarray, sbp: flow.sbp.sbp) -> flow.Tensor:
-        return flow.tensor(array, device=self._device).to_global(placement=self._placement, sbp=sbp)
+        tensor = flow.tensor(array, device=self._device)
+        return tensor if self.ranks.alone else tensor.to_global(placement=self._placement, sbp=sbp)

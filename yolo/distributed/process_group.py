@@ -1,4 +1,4 @@
-"""A rank's connections to the others, besides OneFlow's: they meet before OneFlow starts, and end together."""
+"""The processes that work together: they meet before OneFlow starts, tell each other things, and end together."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 
+from yolo import native
 from yolo.distributed.host import HostInfo
 from yolo.distributed.launcher import die_with_launcher, end_stopped_siblings, siblings
 from yolo.distributed.pack import pack, unpack
-from yolo.distributed.ranks import Ranks
+from yolo.distributed.ranks import ALONE, Ranks
 from yolo.distributed.rendezvous.job import Job
 from yolo.distributed.rendezvous.lock import PortTakenError
 from yolo.distributed.rendezvous.meet import Rendezvous, meet
@@ -35,7 +36,50 @@ _T = TypeVar("_T")
 
 
 class ProcessGroup:
-    """Every method is called by all ranks, in the same order; those that are not say so."""
+    """A lone process is a group of one: that is what the methods do here. ``RankedGroup`` is one of several.
+
+    Every method is called by all ranks, in the same order; those that are not say so. ``exchange`` (native.Exchange) is
+    the ranks' own way to each other for operators that need it; None alone.
+    """
+
+    def __init__(self) -> None:
+        self.ranks, self.exchange = ALONE, None
+
+    def share_of_cores(self, cores: int) -> int:
+        """Of so many cores those for this rank, when others of its machine may use the very same ones."""
+        return cores
+
+    def all_gather(self, arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """Everybody's arrays, in the order of ranks."""
+        return [dict(arrays)]
+
+    def all_reduce(self, values: np.ndarray) -> np.ndarray:
+        """The sum of everybody's float64 ``values``, which may be overwritten."""
+        return values
+
+    @contextlib.contextmanager
+    def consistent(self) -> Iterator[dict[str, str]]:
+        """What the ranks must have in common is put into the dict that this gives, by human-readable names.
+
+        After the block every rank has seen that the others' is the same; an error that one or all of them ran into is
+        raised by all.
+        """
+        yield {}
+
+    def advise(self, text: str) -> None:
+        """What every rank says when all end early: how to go on. For one rank alone."""
+
+    def within(self, seconds: float, reason: str) -> contextlib.AbstractContextManager[None]:
+        """End all ranks, saying why, where the block takes longer: also one that keeps Python from doing anything."""
+        return contextlib.nullcontext()
+
+
+LONE = ProcessGroup()
+"""Of a process that no launcher started."""
+
+
+class RankedGroup(ProcessGroup):
+    """One rank's connections to the others, besides OneFlow's."""
 
     def __init__(self, rendezvous: Rendezvous) -> None:
         self.ranks, self.exchange = rendezvous.ranks, rendezvous.exchange()
@@ -49,15 +93,27 @@ class ProcessGroup:
         near = [found.get(rank, (0, 0)) for rank in range(self.ranks.count)]
         self._watch = rendezvous.watch(list(map(str, hosts)), near, PATIENCE_SECONDS)
         self._neighbours = sum(map(own.shares_cores_with, hosts))
+        native.set_default_threads(self.share_of_cores(len(own.cores)))
 
     def share_of_cores(self, cores: int) -> int:
-        """Of so many cores those for this rank, when others of its machine may use the very same ones."""
         return max(cores // self._neighbours, 1)
 
     def all_gather(self, arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-        """Everybody's arrays, in the order of ranks."""
         everybody = self.exchange.tell(pack(arrays), _LONGEST_MESSAGE)
         return [_read(rank, unpack, data) for rank, data in enumerate(everybody)]
+
+    def all_reduce(self, values: np.ndarray) -> np.ndarray:
+        self.exchange.add_up(values)
+        return values
+
+    @contextlib.contextmanager
+    def consistent(self) -> Iterator[dict[str, str]]:
+        facts: dict[str, str] = {}
+        try:
+            yield facts
+        except YoloError as error:
+            facts = {"error": str(error)}
+        self.check_consistent(facts)
 
     def check_consistent(self, facts: Mapping[str, str]) -> None:
         """Raise ConfigError on all ranks when one of the facts differs from the first rank's.
@@ -78,12 +134,10 @@ class ProcessGroup:
                     raise _everywhere(ConfigError(what, hint="give all ranks the same code, data and options"))
 
     def advise(self, text: str) -> None:
-        """What every rank says when all end early: how to go on. For one rank alone."""
         self._watch.advise(text)
 
     @contextlib.contextmanager
     def within(self, seconds: float, reason: str) -> Iterator[None]:
-        """End all ranks, saying why, where the block takes longer: also one that keeps Python from doing anything."""
         self._watch.limit(seconds, reason)
         try:
             yield
@@ -100,14 +154,14 @@ class ProcessGroup:
 
 
 @contextlib.contextmanager
-def join_group(ranks: Ranks) -> Iterator[ProcessGroup | None]:
-    """The group of a process that is one of several, None of one that is alone.
+def join_group(ranks: Ranks) -> Iterator[ProcessGroup]:
+    """The group of this process.
 
     An error that leaves the block ends all ranks, and the process waits for the others at its very end. Raises
     RuntimeSetupError where the ranks do not find each other.
     """
     if ranks.alone:
-        yield None
+        yield LONE
         return
     die_with_launcher(signal.SIGKILL)  # one that is stopped, too: nobody else knows of it yet
     group = _meet(ranks)
@@ -127,25 +181,6 @@ def join_group(ranks: Ranks) -> Iterator[ProcessGroup | None]:
         if not isinstance(error, OSError | KeyboardInterrupt):
             traceback.print_exc()
         group.end(f"{type(error).__name__}: {error}")
-
-
-@contextlib.contextmanager
-def consistent(group: ProcessGroup | None) -> Iterator[dict[str, str]]:
-    """What the ranks must have in common is put into the dict that this gives, by human-readable
-    names.
-
-    After the block every rank has seen that the others' is the same; an error that one or all of them ran into is
-    raised by all.
-    """
-    facts: dict[str, str] = {}
-    try:
-        yield facts
-    except YoloError as error:
-        if group is None:
-            raise
-        group.check_consistent({"error": str(error)})
-    if group is not None:
-        group.check_consistent(facts)
 
 
 def depart(code: int) -> NoReturn:
@@ -169,10 +204,8 @@ def _everywhere(error: YoloError) -> YoloError:
     return error
 
 
-def starting_oneflow(group: ProcessGroup | None) -> contextlib.AbstractContextManager[None]:
+def starting_oneflow(group: ProcessGroup) -> contextlib.AbstractContextManager[None]:
     """Around whatever starts OneFlow, which connects the ranks for itself and would wait for one for ever."""
-    if group is None:
-        return contextlib.nullcontext()
     port = os.environ.get("MASTER_PORT", "29500")
     reason = (
         f"OneFlow has not connected the ranks at port {port} within {ONEFLOW_SECONDS:.0f} s; let no firewall stand "
@@ -189,12 +222,12 @@ def _read(rank: int, reader: Callable[[bytes], _T], message: bytes) -> _T:
         raise RuntimeSetupError(f"what rank {rank} tells cannot be read: {error}", where="ranks", hint=hint) from error
 
 
-def _meet(ranks: Ranks) -> ProcessGroup:
+def _meet(ranks: Ranks) -> RankedGroup:
     """Find the other ranks at the launcher's port, or behind it; raises RuntimeSetupError, saying what to type."""
     job = Job.of(ranks)
     hint = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
     try:
-        return ProcessGroup(meet(job, RENDEZVOUS_SECONDS))
+        return RankedGroup(meet(job, RENDEZVOUS_SECONDS))
     except PortTakenError as error:
         refusal = RuntimeSetupError(str(error), where="ranks", hint=job.another_port)
     except RefusedError as error:

@@ -17,6 +17,11 @@ def local(tensor: flow.Tensor) -> flow.Tensor:
     return tensor if tensor.is_local else tensor.to_local()
 
 
+def replicated(tensor: flow.Tensor) -> flow.Tensor:
+    """All of a tensor on every rank, which all call it; a local one is that already."""
+    return tensor if tensor.is_local else tensor.to_global(sbp=[REPLICATED] * len(tensor.sbp))
+
+
 def arrays_of(tensors: Mapping[str, flow.Tensor]) -> dict[str, np.ndarray]:
     """Copies of local tensors, read together: one wait for OneFlow, where each could cost 4 ms.
 
@@ -39,9 +44,8 @@ def constant(values: np.ndarray, like: flow.Tensor) -> flow.Tensor:
     values = np.ascontiguousarray(values, np.float32)
     if not like.is_global:
         return flow.tensor(values, device=like.device)
-    replicated = [flow.sbp.broadcast] * len(like.sbp)
     with lazy_mode.guard(False):  # a graph's build knows no local-to-global step
-        return flow.tensor(values).to_global(placement=like.placement, sbp=replicated)
+        return flow.tensor(values).to_global(placement=like.placement, sbp=[REPLICATED] * len(like.sbp))
 
 
 def full(shape: Sequence[int], value: float, like: flow.Tensor, dtype: flow.dtype = flow.float32) -> flow.Tensor:

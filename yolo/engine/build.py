@@ -15,9 +15,8 @@ from yolo.data.layout import QUAD
 from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
 from yolo.data.picture_cache import open_caches
 from yolo.data.planner import label_bound
-from yolo.distributed.global_tensors import GlobalTensors
-from yolo.distributed.process_group import ProcessGroup, consistent
-from yolo.distributed.ranks import ALONE, Ranks
+from yolo.distributed.process_group import LONE, ProcessGroup
+from yolo.distributed.ranks import Ranks
 from yolo.engine.autobatch import free_on
 from yolo.engine.inputs import TrainInputs, prepare
 from yolo.engine.resume import Resumed
@@ -53,28 +52,28 @@ class TrainParts:
     validator: Validator
 
     def load_ema(self, state: dict) -> None:
-        """Put weights (as ``TrainStep.ema`` gives them) into the network that validates."""
+        """Put weights (as ``TrainState.averaged`` gives them) into the network that validates."""
         load_state(self.averaged, state)
         self.validator.runner.load(state)
 
     def validate_ema(self, listeners: Sequence[BatchListener] = ()) -> Validation:
         """Measure the moving average of the weights; ``listeners`` see each batch with its detections."""
-        self.load_ema(self.step.ema())
+        self.load_ema(self.step.state.averaged())
         return self.validator.run(listeners)
 
 
 def build_parts(
-    config: TrainConfig, device: str = "cpu", resumed: Resumed | None = None, group: ProcessGroup | None = None
+    config: TrainConfig, device: str = "cpu", resumed: Resumed | None = None, group: ProcessGroup = LONE
 ) -> tuple[TrainParts, Schedule]:
     """Build everything that trains; raises YoloError subclasses for whatever the options name wrongly.
 
-    A resumed run's network, recipe and state come from its checkpoint. With a ``group`` all ranks call it together, and
-    get the parts that train their share.
+    A resumed run's network, recipe and state come from its checkpoint. All ranks of ``group`` call it together, and get
+    the parts that train their share.
     """
     say_workers(config, group)
-    with consistent(group) as facts:
+    with group.consistent() as facts:
         inputs = prepare(config, device, resumed)
-        facts |= inputs.facts() if group else {}
+        facts |= {} if group.ranks.alone else inputs.facts()
         loader = _train_loader(config, inputs, group)
         _require_memory(config, inputs, loader, device)
     schedule = Schedule(
@@ -89,17 +88,15 @@ def build_parts(
     network, classes = inputs.network, len(inputs.names)
     scaled = inputs.hyp.scaled(levels=len(network.strides), classes=classes, imgsz=inputs.imgsz)
     settings = LossSettings.of(scaled, len(network.strides), config.label_smoothing)
-    global_tensors = group and GlobalTensors(group, device)
-    step = _train_step(config, inputs, settings, schedule, loader, global_tensors)
+    step = _train_step(config, inputs, settings, schedule, loader, group)
     averaged = build_network(network.config, nc=classes, init=False).to(device)
-    validator = _validator(averaged, settings, inputs, config, device, global_tensors)
+    validator = _validator(averaged, settings, inputs, config, device, group)
     _open_caches(config, loader, validator)
     parts = (inputs.dataset, network, averaged, step, loader, validator)
     return TrainParts(inputs.hyp, inputs.imgsz, inputs.names, *parts), schedule
 
 
-def _train_loader(config: TrainConfig, inputs: TrainInputs, group: ProcessGroup | None) -> TrainLoader:
-    ranks = group.ranks if group else ALONE
+def _train_loader(config: TrainConfig, inputs: TrainInputs, group: ProcessGroup) -> TrainLoader:
     loader = train_loader(
         inputs.train,
         inputs.hyp,
@@ -112,10 +109,10 @@ def _train_loader(config: TrainConfig, inputs: TrainInputs, group: ProcessGroup 
         quad=config.quad,
         multi_scale=config.multi_scale,
         extras=config.albumentations,
-        ranks=ranks,
+        ranks=group.ranks,
     )
     if loader.repeated:
-        logger.info("%s", _says_repeated(loader, config.quad, ranks))
+        logger.info("%s", _says_repeated(loader, config.quad, group.ranks))
     return loader
 
 
@@ -142,7 +139,7 @@ def _train_step(
     settings: LossSettings,
     schedule: Schedule,
     loader: TrainLoader,
-    global_tensors: GlobalTensors | None,
+    group: ProcessGroup,
 ) -> TrainStep:
     factor = QUAD if config.quad else 1
     max_labels = label_bound(inputs.train, inputs.hyp) * factor  # ranks cannot grow each for itself
@@ -151,43 +148,36 @@ def _train_step(
         settings,
         optimizer=config.optimizer,
         weight_decay=schedule.weight_decay,
-        max_labels=max_labels if global_tensors else min(max_labels, 4 * MAX_LABELS),
+        max_labels=min(max_labels, 4 * MAX_LABELS) if group.ranks.alone else max_labels,
         compile=config.compile,
         amp=config.amp,
         frozen=inputs.frozen,
-        global_tensors=global_tensors,
+        group=group,
         sync_bn=config.sync_bn,
-        threads=thread_count(global_tensors and global_tensors.group),
         loss_factor=factor,
         shapes=loader.shapes(),
         recompute=config.recompute,
     )
     if inputs.checkpoint is not None:
-        step.load(inputs.checkpoint)
+        step.state.load(inputs.checkpoint)
     return step
 
 
-def worker_count(asked: int, group: ProcessGroup | None = None) -> int:
+def worker_count(asked: int, group: ProcessGroup = LONE) -> int:
     """Threads that prepare pictures: as many as asked, at most one for each core that a rank of this machine has."""
     return min(asked, cores_of_a_rank(group))
 
 
-def say_workers(config: TrainConfig | ValConfig, group: ProcessGroup | None) -> None:
+def say_workers(config: TrainConfig | ValConfig, group: ProcessGroup) -> None:
     """Say where fewer threads are used than the user asked for, other than by default."""
     used = worker_count(config.workers, group)
     if used < config.workers != type(config).workers:
         logger.warning("--workers %d: using %d, one for each core", config.workers, used)
 
 
-def thread_count(group: ProcessGroup | None) -> int:
-    """Threads for compiled programs; 0, one for each core, for a process that is alone."""
-    return cores_of_a_rank(group) if group else 0
-
-
-def cores_of_a_rank(group: ProcessGroup | None) -> int:
+def cores_of_a_rank(group: ProcessGroup) -> int:
     """This process's cores; where the ranks of a machine have the same ones, its share of them."""
-    cores = len(os.sched_getaffinity(0))
-    return cores if group is None else group.share_of_cores(cores)
+    return group.share_of_cores(len(os.sched_getaffinity(0)))
 
 
 def _validator(
@@ -196,23 +186,22 @@ def _validator(
     inputs: TrainInputs,
     config: TrainConfig,
     device: str,
-    global_tensors: GlobalTensors | None,
+    group: ProcessGroup,
 ) -> Validator:
-    group = global_tensors and global_tensors.group
     loader: ValLoader = val_loader(
         inputs.held_out,
         imgsz=inputs.imgsz,
         batch_size=2 * config.batch_size,
         workers=worker_count(config.workers, group),
         stride=max(network.strides),
-        ranks=group.ranks if group else ALONE,
+        ranks=group.ranks,
     )
     compiled = None
     if is_compiled(device, config.compile):
-        compiled = compile_network(network.spec, state_to_numpy(network), threads=thread_count(group))
+        compiled = compile_network(network.spec, state_to_numpy(network))
     nms = validation_settings(single_cls=config.single_cls)
-    runner = ValRunner(network, nms, settings, device, compiled, alone=group is None)
-    return Validator(runner, loader, network.nc, single_cls=config.single_cls, global_tensors=global_tensors)
+    runner = ValRunner(network, nms, settings, device, compiled, alone=group.ranks.alone)
+    return Validator(runner, loader, network.nc, single_cls=config.single_cls, group=group)
 
 
 def _open_caches(config: TrainConfig, loader: TrainLoader, validator: Validator) -> None:

@@ -54,7 +54,7 @@ def probe(config: TrainConfig) -> dict[str, Any]:
     parts.step.backward(batch)
     parts.step.update(schedule.rates(0, 1))
     seconds = time.perf_counter() - begin
-    checkpoint = parts.step.training_state(), parts.step.ema()
+    checkpoint = parts.step.state.snapshot()
     indices = [parts.loader.index] + [parts.validator.loader.index] * (not config.noval)
     parts.validator.loader = _FirstBatch(parts.validator.loader)
     parts.validate_ema()

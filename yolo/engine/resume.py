@@ -15,7 +15,7 @@ import yaml
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters
 from yolo.config.saved import saved_options
-from yolo.distributed.process_group import ProcessGroup, consistent
+from yolo.distributed.process_group import ProcessGroup
 from yolo.engine.progress import Progress
 from yolo.engine.run_files import GENERATIONS
 from yolo.errors import ConfigError, WeightsError
@@ -75,12 +75,12 @@ def find_run(asked: TrainConfig) -> Resumed:
     return _from_checkpoint(folder, last, asked)
 
 
-def find_run_together(asked: TrainConfig, group: ProcessGroup | None) -> Resumed:
+def find_run_together(asked: TrainConfig, group: ProcessGroup) -> Resumed:
     """What ``find_run`` finds on the first rank, on all ranks; raises as it does, on all of them."""
-    if group is None:
+    if group.ranks.alone:
         return find_run(asked)
     found, first = None, group.ranks.first
-    with consistent(group):
+    with group.consistent():
         found = find_run(asked) if first else None
     told = group.all_gather(_packed(found.folder) if found else {})[0]
     return found or _unpacked(told, asked)

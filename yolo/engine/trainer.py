@@ -147,7 +147,7 @@ class Trainer:
         progress = self.progress
         if not progress.pending:
             return
-        self.parts.step.drop_gradient()
+        self.parts.step.state.drop_gradient()
         if not self._told:
             batches = "1 batch" if progress.pending == 1 else f"{progress.pending} batches"
             logger.info(

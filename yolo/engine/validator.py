@@ -11,7 +11,7 @@ import numpy as np
 from yolo import ops
 from yolo.data.batch import Batch
 from yolo.data.loader import ValLoader
-from yolo.distributed.global_tensors import GlobalTensors
+from yolo.distributed.process_group import LONE, ProcessGroup
 from yolo.engine.tracer import Tracer
 from yolo.inference.runner import Detections, Runner
 from yolo.loss.reference import combine_terms
@@ -77,8 +77,8 @@ class PartialValidation:
 class Validator:
     """Measures a network on a loader's pictures.
 
-    With ``global_tensors`` the loader gives this rank's share of the batches; all ranks call ``run`` together and all
-    get the result of the whole.
+    Of several ranks the loader gives this one's share of the batches; all call ``run`` together and all get the result
+    of the whole.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class Validator:
         *,
         single_cls: bool = False,
         hybrid: bool = False,
-        global_tensors: GlobalTensors | None = None,
+        group: ProcessGroup = LONE,
     ) -> None:
         """``runner`` has ``validation_settings``; it is a ``ValRunner`` where losses are wanted.
 
         With ``hybrid`` (and an ``EnsembleRunner``) the labels take part in the suppression and come out as detections.
         """
         self.runner, self.loader, self.classes, self.single_cls = runner, loader, classes, single_cls
-        self._hybrid, self.global_tensors = hybrid, global_tensors
+        self._hybrid, self._group = hybrid, group
         self.tracer = Tracer()
         self._max_labels = max((len(rows) for rows in loader.index.labels), default=1)
 
@@ -105,18 +105,14 @@ class Validator:
 
         Of several ranks those of the first rank see all batches, the other ranks' without their pictures.
         """
-        part = self._part(listeners)
-        if self.global_tensors is None:
-            return part.result()
-        parts = self.global_tensors.group.all_gather(part.arrays())
-        if self.global_tensors.ranks.first and listeners:
+        parts = self._group.all_gather(self._part(listeners).arrays())
+        if self._group.ranks.first and listeners:
             self._tell_of_others(parts, listeners)
         return joined(parts).result()
 
     def _part(self, listeners: Sequence[BatchListener]) -> PartialValidation:
         """This rank's batches."""
-        part = PartialValidation(self.classes)
-        heard = self.global_tensors is None or self.global_tensors.ranks.first
+        part, heard = PartialValidation(self.classes), self._group.ranks.first
         clock = time.perf_counter()
         for batch in self.tracer.watch("validation batch", "validation data", self.loader.batches()):
             clock = _lap(part.seconds, "preprocess", clock)

@@ -45,5 +45,4 @@ class Calibration:
         boxes = [fit(check_image(paths[place]), size, auto=True, stride=stride) for place in chosen]
         needed = sum(3 * box.size[0] * box.size[1] for box in boxes)
         require_memory(needed, (len(boxes), 3, *size), f"--imgsz {max(self.size)}")
-        images = (letterbox(read_image(paths[place]), size, auto=True, stride=stride)[0] for place in chosen)
-        return [np.ascontiguousarray(image.transpose(2, 0, 1)) for image in images]
+        return [letterbox(read_image(paths[place]), box) for place, box in zip(chosen, boxes)]

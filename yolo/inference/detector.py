@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.class_names import ClassNames
-from yolo.config.commands import COMPILE_MODES
+from yolo.config.commands import COMPILE_MODES, IMAGE_SIZE
 from yolo.data.images import read_whole_image
-from yolo.data.letterbox import Letterbox, Size, fit, planes_into
+from yolo.data.letterbox import Letterbox, Size, fit, letterbox
 from yolo.data.load import load_dataset
 from yolo.errors import DataError
 from yolo.inference.calibration import Calibration
@@ -107,7 +107,7 @@ class Detector:
         self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), max_det, agnostic
         self.classes = class_numbers(classes)
         files, dataset, new = weights_files(weights), calibration_file(int8), given_names(names)
-        looked_at = None if dataset is None else Calibration(load_dataset(dataset), size or (640, 640))
+        looked_at = None if dataset is None else Calibration(load_dataset(dataset), size or (IMAGE_SIZE, IMAGE_SIZE))
         wanted = None if new is None else ClassNames(new, "the names given", new=True)
         options = {"device": device, "half": half, "compile": compile, "int8": looked_at}
         self.models = tuple(load_models(files, classes=wanted, **options))
@@ -115,7 +115,7 @@ class Detector:
         self.names = class_names(new, self.models[0].names)
         check_classes(self.classes, self.names)
         self.stride = max(max(model.strides) for model in self.models)
-        self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or 640,) * 2, self.stride)
+        self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or IMAGE_SIZE,) * 2, self.stride)
         settings = NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic)
         self._runner = join_models(self.models, settings, augment=augment)
         self._lock = threading.Lock()
@@ -188,8 +188,7 @@ class Detector:
         loaded, begin = _load(picture), time.perf_counter()
         box = fit(loaded.shape[:2], self.imgsz, auto=True, stride=self.stride)
         self._require_memory(box.size)
-        image = np.empty((3, *box.size), np.uint8)
-        planes_into(image, loaded, box)
+        image = letterbox(loaded, box)
         path = None if isinstance(picture, np.ndarray) else Path(picture)
         return _Ready(loaded, image, box, time.perf_counter() - begin, path)
 

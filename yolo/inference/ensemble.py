@@ -9,10 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
+from yolo import native
 from yolo.data.batch import pad_labels
 from yolo.inference.runner import Guard, Part, Runner
 from yolo.inference.views import AS_IT_IS, AUGMENTED, View, kept_levels, seen
-from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings, levels_of
 

@@ -117,8 +117,7 @@ class CompiledModel:
 
 
 def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None, **options: object) -> list[Model]:
-    """All of ``weights``; ``options``: device, half, compile, int8 (what it is calibrated on), and of one of several
-    ranks alone and threads.
+    """All of ``weights``; ``options``: device, half, compile, int8 (what it is calibrated on), alone (no rank).
 
     Classes are numbered as in ``classes``, or else as in the first of the weights, where the names are the same ones.
     Raises WeightsError, RuntimeSetupError, and ConfigError for models that do not know the same classes.
@@ -185,10 +184,9 @@ def _of_weights(
     compile: str = "program",
     int8: Calibration | None = None,
     alone: bool = True,
-    threads: int = 0,
     classes: ClassNames | None = None,
 ) -> Model:
-    """A `.pt` or `.safetensors` file's; as one of several ranks not ``alone``, with a share of the ``threads``."""
+    """A `.pt` or `.safetensors` file's; as one of several ranks not ``alone``."""
     precision = precision_of(half=half, int8=int8 is not None)
     device = runtime.select_device(device)
     checkpoint = in_order_of(load_weights(where), classes, where)
@@ -198,7 +196,7 @@ def _of_weights(
 
     spec, state = checkpoint.spec, checked_state(checkpoint.spec, checkpoint.model)
     looked_at = () if int8 is None else int8.pictures(max(spec.strides))
-    compiled = compile_network(spec, state, precision=precision, threads=threads, calibration=looked_at)
+    compiled = compile_network(spec, state, precision=precision, calibration=looked_at)
     found = (checkpoint.names, checkpoint.anchors, spec.strides)
     return CompiledModel(where, compiled, *found, run=functools.partial(DetectGraphs, graphs=alone))
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from yolo import ops
+from yolo import native, ops
 from yolo.data.letterbox import Letterbox
-from yolo.program._native import native
-from yolo.program.compiled import MOST_SHAPES, CompiledNetwork, Shape
+from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
 from yolo.program.detection import NmsSettings, detection_head
+from yolo.program.plan import Shape
 
 if TYPE_CHECKING:
     from yolo.loss.settings import LossSettings

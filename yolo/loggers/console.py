@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from yolo.data.stages import CONSUMER
 from yolo.engine.hooks.base import EpochReport, Hook, Training
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("yolo")
 
+HELD_UP = 0.1
+"""Of an epoch's time: who waits less than that for data need not hear of it."""
 WIDE = 112
 """Columns that everything needs; a narrower terminal gets no bar, labels and size."""
 
@@ -99,6 +102,14 @@ class Console(Hook):
             time.perf_counter() - self._begin,
             trainer.compile_seconds(),
         )
+        loading = trainer.parts.loader.report()
+        if loading is not None and loading.bottleneck != CONSUMER and loading.waiting >= HELD_UP * loading.seconds:
+            shares = loading.shares()
+            logger.info(
+                "the loader was the bottleneck: the last epoch waited %.0f%% of the time for data; busy: %s",
+                100 * (1 - shares.pop(CONSUMER)),
+                ", ".join(f"{stage} {share:.0%}" for stage, share in shares.items()),
+            )
 
     def after_run(self, trainer: Training, validation: Validation) -> None:
         self._close()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from oneflow import nn
 
+from yolo.config.commands import IMAGE_SIZE
 from yolo.models.network import Network
 from yolo.models.spec import INPUT, TRACE_SIZE, LayerSpec, NetworkSpec
 
 
-def describe(network: Network, imgsz: int = 640) -> str:
+def describe(network: Network, imgsz: int = IMAGE_SIZE) -> str:
     """`YOLOv5n summary: 270 layers, 1872157 parameters, 1872157 gradients, 4.5 GFLOPs`.
 
     Layers are all modules; gradients are the parameters that train; GFLOPs are for one square picture of
@@ -29,7 +30,7 @@ def describe(network: Network, imgsz: int = 640) -> str:
     )
 
 
-def gflops(network: Network, imgsz: int = 640) -> float:
+def gflops(network: Network, imgsz: int = IMAGE_SIZE) -> float:
     """10⁹ operations (two per multiply-add) of all convolutions and linear layers for one square picture."""
     total = 0
     for spec, layer in zip(network.spec.layers, network.model):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolo.program._native import native
+from yolo import native
 
 Shape = tuple[int, ...]
 

@@ -1,11 +1,12 @@
-"""A program for people: the graph before and after each pass, and the steps that run."""
+"""A program, human-readable: the graph before and after each pass, and the steps that run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from yolo.program._native import native
+from yolo import native
 from yolo.program.ir import INPUT, Graph, Node, Size
+from yolo.program.plan import Plan
 
 _QUIET = {"weights", "out_channels", "bias", "transposed", "output_padding"}
 _USUAL = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1, "average": False}
@@ -24,16 +25,21 @@ def graph_lines(title: str, graph: Graph, size: Size) -> Iterator[str]:
     yield "outputs: " + ", ".join(f"%{value}" for value in graph.outputs)
 
 
-def step_lines(program: native.InferenceProgram) -> Iterator[str]:
-    """One line a step of an executor: kernel, work and memory traffic; with times after ``profile``."""
-    steps = program.steps
-    total = sum(step.milliseconds for step in steps)
-    layout = f"layout nChw{native.channel_block()}c (int8: nhwc) on {native.instruction_set()}"
-    yield f"== plan: {len(steps)} steps, {layout}, {program.memory_bytes / 1e6:.1f} MB of memory, {total:.2f} ms"
+def plan_lines(plan: Plan, executor: native.Executor) -> Iterator[str]:
+    """One line a step of a plan, then one a step of its executor: kernel, work, memory traffic and, profiled, time."""
+    yield from plan.lines()
+    steps = executor.steps
+    total = sum(_milliseconds(step) for step in steps)
+    yield f"== executor: {len(steps)} steps, {executor.memory_bytes / 1e6:.1f} MB of memory, {total:.2f} ms"
     for number, step in enumerate(steps):
-        rate = f"{step.flops / step.milliseconds / 1e6:7.1f} GFLOP/s" if step.flops and step.milliseconds else ""
-        work = f"{step.flops / 1e6:10.2f} MFLOP {step.bytes / 1e3:10.1f} kB {step.milliseconds:8.3f} ms {rate:<16}"
+        time = _milliseconds(step)
+        rate = f"{step.flops / time / 1e6:7.1f} GFLOP/s" if step.flops and time else ""
+        work = f"{step.flops / 1e6:10.2f} MFLOP {step.bytes / 1e3:10.1f} kB {time:8.3f} ms {rate:<16}"
         yield f"{number:<4} {step.kind:<14} {step.implementation:<26} {work} {step.where}"
+
+
+def _milliseconds(step: native.StepInfo) -> float:
+    return step.milliseconds / max(step.runs, 1)
 
 
 def _form(value: int, graph: Graph) -> str:

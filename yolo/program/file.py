@@ -25,9 +25,9 @@ from yolo.io.files import write_atomic
 from yolo.models.weights.finite import check_finite
 from yolo.models.weights.header import check_header
 from yolo.models.weights.magic import PROGRAM as MAGIC
-from yolo.program.compiled import PRECISIONS
 from yolo.program.graph_json import graph_from_json, graph_to_json
 from yolo.program.ir import Graph
+from yolo.program.target import PRECISIONS
 from yolo.program.verify import mean_shapes, tensor_shapes
 
 VERSION: Final = 1

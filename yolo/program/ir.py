@@ -38,7 +38,7 @@ class Node:
         return given[0]
 
     def attributes(self) -> Iterator[tuple[str, object]]:
-        """What the node is besides its inputs and output, for people."""
+        """What the node is besides its inputs and output, human-readable."""
         for field in dataclasses.fields(self):
             if field.name not in ("inputs", "output", "where"):
                 yield field.name, getattr(self, field.name)
@@ -239,7 +239,7 @@ class Dequantise(Node):
 INPUT = 0
 """The value of the pictures."""
 MOST_SIDE = 1 << 22
-"""Cells that a map can have in a row or column (csrc/program/inference/checks.h)."""
+"""Cells that a map can have in a row or column (csrc/program/common/kinds.h)."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from yolo.program._native import native
+from yolo import native
+from yolo.loss.settings import LossSettings
 from yolo.program.detection import levels_of
 
 Shape = tuple[int, ...]
 
 
 def detection_loss(
-    heads: Sequence[Shape], anchors: np.ndarray, strides: Sequence[int], settings: object
+    heads: Sequence[Shape], anchors: np.ndarray, strides: Sequence[int], settings: LossSettings
 ) -> native.DetectionLoss:
     """The loss of raw heads of these shapes, ``[B, na * (5 + nc), h, w]``.
 
-    anchors: float32 [nl, na, 2] in pixels; settings: a ``LossSettings``, whose gains are scaled already.
+    anchors: float32 [nl, na, 2] in pixels; the gains of ``settings`` are scaled already.
     """
     classes = heads[0][1] // anchors.shape[1] - 5
     return native.DetectionLoss(levels_of(heads, anchors, strides), classes, **dataclasses.asdict(settings))

@@ -13,7 +13,7 @@ from yolo import _oneflow
 
 
 class Runnable(Protocol):
-    """A compiled program: ``address`` is where its C++ object (csrc/program/runnable.h) lies in this process."""
+    """A compiled program: ``address`` is where its C++ object (csrc/program/common/runnable.h) lies in this process."""
 
     address: int
 
@@ -58,7 +58,8 @@ def call(
 
     With global tensors every rank runs the Runnable of its own on what it has of them. ``sbp`` says what that is, for
     each of ``inputs``, ``mutable`` and ``outputs``: broadcast (also what None means), split(0) in equal parts, or
-    partial_sum. ``outputs`` has the shapes of the whole tensors, the Runnable runs on its rank's parts.
+    partial_sum. ``outputs`` has the shapes of the whole tensors, the Runnable runs on its rank's parts. Local
+    tensors have no sbp, whatever is given.
 
     When the Runnable fails, one line on stderr says why and the process ends: OneFlow cannot stop a running graph.
 
@@ -70,8 +71,9 @@ def call(
     _check_sbp(mutable, letters[len(inputs) :])
     shapes = [tuple(shape) for shape, _ in outputs]
     dtypes = [flow._oneflow_internal.deprecated.GetProtoDtype4OfDtype(dtype) for _, dtype in outputs]
-    tensors = [_address(runnable, [*inputs, *mutable]), *inputs, *mutable]
-    return _oneflow.run(tensors, shapes, dtypes, len(mutable), letters)
+    given = [*inputs, *mutable]
+    letters = "B" * len(letters) if all(tensor.is_local for tensor in given) else letters
+    return _oneflow.run([_address(runnable, given), *given], shapes, dtypes, len(mutable), letters)
 
 
 def _letter(sbp: flow.sbp.sbp) -> str:

@@ -1,6 +1,6 @@
 """What must hold of a graph before it is compiled, whoever wrote it down. Sizes are checked by ``Graph.sizes``.
 
-The executors check their steps once more (csrc/program/inference/checks.h): a graph says what is computed, a step where
+The executors check their plans once more (csrc/program/common/verify.h): a graph says what is computed, a step where
 the numbers lie.
 """
 

@@ -1,14 +1,15 @@
-// YOLOv5's rule by which a label is given to cells, one label at a time: shared by the assignment and the loss.
+// YOLOv5's rule by which a label is given to cells, one label at a time.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 
-#include "ops/assign.h"
+#include "ops/loss.h"
 
 namespace yolo::ops {
 
+constexpr int64_t kAssignOffsets = 5;  // own cell, left, top, right, bottom
 constexpr float kReach = 0.5f;  // a neighbour whose border is nearer than this answers too, in cells
 constexpr float kMaxClass = 16777216.0f;
 constexpr float kFarthest = 1e6f;  // pictures

@@ -6,7 +6,7 @@
 #include "ops/cpu/assign_rules.h"
 #include "ops/cpu/bce.h"
 #include "ops/cpu/ciou_slope.h"
-#include "ops/cpu/parallel.h"
+#include "parallel/team.h"
 
 namespace yolo::ops {
 namespace {
@@ -211,7 +211,7 @@ void detection_loss(const Labels& labels, const LossLevel* levels, int64_t count
     std::vector<int64_t> first{0};  // item numbers of the levels
     for (const Plan& plan : plans) first.push_back(first.back() + labels.images * plan.level.grid.anchors);
     std::vector<Sums> sums(first.back());
-    parallel_for(first.back(), 1, [&](int64_t begin, int64_t end) {
+    parallel::deal(first.back(), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             const int64_t level = std::upper_bound(first.begin(), first.end(), i) - first.begin() - 1;
             const int64_t anchors = plans[level].level.grid.anchors, place = i - first[level];

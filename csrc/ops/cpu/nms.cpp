@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "ops/cpu/parallel.h"
+#include "parallel/team.h"
 
 namespace yolo::ops {
 namespace {
@@ -205,7 +205,7 @@ int32_t nms_image(const float* image, int64_t rows, int64_t classes, const NmsOp
 void nms(const float* predictions, int64_t images, int64_t rows, int64_t classes, const NmsOptions& options,
          float* detections, int32_t* counts) {
     std::fill(detections, detections + images * options.max_det * 6, 0.0f);
-    parallel_for(images, 1, [&](int64_t begin, int64_t end) {
+    parallel::deal(images, 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             counts[i] = nms_image(predictions + i * rows * (5 + classes), rows, classes, options,
                                   detections + i * options.max_det * 6);

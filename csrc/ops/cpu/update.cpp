@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "ops/cpu/parallel.h"
+#include "parallel/team.h"
 
 namespace yolo::ops {
 namespace {
@@ -34,7 +34,7 @@ double sum_of_squares(const float* values, int64_t n) {
 // Chunks are the same for any number of threads, and are added in their order.
 double norm_of(const float* gradient, int64_t n) {
     std::vector<double> sums((n + kChunk - 1) / kChunk);
-    parallel_for(sums.size(), 1, [&](int64_t begin, int64_t end) {
+    parallel::deal(static_cast<int64_t>(sums.size()), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             sums[i] = sum_of_squares(gradient + i * kChunk, std::min(kChunk, n - i * kChunk));
         }
@@ -141,7 +141,7 @@ double update_parameters(Optimizer optimizer, const UpdateBuffers& buffers, cons
     const float scale = ratio > 1 ? 1.0f : static_cast<float>(ratio);  // NaN stays NaN
     const std::vector<Piece> pieces = pieces_of(sizes, rates, weight_decay);
     const Run run_piece = runner(optimizer);
-    parallel_for(pieces.size(), 1, [&](int64_t begin, int64_t end) {
+    parallel::deal(static_cast<int64_t>(pieces.size()), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) run_piece(buffers, rates, pieces[i], scale);
     });
     return norm;

@@ -4,6 +4,8 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <optional>
 
 #include "program/detection/detector.h"
@@ -16,9 +18,10 @@ namespace {
 namespace py = pybind11;
 
 using Floats = py::array_t<float, py::array::c_style>;
+using Counts = py::array_t<int32_t, py::array::c_style>;
 
 // Boxes that are known: float32 [batch, places, 5] and int32 [batch].
-using Known = std::pair<Floats, py::array_t<int32_t, py::array::c_style>>;
+using Known = std::pair<Floats, Counts>;
 
 void add_known(const DetectionHead& head, const std::optional<Known>& known, std::vector<const void*>& inputs) {
     if (known.has_value() != (head.places() > 0)) throw py::value_error("known boxes go with places for them");
@@ -51,10 +54,9 @@ py::tuple call(DetectionHead& head, const std::vector<Floats>& heads, const std:
 }
 
 py::tuple detect(DetectorProgram& detector, const py::array_t<uint8_t, py::array::c_style>& pictures) {
-    const View& view = detector.network().input_view();
-    const std::vector<py::ssize_t> wanted{detector.network().batch(), view.channels, view.height, view.width};
+    const Numbers& wanted = detector.network().plan().images;
     if (pictures.ndim() != 4 || !std::equal(wanted.begin(), wanted.end(), pictures.shape())) {
-        throw py::value_error("the program takes pictures of another shape");
+        throw py::value_error("the program takes images of another shape");
     }
     py::array_t<float> detections({detector.head().batch(), detector.head().max_det(), int64_t{6}});
     py::array_t<int32_t> counts(detector.head().batch());
@@ -65,6 +67,52 @@ py::tuple detect(DetectorProgram& detector, const py::array_t<uint8_t, py::array
         detector.run(inputs, outputs);
     }
     return py::make_tuple(detections, counts);
+}
+
+// A recipe's numbers by their names, each of them given.
+ops::LossSettings loss_settings(const py::kwargs& given) {
+    using Settings = ops::LossSettings;
+    const std::pair<const char*, double Settings::*> numbers[] = {
+        {"box", &Settings::box},           {"obj", &Settings::obj},           {"cls", &Settings::cls},
+        {"cls_pw", &Settings::cls_pw},     {"obj_pw", &Settings::obj_pw},     {"anchor_t", &Settings::anchor_t},
+        {"fl_gamma", &Settings::fl_gamma}, {"label_smoothing", &Settings::label_smoothing}};
+    Settings settings;
+    for (const auto& [name, number] : numbers) settings.*number = given[name].cast<double>();
+    settings.balance = given["balance"].cast<std::vector<double>>();
+    if (given.size() != std::size(numbers) + 1) throw py::value_error("a loss has no such setting");
+    return settings;
+}
+
+// (terms, parts, one gradient a level): what an operator computes of these arrays, for tests.
+py::tuple evaluate(const DetectionLoss& loss, const std::vector<Floats>& heads, const Floats& labels,
+                   const Counts& counts) {
+    if (labels.ndim() != 3 || labels.shape(2) != 5) throw py::value_error("labels: expected float32 [B, M, 5]");
+    const int64_t batch = labels.shape(0), places = labels.shape(1);
+    const auto fits = [places](int32_t count) { return count >= 0 && count <= places; };
+    if (counts.size() != batch || !std::all_of(counts.data(), counts.data() + batch, fits)) {
+        throw py::value_error("counts: expected one number an image, of rows that it has");
+    }
+    if (heads.size() != loss.levels()) throw py::value_error("heads: expected one a level");
+    std::vector<const float*> inputs;
+    std::vector<float*> slopes;
+    py::list gradients;
+    for (size_t i = 0; i < heads.size(); ++i) {
+        if (heads[i].size() != batch * loss.head_size(i)) throw py::value_error("heads: expected another size");
+        inputs.push_back(heads[i].data());
+        py::array_t<float> gradient(std::vector<py::ssize_t>(heads[i].shape(), heads[i].shape() + heads[i].ndim()));
+        slopes.push_back(gradient.mutable_data());
+        std::fill_n(slopes.back(), gradient.size(), std::nanf(""));  // shows what is not written
+        gradients.append(std::move(gradient));
+    }
+    py::array_t<double> terms({static_cast<int64_t>(heads.size()), ops::kLossTerms});
+    py::array_t<float> parts(ops::kLossParts);
+    double* sums = terms.mutable_data();
+    float* numbers = parts.mutable_data();
+    {
+        const py::gil_scoped_release free;
+        loss.compute(inputs.data(), labels.data(), counts.data(), batch, places, slopes.data(), sums, numbers);
+    }
+    return py::make_tuple(terms, parts, gradients);
 }
 
 }  // namespace
@@ -91,22 +139,16 @@ void bind_detection(py::module_& module) {
              py::arg("classes"), py::arg("batch"), py::arg("settings"), py::arg("places") = 0)
         .def("__call__", &call, py::arg("heads"), py::arg("known") = py::none());
     py::class_<DetectorProgram, Runnable>(module, "DetectorProgram")
-        .def(py::init<InferenceProgram&, DetectionHead&>(), py::arg("network"), py::arg("head"),
+        .def(py::init<Executor&, DetectionHead&>(), py::arg("network"), py::arg("head"),
              py::keep_alive<1, 2>(), py::keep_alive<1, 3>())
         .def_property_readonly("nms_seconds", [](const DetectorProgram& own) { return own.head().seconds(); })
         .def("__call__", &detect);
     py::class_<DetectionLoss>(module, "DetectionLoss")
-        .def(py::init([](std::vector<Level> levels, int64_t classes, double box, double obj, double cls, double cls_pw,
-                         double obj_pw, double anchor_t, double fl_gamma, double label_smoothing,
-                         std::vector<double> balance) {
-                 if (balance.size() != levels.size()) throw py::value_error("one balance a level is needed");
-                 const ops::LossSettings settings{box,      obj,      cls,             cls_pw, obj_pw,
-                                                  anchor_t, fl_gamma, label_smoothing, nullptr};
-                 return DetectionLoss(std::move(levels), classes, settings, std::move(balance));
+        .def(py::init([](std::vector<Level> levels, int64_t classes, const py::kwargs& settings) {
+                 return DetectionLoss(std::move(levels), classes, loss_settings(settings));
              }),
-             py::arg("levels"), py::arg("classes"), py::kw_only(), py::arg("box"), py::arg("obj"), py::arg("cls"),
-             py::arg("cls_pw"), py::arg("obj_pw"), py::arg("anchor_t"), py::arg("fl_gamma"),
-             py::arg("label_smoothing"), py::arg("balance"));
+             py::arg("levels"), py::arg("classes"))
+        .def("__call__", &evaluate, py::arg("heads"), py::arg("labels"), py::arg("counts"));
     py::class_<LossTerms, Runnable>(module, "LossTerms")
         .def(py::init<DetectionLoss, int64_t, int64_t>(), py::arg("loss"), py::arg("batch"), py::arg("places"));
     py::class_<MatchCount, Runnable>(module, "MatchCount")

@@ -4,17 +4,17 @@
 
 namespace yolo::program {
 
-DetectorProgram::DetectorProgram(InferenceProgram& network, DetectionHead& head) : network_(network), head_(head) {
-    const std::vector<View>& views = network.output_views();
-    bool fits = views.size() == head.levels().size() && network.batch() == head.batch() && head.places() == 0;
-    for (size_t i = 0; fits && i < views.size(); ++i) {
+DetectorProgram::DetectorProgram(Executor& network, DetectionHead& head) : network_(network), head_(head) {
+    const std::vector<Numbers>& shapes = network.plan().heads;
+    bool fits = shapes.size() == head.levels().size() && head.places() == 0 && network.plan().values == 0;
+    for (size_t i = 0; fits && i < shapes.size(); ++i) {
         const Level& level = head.levels()[i];
         const auto channels = static_cast<int64_t>(level.anchors.size() / 2) * head.columns();
-        fits = views[i].channels == channels && views[i].height == level.height && views[i].width == level.width;
+        fits = shapes[i] == Numbers{head.batch(), channels, level.height, level.width};
     }
     if (!fits) throw std::invalid_argument("the head is another network's");
-    for (const View& view : views) {
-        heads_.emplace_back(static_cast<size_t>(network.batch() * view.channels * view.pixels()) * sizeof(float));
+    for (const Numbers& shape : shapes) {
+        heads_.emplace_back(static_cast<size_t>(shape[0] * shape[1] * shape[2] * shape[3]) * sizeof(float));
     }
 }
 

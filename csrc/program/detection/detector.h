@@ -4,10 +4,10 @@
 #include <mutex>
 #include <vector>
 
-#include "program/buffer.h"
+#include "program/common/buffer.h"
+#include "program/cpu/executor.h"
 #include "program/detection/head.h"
-#include "program/inference/program.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 
 namespace yolo::program {
 
@@ -16,13 +16,13 @@ namespace yolo::program {
 class DetectorProgram : public Runnable {
 public:
     // Raises std::invalid_argument where the network's outputs are not the head's inputs.
-    DetectorProgram(InferenceProgram& network, DetectionHead& head);
+    DetectorProgram(Executor& network, DetectionHead& head);
     void run(const void* const* inputs, void* const* outputs) override;
-    const InferenceProgram& network() const { return network_; }
+    const Executor& network() const { return network_; }
     const DetectionHead& head() const { return head_; }
 
 private:
-    InferenceProgram& network_;
+    Executor& network_;
     DetectionHead& head_;
     std::vector<Buffer> heads_;
     std::mutex mutex_;

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "ops/cpu/parallel.h"
+#include "parallel/team.h"
 
 namespace yolo::program {
 
@@ -25,7 +25,20 @@ float raw_threshold(float conf) {
     return std::log(conf / (1.0f - conf)) - 1e-3f;
 }
 
+void require(bool fits, const char* what) {
+    if (!fits) throw std::invalid_argument(what);
+}
+
 }  // namespace
+
+void NmsSettings::check(double rows, int64_t classes) const {
+    require(conf >= 0 && conf <= 1 && iou >= 0 && iou <= 1, "conf and iou are numbers from 0 to 1");
+    require(max_det >= 1 && max_candidates >= 1, "no detections are to be kept");
+    require(classes >= 1, "there are no classes");
+    const bool fits = wanted.empty() || static_cast<int64_t>(wanted.size()) == classes;
+    require(fits, "the wanted classes are others than the head's");
+    require(rows * static_cast<double>(classes) < 4294967296.0, "more predictions than suppression can number");
+}
 
 void Suppression::run(const void* const* inputs, void* const* outputs) {
     const auto begin = std::chrono::steady_clock::now();
@@ -40,13 +53,7 @@ DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t
       batch_(batch),
       settings_(std::move(settings)),
       places_(places) {
-    const auto require = [](bool fits, const char* what) {
-        if (!fits) throw std::invalid_argument(what);
-    };
-    require(!levels_.empty() && classes >= 1 && batch >= 1 && places >= 0, "a head without levels or classes");
-    const auto wanted = static_cast<int64_t>(settings_.wanted.size());
-    require(wanted == 0 || wanted == classes, "the wanted classes are others than the head's");
-    require(settings_.max_det >= 1 && settings_.max_candidates >= 1, "no detections are to be kept");
+    require(!levels_.empty() && batch >= 1 && places >= 0, "a head without levels or images");
     double rows = static_cast<double>(places);
     for (const Level& level : levels_) {
         require(level.height >= 1 && level.width >= 1 && !level.anchors.empty() && level.anchors.size() % 2 == 0,
@@ -54,7 +61,7 @@ DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t
         rows += static_cast<double>(level.height) * static_cast<double>(level.width) *
                 static_cast<double>(level.anchors.size() / 2);
     }
-    require(rows * static_cast<double>(classes) < 4294967296.0, "more predictions than suppression can number");
+    settings_.check(rows, classes);
 }
 
 // Append the decoded rows of a level whose objectness may pass.
@@ -116,11 +123,17 @@ void DetectionHead::picture(const void* const* inputs, int64_t number, float* de
 void DetectionHead::suppress(const void* const* inputs, void* const* outputs) const {
     auto* detections = static_cast<float*>(outputs[0]);
     auto* counts = static_cast<int32_t*>(outputs[1]);
-    ops::parallel_for(batch_, 1, [&](int64_t first, int64_t last) {
+    parallel::deal(batch_, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {
             picture(inputs, i, detections + i * settings_.max_det * 6, counts + i);
         }
     });
+}
+
+Nms::Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings)
+    : batch_(batch), rows_(rows), classes_(classes), settings_(std::move(settings)) {
+    require(batch >= 1 && rows >= 0, "suppression without images");
+    settings_.check(static_cast<double>(rows), classes);
 }
 
 void Nms::suppress(const void* const* inputs, void* const* outputs) const {

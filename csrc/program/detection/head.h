@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ops/nms.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 
 namespace yolo::program {
 
@@ -32,6 +32,8 @@ struct NmsSettings {
     bool multi_label;
     std::vector<uint8_t> wanted;
 
+    // Raises std::invalid_argument for numbers that mean nothing for images of so many predictions of `classes` classes.
+    void check(double rows, int64_t classes) const;
     ops::NmsOptions options() const {
         return {conf, iou, max_det, max_candidates, agnostic, multi_label, wanted.empty() ? nullptr : wanted.data()};
     }
@@ -81,8 +83,8 @@ private:
 // The same for decoded predictions: inputs[0] float32 [batch, rows, 5 + classes].
 class Nms : public Suppression {
 public:
-    Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings)
-        : batch_(batch), rows_(rows), classes_(classes), settings_(std::move(settings)) {}
+    // Raises as DetectionHead does.
+    Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings);
 
 private:
     void suppress(const void* const* inputs, void* const* outputs) const override;

@@ -1,13 +1,42 @@
 #include "program/detection/loss.h"
 
+#include <cmath>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace yolo::program {
+namespace {
 
-DetectionLoss::DetectionLoss(std::vector<Level> levels, int64_t classes, ops::LossSettings settings,
-                             std::vector<double> balance)
-    : levels_(std::move(levels)), classes_(classes), settings_(settings), balance_(std::move(balance)) {
+void require(bool fits, const std::string& what) {
+    if (!fits) throw std::invalid_argument(what);
+}
+
+void check_weight(double value, const std::string& name) {
+    require(value >= 0 && std::isfinite(value), name + ": expected 0 or more, got " + std::to_string(value));
+}
+
+void check(const ops::LossSettings& settings, size_t levels) {
+    check_weight(settings.box, "box");
+    check_weight(settings.obj, "obj");
+    check_weight(settings.cls, "cls");
+    check_weight(settings.cls_pw, "cls_pw");
+    check_weight(settings.obj_pw, "obj_pw");
+    check_weight(settings.fl_gamma, "fl_gamma");
+    for (const double weight : settings.balance) check_weight(weight, "balance");
+    require(settings.balance.size() == levels, "balance: expected one number a level");
+    require(settings.anchor_t > 0, "anchor_t: expected a number above 0");
+    require(settings.label_smoothing >= 0 && settings.label_smoothing <= 1, "label_smoothing: expected 0 to 1");
+}
+
+}  // namespace
+
+DetectionLoss::DetectionLoss(std::vector<Level> levels, int64_t classes, ops::LossSettings settings)
+    : levels_(std::move(levels)), classes_(classes), settings_(std::move(settings)) {
+    check(settings_, levels_.size());
+    require(classes >= 1 && !levels_.empty(), "a loss without levels or classes");
     for (const Level& level : levels_) {
+        require(level.height >= 1 && level.width >= 1 && level.anchors.size() % 2 == 0, "a level without cells");
         std::vector<float> cells;
         for (const float pixels : level.anchors) cells.push_back(pixels / level.stride);
         cells_.push_back(std::move(cells));
@@ -26,10 +55,8 @@ void DetectionLoss::compute(const float* const* heads, const float* labels, cons
     for (size_t i = 0; i < levels_.size(); ++i) {
         grids.push_back({grid(i), heads[i], gradients == nullptr ? nullptr : gradients[i]});
     }
-    ops::LossSettings settings = settings_;
-    settings.balance = balance_.data();
     ops::detection_loss({labels, counts, batch, places}, grids.data(), static_cast<int64_t>(grids.size()), classes_,
-                        settings, terms, parts, whole);
+                        settings_, terms, parts, whole);
 }
 
 void DetectionLoss::count(const float* labels, const int32_t* counts, int64_t batch, int64_t places,

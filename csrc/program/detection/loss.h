@@ -8,15 +8,15 @@
 
 #include "ops/loss.h"
 #include "program/detection/head.h"
-#include "program/runnable.h"
+#include "program/common/runnable.h"
 
 namespace yolo::program {
 
 // YOLOv5's loss with what it needs to know of a network and a recipe.
 class DetectionLoss {
 public:
-    // `settings.balance` is not read: `balance` holds the weights, one a level.
-    DetectionLoss(std::vector<Level> levels, int64_t classes, ops::LossSettings settings, std::vector<double> balance);
+    // Raises std::invalid_argument for settings that mean nothing.
+    DetectionLoss(std::vector<Level> levels, int64_t classes, ops::LossSettings settings);
 
     // heads: float32 [batch, anchors * (5 + classes), h, w] a level; labels: float32 [batch, places, 5]; counts: int32
     // [batch]; gradients: as heads, or nullptr; terms: [levels, 5] and parts: [4] as ops::detection_loss gives them.
@@ -36,7 +36,6 @@ private:
     std::vector<std::vector<float>> cells_;  // anchors in cells
     int64_t classes_;
     ops::LossSettings settings_;
-    std::vector<double> balance_;
 };
 
 // inputs: the heads, then labels and counts; outputs: terms, float64 [levels, 5].

@@ -21,8 +21,7 @@ ops::Optimizer optimizer(const std::string& name) {
 
 void bind_step(py::module_& module) {
     py::class_<GradientStep, Runnable>(module, "GradientStep")
-        .def(py::init<std::shared_ptr<training::TrainingProgram>, DetectionLoss, int64_t, int64_t>(),
-             py::arg("program"), py::arg("loss"), py::arg("places"), py::arg("ranks") = 1)
+        .def(py::init<Executor&, DetectionLoss, int64_t, int64_t>(), py::keep_alive<1, 2>(), py::arg("executor"), py::arg("loss"), py::arg("places"), py::arg("ranks") = 1)
         .def_property_readonly("seconds", &GradientStep::seconds);
     py::class_<Contribution, Runnable>(module, "Contribution")
         .def(py::init<int64_t, int64_t, int64_t, int64_t>(), py::arg("parameters"), py::arg("frozen"), py::arg("size"),

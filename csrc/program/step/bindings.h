@@ -1,4 +1,4 @@
-// What this folder adds to the module yolo._program.
+// What this folder adds to the module yolo._native.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "ops/update.h"
-#include "program/buffer.h"
+#include "program/common/buffer.h"
+#include "program/common/runnable.h"
+#include "program/cpu/executor.h"
 #include "program/detection/loss.h"
-#include "program/runnable.h"
-#include "program/training/program.h"
 
 namespace yolo::program {
 
@@ -19,19 +19,19 @@ namespace yolo::program {
 // several ranks, B is a rank's part, and gradient and outputs are its summands of the whole batch's.
 class GradientStep : public Runnable {
 public:
-    GradientStep(std::shared_ptr<training::TrainingProgram> program, DetectionLoss loss, int64_t places,
-                 int64_t ranks);
+    // The executor must outlive it. Raises std::invalid_argument where its heads are not the loss's.
+    GradientStep(Executor& executor, DetectionLoss loss, int64_t places, int64_t ranks);
     void run(const void* const* inputs, void* const* outputs) override;
     double seconds() const { return seconds_; }  // that the last run took, once it has ended
 
 private:
     void step(const void* const* inputs, void* const* outputs);
 
-    std::shared_ptr<training::TrainingProgram> program_;
+    Executor& executor_;
     DetectionLoss loss_;
     int64_t places_, ranks_;
     std::shared_ptr<Buffer> buffer_;
-    std::vector<std::byte*> heads_, slopes_;  // raw heads and the loss's gradients, one a level, in buffer_
+    std::vector<std::byte*> heads_, gradients_;  // raw heads and the loss's gradients, one a level, in buffer_
     std::vector<double> terms_;
     double seconds_ = 0;
 };
@@ -54,9 +54,9 @@ private:
 // outputs: float32 [1], the gradient's norm before clipping.
 class UpdateStep : public Runnable {
 public:
-    // frozen: the first of sizes.statistics that are none, but parameters which nothing moves.
-    UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, int64_t ranks, int64_t frozen)
-        : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), ranks_(ranks), frozen_(frozen) {}
+    // frozen: the first of sizes.statistics that are none, but parameters which nothing moves. Raises
+    // std::invalid_argument for sizes below 0 and a decay that is no number of 0 or more.
+    UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, int64_t ranks, int64_t frozen);
     void run(const void* const* inputs, void* const* outputs) override;
     double seconds() const { return seconds_; }
 

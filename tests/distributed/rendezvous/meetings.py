@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.launched import free_port
-from yolo._program import Exchange
 from yolo.distributed.ranks import Ranks
 from yolo.distributed.rendezvous.job import Job
 from yolo.distributed.rendezvous.meet import Rendezvous
 from yolo.distributed.rendezvous.meet import meet as meet_as
+from yolo.native import Exchange
 
 
 def job(rank: int, ranks: int, port: int, **more: Any) -> Job:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from yolo import native
 from yolo.program import ir
-from yolo.program._native import native
 from yolo.program.int8.weights import quantised_weight
 from yolo.program.ir import Conv, Graph
 from yolo.program.scales import Scale

@@ -9,8 +9,8 @@ import pytest
 
 from tests.program.int8.networks import Maker, all_int8, pictures
 from tests.program.int8.reference import run_whole
+from yolo import native
 from yolo.program import ir
-from yolo.program._native import native
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.int8.rules import check_scales
 from yolo.program.int8.weights import corrected_bias, quantised_weight

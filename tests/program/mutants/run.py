@@ -1,7 +1,8 @@
-"""Loads and runs mutants, one after another: ``python -m tests.program.mutants.run files|plans SEED COUNT [MODULE]``.
+"""Loads and runs mutants, one after another: ``python -m tests.program.mutants.run KIND SEED COUNT [MODULE]``.
 
-Before each one its number goes to stdout, so that whoever started this knows at which a crash was. The last line is
-JSON: how many ran and how many were refused. MODULE: a build of yolo._program to be used instead of the package's.
+KIND: files, plans or training. Before each one its number goes to stdout, so that whoever started this knows at which
+a crash was. The last line is JSON: how many ran and how many were refused. MODULE: a build of yolo._native to be used
+instead of the package's.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ SECONDS = 120
 
 
 def use_module(path: str) -> None:
-    """Let ``yolo._program`` be this file."""
+    """Let ``yolo._native`` be this file."""
     import yolo
 
-    spec = importlib.util.spec_from_file_location("yolo._program", path)
+    spec = importlib.util.spec_from_file_location("yolo._native", path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules["yolo._program"] = yolo._program = module
+    sys.modules["yolo._native"] = yolo._native = module
     spec.loader.exec_module(module)
 
 
@@ -37,12 +38,12 @@ def main(kind: str, seed: int, count: int, module: str = "") -> None:
     faulthandler.enable()
     if module:
         use_module(module)
-    from yolo.program.inference import planner
+    from yolo.program import compiled
 
-    planner.free_memory, planner.MOST_WORK = lambda: LIMIT, WORK
+    compiled.free_memory, compiled.MOST_WORK = lambda: LIMIT, WORK
     outcome, before = Counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
-        attempt = {"files": file_mutants, "plans": plan_mutants}[kind](Path(folder))
+        attempt = {"files": file_mutants, "plans": plan_mutants, "training": training_mutants}[kind](Path(folder))
         for number in range(count):
             print(number, flush=True)
             signal.alarm(SECONDS)
@@ -91,32 +92,20 @@ def _refused(error: Exception, path: Path, what: str) -> str:
 
 
 def plan_mutants(_: Path):
-    """The same of the calls that build an executor."""
-    import numpy as np
+    """The same of inference's plans."""
+    from tests.program.mutants.plans import PlanMutants, inference_plans
+    from yolo import native
 
-    from tests.program.mutants.bases import IMGSZ, bases
-    from tests.program.mutants.plans import mutant, played, recorded, weights_of
-    from yolo.program._native import native
+    return PlanMutants([*inference_plans().values()], native.Limits(LIMIT, WORK)).attempt
 
-    plans = [
-        (recorded(program, IMGSZ), weights_of(program))
-        for program in bases().values()
-        if program.precision != "bf16" or native.has_bfloat16()
-    ]
-    images = np.random.default_rng(0).integers(0, 256, (1, 3, IMGSZ, IMGSZ), np.uint8)
-    limits = native.Limits(LIMIT, WORK)
 
-    def attempt(seed: int, number: int) -> str:
-        calls, weights = plans[number % len(plans)]
-        try:
-            program = played(mutant(calls, np.random.default_rng((seed, number))), weights, limits)
-            heads = program(images)
-        except (ValueError, RuntimeError, MemoryError, TypeError):  # a TypeError: not the numbers that C++ has
-            return "refused"
-        assert all(head.dtype == np.float32 for head in heads)
-        return "ran"
+def training_mutants(_: Path):
+    """The same of training plans, forward and backward."""
+    from tests.program.mutants.plans import PlanMutants
+    from tests.program.mutants.training import training_plans
+    from yolo import native
 
-    return attempt
+    return PlanMutants([(plan, None) for plan in training_plans().values()], native.Limits(LIMIT, WORK)).attempt
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ import logging
 import socket
 from collections.abc import Sequence
 
+from yolo import native
 from yolo.distributed.rendezvous.door import Door
 from yolo.distributed.rendezvous.job import SECRET, Job
 from yolo.distributed.rendezvous.lock import hold, refuse_taken
 from yolo.distributed.rendezvous.visit import Visit
 from yolo.distributed.rendezvous.words import last_words
-from yolo.program._native import native
 
 logger = logging.getLogger("yolo")
 

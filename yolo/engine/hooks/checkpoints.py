@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yolo import __version__
 from yolo.config.commands import TrainConfig
-from yolo.distributed.process_group import ProcessGroup
+from yolo.distributed.process_group import LONE, ProcessGroup
 from yolo.engine.diverged import check_tensors
 from yolo.engine.hooks.base import EpochReport, Hook, Training, states_of
 from yolo.errors import Interrupted
@@ -27,7 +27,7 @@ class Checkpoints(Hook):
     DivergedError, and the checkpoints of before stay.
     """
 
-    def __init__(self, run: Path, config: TrainConfig, group: ProcessGroup | None = None) -> None:
+    def __init__(self, run: Path, config: TrainConfig, group: ProcessGroup = LONE) -> None:
         self.last, self.best = run / "weights/last.safetensors", run / "weights/best.safetensors"
         self._config, self._group = config, group
 
@@ -58,13 +58,12 @@ class Checkpoints(Hook):
     def _write(self, trainer: Training, others: Sequence[Path]) -> None:
         checkpoint = self._checkpoint(trainer)
         check_tensors(checkpoint.model | (checkpoint.training or {}), trainer)
-        if self._group is None or self._group.ranks.first:
+        if self._group.ranks.first:
             for path in others:
                 save_checkpoint(path, dataclasses.replace(checkpoint, training=None))
             save_checkpoint(self.last, checkpoint)
         trainer.saved = self.last
-        if self._group is not None:
-            self._group.advise(f"The newest checkpoint is {self.last}: start again with --resume {self.last}")
+        self._group.advise(f"The newest checkpoint is {self.last}: start again with --resume {self.last}")
 
     def _checkpoint(self, trainer: Training) -> Checkpoint:
         parts, progress = trainer.parts, trainer.progress
@@ -77,5 +76,5 @@ class Checkpoints(Hook):
             "progress": dataclasses.asdict(progress),
             "hooks": states_of(trainer.hooks),
         }
-        checkpoint = checkpoint_of(parts.network, parts.names, training=parts.step.training_state(), meta=meta)
-        return dataclasses.replace(checkpoint, model=parts.step.ema())
+        state = parts.step.state.snapshot()
+        return checkpoint_of(parts.network, parts.names, state.ema, training=state.training, meta=meta)

@@ -73,7 +73,8 @@ class Profile(Hook):
 
     def _end_epoch(self, epoch: int, times: dict[str, float]) -> None:
         sums = {name: dataclasses.asdict(sums) for name, sums in self._trace.take_sums().items()}
-        self._epochs.append({"epoch": epoch, "times": times, "spans": sums})
+        loader = self._trainer.parts.loader.report()
+        self._epochs.append({"epoch": epoch, "times": times, "spans": sums, "loader": loader and loader.to_json()})
         self._write()
 
     def _write(self) -> None:

@@ -20,6 +20,10 @@ _FREE_OPERATIONS: Final = 250_000
 _BYTES_AN_OPERATION: Final = 128
 _MAX_COPIED: Final = 1_000_000
 _LETTERS_AN_ELEMENT: Final = 16
+_ELEMENTS_A_SET: Final = 8
+"""What an empty one costs, in elements: it has room for so many."""
+_MOST_NAMES: Final = 10_000
+"""Different ones; YOLOv5's own files have about fifty."""
 _CONSTANTS: Final = {
     "NONE": None,
     "NEWTRUE": True,
@@ -40,8 +44,9 @@ class _Machine:
     load_persistent: Callable[[Any], Any]
     stack: list[Any] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
+    names: dict[tuple[str, str], Any] = field(default_factory=dict)
     copied: int = 0
-    """Elements handed to rebuilders, which copy them."""
+    """Elements handed to rebuilders, which copy them, and those that sets have room for."""
 
     def pop(self) -> Any:
         value = self.stack.pop()
@@ -56,6 +61,19 @@ class _Machine:
                 del self.stack[start:]
                 return items
         raise ForbiddenError("no mark on the stack")
+
+    def push_name(self, module: str, name: str) -> None:
+        """One object a name, however often it comes."""
+        if (module, name) not in self.names:
+            if len(self.names) == _MOST_NAMES:
+                raise ForbiddenError(f"more than {_MOST_NAMES} different names")
+            self.names[module, name] = check_name(module, name)
+        self.stack.append(self.names[module, name])
+
+    def count(self, elements: int) -> None:
+        self.copied += elements
+        if self.copied > _MAX_COPIED:
+            raise ForbiddenError(f"copies of more than {_MAX_COPIED} elements")
 
     def top(self, kind: type) -> Any:
         if not isinstance(self.stack[-1], kind):
@@ -109,14 +127,14 @@ def _put(machine: _Machine, argument: int | None) -> None:
 
 def _global(machine: _Machine, argument: str) -> None:
     module, _, name = argument.partition(" ")
-    machine.stack.append(check_name(module, name))
+    machine.push_name(module, name)
 
 
 def _stack_global(machine: _Machine, argument: None) -> None:
     name, module = machine.pop(), machine.pop()
     if not isinstance(name, str) or not isinstance(module, str):
         raise ForbiddenError("a global whose name is not text")
-    machine.stack.append(check_name(module, name))
+    machine.push_name(module, name)
 
 
 def _reduce(machine: _Machine, argument: None) -> None:
@@ -136,11 +154,9 @@ def _new_object(machine: _Machine, argument: None) -> None:
 def _make(machine: _Machine, kind: Global, arguments: tuple[Any, ...]) -> None:
     for argument in arguments:
         if isinstance(argument, (dict, list, set, tuple)):
-            machine.copied += len(argument)
+            machine.count(len(argument))
         elif isinstance(argument, str):
-            machine.copied += len(argument) // _LETTERS_AN_ELEMENT
-    if machine.copied > _MAX_COPIED:
-        raise ForbiddenError(f"copies of more than {_MAX_COPIED} elements")
+            machine.count(len(argument) // _LETTERS_AN_ELEMENT)
     machine.stack.append(rebuild(kind, arguments))
 
 
@@ -176,6 +192,11 @@ def _store(target: dict[Any, Any], items: list[Any]) -> None:
         if not is_key(key):
             raise ForbiddenError(f"a {type(key).__name__} as a key")
         target[key] = value
+
+
+def _empty_set(machine: _Machine, argument: None) -> None:
+    machine.count(_ELEMENTS_A_SET)
+    machine.stack.append(set())
 
 
 def _scalar_set(machine: _Machine) -> set[Any]:
@@ -222,7 +243,7 @@ _ACTIONS: Final[dict[str, Callable[[_Machine, Any], object]]] = {
     "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
     "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
     "EMPTY_TUPLE": lambda machine, _: machine.stack.append(()),
-    "EMPTY_SET": lambda machine, _: machine.stack.append(set()),
+    "EMPTY_SET": _empty_set,
     "LIST": lambda machine, _: machine.stack.append(machine.pop_to_mark()),
     "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.pop_to_mark())),
     "FROZENSET": lambda machine, _: machine.stack.append(_scalar_set(machine)),

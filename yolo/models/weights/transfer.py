@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import oneflow as flow
 from oneflow import nn
 
-from yolo.distributed.tensors import arrays_of
+from yolo.distributed.tensors import arrays_of, local, replicated
 from yolo.models.config import parse_model_config
 from yolo.models.fuse import fold_batchnorm, unfold_batchnorm
 from yolo.models.init import assign
@@ -82,21 +81,16 @@ def is_fused(state: Mapping[str, np.ndarray]) -> bool:
 
 def state_to_numpy(module: nn.Module) -> dict[str, np.ndarray]:
     """A copy of all parameters and buffers, gathered from all ranks where the module is global."""
-    return arrays_of({name: _whole(tensor) for name, tensor in module.state_dict().items()})
+    return arrays_of({name: local(replicated(tensor)) for name, tensor in module.state_dict().items()})
 
 
-def _whole(tensor: flow.Tensor) -> flow.Tensor:
-    """All of a tensor, as a local one; every rank calls it."""
-    if tensor.is_local:
-        return tensor
-    return tensor.to_global(sbp=[flow.sbp.broadcast] * len(tensor.sbp)).to_local()
-
-
-def checkpoint_of(network: Network, names: Sequence[str], **fields: object) -> Checkpoint:
-    """A Checkpoint of ``network`` as it is now; ``fields``: `training`, `meta`."""
+def checkpoint_of(
+    network: Network, names: Sequence[str], model: dict[str, np.ndarray] | None = None, **fields: Any
+) -> Checkpoint:
+    """A Checkpoint of ``network``, as it is now unless ``model`` is given; ``fields``: `training`, `meta`."""
     config = network.config.as_dict(nc=network.nc, ch=network.spec.channels)
-    base = Checkpoint(state_to_numpy(network), config, tuple(names), network.strides)
-    return dataclasses.replace(base, **fields)
+    held = state_to_numpy(network) if model is None else model
+    return Checkpoint(held, config, tuple(names), network.strides, **fields)
 
 
 def _state_for(network: Network, state: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:

@@ -1,11 +1,11 @@
-"""Where values lie: concatenations and splits without copies, memory shared by values that do not meet."""
+"""Where values lie: concatenations and splits without copies."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from yolo.program.ir import INPUT, Concat, Graph, Node, Split
+from yolo.program.ir import INPUT, Concat, Graph, Split
 
 
 @dataclasses.dataclass
@@ -128,45 +128,3 @@ def _numbered(
 
 def _whole(channels: int, block: int) -> int:
     return -(-channels // block) * block
-
-
-def pack(lifetimes: Sequence[tuple[int, int]], sizes: Sequence[int], alignment: int = 64) -> tuple[list[int], int]:
-    """Offsets of pieces of memory so that those whose lifetimes (first and last step) overlap do not; and the total.
-
-    Largest first, each at the lowest free place: within a few percent of the best for networks of this kind.
-    """
-    offsets = [0] * len(sizes)
-    done: list[int] = []
-    total = 0
-    for piece in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
-        begin, end = lifetimes[piece]
-        taken = sorted(
-            (offsets[other], offsets[other] + sizes[other])
-            for other in done
-            if lifetimes[other][0] <= end and begin <= lifetimes[other][1]
-        )
-        position = 0
-        for low, high in taken:
-            if low - position >= sizes[piece]:
-                break
-            position = max(position, -(-high // alignment) * alignment)
-        offsets[piece] = position
-        total = max(total, position + sizes[piece])
-        done.append(piece)
-    return offsets, total
-
-
-def lifetimes(graph: Graph, placement: Placement, steps: Mapping[int, int], last: int) -> list[tuple[int, int]]:
-    """First and last step in which each slab is used; ``steps``: node's output -> its step; outputs live to the end."""
-    spans: dict[int, list[int]] = {}
-    for node in graph.nodes:
-        step = steps[node.output]
-        for value in _touched(node):
-            spans.setdefault(placement.slab[value], []).append(step)
-    for value in graph.outputs:
-        spans[placement.slab[value]].append(last)
-    return [(min(spans[slab]), max(spans[slab])) for slab in range(len(placement.widths))]
-
-
-def _touched(node: Node) -> list[int]:
-    return [value for value in (*node.inputs, node.output) if value != INPUT]

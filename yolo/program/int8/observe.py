@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from yolo.program.inference.planner import build_program, pack_weights
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.int8.rules import MOVEMENTS
 from yolo.program.ir import INPUT, Conv, Graph
 
@@ -26,15 +26,11 @@ def observe(graph: Graph, pictures: Sequence[np.ndarray], *, threads: int = 0) -
     computed = {INPUT} | {node.output for node in graph.nodes if node.kind not in MOVEMENTS}
     read = {node.inputs[0] for node in graph.nodes if isinstance(node, Conv)}
     watched = tuple(sorted((computed | read) - {INPUT}))
-    whole = dataclasses.replace(graph, outputs=watched)
-    weights, programs = pack_weights(whole), {}
+    compiled = CompiledNetwork(dataclasses.replace(graph, outputs=watched), threads=threads)
     extremes: dict[int, list[tuple[float, float]]] = {value: [] for value in computed}
     sums = {value: np.zeros(graph.channels[value]) for value in sorted(read)}
     for picture in pictures:
-        size = picture.shape[1:]
-        if size not in programs:
-            programs = {size: build_program(whole, weights, size, threads=threads)}
-        arrays = [picture[None].astype(np.float32) / 255, *programs[size](picture[None])]
+        arrays = [picture[None].astype(np.float32) / 255, *compiled.program((1, *picture.shape))(picture[None])]
         for value, array in zip((INPUT, *watched), arrays):
             if value in read:
                 sums[value] += array[0].mean((1, 2), dtype=np.float64)

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from yolo.program.inference.planner import build_program, pack_weights
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.int8.place import candidates, with_int8
 from yolo.program.ir import Conv, Graph, Size
 from yolo.program.scales import Scale
@@ -59,13 +59,8 @@ def choose(
 
 def heads_of(graph: Graph, pictures: Sequence[np.ndarray], *, threads: int = 0) -> Heads:
     """What comes out of the graph for each picture, uint8 ``[C, H, W]``."""
-    weights, programs, found = pack_weights(graph), {}, []
-    for picture in pictures:
-        size = picture.shape[1:]
-        if size not in programs:
-            programs = {size: build_program(graph, weights, size, threads=threads)}
-        found.append(programs[size](picture[None]))
-    return found
+    compiled = CompiledNetwork(graph, precision="int8" if graph.scales else "fp32", threads=threads)
+    return [compiled.program((1, *picture.shape))(picture[None]) for picture in pictures]
 
 
 def movement(found: Heads, expected: Heads) -> float:

@@ -1,1 +1,1 @@
-"""The training program: forward and backward of a network as one plan for the executor in csrc/program/training."""
+"""Plans for training: forward and backward of a network for one shape of images."""

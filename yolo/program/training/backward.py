@@ -1,7 +1,7 @@
-"""The backward steps of a training program, in the reverse order of its units.
+"""The backward steps of a training plan, in the reverse order of its operations.
 
-Every value has a list of slices whose sum is its gradient. Stages, pools and upsampling add them up while they read
-them, so that residual sums and concatenations have no steps here.
+Every value has a list of views whose sum is its gradient. Batch norms with what follows them, pools and upsampling add
+them up while they read them, so that residual sums and concatenations have no steps here.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Collection
 
 from yolo.models.activation import IDENTITY
 from yolo.program import ir
-from yolo.program.training.forward import Plan, resampling, window
-from yolo.program.training.links import Move, move_of
-from yolo.program.training.maps import Slice
-from yolo.program.training.placement import offsets
+from yolo.program.index_map import consecutive, index_map
+from yolo.program.node_steps import ATTENDED, offsets, resampling
+from yolo.program.plan_builder import BufferView
+from yolo.program.training.forward import TrainingPlanner
+from yolo.program.training.fused import Convolutions, FusedOp, NormActAdd
 from yolo.program.training.recompute import Sources
-from yolo.program.training.units import Convolutions, Stage, Unit
 
 MOST_GRADIENTS = 2
-"""A stage that reads more stores their sum on the way: its second pass and those before it then read one."""
+"""A norm that reads more stores their sum on the way: its second pass and those before it then read one."""
 MOST_SOURCES = 8
 """More than this many are added up by a step of their own."""
 
@@ -27,166 +27,167 @@ MOST_SOURCES = 8
 class Gradients:
     """What is known of the values' gradients so far, and where the values themselves are."""
 
-    def __init__(self, plan: Plan, frozen: Collection[str], recompute: bool) -> None:
-        self.plan, self.sources = plan, Sources(plan, recompute)
-        self.wanted = plan.work.differentiable(frozen)
-        self._slices: dict[int, list[Slice]] = {}
+    def __init__(self, planner: TrainingPlanner, frozen: Collection[str], recompute: bool) -> None:
+        self.planner, self.sources = planner, Sources(planner, recompute)
+        self.wanted = planner.graph.differentiable(frozen)
+        self._views: dict[int, list[BufferView]] = {}
 
-    def give(self, value: int, *slices: Slice) -> None:
-        """Add slices to a value's gradient, where anybody needs it."""
+    def give(self, value: int, *views: BufferView) -> None:
+        """Add views to a value's gradient, where anybody needs it."""
         if value in self.wanted:
-            self._slices.setdefault(value, []).extend(slices)
+            self._views.setdefault(value, []).extend(views)
 
-    def of(self, value: int, where: str) -> list[Slice]:
-        """The slices of a gradient, few enough for one step; none where the value does not reach a head."""
-        slices = self._slices.get(value, [])
-        while len(slices) > MOST_SOURCES:
-            slices = [self._sum(value, slices[:MOST_SOURCES], where), *slices[MOST_SOURCES:]]
-        return slices
+    def of(self, value: int, where: str) -> list[BufferView]:
+        """The views of a gradient, few enough for one step; none where the value does not reach a head."""
+        views = self._views.get(value, [])
+        while len(views) > MOST_SOURCES:
+            views = [self._sum(value, views[:MOST_SOURCES], where), *views[MOST_SOURCES:]]
+        return views
 
-    def whole(self, value: int, where: str) -> Slice | None:
-        """The gradient as one whole buffer of the program's number format."""
-        slices = self.of(value, where)
-        if not slices:
+    def whole(self, value: int, where: str) -> BufferView | None:
+        """The gradient as one whole buffer of the plan's number format."""
+        views = self.of(value, where)
+        if not views:
             return None
-        if len(slices) == 1 and self.plan.placement.is_whole(slices[0], self.plan.work.channels[value]):
-            return slices[0]
-        return self._sum(value, slices, where)
+        if len(views) == 1 and self.planner.placement.is_whole(views[0], self.planner.graph.channels[value]):
+            return views[0]
+        return self._sum(value, views, where)
 
-    def new(self, value: int) -> Slice:
+    def new(self, value: int) -> BufferView:
         """A buffer for a gradient."""
-        return self.plan.recorder.map(self.plan.work.channels[value], self.plan.work.sizes[value])
+        return self.planner.builder.buffer(self.planner.graph.channels[value], self.planner.graph.sizes[value])
 
-    def _sum(self, value: int, slices: list[Slice], where: str) -> Slice:
+    def _sum(self, value: int, views: list[BufferView], where: str) -> BufferView:
         total = self.new(value)
-        self.plan.recorder.record("accumulate", where, slices, total)
+        self.planner.builder.backward("accumulate", where, {"sources": views, "target": total})
         return total
 
 
-def record_backward(plan: Plan, frozen: Collection[str] = (), *, recompute: bool = False) -> None:
-    """Record the pass from the heads' gradients to the parameters'; it ends where all that is left is ``frozen``.
+def plan_backward(planner: TrainingPlanner, frozen: Collection[str] = (), *, recompute: bool = False) -> None:
+    """Add the pass from the heads' gradients to the parameters'; it ends where all that is left is ``frozen``.
 
     ``recompute``: it makes cheap feature maps again, so that the forward pass need not keep them.
     """
-    gradients = Gradients(plan, frozen, recompute)
-    for number, value in enumerate(plan.work.outputs):
+    gradients = Gradients(planner, frozen, recompute)
+    for number, value in enumerate(planner.graph.outputs):
         given = gradients.new(value)
-        plan.recorder.record("load_head_gradient", f"output {value}", given, number)
+        planner.builder.backward("load_head_gradient", f"output {value}", {"target": given}, number=number)
         gradients.give(value, given)
-    for unit in reversed(plan.work.units):
-        _record(unit, plan, gradients)
+    for op in reversed(planner.graph.ops):
+        _plan(op, planner, gradients)
 
 
 @functools.singledispatch
-def _record(unit: Unit, plan: Plan, gradients: Gradients) -> None:
-    _move(unit, move_of(unit, plan.work), plan, gradients)
-
-
-@_record.register
-def _(unit: Convolutions, plan: Plan, gradients: Gradients) -> None:
-    if unit.outputs[0] not in gradients.wanted:
+def _plan(op: FusedOp, planner: TrainingPlanner, gradients: Gradients) -> None:
+    value, whole = op.inputs[0], gradients.whole(op.output, op.where)
+    if value not in gradients.wanted or whole is None:
         return
-    # The stages behind several outputs have left their gradients where the outputs were, side by side.
-    several = len(unit.outputs) > 1
-    gradient = plan.target(unit) if several else gradients.whole(unit.outputs[0], unit.where)
+    to, moved = gradients.new(value), index_map(op, planner.graph.channels)
+    named = {"index": moved.index, "stride": moved.stride}
+    if moved.to_fine:
+        planner.builder.backward("gather", op.where, {"fine": whole, "coarse": to}, **named)
+    else:
+        planner.builder.backward("scatter", op.where, {"fine": to, "coarse": whole}, **named, clear=True)
+    gradients.give(value, to)
+
+
+@_plan.register
+def _(op: Convolutions, planner: TrainingPlanner, gradients: Gradients) -> None:
+    if op.outputs[0] not in gradients.wanted:
+        return
+    # The norms behind several outputs have left their gradients where the outputs were, side by side.
+    several = len(op.outputs) > 1
+    gradient = planner.target(op) if several else gradients.whole(op.outputs[0], op.where)
     if gradient is None:
         return
-    to = gradients.new(unit.source) if unit.source in gradients.wanted else None
-    plan.recorder.record("conv_back", plan.handles[unit.outputs[0]], gradients.sources.of(unit), gradient, to)
+    to = gradients.new(op.source) if op.source in gradients.wanted else None
+    planner.weights(op, learn=True)
+    views = {"source": gradients.sources.of(op), "gradient": gradient, "source_gradient": to}
+    planner.builder.backward("conv_backward", op.where, views, of=planner.numbers[op.outputs[0]])
     if to is not None:
-        gradients.give(unit.source, to)
+        gradients.give(op.source, to)
 
 
-@_record.register
-def _(unit: Stage, plan: Plan, gradients: Gradients) -> None:
-    slices = gradients.of(unit.output, unit.where)
-    if not slices:
+@_plan.register
+def _(op: NormActAdd, planner: TrainingPlanner, gradients: Gradients) -> None:
+    views = gradients.of(op.output, op.where)
+    if not views:
         return
-    learns = unit.norm is not None or unit.bias is not None
+    learns = op.norm is not None or op.bias is not None
     total = None
-    if learns and len(slices) > MOST_GRADIENTS:
-        total = gradients.new(unit.output)
-    if unit.residual is not None:
-        gradients.give(unit.residual, *([total] if total is not None else slices))
-    if not learns and unit.activation == IDENTITY:
-        gradients.give(unit.source, *slices)
+    if learns and len(views) > MOST_GRADIENTS:
+        total = gradients.new(op.output)
+    if op.residual is not None:
+        gradients.give(op.residual, *([total] if total is not None else views))
+    if not learns and op.activation == IDENTITY:
+        gradients.give(op.source, *views)
         return
-    to = _source_gradient(unit, plan, gradients)
+    to = _source_gradient(op, planner, gradients)
     if to is None and not learns:
         return
-    source = plan.placement.any(unit.source)
-    plan.recorder.record("stage_back", plan.handles[unit.output], slices, to, total, reads=(source,))
+    planner.tensors(op, learn=True)
+    roles = {"gradients": views, "source_gradient": to, "sum": total, "source": planner.placement.any(op.source)}
+    planner.builder.backward("norm_act_add_backward", op.where, roles, of=planner.numbers[op.output])
     if to is not None:
-        gradients.give(unit.source, to)
+        gradients.give(op.source, to)
 
 
-def _source_gradient(unit: Stage, plan: Plan, gradients: Gradients) -> Slice | None:
-    """Where a stage leaves its source's gradient: over the source itself where nobody else reads that."""
-    if unit.source not in gradients.wanted:
+def _source_gradient(op: NormActAdd, planner: TrainingPlanner, gradients: Gradients) -> BufferView | None:
+    """Where a norm leaves its source's gradient: over the source itself where nobody else reads that."""
+    if op.source not in gradients.wanted:
         return None
-    raw = unit.source in plan.raw
-    alone = len(plan.placement.consumers[unit.source]) == 1 and len(plan.placement.places[unit.source]) == 1
-    if raw and alone and unit.source not in plan.work.outputs:
-        return plan.placement.any(unit.source)
-    return gradients.new(unit.source)
+    raw, placement = op.source in planner.raw, planner.placement
+    alone = len(placement.consumers[op.source]) == 1 and len(placement.views[op.source]) == 1
+    if raw and alone and op.source not in planner.graph.outputs:
+        return placement.any(op.source)
+    return gradients.new(op.source)
 
 
-@_record.register
-def _(unit: ir.Concat, plan: Plan, gradients: Gradients) -> None:
-    starts, channels = offsets(unit, plan.work), plan.work.channels
-    if plan.placement.joins(unit):
-        for value, start in zip(unit.inputs, starts):
-            parts = [slice_.part(start, channels[value]) for slice_ in gradients.of(unit.output, unit.where)]
+@_plan.register
+def _(op: ir.Concat, planner: TrainingPlanner, gradients: Gradients) -> None:
+    starts, channels = offsets(op, planner.graph.channels), planner.graph.channels
+    if planner.placement.joins(op):
+        for value, start in zip(op.inputs, starts):
+            parts = [view.part(start, channels[value]) for view in gradients.of(op.output, op.where)]
             gradients.give(value, *parts)
         return
-    whole = gradients.whole(unit.output, unit.where)
-    for value, start in zip(unit.inputs, starts):
+    whole = gradients.whole(op.output, op.where)
+    for value, start in zip(op.inputs, starts):
         if whole is not None and value in gradients.wanted:
             part = gradients.new(value)
-            links = [(start + channel, 0, 0) for channel in range(channels[value])]
-            plan.recorder.record("collect", unit.where, whole, part, links, 1, True)
+            index = consecutive(start, channels[value])
+            planner.builder.backward("gather", op.where, {"fine": whole, "coarse": part}, index=index, stride=1)
             gradients.give(value, part)
 
 
-@_record.register
-def _(unit: ir.Pool, plan: Plan, gradients: Gradients) -> None:
-    _resampled(unit, plan, gradients)
+@_plan.register
+def _(op: ir.Pool, planner: TrainingPlanner, gradients: Gradients) -> None:
+    _resampled(op, planner, gradients)
 
 
-@_record.register
-def _(unit: ir.Upsample, plan: Plan, gradients: Gradients) -> None:
-    _resampled(unit, plan, gradients)
+@_plan.register
+def _(op: ir.Upsample, planner: TrainingPlanner, gradients: Gradients) -> None:
+    _resampled(op, planner, gradients)
 
 
-def _resampled(unit: ir.Pool | ir.Upsample, plan: Plan, gradients: Gradients) -> None:
-    value, slices = unit.inputs[0], gradients.of(unit.output, unit.where)
-    if value not in gradients.wanted or not slices:
+def _resampled(op: ir.Pool | ir.Upsample, planner: TrainingPlanner, gradients: Gradients) -> None:
+    value, views = op.inputs[0], gradients.of(op.output, op.where)
+    if value not in gradients.wanted or not views:
         return
     to = gradients.new(value)
-    index = plan.indices.get(unit.output, -1)
-    plan.recorder.record("resample_back", unit.where, resampling(unit), slices, to, window(unit), index)
+    roles = {"gradients": views, "source_gradient": to, "index": planner.indices.get(op.output)}
+    planner.builder.backward("resample_backward", op.where, roles, **resampling(op))
     gradients.give(value, to)
 
 
-@_record.register
-def _(unit: ir.Attention, plan: Plan, gradients: Gradients) -> None:
-    gradient = gradients.whole(unit.output, unit.where)
+@_plan.register
+def _(op: ir.Attention, planner: TrainingPlanner, gradients: Gradients) -> None:
+    gradient = gradients.whole(op.output, op.where)
     if gradient is None:
         return
-    given = [plan.placement.any(value) for value in unit.inputs]
-    to = [gradients.new(value) for value in unit.inputs]
-    plan.recorder.record("attention_back", unit.where, given, gradient, to, unit.heads)
-    for value, slice_ in zip(unit.inputs, to):
-        gradients.give(value, slice_)
-
-
-def _move(node: ir.Node, move: Move, plan: Plan, gradients: Gradients) -> None:
-    value, whole = node.inputs[0], gradients.whole(node.output, node.where)
-    if value not in gradients.wanted or whole is None:
-        return
-    to, links = gradients.new(value), list(move.links)
-    if move.to_fine:
-        plan.recorder.record("collect", node.where, whole, to, links, move.stride, True)
-    else:
-        plan.recorder.record("spread", node.where, to, whole, links, move.stride, True, True)
-    gradients.give(value, to)
+    to = [gradients.new(value) for value in op.inputs]
+    made = dict(zip(("query_gradient", "key_gradient", "value_gradient"), to))
+    views = {**dict(zip(ATTENDED, map(planner.placement.any, op.inputs))), "gradient": gradient, **made}
+    planner.builder.backward("attention_backward", op.where, views, heads=op.heads)
+    for value, view in zip(op.inputs, to):
+        gradients.give(value, view)

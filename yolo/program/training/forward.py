@@ -1,4 +1,4 @@
-"""The forward steps of a training program."""
+"""The forward steps of a training plan."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from collections.abc import Mapping
 
 from yolo.models.activation import IDENTITY, Activation
 from yolo.program import ir
+from yolo.program.index_map import consecutive
 from yolo.program.ir import INPUT
-from yolo.program.training.links import Move, move_of
-from yolo.program.training.maps import Buffer, Handle, Recorder, Slice
-from yolo.program.training.placement import Placement, offsets
-from yolo.program.training.units import Convolutions, Stage, Unit, Work
+from yolo.program.node_steps import activated, add_step, convolution, offsets
+from yolo.program.plan import Attribute
+from yolo.program.plan_builder import BufferView, PlanBuilder
+from yolo.program.training.fused import Convolutions, FusedGraph, FusedOp, NormActAdd
+from yolo.program.training.placement import Placement, takes_plain
 
-BYTE_PLACES = 256
-"""Of a max pool's window: which place holds the maximum is kept in a byte, or in two where there are more."""
+BYTE_INDICES = 256
+"""Of a max pool's window: the index of the maximum is kept in a byte, or in two where there are more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,195 +30,148 @@ class Norm:
 
 
 @dataclasses.dataclass
-class Plan:
+class TrainingPlanner:
     """What the forward and the backward half of a plan have in common; ``values``: tensor name -> its offset."""
 
-    work: Work
-    recorder: Recorder
+    graph: FusedGraph
+    builder: PlanBuilder
     placement: Placement
     values: Mapping[str, int]
     norm: Norm
-    handles: dict[int, Handle] = dataclasses.field(default_factory=dict)
-    """By the first value that a unit makes."""
-    indices: dict[int, Buffer] = dataclasses.field(default_factory=dict)
-    """Where max pools keep the places of their maxima."""
+    numbers: dict[int, int] = dataclasses.field(default_factory=dict)
+    """Of forward steps that backward steps name, by the first value that they make."""
+    indices: dict[int, BufferView] = dataclasses.field(default_factory=dict)
+    """Where max pools keep which number of a window was the maximum."""
+    values_end: int = 0
+    gradient_end: int = 0
+    """Numbers that the vectors of values and of their gradient must have."""
 
     @functools.cached_property
     def raw(self) -> set[int]:
         """Values as convolutions make them."""
-        return {value for unit in self.work.units if isinstance(unit, Convolutions) for value in unit.outputs}
+        return {value for op in self.graph.ops if isinstance(op, Convolutions) for value in op.outputs}
 
-    def offset(self, tensor: str, size: int = 0) -> int:
-        """Where a tensor, of this size if it is part of another, starts among the values."""
-        part = self.work.parts.get(tensor)
-        return self.values[tensor] if part is None else self.values[part.tensor] + part.number * size
+    def offset(self, tensor: str, size: int, *, learns: bool = False) -> int:
+        """Where a tensor of so many numbers starts among the values; ``learns``: a step adds to its gradient."""
+        part = self.graph.parts.get(tensor)
+        start = self.values[tensor] if part is None else self.values[part.tensor] + part.number * size
+        self.values_end = max(self.values_end, start + size)
+        if learns:
+            self.gradient_end = max(self.gradient_end, start + size)
+        return start
 
-    def source(self, unit: Convolutions) -> Slice:
+    def weights(self, op: Convolutions, *, learn: bool = False) -> dict[str, Attribute]:
+        """Where a step finds the weights and the bias of convolutions: offset and count of each piece."""
+        rows: list[int] = []
+        for node, made in zip(op.nodes, op.outputs):
+            given = self.graph.channels[node.inputs[0]]
+            size = given * self.graph.channels[made] // node.groups * math.prod(node.kernel)
+            rows += [self.offset(f"{node.weights}.weight", size, learns=learn), size]
+        bias = f"{op.nodes[0].weights}.bias"
+        found = {"bias": self.offset(bias, op.nodes[0].out_channels, learns=learn)} if op.bias else {}
+        return {"weights": tuple(rows), **found}
+
+    def tensors(self, op: NormActAdd, *, learn: bool = False) -> dict[str, Attribute]:
+        """The same of a batch norm or a bias."""
+        channels, found = self.graph.channels[op.source], {}
+        if op.norm is not None:
+            for name in ("weight", "bias"):
+                found[name] = self.offset(f"{op.norm}.{name}", channels, learns=learn)
+            for name in ("mean", "variance"):
+                tensor = {"mean": "running_mean", "variance": "running_var"}[name]
+                found[name] = self.offset(f"{op.norm}.{tensor}", channels)
+        elif op.bias is not None:
+            found["bias"] = self.offset(op.bias, channels, learns=learn)
+        return found
+
+    def source(self, op: Convolutions) -> BufferView:
         """What a convolution reads."""
-        pictures = self.placement.pictures
-        if unit.source == INPUT and pictures is not None and unit.nodes[0].groups == 1 and not unit.nodes[0].transposed:
-            return pictures
-        return self.placement.whole(unit.source)
+        images = self.placement.plain_images
+        if op.source == INPUT and images is not None and takes_plain(op):
+            return images
+        return self.placement.whole(op.source)
 
-    def target(self, unit: Convolutions) -> Slice:
+    def target(self, op: Convolutions) -> BufferView:
         """What a convolution writes: the buffer in which its outputs lie side by side."""
-        first = self.placement.any(unit.outputs[0])
-        return Slice(first.buffer, 0, sum(self.work.channels[value] for value in unit.outputs))
+        first = self.placement.any(op.outputs[0])
+        return BufferView(first.buffer, 0, sum(self.graph.channels[value] for value in op.outputs))
 
 
-def record_forward(plan: Plan, *, bytes_in: bool) -> None:
-    """Record the pass from pictures (uint8 if ``bytes_in``, else float32) to heads."""
-    pictures = plan.placement.pictures
-    for place in ([pictures] if pictures is not None else []) + plan.placement.places[INPUT]:
-        plan.recorder.record("load_images", place, bytes_in)
-    for unit in plan.work.units:
-        _record(unit, plan)
-    for value in plan.work.outputs:
-        plan.recorder.record("store_head", f"output {value}", plan.placement.any(value))
+def plan_forward(planner: TrainingPlanner, *, bytes_in: bool) -> None:
+    """Add the pass from images (uint8 if ``bytes_in``, else float32) to heads."""
+    images = planner.placement.plain_images
+    for view in ([images] if images is not None else []) + planner.placement.views[INPUT]:
+        planner.builder.forward("load_images", "input", {"target": view}, bytes=bytes_in, divisor=255.0)
+    for op in planner.graph.ops:
+        _plan(op, planner)
+    for number, value in enumerate(planner.graph.outputs):
+        source = planner.placement.any(value)
+        planner.builder.forward("store_head", f"output {value}", {"source": source}, number=number)
 
 
 @functools.singledispatch
-def _record(unit: Unit, plan: Plan) -> None:
-    _move(unit, move_of(unit, plan.work), plan)
+def _plan(op: FusedOp, planner: TrainingPlanner) -> None:
+    any_view, channels = planner.placement.any, planner.graph.channels
+    if isinstance(op, ir.Pool) and not op.average:
+        element = 1 if op.kernel**2 <= BYTE_INDICES else 2
+        planner.indices[op.output] = planner.builder.buffer(
+            channels[op.output], planner.graph.sizes[op.output], element
+        )
+    index = planner.indices.get(op.output)
+    add_step(planner.builder, op, channels, [*map(any_view, op.inputs)], any_view(op.output), index)
+    _copy(op.output, op.where, planner)
 
 
-@_record.register
-def _(unit: Convolutions, plan: Plan) -> None:
-    node, target = unit.nodes[0], plan.target(unit)
-    channels = plan.work.channels
-    sizes = [_weights(each, channels[each.inputs[0]], channels[made]) for each, made in zip(unit.nodes, unit.outputs)]
-    rows = [(plan.offset(f"{each.weights}.weight", size), size) for each, size in zip(unit.nodes, sizes)]
-    plan.handles[unit.outputs[0]] = plan.recorder.record(
-        "conv",
-        unit.where,
-        plan.source(unit),
-        target,
-        weights=rows,
-        bias=plan.offset(f"{node.weights}.bias", node.out_channels) if unit.bias else -1,
-        kernel=list(node.kernel),
-        stride=list(node.stride),
-        padding=list(node.padding),
-        dilation=list(node.dilation),
-        groups=node.groups,
-        transposed=node.transposed,
+@_plan.register
+def _(op: Convolutions, planner: TrainingPlanner) -> None:
+    node = op.nodes[0]
+    planner.numbers[op.outputs[0]] = planner.builder.forward(
+        "conv_forward",
+        op.where,
+        {"source": planner.source(op), "target": planner.target(op)},
+        **convolution(node),
+        **planner.weights(op),
     )
-    for value in unit.outputs:
-        _copy(value, unit.where, plan)
+    for value in op.outputs:
+        _copy(value, op.where, planner)
 
 
-def _weights(node: ir.Conv, given: int, made: int) -> int:
-    return given * made // node.groups * math.prod(node.kernel)
-
-
-def _copy(value: int, where: str, plan: Plan) -> None:
-    """Fill the places of a value but the first."""
-    first, *others = plan.placement.places[value]
+def _copy(value: int, where: str, planner: TrainingPlanner) -> None:
+    """Fill the views of a value but the first."""
+    first, *others = planner.placement.views[value]
     if others:
-        _stage(plan, where, first, others, None, IDENTITY, [-1] * 4)
+        _norm_act_add(planner, where, {"source": first, "targets": others}, IDENTITY)
 
 
-def _stage(
-    plan: Plan,
+def _norm_act_add(
+    planner: TrainingPlanner,
     where: str,
-    source: Slice,
-    targets: list[Slice],
-    residual: Slice | None,
+    views: Mapping[str, BufferView | list[BufferView] | None],
     activation: Activation,
-    tensors: list[int],
-) -> Handle:
-    return plan.recorder.record(
-        "stage",
-        where,
-        source,
-        targets,
-        residual=residual,
-        activation=activation.name,
-        value=0.0 if activation.value is None else activation.value,
-        tensors=tensors,
-        eps=plan.norm.eps,
-        momentum=plan.norm.momentum,
-    )
+    **tensors: Attribute,
+) -> int:
+    attributes = {**activated(activation), **dataclasses.asdict(planner.norm), **tensors}
+    return planner.builder.forward("norm_act_add", where, views, **attributes)
 
 
-@_record.register
-def _(unit: Stage, plan: Plan) -> None:
-    tensors = [-1] * 4
-    if unit.norm is not None:
-        names = ("weight", "bias", "running_mean", "running_var")
-        tensors = [plan.offset(f"{unit.norm}.{name}") for name in names]
-    elif unit.bias is not None:
-        tensors[1] = plan.offset(unit.bias)
-    residual = None if unit.residual is None else plan.placement.any(unit.residual)
-    plan.handles[unit.output] = _stage(
-        plan,
-        unit.where,
-        plan.placement.any(unit.source),
-        plan.placement.places[unit.output],
-        residual,
-        unit.activation,
-        tensors,
-    )
+@_plan.register
+def _(op: NormActAdd, planner: TrainingPlanner) -> None:
+    views = {
+        "source": planner.placement.any(op.source),
+        "targets": planner.placement.views[op.output],
+        "residual": None if op.residual is None else planner.placement.any(op.residual),
+    }
+    tensors = planner.tensors(op)
+    planner.numbers[op.output] = _norm_act_add(planner, op.where, views, op.activation, **tensors)
 
 
-@_record.register
-def _(unit: ir.Concat, plan: Plan) -> None:
-    if plan.placement.joins(unit):
+@_plan.register
+def _(op: ir.Concat, planner: TrainingPlanner) -> None:
+    if planner.placement.joins(op):
         return
-    whole = plan.placement.any(unit.output)
-    for number, (value, start) in enumerate(zip(unit.inputs, offsets(unit, plan.work))):
-        links = [(start + channel, 0, 0) for channel in range(plan.work.channels[value])]
-        place = plan.placement.any(value)
-        plan.recorder.record("spread", unit.where, whole, place, links, 1, number == 0, False)
-    _copy(unit.output, unit.where, plan)
-
-
-@_record.register
-def _(unit: ir.Pool, plan: Plan) -> None:
-    if not unit.average:
-        channels, size = plan.work.channels[unit.output], plan.work.sizes[unit.output]
-        element = 1 if unit.kernel**2 <= BYTE_PLACES else 2
-        plan.indices[unit.output] = plan.recorder.map(channels, size, element).buffer
-    _resample(unit, plan)
-
-
-@_record.register
-def _(unit: ir.Upsample, plan: Plan) -> None:
-    _resample(unit, plan)
-
-
-def _resample(unit: ir.Pool | ir.Upsample, plan: Plan) -> None:
-    source, target = plan.placement.any(unit.inputs[0]), plan.placement.any(unit.output)
-    index = plan.indices.get(unit.output, -1)
-    plan.recorder.record("resample", unit.where, resampling(unit), source, target, window(unit), index)
-    _copy(unit.output, unit.where, plan)
-
-
-@_record.register
-def _(unit: ir.Attention, plan: Plan) -> None:
-    given, target = [plan.placement.any(value) for value in unit.inputs], plan.placement.any(unit.output)
-    plan.recorder.record("attention", unit.where, given, target, unit.heads)
-    _copy(unit.output, unit.where, plan)
-
-
-def resampling(node: ir.Pool | ir.Upsample) -> str:
-    """The native name of a pool or an upsampling."""
-    if isinstance(node, ir.Pool):
-        return "average_pool" if node.average else "max_pool"
-    return node.kind
-
-
-def window(node: ir.Pool | ir.Upsample) -> tuple[int, int, int]:
-    """Kernel, stride and padding."""
-    if isinstance(node, ir.Upsample):
-        return node.scale, node.scale, 0
-    return node.kernel, node.stride, node.padding
-
-
-def _move(node: ir.Node, move: Move, plan: Plan) -> None:
-    source, target = plan.placement.any(node.inputs[0]), plan.placement.any(node.output)
-    links = list(move.links)
-    if move.to_fine:
-        plan.recorder.record("spread", node.where, target, source, links, move.stride, True, False)
-    else:
-        plan.recorder.record("collect", node.where, source, target, links, move.stride, False)
-    _copy(node.output, node.where, plan)
+    whole = planner.placement.any(op.output)
+    for number, (value, start) in enumerate(zip(op.inputs, offsets(op, planner.graph.channels))):
+        views = {"fine": whole, "coarse": planner.placement.any(value)}
+        index = consecutive(start, planner.graph.channels[value])
+        planner.builder.forward("scatter", op.where, views, index=index, stride=1, clear=number == 0)
+    _copy(op.output, op.where, planner)

@@ -4,109 +4,99 @@ from __future__ import annotations
 
 from yolo.program import ir
 from yolo.program.ir import INPUT
-from yolo.program.training.maps import Recorder, Slice
-from yolo.program.training.units import Convolutions, Stage, Unit, Work
-
-PLAIN_CHANNELS = 4
-"""A convolution reads the plain pictures where they have this few channels; blocks would be mostly zeros."""
+from yolo.program.node_steps import PLAIN_CHANNELS, offsets
+from yolo.program.plan_builder import BufferView, PlanBuilder
+from yolo.program.training.fused import Convolutions, FusedGraph, FusedOp, NormActAdd
 
 
 class Placement:
-    """The places of each value, all of which hold it once it is made; its maker writes the first one."""
+    """The views of each value, all of which hold it once it is made; its maker writes the first one."""
 
-    def __init__(self, work: Work, recorder: Recorder) -> None:
-        self.work, self.recorder = work, recorder
-        self.consumers = work.consumers()
-        self.places: dict[int, list[Slice]] = {}
-        self.pictures = self._pictures()
-        for unit in reversed(work.units):
-            self._place(unit)
-        self.places[INPUT] = self._blocked_pictures()
+    def __init__(self, graph: FusedGraph, builder: PlanBuilder) -> None:
+        self.graph, self.builder = graph, builder
+        self.consumers = graph.consumers()
+        self.views: dict[int, list[BufferView]] = {}
+        self.plain_images = self._plain_images()
+        for op in reversed(graph.ops):
+            self._place(op)
+        self.views[INPUT] = self._blocked_images()
 
-    def any(self, value: int) -> Slice:
-        """A place of the value, for steps that read slices."""
-        return self.places[value][0]
+    def any(self, value: int) -> BufferView:
+        """A view of the value, for steps that read any."""
+        return self.views[value][0]
 
-    def whole(self, value: int) -> Slice:
-        """Its place in a buffer of its own, for convolutions."""
-        channels = self.work.channels[value]
-        return next(place for place in self.places[value] if self.is_whole(place, channels))
+    def whole(self, value: int) -> BufferView:
+        """Its view in a buffer of its own, for convolutions."""
+        channels = self.graph.channels[value]
+        return next(view for view in self.views[value] if self.is_whole(view, channels))
 
-    def is_whole(self, place: Slice, channels: int) -> bool:
-        """Whether the slice is all of its buffer."""
-        return place.first == 0 and place.buffer.channels == self.recorder.whole(channels)
+    def is_whole(self, view: BufferView, channels: int) -> bool:
+        """Whether the view is all of its buffer."""
+        return view.first == 0 and view.buffer.channels == self.builder.target.whole(channels)
 
     def joins(self, node: ir.Concat) -> bool:
         """Whether the inputs lie in the concatenation: all of them start at whole blocks."""
-        starts = offsets(node, self.work)
-        return all(start % self.recorder.block == 0 for start in starts)
+        starts = offsets(node, self.graph.channels)
+        return all(start % self.builder.target.block == 0 for start in starts)
 
-    def _pictures(self) -> Slice | None:
-        """The plain pictures, where a convolution takes them."""
-        if self.work.channels[INPUT] <= PLAIN_CHANNELS and any(map(_takes_plain, self.consumers[INPUT])):
-            return self.recorder.map(self.work.channels[INPUT], self.work.sizes[INPUT], plain=True)
+    def _plain_images(self) -> BufferView | None:
+        """The plain images, where a convolution takes them."""
+        if self.graph.channels[INPUT] <= PLAIN_CHANNELS and any(map(takes_plain, self.consumers[INPUT])):
+            return self.builder.buffer(self.graph.channels[INPUT], self.graph.sizes[INPUT], layout="nchw")
         return None
 
-    def _blocked_pictures(self) -> list[Slice]:
-        """The pictures' other places: whole for convolutions and for those who have no other."""
-        others = [unit for unit in self.consumers[INPUT] if self.pictures is None or not _takes_plain(unit)]
+    def _blocked_images(self) -> list[BufferView]:
+        """The images' other views: whole for convolutions and for those who have no other."""
+        others = [op for op in self.consumers[INPUT] if self.plain_images is None or not takes_plain(op)]
         around = self._around(INPUT)
-        lonely = not around and (others or INPUT in self.work.outputs)
+        lonely = not around and (others or INPUT in self.graph.outputs)
         if lonely or any(map(self._reads_whole, others)):
             around.insert(0, self._whole(INPUT))
         return around
 
-    def _whole(self, value: int, element: int = 0) -> Slice:
-        return self.recorder.map(self.work.channels[value], self.work.sizes[value], element)
+    def _whole(self, value: int, element: int = 0) -> BufferView:
+        return self.builder.buffer(self.graph.channels[value], self.graph.sizes[value], element)
 
-    def _around(self, value: int) -> list[Slice]:
-        """The places in concatenations that hold the value."""
+    def _around(self, value: int) -> list[BufferView]:
+        """The parts of concatenations that hold the value."""
         found = []
-        for unit in {id(unit): unit for unit in self.consumers[value]}.values():
-            if isinstance(unit, ir.Concat) and self.joins(unit):
-                for input_, start in zip(unit.inputs, offsets(unit, self.work)):
+        for op in {id(op): op for op in self.consumers[value]}.values():
+            if isinstance(op, ir.Concat) and self.joins(op):
+                for input_, start in zip(op.inputs, offsets(op, self.graph.channels)):
                     if input_ == value:
-                        found += [place.part(start, self.work.channels[value]) for place in self.places[unit.output]]
+                        found += [view.part(start, self.graph.channels[value]) for view in self.views[op.output]]
         return found
 
-    def _reads_whole(self, unit: Unit) -> bool:
-        return isinstance(unit, Convolutions)
+    def _reads_whole(self, op: FusedOp) -> bool:
+        return isinstance(op, Convolutions)
 
-    def _place(self, unit: Unit) -> None:
-        if isinstance(unit, Convolutions) and len(unit.outputs) > 1:
-            self._side_by_side(unit)
+    def _place(self, op: FusedOp) -> None:
+        if isinstance(op, Convolutions) and len(op.outputs) > 1:
+            self._side_by_side(op)
             return
-        for value in self.work.made(unit):
+        for value in self.graph.made(op):
             around = self._around(value)
-            writes_whole = not isinstance(unit, (Stage, ir.Pool, ir.Upsample)) and not self._is_join(unit)
+            writes_whole = not isinstance(op, (NormActAdd, ir.Pool, ir.Upsample)) and not self._is_join(op)
             if writes_whole or not around or any(map(self._reads_whole, self.consumers[value])):
-                around.insert(0, self._whole(value, self._element(unit, value)))
-            self.places[value] = around
+                around.insert(0, self._whole(value, self._element(op, value)))
+            self.views[value] = around
 
-    def _is_join(self, unit: Unit) -> bool:
-        return isinstance(unit, ir.Concat) and self.joins(unit)
+    def _is_join(self, op: FusedOp) -> bool:
+        return isinstance(op, ir.Concat) and self.joins(op)
 
-    def _element(self, unit: Unit, value: int) -> int:
+    def _element(self, op: FusedOp, value: int) -> int:
         """A head keeps its float32 sums: 4 bytes where a convolution's output only leaves the program."""
-        leaves = isinstance(unit, Convolutions) and value in self.work.outputs and not self.consumers[value]
-        return 4 if leaves and not unit.nodes[0].transposed else 0
+        leaves = isinstance(op, Convolutions) and value in self.graph.outputs and not self.consumers[value]
+        return 4 if leaves and not op.nodes[0].transposed else 0
 
-    def _side_by_side(self, unit: Convolutions) -> None:
-        total = sum(self.work.channels[value] for value in unit.outputs)
-        joined, start = self.recorder.map(total, self.work.sizes[unit.outputs[0]]), 0
-        for value in unit.outputs:
-            self.places[value] = [joined.part(start, self.work.channels[value])]
-            start += self.work.channels[value]
-
-
-def _takes_plain(unit: Unit) -> bool:
-    return isinstance(unit, Convolutions) and unit.nodes[0].groups == 1 and not unit.nodes[0].transposed
+    def _side_by_side(self, op: Convolutions) -> None:
+        total = sum(self.graph.channels[value] for value in op.outputs)
+        joined, start = self.builder.buffer(total, self.graph.sizes[op.outputs[0]]), 0
+        for value in op.outputs:
+            self.views[value] = [joined.part(start, self.graph.channels[value])]
+            start += self.graph.channels[value]
 
 
-def offsets(node: ir.Concat, work: Work) -> list[int]:
-    """The first channel of each input of a concatenation."""
-    starts, total = [], 0
-    for value in node.inputs:
-        starts.append(total)
-        total += work.channels[value]
-    return starts
+def takes_plain(op: FusedOp) -> bool:
+    """Whether an operation can read images that are not blocked."""
+    return isinstance(op, Convolutions) and op.nodes[0].groups == 1 and not op.nodes[0].transposed

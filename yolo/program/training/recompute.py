@@ -7,70 +7,72 @@ product: with ``recompute`` it is kept no longer than the forward pass needs it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from yolo.program import ir
-from yolo.program.training.forward import Plan, resampling, window
-from yolo.program.training.maps import Buffer, Slice
-from yolo.program.training.units import Convolutions, Stage, Unit
+from yolo.program.node_steps import resampling
+from yolo.program.plan_builder import Buffer, BufferView
+from yolo.program.training.forward import TrainingPlanner
+from yolo.program.training.fused import Convolutions, FusedOp, NormActAdd
 
-Maker = tuple[Unit, Slice]
+Maker = tuple[FusedOp, BufferView]
 
 
 class Sources:
     """Where the backward pass finds what the forward pass made."""
 
-    def __init__(self, plan: Plan, recompute: bool) -> None:
-        self.plan, self.recompute = plan, recompute
-        self._makers: dict[int, list[Maker]] = {}
-        self._again: dict[int, Buffer] = {}
-        for unit, place in self._written():
-            self._makers.setdefault(id(place.buffer), []).append((unit, place))
+    def __init__(self, planner: TrainingPlanner, recompute: bool) -> None:
+        self.planner, self.recompute = planner, recompute
+        self._makers: dict[Buffer, list[Maker]] = {}
+        self._again: dict[Buffer, Buffer] = {}
+        for op, view in self._written():
+            self._makers.setdefault(view.buffer, []).append((op, view))
         self._kept = set(self._read_in_place())
 
-    def of(self, unit: Convolutions) -> Slice:
+    def of(self, op: Convolutions) -> BufferView:
         """What a convolution reads; made again, by steps that are recorded now, where it is gone."""
-        return self._there(self.plan.source(unit))
+        return self._there(self.planner.source(op))
 
     def _written(self) -> Iterator[Maker]:
-        """Who writes which place. A concatenation that its inputs lie in writes none."""
-        for unit in self.plan.work.units:
-            if not (isinstance(unit, ir.Concat) and self.plan.placement.joins(unit)):
-                for value in self.plan.work.made(unit):
-                    for place in self.plan.placement.places[value]:
-                        yield unit, place
+        """Who writes which view. A concatenation that its inputs lie in writes none."""
+        for op in self.planner.graph.ops:
+            if not (isinstance(op, ir.Concat) and self.planner.placement.joins(op)):
+                for value in self.planner.graph.made(op):
+                    for view in self.planner.placement.views[value]:
+                        yield op, view
 
-    def _read_in_place(self) -> Iterator[int]:
+    def _read_in_place(self) -> Iterator[Buffer]:
         """Buffers that must stay: backward steps read them where they were."""
-        for unit in self.plan.work.units:
-            if isinstance(unit, (Stage, ir.Attention)):
-                for value in (unit.source,) if isinstance(unit, Stage) else unit.inputs:
-                    yield id(self.plan.placement.any(value).buffer)
+        for op in self.planner.graph.ops:
+            if isinstance(op, (NormActAdd, ir.Attention)):
+                for value in (op.source,) if isinstance(op, NormActAdd) else op.inputs:
+                    yield self.planner.placement.any(value).buffer
 
-    def _there(self, place: Slice) -> Slice:
+    def _there(self, view: BufferView) -> BufferView:
         """The same values where they lie in the backward pass."""
-        if not self._given_up(place.buffer):
-            return place
-        return Slice(self._made_again(place.buffer), place.first, place.channels)
+        if not self._given_up(view.buffer):
+            return view
+        return BufferView(self._made_again(view.buffer), view.first, view.channels)
 
     def _given_up(self, buffer: Buffer) -> bool:
-        makers = self._makers.get(id(buffer), [])
-        cheap = all(isinstance(unit, (Stage, ir.Pool, ir.Upsample)) for unit, _ in makers)
-        return self.recompute and bool(makers) and cheap and id(buffer) not in self._kept
+        makers = self._makers.get(buffer, [])
+        cheap = all(isinstance(op, (NormActAdd, ir.Pool, ir.Upsample)) for op, _ in makers)
+        return self.recompute and bool(makers) and cheap and buffer not in self._kept
 
     def _made_again(self, buffer: Buffer) -> Buffer:
-        if id(buffer) not in self._again:
-            self._again[id(buffer)] = Buffer(buffer.channels, buffer.size, buffer.bytes, buffer.element, buffer.plain)
-            for unit, place in self._makers[id(buffer)]:
-                self._repeat(unit, self._there(place))
-        return self._again[id(buffer)]
+        if buffer not in self._again:
+            self._again[buffer] = dataclasses.replace(buffer)
+            for op, view in self._makers[buffer]:
+                self._repeat(op, self._there(view))
+        return self._again[buffer]
 
-    def _repeat(self, unit: Unit, target: Slice) -> None:
-        record, any_place = self.plan.recorder.record, self.plan.placement.any
-        if isinstance(unit, Stage):
-            residual = None if unit.residual is None else self._there(any_place(unit.residual))
-            reads = (any_place(unit.source),)
-            record("stage_again", self.plan.handles[unit.output], [target], residual, reads=reads)
+    def _repeat(self, op: FusedOp, target: BufferView) -> None:
+        any_view, backward = self.planner.placement.any, self.planner.builder.backward
+        if isinstance(op, NormActAdd):
+            residual = None if op.residual is None else self._there(any_view(op.residual))
+            views = {"source": any_view(op.source), "targets": target, "residual": residual}
+            backward("norm_act_add_recompute", op.where, views, of=self.planner.numbers[op.output])
             return
-        source, index = self._there(any_place(unit.inputs[0])), self.plan.indices.get(unit.output, -1)
-        record("resample_again", unit.where, resampling(unit), source, target, window(unit), index)
+        source, index = self._there(any_view(op.inputs[0])), self.planner.indices.get(op.output)
+        backward("resample", op.where, {"source": source, "target": target, "index": index}, **resampling(op))

@@ -1,0 +1,68 @@
+#include "program/common/bindings.h"
+
+#include <pybind11/stl.h>
+
+#include "program/common/plan.h"
+#include "program/common/step_info.h"
+
+namespace yolo::program {
+namespace {
+
+namespace py = pybind11;
+
+Layout layout(const std::string& name) {
+    if (name == "blocked") return Layout::blocked;
+    if (name == "nchw") return Layout::nchw;
+    if (name == "nhwc") return Layout::nhwc;
+    throw std::invalid_argument("unknown layout " + name);
+}
+
+TensorView view_of(const py::handle& view) {
+    const auto number = [&](const char* name) { return view.attr(name).cast<int64_t>(); };
+    return {number("offset"), number("channels"), number("height"), number("width"), number("element"),
+            layout(view.attr("layout").cast<std::string>()), number("first"), number("buffer_channels")};
+}
+
+Step step_of(const py::handle& given) {
+    Step step{given.attr("kind").cast<std::string>(), given.attr("where").cast<std::string>(), {}, {}};
+    for (const auto& [role, views] : given.attr("views").cast<py::dict>()) {
+        Views& found = step.views[role.cast<std::string>()];
+        for (const py::handle& view : views) found.push_back(view_of(view));
+    }
+    for (const auto& [name, value] : given.attr("attributes").cast<py::dict>()) {
+        step.attributes[name.cast<std::string>()] = value.cast<Attribute>();
+    }
+    return step;
+}
+
+}  // namespace
+
+Plan plan_of(const py::object& given) {
+    const py::object target = given.attr("target");
+    Plan plan;
+    plan.block = target.attr("block").cast<int64_t>();
+    plan.element = target.attr("element").cast<int64_t>();
+    plan.threads = target.attr("threads").cast<int>();
+    plan.images = given.attr("images").cast<Numbers>();
+    plan.heads = given.attr("heads").cast<std::vector<Numbers>>();
+    plan.arena = given.attr("arena").cast<int64_t>();
+    plan.per_image = given.attr("per_image").cast<bool>();
+    plan.values = given.attr("values").cast<int64_t>();
+    plan.gradient = given.attr("gradient").cast<int64_t>();
+    for (const py::handle& step : given.attr("forward")) plan.forward.push_back(step_of(step));
+    for (const py::handle& step : given.attr("backward")) plan.backward.push_back(step_of(step));
+    return plan;
+}
+
+void bind_common(py::module_& module) {
+    py::class_<StepInfo>(module, "StepInfo")
+        .def_readonly("kind", &StepInfo::kind)
+        .def_readonly("where", &StepInfo::where)
+        .def_readonly("implementation", &StepInfo::implementation)
+        .def_readonly("flops", &StepInfo::flops)
+        .def_readonly("bytes", &StepInfo::bytes)
+        .def_readonly("milliseconds", &StepInfo::milliseconds)
+        .def_readonly("runs", &StepInfo::runs);
+}
+
+}  // namespace yolo::program

@@ -1,0 +1,51 @@
+// Memory of a program.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#ifdef YOLO_GUARDED
+#include "program/common/guarded.h"
+#endif
+
+namespace yolo::program {
+
+// Zeroed memory on a page boundary (for tests: up against the end of one).
+class Buffer {
+public:
+#ifdef YOLO_GUARDED
+    explicit Buffer(size_t bytes) : bytes_((bytes + 63) / 64 * 64) {
+        if (bytes_ == 0) return;
+        Unmap release;
+        std::byte* data = guarded(bytes_, release);
+        data_ = {data, release};
+    }
+#else
+    explicit Buffer(size_t bytes) : bytes_((bytes + kPage - 1) / kPage * kPage) {
+        if (bytes_ == 0) return;
+        data_.reset(static_cast<std::byte*>(std::aligned_alloc(kPage, bytes_)));
+        if (!data_) throw std::bad_alloc();
+        std::memset(data_.get(), 0, bytes_);
+    }
+#endif
+    std::byte* data() const { return data_.get(); }
+    size_t bytes() const { return bytes_; }
+
+private:
+    static constexpr size_t kPage = 4096;
+    struct Free {
+        void operator()(std::byte* data) const { std::free(data); }
+    };
+    size_t bytes_;
+#ifdef YOLO_GUARDED
+    std::unique_ptr<std::byte, Unmap> data_;
+#else
+    std::unique_ptr<std::byte, Free> data_;
+#endif
+};
+
+}  // namespace yolo::program

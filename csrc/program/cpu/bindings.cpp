@@ -1,0 +1,102 @@
+#include "program/cpu/bindings.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "program/common/bindings.h"
+#include "program/cpu/executor.h"
+
+namespace yolo::program {
+namespace {
+
+namespace py = pybind11;
+
+using Floats = py::array_t<float, py::array::c_style>;
+
+void check(const py::array& array, const Numbers& shape, const py::dtype& dtype, const char* name) {
+    const bool fits = static_cast<size_t>(array.ndim()) == shape.size() &&
+                      std::equal(shape.begin(), shape.end(), array.shape()) && array.dtype().is(dtype) &&
+                      (array.flags() & py::array::c_style) != 0;
+    if (!fits) throw py::value_error(std::string(name) + ": another shape, dtype or order than the program takes");
+}
+
+// Raises where it is read-only.
+float* vector_of(Floats& vector, int64_t least, const char* name) {
+    if (vector.ndim() != 1 || vector.size() < least) {
+        throw py::value_error(std::string(name) + ": expected a vector of " + std::to_string(least));
+    }
+    return vector.mutable_data();
+}
+
+py::list forward(Executor& executor, const py::array& given, std::optional<Floats> values) {
+    const Plan& plan = executor.plan();
+    const py::array images = py::array::ensure(given, py::array::c_style);
+    check(images, plan.images, executor.takes_bytes() ? py::dtype::of<uint8_t>() : py::dtype::of<float>(), "images");
+    if (plan.values > 0 && !values) throw py::value_error("the program takes values too");
+    float* const vector = values ? vector_of(*values, plan.values, "values") : nullptr;
+    py::list heads;
+    std::vector<void*> places;
+    for (const Numbers& shape : plan.heads) {
+        Floats head(shape);
+        places.push_back(head.mutable_data());
+        heads.append(std::move(head));
+    }
+    const py::gil_scoped_release free;
+    executor.forward(images.data(), vector, places.data());
+    return heads;
+}
+
+void backward(Executor& executor, const std::vector<py::array>& head_gradients, Floats& values, Floats& gradient) {
+    const Plan& plan = executor.plan();
+    if (head_gradients.size() != plan.heads.size()) throw py::value_error("one gradient a head is needed");
+    std::vector<const void*> places;
+    for (size_t i = 0; i < head_gradients.size(); ++i) {
+        check(head_gradients[i], plan.heads[i], py::dtype::of<float>(), "head gradient");
+        places.push_back(head_gradients[i].data());
+    }
+    float* const vector = vector_of(values, plan.values, "values");
+    float* const to = vector_of(gradient, plan.gradient, "gradient");
+    const py::gil_scoped_release free;
+    executor.backward(places.data(), vector, to);
+}
+
+void set_constant(Weights& weights, const std::string& name,
+                  const py::array_t<float, py::array::c_style | py::array::forcecast>& values) {
+    if (values.ndim() < 1 || values.size() == 0) throw py::value_error(name + ": has no values");
+    const dnnl::memory::dims dims(values.shape(), values.shape() + values.ndim());
+    weights.set(name, {values.data(), values.data() + values.size()}, dims);
+}
+
+}  // namespace
+
+void bind_cpu(py::module_& module) {
+    py::class_<Weights, std::shared_ptr<Weights>>(module, "Weights")
+        .def(py::init<>())
+        .def("set", &set_constant, py::arg("name"), py::arg("values"))
+        .def_property_readonly("bytes", &Weights::bytes);
+    py::class_<Limits>(module, "Limits")
+        .def(py::init([](int64_t memory, double work) { return Limits{memory, work}; }), py::arg("memory"), py::arg("work"))
+        .def_readonly("memory", &Limits::memory);
+    py::class_<Memory, std::shared_ptr<Memory>>(module, "Memory")
+        .def(py::init<>())
+        .def_property_readonly("bytes", &Memory::bytes);
+    py::class_<Executor, Runnable>(module, "Executor")
+        .def(py::init([](const py::object& plan, std::shared_ptr<Weights> weights, std::shared_ptr<Memory> memory,
+                         std::shared_ptr<net::Exchange> exchange, const Limits& limits) {
+                 return std::make_unique<Executor>(plan_of(plan), Resources{weights, memory, exchange}, limits);
+             }),
+             py::arg("plan"), py::kw_only(), py::arg("weights") = nullptr, py::arg("memory") = nullptr,
+             py::arg("exchange") = nullptr, py::arg("limits") = Limits{})
+        .def("__call__", &forward, py::arg("images"), py::arg("values").noconvert() = py::none())
+        .def("backward", &backward, py::arg("head_gradients"), py::arg("values").noconvert(),
+             py::arg("gradient").noconvert())
+        .def("profile", &Executor::profile, py::arg("on") = true)
+        .def_property_readonly("steps", &Executor::steps)
+        .def_property_readonly("notes", &Executor::notes)
+        .def_property_readonly("memory_bytes", &Executor::memory_bytes);
+}
+
+}  // namespace yolo::program

@@ -1,0 +1,154 @@
+#include "program/cpu/executor.h"
+
+#include <chrono>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include "parallel/team.h"
+#include "program/common/verify.h"
+#include "program/cpu/onednn.h"
+#include "program/cpu/table.h"
+
+namespace yolo::program {
+namespace {
+
+// A plan of another machine would read and write in another order than it says.
+void check_machine(const Plan& plan) {
+    if (plan.block != channel_block()) {
+        throw std::invalid_argument("the plan is for blocks of " + std::to_string(plan.block) +
+                                    " channels, this processor has " + std::to_string(channel_block()));
+    }
+    if (plan.element == 2 && !has_bfloat16()) {
+        throw std::invalid_argument("this processor has no bfloat16 instructions (it has " + instruction_set() + ")");
+    }
+}
+
+Resources with_memory(Resources resources) {
+    if (!resources.memory) resources.memory = std::make_shared<Memory>();
+    return resources;
+}
+
+int64_t numbers(const std::vector<int64_t>& shape) {
+    int64_t product = 1;
+    for (size_t axis = 1; axis < shape.size(); ++axis) product *= shape[axis];  // of one image
+    return product;
+}
+
+}  // namespace
+
+dnnl::memory BuildContext::constant(const std::string& where, const std::string& name, const dnnl::memory::desc& desc) {
+    if (weights == nullptr || !weights->has(name, desc.get_dims())) {
+        throw std::invalid_argument(where + ": its weights are not there or have another shape");
+    }
+    // Whole channel blocks in each group: a hundred times the file's numbers where groups are small.
+    if (!weights->is_packed(name, desc)) budget.take(where, static_cast<double>(desc.get_size()));
+    return weights->packed(name, desc);
+}
+
+Executor::Executor(Plan plan, Resources resources, const Limits& limits)
+    : plan_(std::move(plan)), resources_(with_memory(std::move(resources))) {
+    verify(plan_, limits);
+    check_machine(plan_);
+    arena_ = resources_.memory->maps.of(static_cast<size_t>(plan_.arena));
+    parallel::prefer_threads(plan_.threads);  // oneDNN plans for as many
+    Budget budget(limits);
+    budget.take("maps", static_cast<double>(plan_.arena));
+    BuildContext context{{arena_->data(), plan_.batch(), plan_.block, plan_.threads},
+                         plan_.element,
+                         workspace_,
+                         budget,
+                         notes_,
+                         resources_.weights.get(),
+                         resources_.exchange,
+                         {},
+                         plan_.backward.empty()};
+    forward_ = built(context, plan_.forward);
+    backward_ = built(context, plan_.backward);
+    workspace_.place(resources_.memory->workspace.of(workspace_.bytes()));
+    for (const Step& step : plan_.forward) {
+        if (step.kind == "load_images") image_element_ = step.flag("bytes") ? 1 : 4;
+    }
+}
+
+std::vector<CompiledStep> Executor::built(BuildContext& context, const std::vector<Step>& steps) {
+    std::vector<CompiledStep> all;
+    for (const Step& step : steps) {
+        Builder* const build = builder_of(step.kind);
+        if (build == nullptr) throw std::invalid_argument(step.where + ": this executor knows no " + step.kind);
+        const size_t before = workspace_.bytes();
+        for (CompiledStep& made : build(context, step)) {
+            context.budget.spend(step.where, made.info.flops + static_cast<double>(made.info.bytes));
+            all.push_back(std::move(made));
+        }
+        context.budget.take(step.where, static_cast<double>(workspace_.bytes() - before));
+        ++context.number;
+    }
+    return all;
+}
+
+void Executor::execute(std::vector<CompiledStep>& steps, const Run& run) {
+    for (CompiledStep& step : steps) {
+        if (!profiling_) {
+            step.action(run);
+            continue;
+        }
+        const auto start = std::chrono::steady_clock::now();
+        step.action(run);
+        const std::chrono::duration<double, std::milli> passed = std::chrono::steady_clock::now() - start;
+        step.info.milliseconds += passed.count();
+        ++step.info.runs;
+    }
+}
+
+void Executor::run(const void* const* inputs, void* const* outputs) {
+    forward(inputs[0], plan_.values > 0 ? static_cast<float*>(const_cast<void*>(inputs[1])) : nullptr, outputs);
+}
+
+void Executor::forward(const void* images, float* values, void* const* heads) {
+    const std::lock_guard<std::mutex> lock(memory().mutex);
+    // Networks that only infer leave the threads to one another as a whole; a step of training has nobody beside it.
+    std::optional<parallel::Turn> turn;
+    if (plan_.backward.empty()) turn.emplace();
+    parallel::prefer_threads(plan_.threads);  // of this thread only: OneFlow may call from any of its own
+    memory().holder = nullptr;
+    std::vector<void*> places(heads, heads + plan_.heads.size());
+    const int64_t passes = plan_.per_image ? plan_.images[0] : 1;
+    for (int64_t pass = 0; pass < passes; ++pass) {
+        Run run;
+        run.images = static_cast<const std::byte*>(images) + pass * numbers(plan_.images) * image_element_;
+        run.values = values, run.heads = places.data();
+        execute(forward_, run);
+        for (size_t i = 0; i < places.size(); ++i) places[i] = static_cast<float*>(places[i]) + numbers(plan_.heads[i]);
+    }
+    memory().holder = this;
+}
+
+void Executor::backward(const void* const* head_gradients, float* values, float* gradient) {
+    const std::lock_guard<std::mutex> lock(memory().mutex);
+    if (memory().holder != this) throw std::logic_error("backward without a forward before it: its feature maps are gone");
+    memory().holder = nullptr;
+    parallel::prefer_threads(plan_.threads);
+    Run run;
+    run.head_gradients = head_gradients, run.values = values, run.gradient = gradient;
+    execute(backward_, run);
+}
+
+std::vector<StepInfo> Executor::steps() const {
+    std::vector<StepInfo> all;
+    for (const auto* steps : {&forward_, &backward_}) {
+        for (const CompiledStep& step : *steps) all.push_back(step.info);
+    }
+    return all;
+}
+
+void Executor::profile(bool on) {
+    const std::lock_guard<std::mutex> lock(memory().mutex);
+    profiling_ = on;
+    if (!on) return;
+    for (auto* steps : {&forward_, &backward_}) {
+        for (CompiledStep& step : *steps) step.info.milliseconds = 0, step.info.runs = 0;
+    }
+}
+
+}  // namespace yolo::program

@@ -1,0 +1,154 @@
+// Where a plan meets plain layouts: images in, heads out, gradients of heads in.
+#include <algorithm>
+#include <cstring>
+
+#include "parallel/team.h"
+#include "program/cpu/builders.h"
+
+namespace yolo::program {
+namespace {
+
+// Pixels of a tile that both layouts touch in whole cache lines.
+constexpr int64_t kTile = 64;
+
+// Images [batch, channels, H, W], uint8 (divided by `divisor`) or float32.
+struct Images {
+    bool bytes;
+    float divisor;
+
+    // `count` numbers from `start` as floats.
+    void read(const void* images, int64_t start, int64_t count, float* out) const {
+        if (bytes) {
+            kernels().pixels[kFloat32](static_cast<const uint8_t*>(images) + start, count, divisor, out);
+        } else {
+            std::memcpy(out, static_cast<const float*>(images) + start, static_cast<size_t>(count) * sizeof(float));
+        }
+    }
+};
+
+void load_plain(const ExecContext& exec, const TensorView& target, const Images& given, const void* images) {
+    const int64_t lanes = exec.block, total = exec.batch * target.channels * target.pixels();
+    parallel::share(exec.threads, (total + lanes - 1) / lanes, [&](int, int64_t first, int64_t last) {
+        const int64_t begin = first * lanes, count = std::min(last * lanes, total) - begin;
+        std::byte* to = exec.arena + target.offset + begin * target.element;
+        if (given.bytes) {
+            kernels().pixels[format_of(target)](static_cast<const uint8_t*>(images) + begin, count, given.divisor, to);
+        } else if (target.wide()) {
+            given.read(images, begin, count, reinterpret_cast<float*>(to));
+        } else {
+            const auto* from = static_cast<const float*>(images) + begin;
+            float rest[kMostLanes] = {}, made[kMostLanes];
+            const int64_t whole = count / lanes * lanes, tail = count - whole;
+            kernels().store[kBfloat16](from, to, count / lanes);
+            std::copy_n(from + whole, tail, rest);
+            kernels().store[kBfloat16](rest, made, 1);
+            std::memcpy(to + whole * target.element, made, static_cast<size_t>(tail * target.element));
+        }
+    });
+}
+
+// Tiles of a blocked view: action(image, first channel, channels, first pixel, pixels, address).
+template <class Action>
+void each_tile(const ExecContext& exec, const TensorView& view, const Action& action) {
+    const int64_t lanes = exec.block, blocks = exec.blocks(view);
+    parallel::share(exec.threads, exec.batch * blocks, [&](int, int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t n = i / blocks, c = i % blocks * lanes, channels = std::min(lanes, view.channels - c);
+            for (int64_t p = 0; p < view.pixels(); p += kTile) {
+                std::byte* tile = exec.at(view, n, c / lanes) + p * lanes * view.element;
+                action(n, c, channels, p, std::min(kTile, view.pixels() - p), tile);
+            }
+        }
+    });
+}
+
+void load_blocked(const ExecContext& exec, const TensorView& target, const Images& given, const void* images) {
+    each_tile(exec, target, [&](int64_t n, int64_t c, int64_t channels, int64_t p, int64_t count, std::byte* to) {
+        float rows[kMostLanes * kTile];
+        for (int64_t k = 0; k < channels; ++k) {
+            const int64_t start = (n * target.channels + c + k) * target.pixels() + p;
+            given.read(images, start, count, rows + k * kTile);
+        }
+        kernels().blocked[format_of(target)](rows, kTile, channels, count, to);
+    });
+}
+
+// Bytes as they are, the channels of a pixel together.
+void load_bytes(const ExecContext& exec, const TensorView& target, const Images&, const void* images) {
+    const int64_t channels = target.channels, pixels = target.pixels();
+    const auto* from = static_cast<const uint8_t*>(images);
+    auto* to = reinterpret_cast<uint8_t*>(exec.at(target));
+    parallel::share(exec.threads, exec.batch * pixels, [&](int, int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t first = i / pixels * channels * pixels + i % pixels;
+            for (int64_t c = 0; c < channels; ++c) to[i * channels + c] = from[first + c * pixels];
+        }
+    });
+}
+
+// A head that has the channels of a pixel together.
+void store_together(const ExecContext& exec, const TensorView& source, float* head) {
+    constexpr int64_t kRun = 16;  // pixels whose channels stay in the nearest cache while they are turned
+    const int64_t channels = source.channels, pixels = source.pixels(), runs = (pixels + kRun - 1) / kRun;
+    parallel::share(exec.threads, exec.batch * runs, [&](int, int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const auto* from = reinterpret_cast<const float*>(exec.at(source, i / runs));
+            float* to = head + i / runs * channels * pixels;
+            const int64_t first = i % runs * kRun, stop = std::min(first + kRun, pixels);
+            for (int64_t c = 0; c < channels; ++c) {
+                for (int64_t pixel = first; pixel < stop; ++pixel) to[c * pixels + pixel] = from[pixel * channels + c];
+            }
+        }
+    });
+}
+
+StepInfo info(const ExecContext& exec, const Step& step, const char* kind, const TensorView& view, int64_t outside) {
+    StepInfo info{kind, step.where, kernels().name};
+    info.bytes = exec.batch * view.channels * view.pixels() * (view.element + outside);
+    return info;
+}
+
+}  // namespace
+
+std::vector<CompiledStep> build_load_images(BuildContext& context, const Step& step) {
+    const ExecContext exec = context;
+    const TensorView target = step.view("target");
+    const Images given{step.flag("bytes"), static_cast<float>(step.real("divisor"))};
+    const auto load = target.layout == Layout::nhwc ? load_bytes : target.layout == Layout::nchw ? load_plain : load_blocked;
+    return {{info(exec, step, "load", target, given.bytes ? 1 : 4), [=](const Run& run) {
+                 load(exec, target, given, run.images);
+             }}};
+}
+
+// A head, float32 [batch, channels, h, w], out of a view.
+std::vector<CompiledStep> build_store_head(BuildContext& context, const Step& step) {
+    const ExecContext exec = context;
+    const TensorView source = step.view("source");
+    const int64_t number = step.number("number");
+    return {{info(exec, step, "store", source, 4), [=](const Run& run) {
+                 float* head = static_cast<float*>(run.heads[number]);
+                 if (source.layout == Layout::nhwc) return store_together(exec, source, head);
+                 each_tile(exec, source, [&](int64_t n, int64_t c, int64_t channels, int64_t p, int64_t count,
+                                             const std::byte* from) {
+                     float* to = head + (n * source.channels + c) * source.pixels() + p;
+                     kernels().planar[format_of(source)](from, count, channels, to, source.pixels());
+                 });
+             }}};
+}
+
+// Its gradient into a view.
+std::vector<CompiledStep> build_load_head_gradient(BuildContext& context, const Step& step) {
+    const ExecContext exec = context;
+    const TensorView target = step.view("target");
+    const int64_t number = step.number("number");
+    return {{info(exec, step, "load", target, 4), [=](const Run& run) {
+                 const float* head = static_cast<const float*>(run.head_gradients[number]);
+                 each_tile(exec, target, [&](int64_t n, int64_t c, int64_t channels, int64_t p, int64_t count,
+                                             std::byte* to) {
+                     const float* from = head + (n * target.channels + c) * target.pixels() + p;
+                     kernels().blocked[format_of(target)](from, target.pixels(), channels, count, to);
+                 });
+             }}};
+}
+
+}  // namespace yolo::program

@@ -1,0 +1,75 @@
+#include "program/cpu/weights.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace yolo::program {
+
+using dnnl::memory;
+
+namespace {
+
+memory::desc dense(const memory::dims& dims) {
+    memory::dims strides(dims.size(), 1);
+    for (size_t i = dims.size(); i-- > 1;) strides[i - 1] = strides[i] * dims[i];
+    return {dims, memory::data_type::f32, strides};
+}
+
+}  // namespace
+
+void Weights::set(const std::string& name, std::vector<float> values, const memory::dims& dims) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    int64_t count = 1;
+    for (const int64_t side : dims) count *= side;
+    if (count != static_cast<int64_t>(values.size())) throw std::invalid_argument(name + ": values and shape differ");
+    Constant& constant = constants_[name];
+    if (!constant.packed.empty() && constant.dims != dims) throw std::invalid_argument(name + ": another shape");
+    constant.values = std::move(values);
+    constant.dims = dims;
+    for (const memory& copy : constant.packed) pack(constant, copy);
+}
+
+void Weights::pack(Constant& constant, memory target) {
+    memory source(dense(constant.dims), engine(), constant.values.data());
+    dnnl::stream stream(engine());
+    dnnl::reorder(source, target).execute(stream, source, target);
+    stream.wait();
+}
+
+bool Weights::is_packed(const std::string& name, const memory::desc& desc) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = constants_.find(name);
+    if (found == constants_.end()) return false;
+    const auto& copies = found->second.packed;
+    return std::any_of(copies.begin(), copies.end(), [&](const memory& copy) { return copy.get_desc() == desc; });
+}
+
+bool Weights::has(const std::string& name, const memory::dims& dims) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = constants_.find(name);
+    return found != constants_.end() && found->second.dims == dims;
+}
+
+memory Weights::packed(const std::string& name, const memory::desc& desc) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Constant& constant = constants_.at(name);
+    for (const memory& copy : constant.packed) {
+        if (copy.get_desc() == desc) return copy;
+    }
+    memory target(desc, engine());
+    pack(constant, target);
+    constant.packed.push_back(target);
+    return target;
+}
+
+size_t Weights::bytes() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    size_t total = 0;
+    for (const auto& entry : constants_) {
+        for (const memory& copy : entry.second.packed) total += copy.get_desc().get_size();
+    }
+    return total;
+}
+
+}  // namespace yolo::program

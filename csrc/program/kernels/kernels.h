@@ -1,0 +1,109 @@
+// The hot loops that are not oneDNN's, of training and of inference, compiled once for each instruction set.
+//
+// All work on runs of `count` pixels of one channel block: numbers [count, lanes], float32 or bfloat16 (Format).
+// Vectors of parameters and sums hold `lanes` numbers. Arithmetic is float32, sums over pixels go on in float64.
+#pragma once
+
+#include <cstdint>
+
+namespace yolo::program {
+
+enum class Function { identity, silu, relu, relu6, leaky_relu, hardswish, sigmoid, mish, gelu, tanh, elu };
+
+// An activation; `value` is the slope of leaky_relu or the alpha of elu.
+struct Activation {
+    Function function;
+    float value;
+};
+
+// u = (x - centre) * scale + shift.
+struct Affine {
+    const float* centre;
+    const float* scale;
+    const float* shift;
+};
+
+// A pool's or an upsampling's geometry: planes of height x width and out_height x out_width pixels.
+struct Window {
+    int64_t height, width, out_height, out_width;
+    int64_t kernel, stride, padding;
+};
+
+enum Format { kFloat32 = 0, kBfloat16 = 1, kFormats = 2 };
+
+// How a max pool keeps the places of its maxima: uint8, uint16 where a window has more than 256, or not at all.
+enum Index { kBytes = 0, kWords = 1, kNone = 2, kIndices = 3 };
+
+inline Index index_of(int64_t kernel) {
+    return kernel * kernel <= 256 ? kBytes : kWords;
+}
+
+// Longest run that moments(), grad_sums() and add() take: float32 sums of more lose digits.
+constexpr int64_t kMostPixels = 256;
+
+// Numbers of the widest vector.
+constexpr int64_t kMostLanes = 16;
+
+struct Kernels {
+    const char* name;
+    int64_t lanes;
+    // sum += x, squares += x * x.
+    void (*moments[kFormats])(const void* x, int64_t count, double* sum, double* squares);
+    // out = f(u(x)) + residual (where not null). Runs may be of any length.
+    void (*activate[kFormats])(const void* x, const Affine& u, const Activation& f, const void* residual, void* out,
+                               int64_t count);
+    // out = sum of the sources.
+    void (*add[kFormats])(const void* const* sources, int64_t number, float* out, int64_t count);
+    // With grad = gradient * f'(u(x)): sum += grad, products += grad * (x - centre). By the formats of x and of the
+    // gradient, which is float32 or that of x.
+    void (*grad_sums[kFormats][kFormats])(const void* x, const void* gradient, const Affine& u, const Activation& f,
+                                 int64_t count, double* sum, double* products);
+    // out = grad * scale + (x - centre) * along + level; `out` may be `x`.
+    void (*grad[kFormats][kFormats])(const void* x, const void* gradient, const Affine& u, const Activation& f,
+                            const float* along, const float* level, void* out, int64_t count);
+    // Rounds to the format.
+    void (*store[kFormats])(const float* from, void* to, int64_t count);
+    // Max pool of a plane; `index` [out pixels, lanes]: which of kernel * kernel places the first maximum has.
+    void (*max_pool[kFormats][kIndices])(const void* x, const Window& window, void* out, void* index);
+    // Average pool of a plane, padding counted.
+    void (*average_pool[kFormats])(const void* x, const Window& window, void* out);
+    // Nearest-neighbour upsampling of a plane by `window.stride`.
+    void (*upsample[kFormats])(const void* x, const Window& window, void* out);
+    // Bilinear upsampling by `window.stride`, corners not aligned: pixel centres lie at (i + 1/2) / stride - 1/2.
+    void (*bilinear[kFormats])(const void* x, const Window& window, void* out);
+    // Their gradients, from a whole plane of the output's to a whole plane of the input's.
+    void (*max_pool_back[kIndices])(const float* gradient, const void* index, const Window& window, float* out);
+    void (*average_pool_back)(const float* gradient, const Window& window, float* out);
+    void (*upsample_back)(const float* gradient, const Window& window, float* out);
+    void (*bilinear_back)(const float* gradient, const Window& window, float* out);
+    // out = bytes / divisor; `count` numbers, not pixels.
+    void (*pixels[kFormats])(const uint8_t* bytes, int64_t count, float divisor, void* out);
+    // The first `channels` channels of a run of pixels as rows of floats, which lie `stride` numbers apart.
+    void (*planar[kFormats])(const void* x, int64_t count, int64_t channels, float* out, int64_t stride);
+    // The way back; zeros after the last channel.
+    void (*blocked[kFormats])(const float* rows, int64_t stride, int64_t channels, int64_t count, void* out);
+    // row = softmax(row * scale) of `count` numbers; what is behind them in the last whole vector becomes 0.
+    void (*softmax)(float* row, int64_t count, float scale);
+    // Its gradient, from that of `weights` = softmax(...) in `grad` to that of the row, in place.
+    void (*softmax_back)(const float* weights, float* grad, int64_t count, float scale);
+};
+
+namespace generic {
+extern const Kernels kernels;
+}
+#ifdef YOLO_X86
+namespace avx2 {
+extern const Kernels kernels;
+}
+namespace avx512 {
+extern const Kernels kernels;
+}
+namespace avx512_bf16 {
+extern const Kernels kernels;
+}
+#endif
+
+// Those of this processor, with `lanes` equal to channel_block().
+const Kernels& kernels();
+
+}  // namespace yolo::program

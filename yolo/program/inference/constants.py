@@ -1,0 +1,53 @@
+"""The constants of a graph as inference's executors take them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from yolo import native
+from yolo.program import ir
+from yolo.program.int8.rules import is_int8
+from yolo.program.int8.weights import corrected_bias, quantised_weight
+from yolo.program.ir import Graph
+
+
+def pack_weights(graph: Graph, weight_limit: int, weights: native.Weights | None = None) -> native.Weights:
+    """The constants of a graph; those of an equal graph are replaced where ``weights`` is given.
+
+    ``weight_limit``: the largest int8 weight, in steps.
+    """
+    weights = weights or native.Weights()
+    for node in graph.nodes:
+        if isinstance(node, ir.Conv):
+            tensors = packed_conv(node, graph, weight_limit)
+            weights.set(f"{node.weights}.weight", _grouped(tensors.pop("weight"), node))
+            for part, values in tensors.items():
+                weights.set(f"{node.weights}.{part}", values)
+        elif isinstance(node, ir.BatchNorm):
+            for part in ("scale", "shift"):
+                weights.set(f"{node.weights}.{part}", graph.tensors[f"{node.weights}.{part}"])
+    return weights
+
+
+def packed_conv(node: ir.Conv, graph: Graph, weight_limit: int) -> dict[str, np.ndarray]:
+    """The weight of a convolution and, where there are, its bias and the steps of its whole weights ("scale")."""
+    parts = {name: graph.tensors.get(f"{node.weights}.{name}") for name in ("weight", "bias", "mean")}
+    weight, bias, mean = parts["weight"], parts["bias"] if node.bias else None, parts["mean"]
+    if is_int8(node, graph):
+        whole, steps = quantised_weight(weight, weight_limit)
+        if bias is not None and mean is not None:
+            bias = corrected_bias(bias, weight, whole, steps, mean)
+        found = {"weight": whole, "scale": steps}
+    else:
+        found = {"weight": weight}
+    return found if bias is None else {**found, "bias": bias}
+
+
+def _grouped(weight: np.ndarray, node: ir.Conv) -> np.ndarray:
+    """Weights as [out, in, kh, kw], or [groups, out, in, kh, kw]."""
+    weight = np.ascontiguousarray(weight, np.float32)
+    if node.transposed:
+        weight = weight.reshape(node.groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+    elif node.groups > 1:
+        weight = weight.reshape(node.groups, -1, *weight.shape[1:])
+    return np.ascontiguousarray(weight[0] if node.transposed and node.groups == 1 else weight)

@@ -1,0 +1,65 @@
+"""What a plan is made for: a device, the layout of its feature maps, the numbers in them, the threads that run it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+PRECISIONS: Final = ("fp32", "bf16", "int8")
+_ELEMENTS: Final = {"fp32": 4, "bf16": 2, "int8": 4}
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Where a plan runs.
+
+    device: "cpu"; instructions: the widest set that its kernels use; block: channels that lie together in a blocked
+    layout; precision: "fp32", "bf16" or "int8"; threads: of one run; weight_limit: the largest int8 weight, in steps.
+    """
+
+    device: str
+    instructions: str
+    block: int
+    precision: str
+    threads: int
+    weight_limit: int
+
+    @classmethod
+    def of(cls, device: str = "cpu", precision: str = "fp32", threads: int = 0) -> Target:
+        """This machine's; ``threads`` of 0: one for each core. Raises ValueError where ``unsupported`` says why."""
+        from yolo import native
+
+        reason = unsupported(device, precision)
+        if reason is not None:
+            raise ValueError(reason)
+        threads = threads or native.default_threads()
+        instructions, block = native.instruction_set(), native.channel_block()
+        return cls("cpu", instructions, block, precision, threads, native.weight_limit())
+
+    @property
+    def element(self) -> int:
+        """Bytes of a number in the feature maps that are not bytes."""
+        return _ELEMENTS[self.precision]
+
+    def whole(self, channels: int) -> int:
+        """Channels rounded up to whole blocks."""
+        return -(-channels // self.block) * self.block
+
+    def __str__(self) -> str:
+        layout = f"nChw{self.block}c" + (" (int8: nhwc)" if self.precision == "int8" else "")
+        return f"{self.device}, layout {layout} on {self.instructions}, {self.precision}, {self.threads} threads"
+
+
+def unsupported(device: str, precision: str = "fp32") -> str | None:
+    """Why no network can be compiled for this device and precision on this machine; None where one can."""
+    from yolo import native
+
+    if precision not in PRECISIONS:
+        return f"precision {precision!r} is unknown: {', '.join(PRECISIONS)}"
+    if device.startswith("cuda"):
+        return native.cuda_unavailable() or None
+    if device != "cpu":
+        return f"programs are compiled for the CPU, not for {device}"
+    if precision == "bf16" and not native.has_bfloat16():
+        return f"this processor has no bfloat16 instructions (AVX-512 BF16; it has {native.instruction_set()})"
+    return None
