@@ -63,7 +63,9 @@ setup(
     package_dir={"": "."},
     packages=find_packages(str(ROOT), include=["yolo", "yolo.*", "graphs", "graphs.*"]),
     package_data={"yolo": ["**/*.yaml", "**/*.css", "demo/*.png"], "graphs": ["**/*.yaml"]},
-    ext_modules=[Extension(f"yolo.{name}", sources=[]) for name in ("_native", "_graph_queue", "_oneflow")],
+    ext_modules=[
+        Extension(f"yolo.{name}", sources=[]) for name in ("_native", "_graph_queue", "_stand_in", "_oneflow")
+    ],
     cmdclass={"build_ext": CMakeBuild},
     zip_safe=False,
 )

@@ -2,19 +2,71 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import gc
+import threading
 import time
 import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
+import numpy as np
 import oneflow as flow
 from oneflow.framework.graph_build_util import lazy_mode
 from oneflow.framework.session_context import GetDefaultSession
+from oneflow.framework.tensor_tuple_util import convert_to_tensor_tuple
 
-from graphs.turns import Turns
 from yolo.runtime import in_own_process
+
+
+class Turns:
+    """Threads take turns in OneFlow, which is not made for several. In a turn a thread may take another.
+
+    It traces one graph at a time, and a graph's end empties the process's list of variables, which tracing fills. And
+    two threads that call the same operator for the first time wait for each other for ever: one has the operator's own
+    lock and wants Python's, the other has Python's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn; it ends with the block."""
+        with self._lock:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+        self._catch_up()
+
+    def when_free(self, job: Callable[[], None]) -> None:
+        """Do ``job`` now, or where a turn is going on, this thread's too, in whichever thread ends it.
+
+        It never waits: garbage collection comes at any moment, also in the middle of a turn.
+        """
+        self._waiting.append(job)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self._waiting and self._lock.acquire(blocking=False):
+            try:
+                if self._depth:  # this thread's own turn: its end comes here again
+                    return
+                self._depth = 1
+                try:
+                    if self._waiting:
+                        self._waiting.popleft()()
+                finally:
+                    self._depth = 0
+            finally:
+                self._lock.release()
 
 
 class StaticGraph(flow.nn.Graph):
@@ -36,15 +88,37 @@ class StaticGraph(flow.nn.Graph):
 
     def __call__(self, *inputs):
         with self.turns.turn():
-            if self.compile_seconds is None:
-                self._give_memory_back()
-                begin = time.perf_counter()
-                with warnings.catch_warnings():
-                    # Constants made while tracing are constants of the graph, which is what is meant.
-                    warnings.filterwarnings("ignore", message=".* is called in a nn.Graph, but not registered")
-                    self._compile(*inputs)
-                self.compile_seconds = time.perf_counter() - begin
+            self._compile_once(inputs)
             return super().__call__(*inputs)
+
+    def arrays(self, *inputs: flow.Tensor) -> list[np.ndarray]:
+        """What a call gives, as arrays that hold until the call after the next one; returns when the graph has ended.
+
+        ``nn.Graph`` copies its outputs by operators that it starts while the graph needs the cores; here the thread
+        sleeps until they are there.
+        """
+        graph = flow._oneflow_internal.nn.graph
+        with self.turns.turn():
+            self._compile_once(inputs)
+            number = self._cur_index_of_ouputs_buffer
+            outputs = self._outputs_tensor_tuple_buffer[number]
+            self._cur_index_of_ouputs_buffer = (number + 1) % self._outputs_buffer_size
+            graph.RunLazyNNGraph(convert_to_tensor_tuple(inputs), outputs, self._state_tensor_tuple, self._c_nn_graph)
+            try:
+                return [output.numpy() for output in outputs]
+            finally:  # they are the graph's again
+                graph.SoftSyncNNGraphBuffers(outputs, self._c_nn_graph)
+
+    def _compile_once(self, inputs: tuple[flow.Tensor, ...]) -> None:
+        if self.compile_seconds is not None:
+            return
+        self._give_memory_back()
+        begin = time.perf_counter()
+        with warnings.catch_warnings():
+            # Constants made while tracing are constants of the graph, which is what is meant.
+            warnings.filterwarnings("ignore", message=".* is called in a nn.Graph, but not registered")
+            self._compile(*inputs)
+        self.compile_seconds = time.perf_counter() - begin
 
     def __del__(self) -> None:
         if in_own_process():
@@ -62,7 +136,7 @@ class StaticGraph(flow.nn.Graph):
 
     @property
     def computed(self) -> float:
-        """Seconds that its compiled training operator took in the last run; 0 where it has none."""
+        """Seconds that its operator took in its last run: a training step, or the suppression; 0 where it has none."""
         return 0.0 if self._operator is None else self._operator.seconds
 
 

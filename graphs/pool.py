@@ -26,16 +26,17 @@ class GraphPool(Generic[Graph]):
         self._make, self._limit = make, limit
         self._graphs: dict[tuple, Graph] = {}
         self._others: EagerRuns[Graph] | None = None
+        self._last: StaticGraph | EagerRuns | None = None
         self.compile_seconds = 0.0
 
     def __call__(self, *inputs: flow.Tensor):
         key = tuple((tuple(tensor.shape), str(tensor.dtype)) for tensor in inputs)
-        graph = self._graphs.get(key)
+        self._last = graph = self._graphs.get(key)
         if graph is not None:
             return graph(*inputs)
         if len(self._graphs) >= self._limit:
             return self._without_graph(*inputs)
-        graph = self._make()
+        self._last = graph = self._make()
         outputs = graph(*inputs)
         self._graphs[key] = graph  # only now: a graph whose tracing failed cannot be used again
         self.compile_seconds += graph.compile_seconds
@@ -48,7 +49,13 @@ class GraphPool(Generic[Graph]):
         if self._others is None:
             logger.info("more than %d shapes of batches: the others run without a graph", self._limit)
             self._others = EagerRuns(self._make)
+        self._last = self._others
         return self._others(*inputs)
+
+    @property
+    def computed(self) -> float:
+        """What the graph of the last call says."""
+        return self._last.computed
 
 
 class EagerRuns(Generic[Graph]):
@@ -66,3 +73,8 @@ class EagerRuns(Generic[Graph]):
     def __call__(self, *inputs: flow.Tensor):
         with flow.no_grad():
             return self._graph.build(*inputs)
+
+    @property
+    def computed(self) -> float:
+        """What the graph says."""
+        return self._graph.computed

@@ -25,21 +25,20 @@ class ValGraph(StaticGraph):
     """images, labels, counts as in TrainGraph -> detections and their counts as in DetectGraph, loss sums.
 
     The loss sums are [levels, 5] (``yolo.loss.reference.loss_terms``). The network runs as plain OneFlow modules; this
-    is what ``CompiledValGraph`` must equal. ``watch`` adds up the time of decoding and suppression.
+    is what ``CompiledValGraph`` must equal.
     """
 
-    def __init__(
-        self, network: flow.nn.Module, loss: LossSettings, settings: NmsSettings, watch: native.Stopwatch
-    ) -> None:
+    def __init__(self, network: flow.nn.Module, loss: LossSettings, settings: NmsSettings) -> None:
         super().__init__()
         self.network = network
-        self._parts = (loss, network.anchors, network.strides, settings, watch)
+        self._parts = (loss, network.anchors, network.strides, settings)
 
     def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> Outputs:
-        loss, anchors, strides, settings, watch = self._parts
+        loss, anchors, strides, settings = self._parts
         heads = called(self.network)(to_unit_range(images))
         terms = loss_terms(heads, labels, counts, anchors, strides, loss)
-        return *suppressed(decode(heads, anchors, strides), settings, watch), terms
+        self._operator, found = suppressed(decode(heads, anchors, strides), settings)
+        return *found, terms
 
 
 class CompiledValGraph(StaticGraph):
@@ -52,16 +51,16 @@ class CompiledValGraph(StaticGraph):
         strides: Sequence[int],
         loss: LossSettings,
         settings: NmsSettings,
-        watch: native.Stopwatch,
     ) -> None:
         super().__init__()
-        self._parts = (compiled, anchors, strides, loss, settings, watch)
+        self._parts = (compiled, anchors, strides, loss, settings)
 
     def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> Outputs:
-        compiled, anchors, strides, loss, settings, watch = self._parts
+        compiled, anchors, strides, loss, settings = self._parts
         heads = run_network(compiled, images)
         operator = native.LossTerms(
             detection_loss([tuple(head.shape) for head in heads], anchors, strides, loss), *labels.shape[:2]
         )
         (terms,) = call(operator, [*heads, labels, counts], [((len(heads), 5), flow.float64)])
-        return *detected(heads, anchors, strides, settings, watch), terms
+        self._operator, found = detected(heads, anchors, strides, settings)
+        return *found, terms

@@ -42,7 +42,7 @@ class Queue:
     """The three functions, on a stream of the test's own."""
 
     def __init__(self) -> None:
-        library = ctypes.CDLL(runtime._graph_queue())
+        library = ctypes.CDLL(runtime._built("_graph_queue"))
         self._stream = ctypes.c_void_p(id(self))
         self._wait = library[f"{POLICY}42WaitUntilQueueEmptyIfFrontNNGraphNotEquals{GRAPH}"]
         self._enqueue = library[f"{POLICY}14EnqueueNNGraph{GRAPH}"]
@@ -106,4 +106,4 @@ def test_oneflow_that_was_there_first_is_warned_of():
 def test_a_library_that_is_not_built_is_named(monkeypatch):
     monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(runtime.RuntimeSetupError, match=r"yolo\._graph_queue: .*not built.*make build"):
-        runtime._graph_queue()
+        runtime._built("_graph_queue")

@@ -18,7 +18,7 @@ LAYERS = (
     (
         *("yolo.class_names", "yolo.config", "yolo.distributed.host", "yolo.distributed.launcher"),
         *("yolo.distributed.pack", "yolo.distributed.ranks", "yolo.distributed.run_fingerprint"),
-        "yolo.distributed.tensors",
+        *("yolo.distributed.tensors", "yolo.no_cuda"),
     ),
     ("yolo.command", "yolo.runtime"),
     ("yolo.data", "yolo.models", "yolo.ops"),

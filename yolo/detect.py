@@ -168,9 +168,7 @@ class _Run:
 
 
 def _features(detector: Detector, folder: Path) -> FeatureMaps:
-    network = getattr(detector.models[0], "network", None)
-    if network is None:
-        raise ConfigError("a compiled detector has no layers to show", where="--visualize", hint="name its weights")
+    network = detector.models[0].network
     from yolo.inference.features import FeatureMaps
 
     return FeatureMaps(folder, network)

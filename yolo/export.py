@@ -34,24 +34,25 @@ logger = logging.getLogger("yolo")
 
 def export(config: ExportConfig) -> dict[str, Any]:
     """Export as ``config`` says; give the command's JSON object without its head."""
-    from yolo.models.config import parse_model_config
-    from yolo.models.parser import parse_network
     from yolo.models.weights.load import load_weights, resolve_weights
-    from yolo.program.file import save_program
+    from yolo.program.file import ProgramFile, save_program
     from yolo.program.footprint import inference_bytes, require_memory
     from yolo.program.lower import lower
+    from yolo.program.state import checked_state
 
     if config.int8 and not config.data:
         raise ConfigError("needs a data set to be calibrated on", where="--int8", hint="name one with --data")
     config = dataclasses.replace(config, weights=str(resolve_weights(config.weights)))
     checkpoint = load_weights(config.weights)
-    spec = parse_network(parse_model_config(checkpoint.config, name="the checkpoint's configuration"))
+    spec = checkpoint.spec
+    checkpoint = dataclasses.replace(checkpoint, model=checked_state(spec, checkpoint.model))
     imgsz = stride_multiple(config.imgsz, max(spec.strides))
     shape = (1, spec.channels, imgsz, imgsz)
     require_memory(inference_bytes(lower(spec, {}), shape, _precision(config)), shape, f"--imgsz {config.imgsz}")
     begin = time.perf_counter()
     graph, cost = _optimised(config, spec, checkpoint, imgsz)
-    program = _program(config, spec, checkpoint, graph, imgsz)
+    precision = _precision(config)
+    program = ProgramFile(graph, checkpoint.names, spec.strides, checkpoint.anchors, precision, imgsz)
     path = save_program(Path(config.weights).with_suffix(".program"), program)
     seconds = time.perf_counter() - begin
     megabytes = path.stat().st_size / 1e6
@@ -93,15 +94,6 @@ def _optimised(
         executor(np.zeros(shape, np.uint8))
         print("\n".join(plan_lines(compiled.plan(shape), executor)), file=page)
     return graph, cost
-
-
-def _program(config: ExportConfig, spec: NetworkSpec, checkpoint: Checkpoint, graph: Graph, imgsz: int) -> ProgramFile:
-    from yolo.program.file import ProgramFile
-
-    # The anchors of a trained network lie in its state, divided by the strides; those of the model file may be others.
-    cells = checkpoint.model[f"model.{len(spec.layers) - 1}.anchors"].astype(np.float32)
-    anchors = cells.reshape(len(spec.strides), -1, 2) * np.array(spec.strides, np.float32).reshape(-1, 1, 1)
-    return ProgramFile(graph, checkpoint.names, spec.strides, anchors, _precision(config), imgsz)
 
 
 def _say_cost(

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+from yolo import no_cuda
 from yolo.distributed.ranks import ALONE, Ranks
 from yolo.errors import RuntimeSetupError
 from yolo.stops import held
@@ -49,13 +50,17 @@ def _start() -> ModuleType:
         _load_operator()
         return sys.modules["oneflow"]
     _check_version()
-    ctypes.CDLL(_graph_queue(), mode=ctypes.RTLD_GLOBAL)
-    _preload_cuda_libraries()
+    ctypes.CDLL(_built("_graph_queue"), mode=ctypes.RTLD_GLOBAL)
+    lazily = contextlib.nullcontext()
+    if no_cuda.stand_in(Path(_built("_stand_in")), _wheel().with_name("oneflow.libs")):
+        lazily = no_cuda.bound_when_called()
+    else:
+        _preload_cuda_libraries()
     # Read by OneFlow's logger at load time; 3 leaves only fatal lines.
     os.environ.setdefault("GLOG_minloglevel", "3")
     _home()
     try:
-        with held(), _interrupt_kept(), _silenced_stderr():
+        with held(), _interrupt_kept(), _silenced_stderr(), lazily:
             import oneflow
     except ImportError as error:
         raise RuntimeSetupError(f"OneFlow {ONEFLOW_VERSION} does not load: {error}", hint="type: make setup") from error
@@ -187,20 +192,23 @@ def _interrupt_kept() -> Iterator[None]:
         libc.sigaction(signal.SIGINT, former, None)
 
 
-def _graph_queue() -> str:
-    """The library that mends OneFlow's queue of running graphs (csrc/oneflow/graph_queue.cpp says what is wrong)."""
-    spec = importlib.util.find_spec("yolo._graph_queue")
+def _built(library: str) -> str:
+    """The path of a compiled library: `_graph_queue`, which mends OneFlow's queue of running graphs, or `_stand_in`."""
+    spec = importlib.util.find_spec(f"yolo.{library}")
     if spec is None or spec.origin is None:
-        raise RuntimeSetupError(
-            "the compiled libraries are not built", where="yolo._graph_queue", hint="run: make build"
-        )
+        raise RuntimeSetupError("the compiled libraries are not built", where=f"yolo.{library}", hint="run: make build")
     return spec.origin
+
+
+def _wheel() -> Path:
+    """OneFlow's folder."""
+    return Path(importlib.util.find_spec("oneflow").submodule_search_locations[0])
 
 
 def _warn_of_unsafe_queue() -> None:
     """Warn when OneFlow was loaded without that library: it cannot be mended afterwards."""
     try:
-        ctypes.CDLL(_graph_queue(), mode=os.RTLD_NOLOAD)
+        ctypes.CDLL(_built("_graph_queue"), mode=os.RTLD_NOLOAD)
     except OSError:
         warnings.warn(
             "oneflow was imported before yolo started it: very short graphs may crash this process (a race in OneFlow "

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from yolo.data.records import Index
     from yolo.engine.validator import Validation, Validator
     from yolo.inference.models import Model
+    from yolo.inference.runner import Runner
 
 logger = logging.getLogger("yolo")
 
@@ -148,9 +149,9 @@ def _study(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
         study = Study(run, dataset.source.stem, index.names, plots=not config.noplots)
         for weights in dict.fromkeys(config.weights):  # each has a file of its own
             models = _models(config, (weights,), dataset)
-            forward = _forward(config, models)
+            runner = _runner(config, models)
             for imgsz in config.study_sizes:
-                validation = _validator(config, models, index, imgsz, forward=forward).run()
+                validation = _validator(config, models, index, imgsz, runner=runner).run()
                 _tell(config, validation, index, f"{weights} at {imgsz}")
                 study.add(weights, imgsz, validation)
         return study.finish()
@@ -186,9 +187,9 @@ def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, group: 
     return models
 
 
-def _forward(config: ValConfig, models: Sequence[Model]) -> Any:
+def _runner(config: ValConfig, models: Sequence[Model]) -> Runner:
     from yolo.engine.validator import validation_settings
-    from yolo.inference.joint_forward import EnsembleRunner
+    from yolo.inference.ensemble import EnsembleRunner
     from yolo.inference.models import join_models
     from yolo.program.detection import most_detections
 
@@ -206,7 +207,7 @@ def _validator(
     imgsz: int,
     *,
     rect: bool = True,
-    forward: Any = None,
+    runner: Runner | None = None,
     group: ProcessGroup = LONE,
 ) -> Validator:
     from yolo.data.loader import val_loader
@@ -226,9 +227,9 @@ def _validator(
     )
     shape = loader.largest_shape()
     require_memory(max(model.least_bytes(shape) for model in models), shape, f"--imgsz {imgsz}")
-    forward = forward or _forward(config, models)
+    runner = runner or _runner(config, models)
     return Validator(
-        forward,
+        runner,
         loader,
         len(index.names),
         single_cls=config.single_cls,

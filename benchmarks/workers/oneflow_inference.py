@@ -16,42 +16,55 @@ class OneflowInference:
     def load(self, weights: str, pictures: str, threads: int, precision: str, calibration: str, compile: str) -> None:
         """compile: "program", or "off" for plain modules; calibration: .npz of the pictures for int8."""
         flow = runtime.start()
-        from graphs.base import synchronise
-        from yolo.inference.forward import compile_network
         from yolo.models.weights.load import load_weights
-        from yolo.models.weights.transfer import network_from_checkpoint
 
-        network = network_from_checkpoint(load_weights(weights)).eval()
-        looked_at = list(np.load(calibration)["pictures"]) if precision == "int8" else ()
-        compiled = compile_network(network, mode=compile, precision=precision, calibration=looked_at)
-        self._graph, self._synchronise = _graph(network, compiled), synchronise
+        checkpoint = load_weights(weights)
+        if compile == "program":
+            looked_at = list(np.load(calibration)["pictures"]) if precision == "int8" else ()
+            self._graph = _compiled_graph(checkpoint, precision, looked_at)
+        else:
+            self._graph = _plain_graph(checkpoint)
         self._pictures = flow.tensor(np.load(pictures)["pictures"])
 
     def run(self) -> None:
-        self._heads = self._graph(self._pictures)
-        self._heads[-1].numpy()  # sleeps until the smallest is there; waiting in synchronise() takes a core
-        self._synchronise()
+        self._heads = self._graph.arrays(self._pictures)
 
     def outputs(self) -> Mapping[str, np.ndarray]:
         self.run()
-        return {f"head{level}": _channels_first(head.numpy()) for level, head in enumerate(self._heads)}
+        return {f"head{level}": _channels_first(head) for level, head in enumerate(self._heads)}
 
 
-def _graph(network, compiled):
-    from graphs.base import StaticGraph, to_unit_range
+def _compiled_graph(checkpoint, precision, looked_at):
+    from graphs.base import StaticGraph
     from graphs.detect import run_network
+    from yolo.inference.compile import compile_network
 
-    class HeadsGraph(StaticGraph):
+    compiled = compile_network(checkpoint.spec, checkpoint.model, precision=precision, calibration=looked_at)
+
+    class CompiledHeadsGraph(StaticGraph):
         """The network alone."""
+
+        def build(self, images):
+            return run_network(compiled, images)
+
+    return CompiledHeadsGraph()
+
+
+def _plain_graph(checkpoint):
+    from graphs.base import StaticGraph, to_unit_range
+    from yolo.models.weights.transfer import network_from_checkpoint
+
+    class PlainHeadsGraph(StaticGraph):
+        """The same by modules."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.network = network
+            self.network = network_from_checkpoint(checkpoint).eval()
 
         def build(self, images):
-            return self.network(to_unit_range(images)) if compiled is None else run_network(compiled, images)
+            return self.network(to_unit_range(images))
 
-    return HeadsGraph()
+    return PlainHeadsGraph()
 
 
 def _channels_first(head: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@
 // and the process crashes, then or later. Jobs of well under a millisecond on a busy machine do it within seconds.
 //
 // And while a graph runs, OneFlow's scheduler asks in a loop without rest whether it has ended: that takes a core from
-// the graph's own threads.
+// the graph's own threads, which then take the cores for shared with others and wait for each other asleep
+// (csrc/parallel/waiting.h). Here it sleeps until the graph's end wakes it.
 //
 // These four functions take the place of OneFlow's own. That library calls them through its procedure linkage table
 // and a virtual table, so it is enough that this one is loaded before it with its symbols global (yolo/runtime.py).
@@ -27,10 +28,15 @@ class NNGraphIf;
 
 namespace {
 
+struct Graphs {
+  std::queue<std::weak_ptr<NNGraphIf>> running;
+  int ended = 0;  // that the scheduler has not seen yet
+};
+
 struct Queues {
   std::mutex mutex;
   std::condition_variable changed;
-  std::unordered_map<const void*, std::queue<std::weak_ptr<NNGraphIf>>> of;  // by stream
+  std::unordered_map<const void*, Graphs> of;  // by stream
 };
 
 // Never destroyed: OneFlow's threads outlive this library's static objects.
@@ -58,7 +64,7 @@ class LazyJobStreamPolicy {
 void LazyJobStreamPolicy::WaitUntilQueueEmptyIfFrontNNGraphNotEquals(const std::shared_ptr<NNGraphIf>& graph) {
   Queues& all = queues();
   std::unique_lock<std::mutex> lock(all.mutex);
-  auto& queue = all.of[this];
+  auto& queue = all.of[this].running;
   if (queue.empty()) return;
   const auto front = queue.front().lock();
   if (!front || front == graph) return;
@@ -69,7 +75,7 @@ void LazyJobStreamPolicy::EnqueueNNGraph(const std::shared_ptr<NNGraphIf>& graph
   Queues& all = queues();
   {
     std::lock_guard<std::mutex> lock(all.mutex);
-    all.of[this].emplace(graph);
+    all.of[this].running.emplace(graph);
   }
   all.changed.notify_all();
 }
@@ -79,29 +85,32 @@ void LazyJobStreamPolicy::DequeueNNGraph() {
   Queues& all = queues();
   {
     std::unique_lock<std::mutex> lock(all.mutex);
-    auto& queue = all.of[this];
-    all.changed.wait(lock, [&queue] { return !queue.empty(); });
-    queue.pop();
+    Graphs& graphs = all.of[this];
+    all.changed.wait(lock, [&graphs] { return !graphs.running.empty(); });
+    graphs.running.pop();
+    ++graphs.ended;
   }
   all.changed.notify_all();
 }
 
-// The status begins with a byte that is set when the job has ended (NaiveInstrStatusQuerier). Short jobs are awaited as
-// OneFlow does it; a longer one is looked at less and less often, by a thread that sleeps in between: that a job has
-// ended is noticed late by a few percent of its time at most.
+// The status begins with a byte that is set when the job has ended (NaiveInstrStatusQuerier), right after its entry was
+// taken out of the queue. The scheduler looks after other streams too, so it never sleeps for long.
 bool LazyJobStreamPolicy::QueryInstructionStatusDone(const Stream&, const InstructionStatusBuffer& status) const {
-  using Clock = std::chrono::steady_clock;
-  constexpr auto kShort = std::chrono::microseconds(200), kLongest = std::chrono::microseconds(500);
-  thread_local Clock::time_point asked_first{};
-  if (__atomic_load_n(reinterpret_cast<const unsigned char*>(&status), __ATOMIC_ACQUIRE) != 0) {
-    asked_first = {};
-    return true;
+  constexpr auto kLongest = std::chrono::microseconds(500);
+  const auto done = [&status] {
+    return __atomic_load_n(reinterpret_cast<const unsigned char*>(&status), __ATOMIC_ACQUIRE) != 0;
+  };
+  Queues& all = queues();
+  std::unique_lock<std::mutex> lock(all.mutex);
+  Graphs& graphs = all.of[this];
+  if (!done()) {
+    if (!all.changed.wait_for(lock, kLongest, [&graphs] { return graphs.ended > 0; })) return false;
+    lock.unlock();
+    while (!done()) std::this_thread::yield();
+    lock.lock();
   }
-  const auto now = Clock::now();
-  if (asked_first == Clock::time_point{}) asked_first = now;
-  const auto asked_for = std::chrono::duration_cast<std::chrono::microseconds>(now - asked_first);
-  if (asked_for > kShort) std::this_thread::sleep_for(std::min(asked_for / 32, kLongest));
-  return false;
+  graphs.ended = std::max(0, graphs.ended - 1);
+  return true;
 }
 
 }  // namespace vm

@@ -116,7 +116,7 @@ void share_detector() {
     auto weights = std::make_shared<Weights>();
     set_weights(*weights, 7);
     const auto program = network(weights);
-    DetectionHead head(kLevels, kClasses, 1, {0.3f, 0.45, 20, 1000, false, false, {}}, std::make_shared<Stopwatch>());
+    DetectionHead head(kLevels, kClasses, 1, {0.3f, 0.45, 20, 1000, false, false, {}});
     DetectorProgram detector(*program, head);
     const auto detect = [&](unsigned seed) {
         std::vector<uint8_t> picture(3 * kSide * kSide);

@@ -72,7 +72,7 @@ def make(
         return SimpleNamespace(metrics=SimpleNamespace(fitness=next(scores, 0.5)))
 
     loader = SimpleNamespace(batches=lambda epoch, start: iter([batch] * (batches - start)))
-    validator = SimpleNamespace(forward=SimpleNamespace(compile_seconds=0.0))
+    validator = SimpleNamespace(runner=SimpleNamespace(compile_seconds=0.0))
     parts = SimpleNamespace(loader=loader, step=step, validator=validator, validate_ema=validation)
     trainer = Trainer(parts, schedule, Path("run"), hooks, validate=validate, patience=patience, **more)
     return trainer, validated

@@ -13,8 +13,9 @@ from tests.ops.operators import suppress
 from yolo import ops
 from yolo.data.loader import val_loader
 from yolo.engine.validator import Validator, validation_settings
-from yolo.inference.forward import Forward
+from yolo.inference.runner import Detections
 from yolo.loss.settings import LossSettings
+from yolo.program.detection import NmsSettings
 
 SETTINGS = LossSettings(2.0, 3.0, 5.0, 1.0, 1.0, 4.0, 0.0, 0.0, (1.0, 0.5))
 LABELS = (
@@ -51,42 +52,43 @@ class Clock:
         return self.now
 
 
-class Known(Forward):
+class Known:
     """Gives what ``answer`` gives (or nothing), and loss sums whose parts are easy to know; compiles at first."""
 
-    compile_seconds = 0.0
-    nms_seconds = 0.0
     loss = SETTINGS
 
     def __init__(self, kind: str = "right", clock: Clock | None = None) -> None:
         self.kind, self.max_labels, self.settings = kind, set(), validation_settings()
-        self.clock = clock or Clock()
+        self.clock, self.compiled = clock or Clock(), False
 
     def validate(self, images, labels, max_labels):
         self.max_labels.add(max_labels)
-        if not self.compile_seconds:
+        if not self.compiled:
             self.clock.now += COMPILING
-            self.compile_seconds = COMPILING
+            self.compiled = True
         self.clock.now += RUNNING
         predictions = answer(images, labels, swap=self.kind == "swapped")
         if self.kind == "nothing":
             predictions[...] = 0
         # columns: sum of 1 - CIoU, matches, sum of objectness, cells, sum of class BCE
-        return suppress(predictions, self.settings), np.array([[1.0, 4, 8, 16, 8], [1.0, 2, 8, 16, 4]])
+        return detected(predictions, self.settings), np.array([[1.0, 4, 8, 16, 8], [1.0, 2, 8, 16, 4]])
 
 
-class Plain(Forward):
+class Plain:
     """The same without a loss."""
 
-    compile_seconds = 0.0
-    nms_seconds = 0.0
     loss = None
 
     def __init__(self, predictions) -> None:
         self._predictions, self.settings = iter(predictions), validation_settings()
 
-    def detect(self, images):
-        return suppress(next(self._predictions), self.settings)
+    def detect(self, images, known):
+        assert not len(known)
+        return detected(next(self._predictions), self.settings)
+
+
+def detected(predictions: np.ndarray, settings: NmsSettings) -> Detections:
+    return Detections(*suppress(predictions, settings), RUNNING, 0.0)
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import threading
 import numpy as np
 import oneflow as flow
 
-from graphs.base import StaticGraph
-from graphs.turns import Turns
+from graphs.base import StaticGraph, Turns
 
 
 def in_thread(work) -> None:

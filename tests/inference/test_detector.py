@@ -49,6 +49,17 @@ def test_one_picture_gives_one_result(detector: Detector, tmp_path: Path) -> Non
     assert same(found.rows, detector(noise()).rows) and detector(noise()).path is None
 
 
+def test_a_compiled_network_is_not_built_of_modules_too(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def built(*_: object, **__: object) -> None:
+        raise AssertionError("built")
+
+    monkeypatch.setattr("yolo.models.network.Network.__init__", built)
+    for options in ({}, {"augment": True}):
+        assert len(Detector(weights, device="cpu", imgsz=64, conf=0.001, **options)(noise()))
+    with pytest.raises(AssertionError, match="built"):
+        Detector(weights, device="cpu", imgsz=64, compile="off")
+
+
 def test_a_list_gives_a_list_in_its_order(detector: Detector) -> None:
     shapes = [SIZE, (64, 64), (96, 128), (64, 64), SIZE]
     pictures = [noise(shape, seed) for seed, shape in enumerate(shapes)]

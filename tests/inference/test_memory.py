@@ -13,7 +13,7 @@ import pytest
 import yolo
 from graphs.base import synchronise
 from graphs.detect import CompiledDetectGraph
-from tests.inference.samples import noise
+from tests.inference.samples import make_picture, noise
 from yolo.inference.detector import Detector
 from yolo.program.compiled import MOST_SHAPES
 
@@ -76,6 +76,23 @@ def test_a_call_that_was_broken_off_has_ended_before_the_next(weights: Path, mon
     for size, rows in zip(((32, 64), (64, 64)), reversed(expected)):
         assert np.array_equal(detector(noise(size)).rows, rows)
     assert order == ["run", "wait"]
+
+
+COMMAND = """
+import sys
+from yolo.detect import main
+code = main(sys.argv[1:])
+unneeded = ("yolo.models.network", "yolo.inference.graph_runner", "matplotlib.axes")
+print(code, *(name for name in unneeded if name in sys.modules))
+"""
+
+
+def test_the_command_loads_no_modules_of_plain_networks_and_plots(weights: Path, tmp_path: Path) -> None:
+    image = make_picture(tmp_path / "a.png")
+    options = {"--weights": weights, "--source": image, "--project": tmp_path, "--device": "cpu", "--imgsz": 64}
+    argv = [sys.executable, "-c", COMMAND, *(str(word) for pair in options.items() for word in pair)]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=Path(yolo.__file__).parents[1])
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
 
 MANY = """

@@ -15,7 +15,7 @@ from yolo.engine.trainer import Progress
 
 def trainer(epochs: int = 3, batches: int = 2):
     step = SimpleNamespace(compile_seconds=1.5)
-    validator = SimpleNamespace(forward=SimpleNamespace(compile_seconds=0.25), loader=[None] * 3)
+    validator = SimpleNamespace(runner=SimpleNamespace(compile_seconds=0.25), loader=[None] * 3)
     loader = SimpleNamespace(report=lambda: PipelineReport(10.0, 1.0, {"plan": 0.5, "render": 8.0}))
     parts = SimpleNamespace(step=step, validator=validator, loader=loader, names=("cat", "dog"))
     schedule = SimpleNamespace(epochs=epochs, batches=batches)

@@ -12,9 +12,11 @@ import pytest
 from yolo.errors import DataError
 from yolo.metrics import MetricAccumulator
 from yolo.metrics.confusion import ConfusionMatrix
-from yolo.plots import plot_confusion, plot_curves, plot_labels, plot_results
+from yolo.plots.confusion import plot_confusion
 from yolo.plots.correlogram import plot_correlogram
-from yolo.plots.results import PANELS, read_results, smoothed
+from yolo.plots.curves import plot_curves
+from yolo.plots.labels import plot_labels
+from yolo.plots.results import PANELS, plot_results, read_results, smoothed
 
 CURVES = ["PR_curve.png", "F1_curve.png", "P_curve.png", "R_curve.png"]
 COLUMNS = ["epoch", *np.ravel(PANELS).tolist(), "x/lr0", "x/lr1", "x/lr2"]

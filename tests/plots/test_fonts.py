@@ -16,9 +16,13 @@ from matplotlib.text import Text
 
 from tests.plots.test_figures import measured
 from yolo.metrics import MetricAccumulator
-from yolo.plots import class_labels, fonts, plot_batch, plot_confusion, plot_curves, plot_labels
+from yolo.plots import class_labels, fonts
 from yolo.plots.annotate import Annotator, annotate, label_text
+from yolo.plots.batch import plot_batch
+from yolo.plots.confusion import plot_confusion
+from yolo.plots.curves import plot_curves
 from yolo.plots.figures import name_of, new_figure, save_figure
+from yolo.plots.labels import plot_labels
 
 NAMES = ("行人", "naïve", "巴士")
 PAPER = np.full((120, 200, 3), 90, np.uint8)

@@ -252,6 +252,6 @@ def test_a_head_that_fits_nothing() -> None:
     huge = native.Level(2**20, 2**20, 8.0, [1.0, 2.0])
     for levels, classes, batch in (([], 2, 1), ([level], 0, 1), ([level], 2, 0), ([huge], 2, 1)):
         with pytest.raises(ValueError):
-            native.DetectionHead(levels, classes, batch, settings, native.Stopwatch())
+            native.DetectionHead(levels, classes, batch, settings)
     with pytest.raises(ValueError, match="wanted"):
-        native.DetectionHead([level], 3, 1, NmsSettings(classes=(1,)).native(2), native.Stopwatch())
+        native.DetectionHead([level], 3, 1, NmsSettings(classes=(1,)).native(2))

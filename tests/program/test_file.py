@@ -13,7 +13,7 @@ import pytest
 
 from tests.program.networks import ROWS, network_of, pictures, state_of, two_levels
 from yolo.errors import WeightsError, YoloError
-from yolo.inference.program_forward import ProgramForward
+from yolo.inference.models import program_model
 from yolo.program import graph_json
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
@@ -122,7 +122,7 @@ def test_hostile_descriptions_with_a_right_checksum(tmp_path: Path, whole: bytes
         replace_somewhere(content, rng, others)
         try:
             program = load_bytes(tmp_path, with_content(header, content, rest))
-            ProgramForward(program, NmsSettings(max_det=10), where="it").detect(pictures((1, 3, 64, 64)))
+            program_model("it", program).runner(NmsSettings(max_det=10)).detect(pictures((1, 3, 64, 64)))
         except YoloError as error:
             refused += 1
             assert "\n" not in str(error)

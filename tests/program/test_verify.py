@@ -14,7 +14,7 @@ from tests.program.mutants.bases import IMGSZ, bases
 from tests.program.mutants.edits import Header
 from yolo import detect, native
 from yolo.errors import WeightsError
-from yolo.inference.program_forward import ProgramForward, ProgramHeads
+from yolo.inference.models import CompiledModel, program_model
 from yolo.program import compiled
 from yolo.program.builder import GraphBuilder
 from yolo.program.compiled import CompiledNetwork
@@ -24,6 +24,7 @@ from yolo.program.ir import INPUT, Concat, Conv, Graph, Split, Upsample
 from yolo.program.verify import MOST_NODES, MOST_VALUES
 
 Edit = Callable[[Header], Any]
+SETTINGS = NmsSettings(max_det=10)
 
 
 @pytest.fixture(scope="module")
@@ -188,34 +189,33 @@ def test_a_long_description_is_not_read(tmp_path: Path, wholes, monkeypatch: pyt
         load_program(path)
 
 
-def forward(path: Path, whole: bytes) -> ProgramForward:
+def model_of(path: Path, whole: bytes) -> CompiledModel:
     path.write_bytes(whole)
-    return ProgramForward(load_program(path), NmsSettings(max_det=10), where=path)
+    return program_model(path, load_program(path))
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 36, 32), (1, 3, 2, 2), (1, 4, 32, 32)])
 def test_pictures_that_do_not_fit_are_refused_as_the_file_s_fault(tmp_path: Path, wholes, shape) -> None:
     """Of no multiple of the stride, of nearly nothing, of other channels; as one model and as one of several."""
     path, pictures = tmp_path / "b.program", np.zeros(shape, np.uint8)
-    model = forward(path, wholes["levels"])
-    heads = ProgramHeads(load_program(path), where=path)
-    for call in (model.detect, heads):
+    model = model_of(path, wholes["levels"])
+    for call in (model.runner(SETTINGS).detect, model.heads()):
         with pytest.raises(WeightsError, match=r"b\.program: does not run here: .*(joins|nothing is left|channels)"):
             call(pictures)
 
 
 def test_memory_is_counted_before_it_is_taken(tmp_path: Path, wholes, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = forward(tmp_path / "b.program", wholes["levels"])
+    runner = model_of(tmp_path / "b.program", wholes["levels"]).runner(SETTINGS)
     monkeypatch.setattr(compiled, "free_memory", lambda: 10**9)
     with pytest.raises(WeightsError, match=r"images of 16384x16384 need \d+\.\d GB of memory, 1\.0 GB are free"):
-        model.detect(np.broadcast_to(np.uint8(0), (1, 3, 1 << 14, 1 << 14)))
+        runner.detect(np.broadcast_to(np.uint8(0), (1, 3, 1 << 14, 1 << 14)))
 
 
 def test_work_is_counted_before_it_is_done(tmp_path: Path, wholes, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = forward(tmp_path / "b.program", wholes["levels"])
+    runner = model_of(tmp_path / "b.program", wholes["levels"]).runner(SETTINGS)
     monkeypatch.setattr(compiled, "MOST_WORK", 3e4)
     with pytest.raises(WeightsError, match=r"model\.0\.conv: with the steps before it has more work than any detector"):
-        model.detect(np.zeros((1, 3, IMGSZ, IMGSZ), np.uint8))
+        runner.detect(np.zeros((1, 3, IMGSZ, IMGSZ), np.uint8))
 
 
 def conv_graph(*tails: Callable[[GraphBuilder, list[int]], int]) -> Graph:

@@ -23,10 +23,11 @@ from yolo.engine.resume import Resumed
 from yolo.engine.schedule import Schedule
 from yolo.engine.train_step import MAX_LABELS, TrainStep
 from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
-from yolo.inference.forward import Forward, compile_network
+from yolo.inference.compile import compile_network, is_compiled
+from yolo.inference.graph_runner import ValRunner
 from yolo.loss.settings import LossSettings
 from yolo.models.network import Network, build_network
-from yolo.models.weights.transfer import load_state
+from yolo.models.weights.transfer import load_state, state_to_numpy
 from yolo.program.footprint import image_bytes, require_memory, training_bytes
 from yolo.program.lower import lower
 
@@ -53,7 +54,7 @@ class TrainParts:
     def load_ema(self, state: dict) -> None:
         """Put weights (as ``TrainState.averaged`` gives them) into the network that validates."""
         load_state(self.averaged, state)
-        self.validator.forward.load(state)
+        self.validator.runner.load(state)
 
     def validate_ema(self, listeners: Sequence[BatchListener] = ()) -> Validation:
         """Measure the moving average of the weights; ``listeners`` see each batch with its detections."""
@@ -195,10 +196,12 @@ def _validator(
         stride=max(network.strides),
         ranks=group.ranks,
     )
-    compiled = compile_network(network, device, mode=config.compile)
+    compiled = None
+    if is_compiled(device, config.compile):
+        compiled = compile_network(network.spec, state_to_numpy(network))
     nms = validation_settings(single_cls=config.single_cls)
-    forward = Forward(network, nms, device, compiled, settings, alone=group.ranks.alone)
-    return Validator(forward, loader, network.nc, single_cls=config.single_cls, group=group)
+    runner = ValRunner(network, nms, settings, device, compiled, alone=group.ranks.alone)
+    return Validator(runner, loader, network.nc, single_cls=config.single_cls, group=group)
 
 
 def _open_caches(config: TrainConfig, loader: TrainLoader, validator: Validator) -> None:

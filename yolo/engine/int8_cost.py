@@ -13,7 +13,7 @@ from yolo.data.index import Index, index_split
 from yolo.data.loader import val_loader
 from yolo.data.records import renumbered
 from yolo.engine.validator import Validation, Validator, validation_settings
-from yolo.inference.program_forward import ProgramForward
+from yolo.inference.models import program_model
 from yolo.program.file import ProgramFile
 
 MOST_PICTURES: Final = 256
@@ -72,5 +72,5 @@ def some_pictures(index: Index, most: int) -> Index:
 
 def _validation(program: ProgramFile, index: Index) -> Validation:
     loader = val_loader(index, imgsz=program.imgsz, batch_size=BATCH, workers=0, stride=max(program.strides))
-    forward = ProgramForward(program, validation_settings(), where=f"the {program.precision} program")
-    return Validator(forward, loader, len(program.names)).run()
+    runner = program_model(f"the {program.precision} program", program).runner(validation_settings())
+    return Validator(runner, loader, len(program.names)).run()

@@ -102,7 +102,7 @@ class Trainer:
 
     def compile_seconds(self) -> float:
         """Seconds spent compiling so far, for training and for validation."""
-        return self.parts.step.compile_seconds + self.parts.validator.forward.compile_seconds
+        return self.parts.step.compile_seconds + self.parts.validator.runner.compile_seconds
 
     def _run_epoch(self, epoch: int) -> None:
         self.clock = EpochClock(self.compile_seconds)

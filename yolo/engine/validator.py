@@ -13,7 +13,7 @@ from yolo.data.batch import Batch
 from yolo.data.loader import ValLoader
 from yolo.distributed.process_group import LONE, ProcessGroup
 from yolo.engine.tracer import Tracer
-from yolo.inference.forward import Detections, Forward
+from yolo.inference.runner import Detections, Runner
 from yolo.loss.reference import combine_terms
 from yolo.metrics import DetectionMetrics, MetricAccumulator
 from yolo.metrics.confusion import ConfusionMatrix
@@ -83,7 +83,7 @@ class Validator:
 
     def __init__(
         self,
-        forward: Forward,
+        runner: Runner,
         loader: ValLoader,
         classes: int,
         *,
@@ -91,11 +91,11 @@ class Validator:
         hybrid: bool = False,
         group: ProcessGroup = LONE,
     ) -> None:
-        """``forward`` has ``validation_settings``, and a loss where losses are wanted.
+        """``runner`` has ``validation_settings``; it is a ``ValRunner`` where losses are wanted.
 
-        With ``hybrid`` (and a ``EnsembleRunner``) the labels take part in the suppression and come out as detections.
+        With ``hybrid`` (and an ``EnsembleRunner``) the labels take part in the suppression and come out as detections.
         """
-        self.forward, self.loader, self.classes, self.single_cls = forward, loader, classes, single_cls
+        self.runner, self.loader, self.classes, self.single_cls = runner, loader, classes, single_cls
         self._hybrid, self._group = hybrid, group
         self.tracer = Tracer()
         self._max_labels = max((len(rows) for rows in loader.index.labels), default=1)
@@ -112,18 +112,18 @@ class Validator:
 
     def _part(self, listeners: Sequence[BatchListener]) -> PartialValidation:
         """This rank's batches."""
-        part, compiled = PartialValidation(self.classes), self.forward.compile_seconds
-        heard = self._group.ranks.first
+        part, heard = PartialValidation(self.classes), self._group.ranks.first
         clock = time.perf_counter()
         for batch in self.tracer.watch("validation batch", "validation data", self.loader.batches()):
             clock = _lap(part.seconds, "preprocess", clock)
-            suppressing = self.forward.nms_seconds
             found, loss = self._forward(batch)
-            suppressing = self.forward.nms_seconds - suppressing
-            clock = _lap(part.seconds, "inference", clock)
-            part.seconds["inference"] -= suppressing
-            part.seconds["nms"] += suppressing
-            detections = self._detections(found, batch)
+            part.seconds["inference"] += found.network_seconds
+            part.seconds["nms"] += found.nms_seconds
+            clock = time.perf_counter()
+            detections = found.in_originals(batch.letterboxes)
+            if self.single_cls:
+                for rows in detections:
+                    rows[:, 5] = 0
             clock = _lap(part.seconds, "nms", clock)
             for rows, labels, box in zip(detections, batch.labels, batch.letterboxes):
                 truth = _original_labels(labels, box)
@@ -134,7 +134,6 @@ class Validator:
             part.detections += detections if listeners and not heard else []
             part.losses += [loss] if loss is not None else []
             clock = time.perf_counter()
-        part.seconds["inference"] -= self.forward.compile_seconds - compiled
         return part
 
     def _tell_of_others(self, parts: Sequence[Mapping[str, np.ndarray]], listeners: Sequence[BatchListener]) -> None:
@@ -146,23 +145,10 @@ class Validator:
                     listener(batch, detections)
 
     def _forward(self, batch: Batch) -> tuple[Detections, tuple | None]:
-        if self._hybrid:
-            return self.forward.detect(batch.images, batch.labels), None
-        if self.forward.loss is None:
-            return self.forward.detect(batch.images), None
-        found, terms = self.forward.validate(batch.images, batch.labels, self._max_labels)
-        return found, combine_terms(terms, self.forward.loss)
-
-    def _detections(self, found: Detections, batch: Batch) -> list[np.ndarray]:
-        """Boxes back in the original pictures."""
-        result = []
-        for picture, count, box in zip(*found, batch.letterboxes):
-            kept = picture[:count].copy()
-            kept[:, :4] = ops.scale_boxes(kept[:, :4], box)
-            if self.single_cls:
-                kept[:, 5] = 0
-            result.append(kept)
-        return result
+        if self.runner.loss is None:
+            return self.runner.detect(batch.images, batch.labels if self._hybrid else ()), None
+        found, terms = self.runner.validate(batch.images, batch.labels, self._max_labels)
+        return found, combine_terms(terms, self.runner.loss)
 
 
 def _lap(seconds: dict[str, float], name: str, since: float) -> float:

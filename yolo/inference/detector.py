@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo import ops
 from yolo.class_names import ClassNames
 from yolo.config.commands import COMPILE_MODES, IMAGE_SIZE
 from yolo.data.images import read_whole_image
@@ -25,6 +24,7 @@ from yolo.inference.calibration import Calibration
 from yolo.inference.models import Weights, join_models, load_models
 from yolo.inference.pipeline import Prefetcher, worker_count
 from yolo.inference.results import Result
+from yolo.inference.runner import at_once
 from yolo.inference.settings import (
     calibration_file,
     check_choice,
@@ -45,8 +45,7 @@ from yolo.program.footprint import require_memory
 
 Picture = str | Path | NDArray[np.uint8]
 
-# Pictures that share a run of the network: one large one, or many small ones.
-_PIXELS_A_RUN, _LARGEST_BATCH = 640 * 640, 16
+_LARGEST_BATCH = 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,7 +117,7 @@ class Detector:
         self.stride = max(max(model.strides) for model in self.models)
         self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or IMAGE_SIZE,) * 2, self.stride)
         settings = NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic)
-        self._forward = join_models(self.models, settings, augment=augment)
+        self._runner = join_models(self.models, settings, augment=augment)
         self._lock = threading.Lock()
         self._fitting: set[Size] = set()
 
@@ -209,8 +208,7 @@ class Detector:
         for count, ready in enumerate(pictures, 1):
             group = groups.setdefault(ready.box.size, [])
             group.append((count - 1, ready))
-            height, width = ready.box.size
-            if len(group) >= min(_LARGEST_BATCH, _PIXELS_A_RUN // (height * width)):
+            if len(group) >= min(_LARGEST_BATCH, at_once(*ready.box.size)):
                 results.update(self._numbered(groups.pop(ready.box.size)))
         for group in groups.values():
             results.update(self._numbered(group))
@@ -223,30 +221,19 @@ class Detector:
         """Pictures of one letterboxed shape, together."""
         images = pictures[0].image[None] if len(pictures) == 1 else np.stack([ready.image for ready in pictures])
         with self._lock:
-            begin, compiled = time.perf_counter(), self._forward.compile_seconds
-            suppressing = self._forward.nms_seconds
-            found = self._forward.detect(images)
-            suppressing = self._forward.nms_seconds - suppressing
-            compiling = self._forward.compile_seconds - compiled
-        inferred = time.perf_counter()
-        detections = [_original(rows[:count], ready.box) for rows, count, ready in zip(*found, pictures)]
+            found = self._runner.detect(images)
+        begin = time.perf_counter()
+        detections = found.in_originals([ready.box for ready in pictures])
         seconds = {
             "preprocess": sum(ready.seconds for ready in pictures),
-            "inference": inferred - begin - compiling - suppressing,
-            "nms": suppressing + time.perf_counter() - inferred,
+            "inference": found.network_seconds,
+            "nms": found.nms_seconds + time.perf_counter() - begin,
         }
         speed = {name: 1000 * value / len(pictures) for name, value in seconds.items()}
         return [
             Result(ready.picture, rows, self.names, ready.path, input_size=ready.box.size, speed_ms=speed)
             for ready, rows in zip(pictures, detections)
         ]
-
-
-def _original(rows: NDArray[np.float32], box: Letterbox) -> NDArray[np.float32]:
-    """Detection rows in pixels of the original picture."""
-    rows = rows.copy()
-    rows[:, :4] = ops.scale_boxes(rows[:, :4], box)
-    return rows
 
 
 def _load(picture: Picture) -> NDArray[np.uint8]:

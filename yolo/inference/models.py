@@ -1,36 +1,36 @@
-"""Weights files made ready to run: a network, or a compiled detector; one of them, or an ensemble."""
+"""Weights files made ready to run: plain networks and compiled ones; one of them, or an ensemble."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from yolo import runtime
 from yolo.class_names import ClassNames, class_order
 from yolo.errors import ConfigError
 from yolo.inference.calibration import Calibration, precision_of
-from yolo.inference.heads import CompiledHeads, RawHeadRunner, ReorderedHeads
-from yolo.inference.joint_forward import EnsembleRunner
-from yolo.inference.program_forward import ProgramForward, ProgramHeads
+from yolo.inference.compile import as_weights_error, compile_network, is_compiled
+from yolo.inference.ensemble import CompiledHeads, EnsembleRunner, RawHeadRunner
+from yolo.inference.runner import CompiledRunner, Guard, Run, Runner
+from yolo.models.weights.checkpoint import Checkpoint
+from yolo.models.weights.classes import in_order_of
+from yolo.models.weights.load import load_weights
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
-from yolo.program.file import is_program, load_program
+from yolo.program.file import ProgramFile, is_program, load_program
 from yolo.program.footprint import Shape, image_bytes, inference_bytes
 from yolo.program.lower import lower
+from yolo.program.state import checked_state
 
 if TYPE_CHECKING:
-    import numpy as np
+    from yolo.models.network import Network
 
 Weights = str | Path
-
-
-class Detecting(Protocol):
-    """Gives detections of pictures: ``Forward``, ``ProgramForward`` or ``EnsembleRunner``."""
-
-    compile_seconds: float
-    nms_seconds: float
-
-    def detect(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 class Model(Protocol):
@@ -40,9 +40,11 @@ class Model(Protocol):
     names: tuple[str, ...]
     strides: tuple[int, ...]
     imgsz: int | None
-    """The picture size that it was made for, where it says so."""
+    """The image size that it was made for, where it says so."""
+    network: Network
+    """As plain modules; raises ConfigError where the file has none."""
 
-    def forward(self, settings: NmsSettings) -> Detecting:
+    def runner(self, settings: NmsSettings) -> Runner:
         """It alone, with decoding and suppression as its last operator."""
 
     def heads(self) -> RawHeadRunner:
@@ -52,96 +54,66 @@ class Model(Protocol):
         """Of this machine's memory that it takes at least for images uint8 of this shape, ``[B, 3, H, W]``."""
 
 
-class WeightsModel:
-    """A network of a `.pt` or `.safetensors` file.
-
-    As one of several ranks it is not ``alone``.
-    """
+class PlainModel:
+    """A network that runs as plain OneFlow modules; not ``alone``, as one of several ranks, without graphs."""
 
     imgsz = None
 
-    def __init__(
-        self,
-        where: Weights,
-        *,
-        device: str = "",
-        half: bool = False,
-        compile: str = "program",
-        int8: Calibration | None = None,
-        alone: bool = True,
-        classes: ClassNames | None = None,
-    ) -> None:
-        precision = precision_of(half=half, int8=int8 is not None)
-        self._device = runtime.select_device(device)
-        from graphs.base import StaticGraph
-        from yolo.inference.forward import compile_network
-        from yolo.models.weights.classes import in_order_of
-        from yolo.models.weights.load import load_weights
-        from yolo.models.weights.transfer import network_from_checkpoint
-
-        checkpoint = in_order_of(load_weights(where), classes, where)
+    def __init__(self, where: Weights, checkpoint: Checkpoint, device: str, *, alone: bool = True) -> None:
         self.where, self.names, self.strides = where, checkpoint.names, checkpoint.strides
-        with StaticGraph.turns.turn():
-            self.network = network_from_checkpoint(checkpoint)
-        looked_at = () if int8 is None else int8.pictures(max(self.strides))
-        self._alone = alone
-        self._compiled = compile_network(
-            self.network, self._device, mode=compile, precision=precision, calibration=looked_at
-        )
+        self.network, self._device, self._alone = _plain(checkpoint), device, alone
 
-    def forward(self, settings: NmsSettings) -> Detecting:
-        from yolo.inference.forward import Forward
+    def runner(self, settings: NmsSettings) -> Runner:
+        from yolo.inference.graph_runner import PlainRunner
 
-        return Forward(self.network, settings, self._device, self._compiled, alone=self._alone)
+        return PlainRunner(self.network, settings, self._device, alone=self._alone)
 
     def heads(self) -> RawHeadRunner:
-        if self._compiled is not None:
-            return CompiledHeads(self._compiled, self.network.anchors, self.strides)
-        from yolo.inference.plain_heads import PlainHeads
+        from yolo.inference.graph_runner import PlainHeads
 
         return PlainHeads(self.network, self._device, alone=self._alone)
 
     def least_bytes(self, shape: Shape) -> int:
         if self._device != "cpu":
             return image_bytes(shape)
-        if self._compiled is None:
-            return inference_bytes(lower(self.network.spec, {}), shape)
-        return inference_bytes(self._compiled.graph, shape, self._compiled.precision)
+        return inference_bytes(lower(self.network.spec, {}), shape)
 
 
-class ProgramModel:
-    """A compiled detector's file."""
+class CompiledModel:
+    """A network as programs for this processor. Those of weights run in graphs, a compiled detector's by themselves."""
 
     def __init__(
         self,
         where: Weights,
+        compiled: CompiledNetwork,
+        names: tuple[str, ...],
+        anchors: np.ndarray,
+        strides: tuple[int, ...],
         *,
-        device: str = "",
-        half: bool = False,
-        compile: str = "program",
-        int8: Calibration | None = None,
-        classes: ClassNames | None = None,
-        **_: object,
+        imgsz: int | None = None,
+        run: Callable[[NmsSettings], Run] | None = None,
+        guard: Guard = contextlib.nullcontext,
     ) -> None:
-        _refuse_for_program(device=device, low=half or int8 is not None, compile=compile)
-        self._program = load_program(where)
-        self.where, self.imgsz = where, self._program.imgsz
-        self.names, self.strides = self._program.names, self._program.strides
-        self._order = None if classes is None else class_order(self.names, classes, where)
-        if self._order is not None:
-            self.names = classes.names
+        """``anchors``, float32 ``[nl, na, 2]`` in pixels; ``run``, ``guard``: see ``CompiledRunner``."""
+        self.where, self.names, self.strides, self.imgsz = where, names, strides, imgsz
+        self._compiled, self._anchors, self._run, self._guard = compiled, anchors, run, guard
 
-    def forward(self, settings: NmsSettings) -> Detecting:
-        if self._order is not None:
-            return EnsembleRunner([self.heads()], settings)
-        return ProgramForward(self._program, settings, where=self.where)
+    @functools.cached_property
+    def network(self) -> Network:
+        if is_program(self.where):
+            what = "a compiled detector has no layers to show"
+            raise ConfigError(what, where="--visualize", hint="name its weights")
+        return _plain(load_weights(self.where))
+
+    def runner(self, settings: NmsSettings) -> Runner:
+        run = self._run and self._run(settings)
+        return CompiledRunner(self._compiled, self._anchors, self.strides, settings, run, self._guard)
 
     def heads(self) -> RawHeadRunner:
-        heads = ProgramHeads(self._program, where=self.where)
-        return heads if self._order is None else ReorderedHeads(heads, self._order)
+        return CompiledHeads(self._compiled, self._anchors, self.strides, self._guard)
 
     def least_bytes(self, shape: Shape) -> int:
-        return inference_bytes(self._program.graph, shape, self._program.precision)
+        return inference_bytes(self._compiled.graph, shape, self._compiled.precision)
 
 
 def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None, **options: object) -> list[Model]:
@@ -154,7 +126,7 @@ def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None
         raise ConfigError("no weights are named", where="weights")
     models: list[Model] = []
     for path in weights:
-        models.append((ProgramModel if is_program(path) else WeightsModel)(path, classes=classes, **options))
+        models.append((_of_program if is_program(path) else _of_weights)(path, classes=classes, **options))
         classes = ClassNames(models[0].names, models[0].where)
     for model in models[1:]:
         if len(model.names) != len(models[0].names):
@@ -166,18 +138,72 @@ def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None
     return models
 
 
-def join_models(models: Sequence[Model], settings: NmsSettings, *, augment: bool = False) -> Detecting:
+def join_models(models: Sequence[Model], settings: NmsSettings, *, augment: bool = False) -> Runner:
     """One model alone, or several and augmentation with one suppression behind them."""
     if len(models) == 1 and not augment:
-        return models[0].forward(settings)
+        return models[0].runner(settings)
     return EnsembleRunner([model.heads() for model in models], settings, augment=augment)
 
 
-def _refuse_for_program(*, device: str, low: bool, compile: str) -> None:
-    """A compiled detector's file has decided all of these."""
+def program_model(where: Weights, program: ProgramFile) -> CompiledModel:
+    """A compiled detector's. Raises WeightsError where it does not fit this machine, as its runs do."""
+    guard = functools.partial(as_weights_error, where)
+    with guard():
+        compiled = CompiledNetwork(program.graph, precision=program.precision)
+    found = (program.names, program.anchors, program.strides)
+    return CompiledModel(where, compiled, *found, imgsz=program.imgsz, guard=guard)
+
+
+def _of_program(
+    where: Weights,
+    *,
+    device: str = "",
+    half: bool = False,
+    compile: str = "program",
+    int8: Calibration | None = None,
+    classes: ClassNames | None = None,
+    **_: object,
+) -> CompiledModel:
+    """A compiled detector's file, which has decided all of these."""
     if device.strip().lower() not in ("", "cpu"):
         raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", hint="use --device cpu")
-    if low or compile != "program":
+    if half or int8 is not None or compile != "program":
         raise ConfigError(
             "a compiled detector has its precision", where="weights", hint="leave --half, --int8 and --compile out"
         )
+    program = load_program(where)
+    order = None if classes is None else class_order(program.names, classes, where)
+    return program_model(where, program if order is None else program.in_order(order))
+
+
+def _of_weights(
+    where: Weights,
+    *,
+    device: str = "",
+    half: bool = False,
+    compile: str = "program",
+    int8: Calibration | None = None,
+    alone: bool = True,
+    classes: ClassNames | None = None,
+) -> Model:
+    """A `.pt` or `.safetensors` file's; as one of several ranks not ``alone``."""
+    precision = precision_of(half=half, int8=int8 is not None)
+    device = runtime.select_device(device)
+    checkpoint = in_order_of(load_weights(where), classes, where)
+    if not is_compiled(device, compile, precision):
+        return PlainModel(where, checkpoint, device, alone=alone)
+    from graphs.detect import DetectGraphs
+
+    spec, state = checkpoint.spec, checked_state(checkpoint.spec, checkpoint.model)
+    looked_at = () if int8 is None else int8.pictures(max(spec.strides))
+    compiled = compile_network(spec, state, precision=precision, calibration=looked_at)
+    found = (checkpoint.names, checkpoint.anchors, spec.strides)
+    return CompiledModel(where, compiled, *found, run=functools.partial(DetectGraphs, graphs=alone))
+
+
+def _plain(checkpoint: Checkpoint) -> Network:
+    from graphs.base import StaticGraph
+    from yolo.models.weights.transfer import network_from_checkpoint
+
+    with StaticGraph.turns.turn():
+        return network_from_checkpoint(checkpoint).eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -40,8 +41,9 @@ class CompiledNetwork:
         """
         if (precision == "int8") != bool(graph.scales):
             raise ValueError(f"a graph {'with' if graph.scales else 'without'} int8 values does not run in {precision}")
-        self.graph, self.target = graph, Target.of(precision=precision, threads=threads)
+        self.target = Target.of(precision=precision, threads=threads)
         self._weights, self._memory = pack_weights(graph, self.target.weight_limit), native.Memory()
+        self.graph = dataclasses.replace(graph, tensors={})  # its executors have them
         self._programs: OrderedDict[Shape, native.Executor] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -60,8 +62,7 @@ class CompiledNetwork:
         """Replace the weights, in all executors that were made too; those of int8 stay, as their scales do."""
         if self.precision == "int8":
             raise ValueError("the weights of int8 programs are not replaced: quantise the new ones")
-        self.graph = optimise(lower(spec, state), self.precision)
-        pack_weights(self.graph, self.target.weight_limit, self._weights)
+        pack_weights(optimise(lower(spec, state), self.precision), self.target.weight_limit, self._weights)
 
     def plan(self, shape: Shape) -> Plan:
         """What runs for images of this shape.

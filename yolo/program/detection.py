@@ -66,15 +66,14 @@ def detection_head(
     anchors: np.ndarray,
     strides: Sequence[int],
     settings: NmsSettings,
-    watch: native.Stopwatch | None = None,
 ) -> native.DetectionHead:
     """Raw heads of these shapes, ``[B, na * (5 + nc), h, w]``, to detections float32 [B, max_det, 6] and int32 [B].
 
-    anchors: float32 [nl, na, 2] in pixels; ``watch`` adds up the time of its runs.
+    anchors: float32 [nl, na, 2] in pixels.
     """
     classes = heads[0][1] // anchors.shape[1] - 5
     levels = levels_of(heads, anchors, strides)
-    return native.DetectionHead(levels, classes, heads[0][0], settings.native(classes), watch or native.Stopwatch())
+    return native.DetectionHead(levels, classes, heads[0][0], settings.native(classes))
 
 
 def levels_of(
@@ -97,7 +96,7 @@ def levels_of(
     ]
 
 
-def suppression(predictions: Shape, settings: NmsSettings, watch: native.Stopwatch | None = None) -> native.Nms:
+def suppression(predictions: Shape, settings: NmsSettings) -> native.Nms:
     """Decoded predictions of this shape, ``[B, N, 5 + nc]``, to detections as ``detection_head`` gives them."""
     batch, rows, columns = predictions
-    return native.Nms(batch, rows, columns - 5, settings.native(columns - 5), watch or native.Stopwatch())
+    return native.Nms(batch, rows, columns - 5, settings.native(columns - 5))

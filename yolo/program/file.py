@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from yolo.class_names import class_channels
 from yolo.errors import WeightsError
 from yolo.io.files import write_atomic
 from yolo.models.weights.finite import check_finite
@@ -49,6 +50,16 @@ class ProgramFile:
     anchors: np.ndarray
     precision: str
     imgsz: int
+
+    def in_order(self, order: Sequence[int]) -> ProgramFile:
+        """The same with the classes in another order: class i is this one's class ``order[i]``."""
+        tensors = dict(self.graph.tensors)
+        for node in self.graph.nodes:
+            if node.output in self.graph.outputs:
+                for name, shape in tensor_shapes(node, self.graph.channels):
+                    tensors[name] = tensors[name][class_channels(shape[0], order)]
+        names = tuple(self.names[number] for number in order)
+        return dataclasses.replace(self, graph=dataclasses.replace(self.graph, tensors=tensors), names=names)
 
 
 def is_program(path: str | Path) -> bool:

@@ -118,9 +118,6 @@ py::tuple evaluate(const DetectionLoss& loss, const std::vector<Floats>& heads, 
 }  // namespace
 
 void bind_detection(py::module_& module) {
-    py::class_<Stopwatch, std::shared_ptr<Stopwatch>>(module, "Stopwatch")
-        .def(py::init<>())
-        .def_property_readonly("milliseconds", &Stopwatch::milliseconds);
     py::class_<Level>(module, "Level")
         .def(py::init([](int64_t height, int64_t width, float stride, std::vector<float> anchors, float scale,
                          float mirror) {
@@ -135,14 +132,16 @@ void bind_detection(py::module_& module) {
              }),
              py::kw_only(), py::arg("conf"), py::arg("iou"), py::arg("max_det"), py::arg("max_candidates"),
              py::arg("agnostic"), py::arg("multi_label"), py::arg("wanted"));
-    py::class_<DetectionHead, Runnable>(module, "DetectionHead")
-        .def(py::init<std::vector<Level>, int64_t, int64_t, NmsSettings, std::shared_ptr<Stopwatch>, int64_t>(),
-             py::arg("levels"), py::arg("classes"), py::arg("batch"), py::arg("settings"), py::arg("watch"),
-             py::arg("places") = 0)
+    py::class_<Suppression, Runnable>(module, "Suppression")
+        .def_property_readonly("seconds", &Suppression::seconds);
+    py::class_<DetectionHead, Suppression>(module, "DetectionHead")
+        .def(py::init<std::vector<Level>, int64_t, int64_t, NmsSettings, int64_t>(), py::arg("levels"),
+             py::arg("classes"), py::arg("batch"), py::arg("settings"), py::arg("places") = 0)
         .def("__call__", &call, py::arg("heads"), py::arg("known") = py::none());
     py::class_<DetectorProgram, Runnable>(module, "DetectorProgram")
         .def(py::init<Executor&, DetectionHead&>(), py::arg("network"), py::arg("head"),
              py::keep_alive<1, 2>(), py::keep_alive<1, 3>())
+        .def_property_readonly("nms_seconds", [](const DetectorProgram& own) { return own.head().seconds(); })
         .def("__call__", &detect);
     py::class_<DetectionLoss>(module, "DetectionLoss")
         .def(py::init([](std::vector<Level> levels, int64_t classes, const py::kwargs& settings) {
@@ -154,9 +153,9 @@ void bind_detection(py::module_& module) {
         .def(py::init<DetectionLoss, int64_t, int64_t>(), py::arg("loss"), py::arg("batch"), py::arg("places"));
     py::class_<MatchCount, Runnable>(module, "MatchCount")
         .def(py::init<DetectionLoss, int64_t, int64_t>(), py::arg("loss"), py::arg("batch"), py::arg("places"));
-    py::class_<Nms, Runnable>(module, "Nms")
-        .def(py::init<int64_t, int64_t, int64_t, NmsSettings, std::shared_ptr<Stopwatch>>(), py::arg("batch"), py::arg("rows"),
-             py::arg("classes"), py::arg("settings"), py::arg("watch"));
+    py::class_<Nms, Suppression>(module, "Nms")
+        .def(py::init<int64_t, int64_t, int64_t, NmsSettings>(), py::arg("batch"), py::arg("rows"), py::arg("classes"),
+             py::arg("settings"));
 }
 
 }  // namespace yolo::program

@@ -13,12 +13,6 @@ namespace yolo::program {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double milliseconds_since(Clock::time_point begin) {
-    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
-
 float sigmoid(float x) {
     return 1.0f / (1.0f + std::exp(-x));
 }
@@ -46,15 +40,20 @@ void NmsSettings::check(double rows, int64_t classes) const {
     require(rows * static_cast<double>(classes) < 4294967296.0, "more predictions than suppression can number");
 }
 
+void Suppression::run(const void* const* inputs, void* const* outputs) {
+    const auto begin = std::chrono::steady_clock::now();
+    suppress(inputs, outputs);
+    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
 DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
-                             std::shared_ptr<Stopwatch> watch, int64_t places)
+                             int64_t places)
     : levels_(std::move(levels)),
       classes_(classes),
       batch_(batch),
       settings_(std::move(settings)),
-      watch_(std::move(watch)),
       places_(places) {
-    require(!levels_.empty() && batch >= 1 && places >= 0 && watch_, "a head without levels or images");
+    require(!levels_.empty() && batch >= 1 && places >= 0, "a head without levels or images");
     double rows = static_cast<double>(places);
     for (const Level& level : levels_) {
         require(level.height >= 1 && level.width >= 1 && !level.anchors.empty() && level.anchors.size() % 2 == 0,
@@ -121,8 +120,7 @@ void DetectionHead::picture(const void* const* inputs, int64_t number, float* de
     ops::nms(rows.data(), 1, found, classes_, settings_.options(), detections, count);
 }
 
-void DetectionHead::run(const void* const* inputs, void* const* outputs) {
-    const auto begin = Clock::now();
+void DetectionHead::suppress(const void* const* inputs, void* const* outputs) const {
     auto* detections = static_cast<float*>(outputs[0]);
     auto* counts = static_cast<int32_t*>(outputs[1]);
     parallel::deal(batch_, 1, [&](int64_t first, int64_t last) {
@@ -130,20 +128,17 @@ void DetectionHead::run(const void* const* inputs, void* const* outputs) {
             picture(inputs, i, detections + i * settings_.max_det * 6, counts + i);
         }
     });
-    watch_->add(milliseconds_since(begin));
 }
 
-Nms::Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings, std::shared_ptr<Stopwatch> watch)
-    : batch_(batch), rows_(rows), classes_(classes), settings_(std::move(settings)), watch_(std::move(watch)) {
-    require(batch >= 1 && rows >= 0 && watch_, "suppression without images");
+Nms::Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings)
+    : batch_(batch), rows_(rows), classes_(classes), settings_(std::move(settings)) {
+    require(batch >= 1 && rows >= 0, "suppression without images");
     settings_.check(static_cast<double>(rows), classes);
 }
 
-void Nms::run(const void* const* inputs, void* const* outputs) {
-    const auto begin = Clock::now();
+void Nms::suppress(const void* const* inputs, void* const* outputs) const {
     ops::nms(static_cast<const float*>(inputs[0]), batch_, rows_, classes_, settings_.options(),
              static_cast<float*>(outputs[0]), static_cast<int32_t*>(outputs[1]));
-    watch_->add(milliseconds_since(begin));
 }
 
 }  // namespace yolo::program

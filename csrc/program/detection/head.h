@@ -3,7 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
+#include <utility>
 #include <vector>
 
 #include "ops/nms.h"
@@ -39,18 +39,16 @@ struct NmsSettings {
     }
 };
 
-// Milliseconds spent, added up over the runs of all operators that share it; reading does not disturb them.
-class Stopwatch {
+// What ends with non-maximum suppression, and knows how long its last run took.
+class Suppression : public Runnable {
 public:
-    void add(double milliseconds) {
-        double before = total_.load();
-        while (!total_.compare_exchange_weak(before, before + milliseconds)) {
-        }
-    }
-    double milliseconds() const { return total_.load(); }
+    void run(const void* const* inputs, void* const* outputs) final;
+    double seconds() const { return seconds_.load(); }
 
 private:
-    std::atomic<double> total_{0.0};
+    virtual void suppress(const void* const* inputs, void* const* outputs) const = 0;
+
+    std::atomic<double> seconds_{0.0};
 };
 
 // inputs: one raw head a level, float32 [batch, anchors * (5 + classes), h, w], of one network or several; with `places`
@@ -59,12 +57,10 @@ private:
 // outputs: float32 [batch, max_det, 6] (x1, y1, x2, y2, confidence, class; pixels of the network's input; best first,
 // zeros after the last), int32 [batch] counts.
 // Decoding (YOLOv5): t = sigmoid(raw); xy = (2t - 0.5 + cell) * stride; wh = (2t)^2 * anchor.
-class DetectionHead : public Runnable {
+class DetectionHead : public Suppression {
 public:
     // Raises std::invalid_argument for levels, classes and settings that do not fit one another.
-    DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
-                  std::shared_ptr<Stopwatch> watch, int64_t places = 0);
-    void run(const void* const* inputs, void* const* outputs) override;
+    DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings, int64_t places = 0);
     int64_t batch() const { return batch_; }
     int64_t places() const { return places_; }
     int64_t max_det() const { return settings_.max_det; }
@@ -72,6 +68,7 @@ public:
     int64_t columns() const { return 5 + classes_; }
 
 private:
+    void suppress(const void* const* inputs, void* const* outputs) const override;
     void candidates(const float* head, const Level& level, std::vector<float>& rows) const;
     void known(const float* boxes, int32_t count, std::vector<float>& rows) const;
     void picture(const void* const* inputs, int64_t number, float* detections, int32_t* count) const;
@@ -80,21 +77,20 @@ private:
     int64_t classes_;
     int64_t batch_;
     NmsSettings settings_;
-    std::shared_ptr<Stopwatch> watch_;
     int64_t places_;
 };
 
 // The same for decoded predictions: inputs[0] float32 [batch, rows, 5 + classes].
-class Nms : public Runnable {
+class Nms : public Suppression {
 public:
     // Raises as DetectionHead does.
-    Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings, std::shared_ptr<Stopwatch> watch);
-    void run(const void* const* inputs, void* const* outputs) override;
+    Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings);
 
 private:
+    void suppress(const void* const* inputs, void* const* outputs) const override;
+
     int64_t batch_, rows_, classes_;
     NmsSettings settings_;
-    std::shared_ptr<Stopwatch> watch_;
 };
 
 }  // namespace yolo::program

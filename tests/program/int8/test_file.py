@@ -12,7 +12,7 @@ from tests.program.int8.test_build import soft_pictures
 from tests.program.networks import pictures, state_of, two_levels
 from tests.program.test_file import content_of, load_bytes, replace_somewhere, with_content
 from yolo.errors import WeightsError, YoloError
-from yolo.inference.program_forward import ProgramForward
+from yolo.inference.models import program_model
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.file import ProgramFile, load_program, save_program
@@ -66,7 +66,7 @@ def test_hostile_descriptions_with_a_right_checksum(tmp_path: Path, program: Pro
         replace_somewhere(content["graph"]["scales"] if number % 2 else content, rng, others)
         try:
             found = load_bytes(tmp_path, with_content(header, content, rest))
-            ProgramForward(found, NmsSettings(max_det=10), where="it").detect(pictures((1, 3, 64, 64)))
+            program_model("it", found).runner(NmsSettings(max_det=10)).detect(pictures((1, 3, 64, 64)))
         except YoloError as error:
             refused += 1
             assert "\n" not in str(error)

@@ -59,7 +59,7 @@ def file_mutants(folder: Path):
     from tests.program.mutants.bases import IMGSZ, bases
     from tests.program.mutants.edits import mutant
     from yolo.errors import YoloError
-    from yolo.inference.program_forward import ProgramForward
+    from yolo.inference.models import program_model
     from yolo.program.detection import NmsSettings
     from yolo.program.file import load_program, save_program
 
@@ -71,13 +71,13 @@ def file_mutants(folder: Path):
     def attempt(seed: int, number: int) -> str:
         path.write_bytes(mutant(wholes[number % len(wholes)], np.random.default_rng((seed, number))))
         try:
-            forward = ProgramForward(load_program(path), NmsSettings(max_det=10), where=path)
+            runner = program_model(path, load_program(path)).runner(NmsSettings(max_det=10))
         except YoloError as error:
             return _refused(error, path, "refused")
         try:
             for images in pictures:
-                rows, counts = forward.detect(images)
-                assert rows.shape == (len(images), 10, 6) and counts.max() <= 10
+                found = runner.detect(images)
+                assert found.rows.shape == (len(images), 10, 6) and found.counts.max() <= 10
         except YoloError as error:
             return _refused(error, path, "refused at its size")
         return "ran"

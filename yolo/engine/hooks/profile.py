@@ -98,7 +98,7 @@ class Profile(Hook):
 
     def _gpu_memory(self) -> dict[str, float]:
         """What is held on this rank's GPU, where it has one."""
-        device = self._trainer.parts.validator.forward.device
+        device = self._trainer.parts.validator.runner.device
         if not device.startswith("cuda"):
             return {}
         try:

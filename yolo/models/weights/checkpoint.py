@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from yolo.errors import ModelError, WeightsError
 from yolo.models.config import parse_model_config
 from yolo.models.parser import parse_network
+from yolo.models.spec import NetworkSpec
 
 
 @dataclass
@@ -27,6 +29,21 @@ class Checkpoint:
     """Optimizer, EMA, random state, counters, by the trainer's own names."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Free JSON: epoch, date, fitness, origin, …"""
+
+    @cached_property
+    def spec(self) -> NetworkSpec:
+        """The layers that the configuration describes."""
+        return parse_network(parse_model_config(self.config, name="the checkpoint's configuration"))
+
+    @property
+    def anchors(self) -> np.ndarray:
+        """float32 ``[nl, na, 2]`` in pixels: those of the state, which holds them divided by the strides.
+
+        A trained network's are others than its configuration's.
+        """
+        cells = self.model[f"model.{len(self.spec.layers) - 1}.anchors"].astype(np.float32)
+        levels = np.array(self.strides, np.float32).reshape(-1, 1, 1)
+        return cells.reshape(len(self.strides), -1, 2) * levels
 
 
 def checked(

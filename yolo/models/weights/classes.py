@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 
 from yolo.class_names import ClassNames, class_channels, class_order
-from yolo.models.config import parse_model_config
-from yolo.models.parser import parse_network
 from yolo.models.weights.checkpoint import Checkpoint
 
 
@@ -19,8 +17,7 @@ def in_order_of(checkpoint: Checkpoint, wanted: ClassNames | None, where: object
 
 def reorder_classes(checkpoint: Checkpoint, order: Sequence[int]) -> Checkpoint:
     """Class i of the result is class ``order[i]`` of ``checkpoint``; the state of its training is left out."""
-    spec = parse_network(parse_model_config(checkpoint.config, name="the checkpoint's configuration"))
-    head, model = f"model.{len(spec.layers) - 1}.m.", dict(checkpoint.model)
+    head, model = f"model.{len(checkpoint.spec.layers) - 1}.m.", dict(checkpoint.model)
     for name, values in checkpoint.model.items():
         if name.startswith(head):
             model[name] = values[class_channels(len(values), order)]

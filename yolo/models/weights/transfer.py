@@ -11,12 +11,12 @@ import numpy as np
 from oneflow import nn
 
 from yolo.distributed.tensors import arrays_of, local, replicated
-from yolo.errors import WeightsError
 from yolo.models.config import parse_model_config
 from yolo.models.fuse import fold_batchnorm, unfold_batchnorm
 from yolo.models.init import assign
 from yolo.models.network import Network, build_network
 from yolo.models.weights.checkpoint import Checkpoint
+from yolo.models.weights.shapes import require_state
 
 _LOG = logging.getLogger("yolo")
 
@@ -55,13 +55,7 @@ def load_state(network: Network, state: Mapping[str, np.ndarray]) -> None:
     Batch norms' `num_batches_tracked` may be absent: no computation reads it.
     """
     own = network.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith(".num_batches_tracked")]
-    foreign = [name for name in state if name not in own]
-    misshapen = [n for n, values in state.items() if n in own and tuple(own[n].shape) != values.shape]
-    for what, names in (("missing", missing), ("unknown", foreign), ("of another shape", misshapen)):
-        if names:
-            listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-            raise WeightsError(f"{len(names)} tensors {what} ({listed}): the weights are another network's")
+    require_state({name: tuple(tensor.shape) for name, tensor in own.items()}, state)
     for name, values in state.items():
         assign(own[name], values)
     network.read_anchors()

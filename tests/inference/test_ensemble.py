@@ -7,15 +7,16 @@ import oneflow as flow
 import pytest
 
 from tests.ops.operators import suppress
-from tests.program.networks import two_levels
-from yolo.inference.forward import Forward, compile_network
-from yolo.inference.heads import CompiledHeads, RawHeadRunner
-from yolo.inference.joint_forward import EnsembleRunner
-from yolo.inference.plain_heads import PlainHeads
+from tests.program.networks import state_of, two_levels
+from yolo.inference.compile import compile_network
+from yolo.inference.ensemble import CompiledHeads, EnsembleRunner, RawHeadRunner
+from yolo.inference.graph_runner import PlainHeads
+from yolo.inference.runner import CompiledRunner, Detections
 from yolo.inference.views import AUGMENTED, seen
 from yolo.models.decode import decode
 from yolo.models.init import assign
 from yolo.models.network import Network
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 
 SETTINGS = NmsSettings(conf=0.001, iou=0.5, max_det=40, multi_label=True)
@@ -42,8 +43,12 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 3, *SIZE), dtype=np.uint8)
 
 
+def compiled(network: Network) -> CompiledNetwork:
+    return compile_network(network.spec, state_of(network))
+
+
 def heads_of(network: Network) -> CompiledHeads:
-    return CompiledHeads(compile_network(network), network.anchors, network.strides)
+    return CompiledHeads(compiled(network), network.anchors, network.strides)
 
 
 def decoded(network: Network, images: np.ndarray) -> np.ndarray:
@@ -66,11 +71,11 @@ def augmented(network: Network, images: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, 1)
 
 
-def check(found: tuple[np.ndarray, np.ndarray], predictions: np.ndarray, settings: NmsSettings = SETTINGS) -> None:
+def check(found: Detections, predictions: np.ndarray, settings: NmsSettings = SETTINGS) -> None:
     rows, counts = suppress(np.ascontiguousarray(predictions), settings)
-    np.testing.assert_array_equal(found[1], counts)
+    np.testing.assert_array_equal(found.counts, counts)
     assert counts.min() > 3
-    np.testing.assert_allclose(found[0], rows, rtol=1e-4, atol=2e-3)
+    np.testing.assert_allclose(found.rows, rows, rtol=1e-4, atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", [heads_of, PlainHeads])
@@ -78,7 +83,7 @@ def test_augmentation(networks: list[Network], images: np.ndarray, kind: type[Ra
     joint = EnsembleRunner([kind(networks[0])], SETTINGS, augment=True)
     found = joint.detect(images)
     check(found, augmented(networks[0], images))
-    assert joint.nms_seconds > 0 and joint.compile_seconds > 0
+    assert found.nms_seconds > 0 and found.network_seconds > 0 and joint.compile_seconds > 0
 
 
 def test_an_ensemble(networks: list[Network], images: np.ndarray) -> None:
@@ -92,11 +97,11 @@ def test_an_augmented_ensemble(networks: list[Network], images: np.ndarray) -> N
 
 
 def test_one_network_alone_is_what_it_always_was(networks: list[Network], images: np.ndarray) -> None:
-    compiled = compile_network(networks[0])
-    alone = Forward(networks[0], SETTINGS, compiled=compiled).detect(images)
-    joint = EnsembleRunner([heads_of(networks[0])], SETTINGS).detect(images)
-    for ours, theirs in zip(joint, alone):
-        np.testing.assert_array_equal(ours, theirs)
+    network = networks[0]
+    alone = CompiledRunner(compiled(network), network.anchors, network.strides, SETTINGS).detect(images)
+    joint = EnsembleRunner([heads_of(network)], SETTINGS).detect(images)
+    np.testing.assert_array_equal(joint.rows, alone.rows)
+    np.testing.assert_array_equal(joint.counts, alone.counts)
 
 
 def test_known_boxes_take_part(networks: list[Network], images: np.ndarray) -> None:
@@ -107,7 +112,7 @@ def test_known_boxes_take_part(networks: list[Network], images: np.ndarray) -> N
     extra[0, :, :4] = labels[0][:, 1:] * [SIZE[1], SIZE[0], SIZE[1], SIZE[0]]
     extra[0, :, 4] = extra[0, 0, 6] = extra[0, 1, 5] = 1
     check(found, np.concatenate([predictions, extra], 1))
-    assert (found[0][0, :2, 4] == 1).all() and found[0][1, 0, 4] < 1
+    assert (found.rows[0, :2, 4] == 1).all() and found.rows[1, 0, 4] < 1
 
 
 def test_large_batches_are_taken_in_parts(networks: list[Network], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +120,7 @@ def test_large_batches_are_taken_in_parts(networks: list[Network], monkeypatch: 
     labels = tuple(np.array([[0, 0.5, 0.5, 0.1 * (i + 1), 0.5]], np.float32) for i in range(5))
     joint = EnsembleRunner([heads_of(networks[0])], SETTINGS)
     whole = joint.detect(images, labels)
-    monkeypatch.setattr("yolo.inference.joint_forward._PIXELS_AT_ONCE", 2 * 32 * 32)
-    for ours, theirs in zip(joint.detect(images, labels), whole):
-        np.testing.assert_array_equal(ours, theirs)
+    monkeypatch.setattr(EnsembleRunner, "pixels_at_once", 2 * 32 * 32)
+    parts = joint.detect(images, labels)
+    np.testing.assert_array_equal(parts.rows, whole.rows)
+    np.testing.assert_array_equal(parts.counts, whole.counts)

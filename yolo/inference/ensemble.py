@@ -1,57 +1,72 @@
-"""Several networks, several views of the pictures, known boxes: all decoded together, then one suppression."""
+"""Several networks, several views of the images, known boxes: all decoded together, then one suppression."""
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from yolo import native
 from yolo.data.batch import pad_labels
-from yolo.inference.heads import RawHeadRunner
+from yolo.inference.runner import Guard, Part, Runner
 from yolo.inference.views import AS_IT_IS, AUGMENTED, View, kept_levels, seen
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings, levels_of
 
-# So many pictures at once that their raw heads stay within some tens of megabytes; more of them gain nothing.
-_PIXELS_AT_ONCE = 640 * 640
+
+class RawHeadRunner(Protocol):
+    """Call it with images uint8 ``[B, C, H, W]`` for its raw heads, float32 ``[B, na * (5 + nc), h, w]`` a level."""
+
+    anchors: np.ndarray
+    """float32 ``[nl, na, 2]`` in pixels."""
+    strides: tuple[int, ...]
+    compile_seconds: float
+    """Seconds spent compiling so far."""
+
+    def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]: ...
 
 
-class EnsembleRunner:
-    """What ``Forward`` does for detection, with an ensemble of networks and with test-time augmentation.
+class CompiledHeads:
+    """The heads of a compiled network; ``guard`` is around the making of its programs."""
 
-    Every network and every scaled size of a picture is a program of its own; the predictions of all of them are
+    def __init__(
+        self,
+        compiled: CompiledNetwork,
+        anchors: np.ndarray,
+        strides: Sequence[int],
+        guard: Guard = contextlib.nullcontext,
+    ) -> None:
+        self._compiled, self.anchors, self.strides, self._guard = compiled, anchors, tuple(strides), guard
+        self.compile_seconds = 0.0
+
+    def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
+        begin = time.perf_counter()
+        with self._guard():
+            program = self._compiled.program(images.shape)  # made now, or long ago in no time
+        self.compile_seconds += time.perf_counter() - begin
+        return program(images)
+
+
+class EnsembleRunner(Runner):
+    """An ensemble of networks, test-time augmentation, or both; known boxes take part.
+
+    Every network and every scaled size of an image is a program of its own; the predictions of all of them are
     suppressed together, as YOLOv5 does it.
     """
-
-    loss = None
 
     def __init__(self, networks: Sequence[RawHeadRunner], settings: NmsSettings, *, augment: bool = False) -> None:
         """``networks`` must know the same classes."""
         self._networks, self._settings = tuple(networks), settings
         self._views = AUGMENTED if augment else AS_IT_IS
-        self._watch = native.Stopwatch()
 
     @property
     def compile_seconds(self) -> float:
-        """Seconds spent compiling so far."""
         return sum(network.compile_seconds for network in self._networks)
 
-    @property
-    def nms_seconds(self) -> float:
-        """Seconds spent in decoding and suppression so far; they are part of a call's time."""
-        return self._watch.milliseconds / 1000
-
-    def detect(self, images: np.ndarray, known: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, np.ndarray]:
-        """images uint8 [B, 3, H, W] -> detections float32 [B, max_det, 6] (pixels of the input), counts int32 [B].
-
-        ``known``: label rows (class, xywhn) a picture that take part in the suppression with full confidence.
-        """
-        count = max(1, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
-        starts = range(0, len(images), count)
-        parts = [self._part(images[start : start + count], known[start : start + count]) for start in starts]
-        return np.concatenate([rows for rows, _ in parts]), np.concatenate([counts for _, counts in parts])
-
-    def _part(self, images: np.ndarray, known: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def _part(self, images: np.ndarray, known: Sequence[np.ndarray]) -> Part:
         heads, levels = [], []
         for network in self._networks:
             for number, view in enumerate(self._views):
@@ -63,7 +78,9 @@ class EnsembleRunner:
         boxes = _in_pixels(known, images.shape[2:])
         max_labels = 0 if boxes is None else boxes[0].shape[1]
         settings = self._settings.native(classes)
-        return native.DetectionHead(levels, classes, len(images), settings, self._watch, max_labels)(heads, boxes)
+        begin = time.perf_counter()
+        head = native.DetectionHead(levels, classes, len(images), settings, max_labels)
+        return *head(heads, boxes), time.perf_counter() - begin
 
 
 def _level(network: RawHeadRunner, number: int, shape: tuple[int, ...], view: View, width: int) -> native.Level:
