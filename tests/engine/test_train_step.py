@@ -221,7 +221,7 @@ def test_the_gradient_is_emptied_by_an_update_and_kept_between_two(growing):
     assert not gradients[1].any() and not gradients[2].any()
     assert gradients[3].any()
     two, three = (state["weights"] for state in growing["states"][2:])
-    for slot in growing["step"].vector.parameters:
+    for slot in growing["step"].state.vector.parameters:
         np.testing.assert_array_equal(two[slot.name], three[slot.name])
 
 
