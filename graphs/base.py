@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import gc
 import threading
 import time
 import warnings
@@ -79,10 +78,14 @@ class StaticGraph(flow.nn.Graph):
     """The whole process's: whoever uses OneFlow where there may be other threads takes a turn."""
     _some_ended: ClassVar[bool] = False
     """Whether OneFlow still holds memory of graphs that have ended: it comes back when no graph is left."""
+    _made: ClassVar[int] = 0
+    _compiled_ones: ClassVar[int] = 0
+    """Graphs that were compiled and have not ended. All of these change in a turn."""
 
     def __init__(self) -> None:
         with self.turns.turn():
             super().__init__()
+            StaticGraph._made += 1
         self.compile_seconds: float | None = None
         self._operator = None
 
@@ -118,6 +121,7 @@ class StaticGraph(flow.nn.Graph):
             # Constants made while tracing are constants of the graph, which is what is meant.
             warnings.filterwarnings("ignore", message=".* is called in a nn.Graph, but not registered")
             self._compile(*inputs)
+        StaticGraph._compiled_ones += 1
         self.compile_seconds = time.perf_counter() - begin
 
     def __del__(self) -> None:
@@ -128,8 +132,13 @@ class StaticGraph(flow.nn.Graph):
 
     @staticmethod
     def _give_memory_back() -> None:
-        """Reset OneFlow's session where graphs have ended and none is left, somebody else's neither."""
-        if StaticGraph._some_ended and not any(map(_is_compiled_graph, gc.get_objects())):
+        """Reset OneFlow's session where graphs have ended and none is left; not where somebody else has made some.
+
+        OneFlow counts all that were made, by class. The garbage collector knows those that are left, but asking it
+        takes hold of tuples that other threads are building, which then end with a SystemError.
+        """
+        others = sum(flow.nn.Graph._child_init_cnt.values()) - StaticGraph._made
+        if StaticGraph._some_ended and not StaticGraph._compiled_ones and not others:
             synchronise()
             GetDefaultSession().Reset()
             StaticGraph._some_ended = False
@@ -143,12 +152,10 @@ class StaticGraph(flow.nn.Graph):
 def _end(graph: StaticGraph) -> None:
     """What OneFlow does where a graph ends, and then the end of all that it holds."""
     flow.nn.Graph.__del__(graph)
-    StaticGraph._some_ended |= _is_compiled_graph(graph)
+    if graph.__dict__.get("compile_seconds") is not None:
+        StaticGraph._compiled_ones -= 1
+        StaticGraph._some_ended = True
     graph.__dict__.clear()
-
-
-def _is_compiled_graph(it: object) -> bool:
-    return issubclass(type(it), flow.nn.Graph) and getattr(it, "is_compiled", False)
 
 
 def called(module: flow.nn.Module) -> flow.nn.Module:

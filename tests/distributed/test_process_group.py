@@ -89,10 +89,10 @@ SHARING = """
 import sys
 from tests.distributed.rendezvous.meetings import job
 from yolo import native
-from yolo.distributed.process_group import ProcessGroup
+from yolo.distributed.process_group import RankedGroup
 from yolo.distributed.rendezvous.meet import meet
 rank, port = map(int, sys.argv[1:])
-group = ProcessGroup(meet(job(rank, 2, port), 20.0))
+group = RankedGroup(meet(job(rank, 2, port), 20.0))
 print(native.default_threads())
 group.leave()
 """

@@ -298,10 +298,10 @@ def test_steps_of_many_shapes_share_one_memory_and_equal_steps_alone(caplog):
 
 def test_a_backward_pass_needs_the_forward_pass_of_its_own_shape():
     step = TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=0.0)
-    one, two = (step._compiled._passes((1, 3, side, side)) for side in (64, 32))
+    one, two = (step._compiled._executor((1, 3, side, side)) for side in (64, 32))
     values = step.state.vector.gather()
-    heads = one.forward(pictures(0, (1, 3, 64, 64)), values)
-    two.forward(pictures(0, (1, 3, 32, 32)), values)
+    heads = one(pictures(0, (1, 3, 64, 64)), values)
+    two(pictures(0, (1, 3, 32, 32)), values)
     with pytest.raises(RuntimeError, match="backward without a forward before it"):
         one.backward(heads, values, np.zeros(step.state.vector.parameter_size, np.float32))
 

@@ -116,7 +116,8 @@ def test_pictures_of_badly_found_classes_come_more_often(shop: Workshop, monkeyp
         shown.append(i) if self.hyp is not None else None, plan(self, epoch, i, *rest, **named))[1])  # fmt: skip
     runs = [shop.train(name, "--noplots", "--image-weights", data=str(data)) for name in ("weighted", "weighted2")]
     assert [done.code for done in runs] == [0, 0], runs[0].err
-    assert len(shown) == 32 and set(shown) <= {4, 5, 6, 7} and shown[:16] == shown[16:]
+    assert len(shown) == 32 and set(shown) <= {4, 5, 6, 7}
+    assert sorted(shown[:16]) == sorted(shown[16:])  # several threads plan at once
     assert same(weights(runs[0]), weights(runs[1]))
     done = shop.train("both", "--noplots", "--image-weights", "--rect")
     assert done.refusal("yolo.train").startswith("--image-weights: samples images at random, which --rect does not")

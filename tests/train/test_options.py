@@ -77,7 +77,7 @@ def test_bfloat16(shop: Workshop, base: Done) -> None:
     done = shop.train("amp", "--noplots", "--amp")
     if not HAS_BF16:
         line = done.refusal(PROGRAM)
-        assert "bf16" in line and "leave" in line and "--amp" in line
+        assert "bfloat16" in line and "leave" in line and "--amp" in line
         return
     assert not np.array_equal(weights(done)["model.0.conv.weight"], weights(base)["model.0.conv.weight"])
     ours, theirs = (read_results(one.folder / "results.csv") for one in (done, base))
