@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import shutil
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
@@ -37,6 +38,14 @@ def own_logging():
     yield
     logger.handlers, logger.propagate = before[:2]
     logger.setLevel(before[2])
+
+
+@pytest.fixture(autouse=True)
+def own_threads():
+    """The process's number of threads, which groups of ranks set, is its cores again behind each test."""
+    yield
+    if "yolo._native" in sys.modules:
+        sys.modules["yolo._native"].set_default_threads(0)
 
 
 @pytest.fixture(autouse=True)

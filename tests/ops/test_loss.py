@@ -21,12 +21,6 @@ each_variant = pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIAN
 each_case = pytest.mark.parametrize("name", CASES)
 
 
-@pytest.fixture(autouse=True)
-def default_threads():
-    yield
-    native.set_default_threads(0)
-
-
 @each_variant
 @each_case
 @pytest.mark.parametrize("classes", [1, 3, 20])

@@ -22,12 +22,6 @@ ANCHORS, STRIDES = np.full((2, 3, 2), 24, np.float32), (8, 16)
 SETTINGS = NmsSettings(conf=0.05, iou=0.5, max_det=100, multi_label=True)
 
 
-@pytest.fixture(autouse=True)
-def default_threads():
-    yield
-    native.set_default_threads(0)
-
-
 def heads_of(seed: int, images: int = 3) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [rng.normal(-1, 2, (images, 3 * 10, 128 // stride, 96 // stride)).astype(np.float32) for stride in STRIDES]

@@ -31,12 +31,6 @@ SIZES = [(0, 1, 0, 0), (1, 1, 1, 0), (3, 9, 2, 3), (17, 0, 0, 1), (0, 0, 17, 5),
 each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
 
 
-@pytest.fixture(autouse=True)
-def default_threads():
-    yield
-    native.set_default_threads(0)
-
-
 @dataclasses.dataclass
 class Vectors:
     """What one training run keeps, and the sizes that tell its parts apart."""
