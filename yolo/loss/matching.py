@@ -42,7 +42,8 @@ def match_level(
 
     labels: float32 [B, M, 5] (class, x, y, w, h; normalised); counts: int32 [B], how many rows are real;
     anchors: float32 [A, 2] in cells; grid: (rows, columns); threshold: ``anchor_t``, the largest ratio of label and
-    anchor sides. Source: YOLOv5, "build targets" (its rule, see docs/design.md).
+    anchor sides. Source: YOLOv5, "build targets": where no side is ``threshold`` times the other's, in the label's own
+    cell and in the nearer neighbour of each axis.
     """
     rows, columns = grid
     max_labels = labels.shape[1]
