@@ -178,7 +178,7 @@ def test_of_several_ranks_one_prints_the_object(capsys, monkeypatch, rank, objec
     assert (len(out.splitlines()), err) == (objects, "yolo.thing: is odd\n")
 
 
-@pytest.mark.parametrize("argv", [["--size", "0"], ["--size", "x"], ["--siez", "1"], ["--size"], ["picture.jpg"]])
+@pytest.mark.parametrize("argv", [["--size", "0"], ["--size", "x"], ["--siez", "1"], ["--size"], ["image.jpg"]])
 def test_a_wrong_command_line_is_one_line_and_2(capsys, argv):
     assert run(failing(AssertionError("not to be called")), *argv) == 2
     out, err = capsys.readouterr()

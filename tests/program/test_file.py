@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.program.networks import ROWS, network_of, pictures, state_of, two_levels
+from tests.program.networks import ROWS, network_of, random_images, state_of, two_levels
 from yolo.errors import WeightsError, YoloError
 from yolo.inference.models import program_model
 from yolo.program import graph_json
@@ -49,7 +49,7 @@ def resealed(payload: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_what_comes_back_computes_the_same(tmp_path: Path, name: str) -> None:
-    program, images = program_of(network_of(name)), pictures((1, 3, 64, 64))
+    program, images = program_of(network_of(name)), random_images((1, 3, 64, 64))
     found = load_program(save_program(tmp_path / "a.program", program))
     assert (found.names, found.strides, found.precision, found.imgsz) == (
         program.names,
@@ -122,7 +122,7 @@ def test_hostile_descriptions_with_a_right_checksum(tmp_path: Path, whole: bytes
         replace_somewhere(content, rng, others)
         try:
             program = load_bytes(tmp_path, with_content(header, content, rest))
-            program_model("it", program).runner(NmsSettings(max_det=10)).detect(pictures((1, 3, 64, 64)))
+            program_model("it", program).runner(NmsSettings(max_det=10)).detect(random_images((1, 3, 64, 64)))
         except YoloError as error:
             refused += 1
             assert "\n" not in str(error)

@@ -19,7 +19,7 @@ PRETRAINED = (
     "the pretrained weights were trained with other anchors: expect a lower mAP at first, and after a short training; "
     "--noautoanchor keeps their anchors"
 )
-_STREAM = 2**32 - 2  # no picture has this number, so anchors share no stream with a sample
+_STREAM = 2**32 - 2  # no image has this number, so anchors share no stream with a sample
 
 
 def check_anchors(

@@ -195,7 +195,7 @@ def _of_weights(
     from graphs.detect import DetectGraphs
 
     spec, state = checkpoint.spec, checked_state(checkpoint.spec, checkpoint.model)
-    looked_at = () if int8 is None else int8.pictures(max(spec.strides))
+    looked_at = () if int8 is None else int8.images(max(spec.strides))
     compiled = compile_network(spec, state, precision=precision, calibration=looked_at)
     found = (checkpoint.names, checkpoint.anchors, spec.strides)
     return CompiledModel(where, compiled, *found, run=functools.partial(DetectGraphs, graphs=alone))

@@ -35,7 +35,7 @@ _HEAD: Final = struct.Struct("<8sI32s")
 MOST_DESCRIPTION: Final = 1 << 24
 """Bytes of JSON. Read, it takes some twenty times its size."""
 MOST_PIXELS: Final = 1 << 16
-"""Longest side of pictures, strides and anchors."""
+"""Longest side of images, strides and anchors."""
 _WRONG: Final = (ValueError, KeyError, TypeError, OverflowError, struct.error)
 _HINT: Final = "write it anew with python -m yolo.export --include program"
 
@@ -152,18 +152,18 @@ def _anchors(rows: Any, levels: int) -> np.ndarray:
 
 
 def _check_strides(graph: Graph, strides: Any, imgsz: Any) -> None:
-    """The strides are those of the graph's outputs, for pictures of the size that it is meant for."""
+    """The strides are those of the graph's outputs, for images of the size that it is meant for."""
     if not isinstance(strides, list) or len(strides) != len(graph.outputs):
         raise ValueError("its strides are no list of one a level")
     if not all(type(side) is int and 0 < side <= MOST_PIXELS for side in (*strides, imgsz)):
-        raise ValueError("its strides or its picture size are none")
+        raise ValueError("its strides or its image size are none")
     if imgsz % max(strides):
-        raise ValueError(f"its picture size {imgsz} is no multiple of its stride {max(strides)}")
+        raise ValueError(f"its image size {imgsz} is no multiple of its stride {max(strides)}")
     sizes = graph.sizes(imgsz, imgsz)
     for value, stride in zip(graph.outputs, strides):
         height, width = sizes[value]
         if (height * stride, width * stride) != (imgsz, imgsz):
-            raise ValueError(f"output {value} has {height}x{width} cells of pictures of {imgsz}, no stride of {stride}")
+            raise ValueError(f"output {value} has {height}x{width} cells of images of {imgsz}, no stride of {stride}")
 
 
 def _metadata(payload: bytes) -> Mapping[str, Any]:

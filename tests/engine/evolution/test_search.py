@@ -66,7 +66,7 @@ class Failing(Formula):
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pause between polls, and an empty file for the picture, which takes seconds to draw."""
+    """No pause between polls, and an empty file for the plot, which takes seconds to draw."""
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
     monkeypatch.setattr("yolo.plots.evolution.plot_evolution", lambda table, path: path.touch())
     Formula.at_work = Formula.most = 0
