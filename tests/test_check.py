@@ -62,7 +62,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_a_clean_data_set(data: Path) -> None:
     assert found(data) == (0, Counter())
     done = check(data)
-    assert done.code == 0 and done.out.endswith("nothing is wrong\n")
+    assert done.code == 0 and done.out.endswith("no problems found\n")
     result = json.loads(check(data, "--json").out)
     train = result["statistics"]["train"]
     assert train["pictures"] == 8 and train["labels"] == 16 and train["classes"] == {"red": 8, "blue": 8}

@@ -302,7 +302,7 @@ def test_stride_multiple(size, stride, used, caplog):
     with caplog.at_level(logging.WARNING, "yolo"):
         assert stride_multiple(size, stride) == used
     said = [record.getMessage() for record in caplog.records]
-    warning = f"--imgsz {size} is no multiple of the stride {stride}: using {used}"
+    warning = f"--imgsz {size} is not a multiple of the stride {stride}: using {used}"
     assert said == ([] if used == size else [warning])
 
 

@@ -233,7 +233,7 @@ def test_what_was_noticed_and_left_out_is_said_with_names(tmp_path: Path) -> Non
         ("visdrone", "a/annotations/a.txt", "1,2", "no folder with images"),
         ("globalwheat", "a.csv", "x,y\n1,2\n", r"a\.csv:2: no column image_id"),
         ("globalwheat", "a.csv", "image_name,BoxesString\na,1 2 3\n", "a box needs 4 values"),
-        ("globalwheat", "a.csv", "image_id,bbox\na,x\n", "bbox is no list"),
+        ("globalwheat", "a.csv", "image_id,bbox\na,x\n", "bbox is not a list"),
         ("globalwheat", "a.csv", "image_id,bbox\na,[[]]\n", r"a\.csv:2: .* are not numbers"),
         ("sku110k", "annotations_train.csv", "a.jpg,1\n", r"csv:1: needs 8 values"),
         ("xview", "a.geojson", "{}", "no list of features"),

@@ -61,7 +61,9 @@ def test_the_exported_file_detects_and_its_cost_is_said(shop: Workshop, weights:
     cost = found["int8"]
     assert found["precision"] == "int8" and 0 < cost["movement"] < 0.1 and cost["pictures"] == 6
     assert cost["map50_95_fp32"] > 0.3 and abs(cost["map50_95_fp32"] - cost["map50_95_int8"]) < 0.1
-    assert re.search(r"int8 \(8 images looked at\): \d of 4 convolutions.*; the heads move by [\d.]+ %", exported.err)
+    assert re.search(
+        r"int8 \(8 calibration images\): \d of 4 convolutions.*; the outputs change by [\d.]+ %", exported.err
+    )
     assert "mAP50-95 on 6 images: " in exported.err and "; int8 costs " in exported.err
     program = load_program(found["files"][0])
     assert program.precision == "int8" and program.graph.scales
@@ -100,7 +102,7 @@ def test_detection_calibrates_on_the_named_data(shop: Workshop, weights: Path, t
     argv = ["--weights", str(weights), "--source", str(source), "--imgsz", "64", "--nosave", "--json"]
     low, high = (run(detect.main, [*argv, *more], tmp_path) for more in (["--int8", "--data", str(shop.data)], []))
     assert low.code == 0, low.err
-    assert "8 images looked at" in low.err and "the heads move by " in low.err
+    assert "8 calibration images" in low.err and "the outputs change by " in low.err
     ours, theirs = (json.loads(done.out)["images"][0]["detections"] for done in (low, high))
     assert ours and theirs and ours != theirs
 
@@ -111,7 +113,7 @@ def test_what_int8_does_not_go_with(shop: Workshop, weights: Path, exported: Don
         bare = run(main, ["--weights", str(weights), *flags, "--int8"], tmp_path)
         assert "--int8: needs a data set to be calibrated on; name one with --data" in bare.refusal(program)
         both = run(main, ["--weights", str(weights), *flags, "--int8", "--half", *data], tmp_path)
-        assert "--half --int8: are two precisions; choose one" in both.refusal(program)
+        assert "--half --int8: cannot be combined; choose one" in both.refusal(program)
     off = run(val.main, ["--weights", str(weights), *data, "--int8", "--compile", "off"], tmp_path)
     assert "int8 needs a compiled program" in off.refusal("yolo.val")
     file = json.loads(exported.out)["files"][0]

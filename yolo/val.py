@@ -180,7 +180,7 @@ def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, group: 
     for model in models:
         if len(model.names) != dataset.nc and not config.single_cls:
             raise ConfigError(
-                f"the weights know {len(model.names)} classes, {dataset.source} has {dataset.nc}",
+                f"the weights have {len(model.names)} classes, {dataset.source} has {dataset.nc}",
                 where=model.where,
                 hint="name the data set that these weights were trained on",
             )

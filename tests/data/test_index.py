@@ -173,9 +173,9 @@ def test_what_never_ends_is_not_read(tmp_path):
     os.mkfifo(labels / "unlabelled.txt")
     os.mkfifo(tmp_path / "labels" / f"train{SUFFIX}")
     report = index_split(dataset, "train").report
-    assert [line for line in report.corrupt if "the image cannot be read (it is no file)" in line] == report.corrupt
+    assert [line for line in report.corrupt if "the image cannot be read (it is not a file)" in line] == report.corrupt
     assert len(report.corrupt) == 2 and report.pictures == 3
-    assert report.problems == [f"{labels / 'unlabelled.txt'}: the label file cannot be read (it is no file)"]
+    assert report.problems == [f"{labels / 'unlabelled.txt'}: the label file cannot be read (it is not a file)"]
     assert not any(seen.usable for seen in scan(dataset, "train", 1) if seen.path.name in ("pipe.png", "device.png"))
-    with pytest.raises(DataError, match="it is no file"):
+    with pytest.raises(DataError, match="it is not a file"):
         read_image(images / "pipe.png")

@@ -368,7 +368,7 @@ def test_quads_show_four_samples_or_one_enlarged(sixteen, workers):
 
 
 def test_quads_need_a_multiple_of_four(index):
-    with pytest.raises(ConfigError, match="--quad: four images make one, and 6 is no multiple of four"):
+    with pytest.raises(ConfigError, match="--quad: four images make one, and 6 is not a multiple of four"):
         train(index, quad=True, batch_size=6)
 
 

@@ -188,9 +188,9 @@ def test_the_run_folder(run) -> None:
 def test_height_and_width_of_the_input(run) -> None:
     assert "in/a.png: 40x48 " in run("--source", "in", "--imgsz", "64", "48")[2]
     code, _, err = run("--source", "in", "--imgsz", "60")
-    assert code == 0 and err.splitlines()[0] == "--imgsz 60 is no multiple of the stride 8: using 64"
+    assert code == 0 and err.splitlines()[0] == "--imgsz 60 is not a multiple of the stride 8: using 64"
     code, _, err = run("--source", "in", "--imgsz", "33", "70")
-    assert code == 0 and err.splitlines()[0] == "--imgsz 33 70 is no multiple of the stride 8: using 40 72"
+    assert code == 0 and err.splitlines()[0] == "--imgsz 33 70 is not a multiple of the stride 8: using 40 72"
     code, _, err = run("--source", "in", "--imgsz", "8")
     assert code == 0 and err.startswith("image 1/1 in/a.png: 8x8 ")
 

@@ -99,7 +99,7 @@ def test_a_small_set_is_measured_with_as_many_images_as_asked() -> None:
 
 def test_several_ranks_name_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="one process cannot measure for several; name a size"):
+    with pytest.raises(ConfigError, match="one process cannot measure for several; give a number"):
         chosen(ASKED, meter(600, 25), 10_000)
 
 
@@ -218,7 +218,7 @@ def test_a_child_that_is_killed_or_fails(monkeypatch: pytest.MonkeyPatch) -> Non
         assert measure_in_child(ASKED) is None
     monkeypatch.setattr(autobatch, "start_child", child("raise ZeroDivisionError('odd')"))
     with pytest.raises(
-        YoloError, match=r"--batch-size -1: the measurement failed: ZeroDivisionError: odd; name a size"
+        YoloError, match=r"--batch-size -1: the measurement failed: ZeroDivisionError: odd; give a number"
     ):
         measure_in_child(ASKED)
 

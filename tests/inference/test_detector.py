@@ -97,7 +97,7 @@ def test_thin_images_are_looked_at(detector: Detector, size: tuple[int, int]) ->
         (np.zeros((8, 8, 4), np.uint8), r"\[8, 8, 4\]"),
         (np.zeros((0, 8, 3), np.uint8), r"\[0, 8, 3\]"),
         (np.zeros((2, 8, 8, 3), np.uint8), r"\[2, 8, 8, 3\]"),
-        (None, "NoneType is no image"),
+        (None, "NoneType is not an image"),
         ("absent.jpg", "absent.jpg: the image cannot be read"),
         (Path(__file__), "the image cannot be decoded"),
         (Path(__file__).parent, "the image cannot be read"),
@@ -122,7 +122,7 @@ def test_settings_reach_nms(detector: Detector, weights: Path) -> None:
 
 def test_sizes_are_rounded_up_to_the_stride(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert Detector(weights, device="cpu", imgsz=(60, 90)).imgsz == (64, 96)
-    assert caplog.messages == ["--imgsz 60 90 is no multiple of the stride 8: using 64 96"]
+    assert caplog.messages == ["--imgsz 60 90 is not a multiple of the stride 8: using 64 96"]
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,11 @@ def test_folders_and_lists_are_streamed(detector: Detector, tmp_path: Path) -> N
         ([], "nothing to work on"),
         ("absent.mp4", r"absent\.mp4: does not exist"),
         (63, "there is no camera 63"),
-        (["absent.mp4", "rtsp://u:p@camera/1"], r"^rtsp://camera/1: is a stream among files"),
-        (["http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/b.jpg"], "a.jpg: is a file elsewhere, among others"),
+        (["absent.mp4", "rtsp://u:p@camera/1"], r"^rtsp://camera/1: a stream cannot be mixed with files"),
+        (
+            ["http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/b.jpg"],
+            "a.jpg: a remote file cannot be mixed with other sources",
+        ),
         ((path for path in [Path("a.mp4")]), "a PosixPath gives no frame; give a list of paths"),
     ],
 )

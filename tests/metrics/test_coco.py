@@ -111,7 +111,7 @@ def odd(part: str, **instead):
         ("annotations", dict(category_id=2), r"annotations\[0\]: its category_id is 2"),
         ("annotations", dict(bbox=[1, 2, "3", 4]), r"annotations\[0\]: its bbox is"),
         ("annotations", dict(area=float("nan")), r"annotations\[0\]: its area is nan"),
-        ("annotations", dict(area=10**400), r"annotations\[0\]: its area is 1000.*…, no finite number"),
+        ("annotations", dict(area=10**400), r"annotations\[0\]: its area is 1000.*…, not a finite number"),
         ("annotations", dict(bbox=[1, 2, 3, 10**400]), r"annotations\[0\]: its bbox is \[1, 2, 3, 1000"),
         ("annotations", dict(bbox=[1, 2, 3, True]), r"annotations\[0\]: its bbox is"),
     ],

@@ -87,7 +87,7 @@ def test_a_file_of_unknown_sum_is_used_when_the_sum_is_stated(web: Web, name: st
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("yolov5n#sha256=12", "'12' is no SHA-256; give its 64 hex digits"),
+        ("yolov5n#sha256=12", "'12' is not a SHA-256 sum; give its 64 hex digits"),
         ("http://127.0.0.1:9/page.html", "does not end in .pt"),
         ("http://[::1", "does not end in .pt"),
         ("https://127.0.0.1:9/x.pt", "looked for x.pt, weights/x.pt.*cannot be fetched"),

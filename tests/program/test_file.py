@@ -67,7 +67,7 @@ def test_what_comes_back_computes_the_same(tmp_path: Path, name: str) -> None:
 def test_other_files_are_none(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_bytes(b"PK\3\4")
     assert not is_program(tmp_path / "a.pt") and not is_program(tmp_path / "absent") and not is_program(tmp_path)
-    with pytest.raises(WeightsError, match=r"a\.pt: is no compiled detector; write it anew"):
+    with pytest.raises(WeightsError, match=r"a\.pt: is not a compiled detector; write it anew"):
         load_program(tmp_path / "a.pt")
     with pytest.raises(WeightsError, match="cannot be read"):
         load_program(tmp_path / "absent")
@@ -80,7 +80,7 @@ def test_another_version_is_named(tmp_path: Path, whole: bytes) -> None:
 
 @pytest.mark.parametrize("length", [0, 7, 8, 43, 44, 60, 1000, -1])
 def test_a_file_cut_off(tmp_path: Path, whole: bytes, length: int) -> None:
-    with pytest.raises(WeightsError, match=r"no compiled detector|damaged"):
+    with pytest.raises(WeightsError, match=r"not a compiled detector|damaged"):
         load_bytes(tmp_path, whole[:length])
 
 

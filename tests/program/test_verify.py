@@ -128,19 +128,19 @@ REFUSED: dict[str, tuple[str, Edit, str]] = {
     "two scales": ("levels-int8", two_scales, "a value has two scales"),
     "scale": ("levels-int8", scale(1, 0.0), "no scale that bytes can have"),
     "zero": ("levels-int8", scale(2, 256), "no scale that bytes can have"),
-    "names": ("levels", meta(names="ab"), "its names are none"),
+    "names": ("levels", meta(names="ab"), "its class names are not valid"),
     "more names": ("levels", meta(names=["a", "b", "c"]), "its outputs do not fit its names"),
-    "NaN anchor": ("levels", meta(anchors=[[[5, 6], [8, float("nan")]], [[15, 11], [30, 40]]]), "an anchor has sides"),
-    "negative anchor": ("levels", meta(anchors=[[[5, 6], [8, -14]], [[15, 11], [30, 40]]]), "an anchor has sides"),
-    "huge anchor": ("levels", meta(anchors=[[[5, 6], [8, 10**400]], [[15, 11], [30, 40]]]), "an anchor has sides"),
-    "text anchor": ("levels", meta(anchors=[[[5, 6], [8, "1"]], [[15, 11], [30, 40]]]), "an anchor has sides"),
-    "ragged anchors": ("levels", meta(anchors=[[[5, 6]], [[15, 11], [30, 40]]]), "its anchors are no list"),
+    "NaN anchor": ("levels", meta(anchors=[[[5, 6], [8, float("nan")]], [[15, 11], [30, 40]]]), "an anchor has a w"),
+    "negative anchor": ("levels", meta(anchors=[[[5, 6], [8, -14]], [[15, 11], [30, 40]]]), "an anchor has a w"),
+    "huge anchor": ("levels", meta(anchors=[[[5, 6], [8, 10**400]], [[15, 11], [30, 40]]]), "an anchor has a w"),
+    "text anchor": ("levels", meta(anchors=[[[5, 6], [8, "1"]], [[15, 11], [30, 40]]]), "an anchor has a w"),
+    "ragged anchors": ("levels", meta(anchors=[[[5, 6]], [[15, 11], [30, 40]]]), "its anchors are not a list"),
     "fewer anchors": ("levels", meta(anchors=[[[5, 6]], [[15, 11]]]), "do not fit its names and anchors"),
-    "strides": ("levels", meta(strides=[4, 16]), "its image size 32 .*|no stride of 16"),
-    "swapped strides": ("levels", meta(strides=[8, 4]), "cells of images of 32, no stride of 8"),
-    "size": ("levels", meta(imgsz=33), "its image size 33 is no multiple of its stride 8"),
-    "negative size": ("levels", meta(imgsz=-32), "its image size are none"),
-    "huge size": ("levels", meta(imgsz=2**40), "its image size are none"),
+    "strides": ("levels", meta(strides=[4, 16]), "its image size 32 .*|not a stride of 16"),
+    "swapped strides": ("levels", meta(strides=[8, 4]), "cells of images of 32, not a stride of 8"),
+    "size": ("levels", meta(imgsz=33), "its image size 33 is not a multiple of its stride 8"),
+    "negative size": ("levels", meta(imgsz=-32), "its image size are not valid"),
+    "huge size": ("levels", meta(imgsz=2**40), "its image size are not valid"),
 }  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def test_a_file_is_refused_in_one_line_that_names_it(tmp_path: Path, wholes: dic
     with pytest.raises(WeightsError, match=message) as caught:
         load_program(path)
     line = str(caught.value)
-    assert line.startswith(f"{path}: is no compiled detector: ") and line.isprintable()
+    assert line.startswith(f"{path}: is not a compiled detector: ") and line.isprintable()
 
 
 def test_the_files_before_their_change_are_taken_and_have_every_kind_of_node(wholes, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_quads_are_a_quarter_of_the_images_at_twice_the_size(shop: Workshop) -> 
     for kind in ("box", "obj", "cls"):
         assert 0.2 < ours[f"train/{kind}_loss"][0] / usual[f"train/{kind}_loss"][0] < 5
     done = shop.train("odd", "--noplots", "--quad", batch_size="6")
-    expected = "--quad: four images make one, and 6 is no multiple of four; change --batch-size"
+    expected = "--quad: four images make one, and 6 is not a multiple of four; change --batch-size"
     assert done.refusal("yolo.train") == expected
 
 

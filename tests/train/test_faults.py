@@ -170,7 +170,7 @@ def test_a_size_that_does_not_fit_the_stride_is_rounded(place: Workshop) -> None
     hyp = write_yaml(place.folder / "mosaic.yaml", {**QUICK, "mosaic": 1.0, "scale": 0.5, "translate": 0.1})
     done = place.train("run", "--noplots", "--multi-scale", "--noautoanchor", imgsz="5", hyp=str(hyp), batch_size="1")
     assert done.code == 0, done.err
-    assert "--imgsz 5 is no multiple of the stride 8: using 8" in done.err
+    assert "--imgsz 5 is not a multiple of the stride 8: using 8" in done.err
     last = load_weights(done.folder / "weights/last.safetensors")
     assert last.meta["imgsz"] == 8 and all(np.isfinite(values).all() for values in last.model.values())
 

@@ -162,7 +162,7 @@ def test_weights_for_another_number_of_classes(measure, shop: Workshop, tmp_path
     content = yaml.safe_load(shop.data.read_text())
     data = write_yaml(tmp_path / "three.yaml", {**content, "names": ["red", "blue", "green"]})
     done = measure(data=str(data))
-    assert f"the weights know 2 classes, {data} has 3; name the data set" in done.refusal(PROGRAM)
+    assert f"the weights have 2 classes, {data} has 3; name the data set" in done.refusal(PROGRAM)
     assert done.out == "" and not (tmp_path / "runs").exists()
 
 

@@ -147,7 +147,9 @@ def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
             )
         given = [given[number] for number in range(len(given))]
     if isinstance(given, str):
-        raise DataError("'names' is one text", where=source, hint=f"a list of class names is meant: [{brief(given)}]")
+        raise DataError(
+            "'names' is a single string", where=source, hint=f"a list of class names is meant: [{brief(given)}]"
+        )
     if not isinstance(given, list) or not given:
         raise DataError("'names' is missing or empty", where=source, hint="list the class names there")
     for name in given:

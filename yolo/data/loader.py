@@ -132,12 +132,12 @@ class TrainLoader(_Loader):
         cache: ImageCache | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        """Raises ConfigError for quads of a batch size that is no multiple of four, ValueError for one that does not
+        """Raises ConfigError for quads of a batch size that is not a multiple of four, ValueError for one that does not
         divide among the ranks."""
         super().__init__(planner, batch_size, workers, cache)
         if quad and batch_size % QUAD:
             raise ConfigError(
-                f"four images make one, and {batch_size} is no multiple of four",
+                f"four images make one, and {batch_size} is not a multiple of four",
                 where="--quad",
                 hint="change --batch-size",
             )

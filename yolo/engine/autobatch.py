@@ -53,7 +53,7 @@ def with_batch_size(
     if config.batch_size > 0:
         return config
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise ConfigError("one process cannot measure for several", where=_WHERE, hint="name a size")
+        raise ConfigError("one process cannot measure for several", where=_WHERE, hint="give a number")
     unit = 4 if config.quad else 1
     logger.info("autobatch: measuring memory and time at batch sizes %s", ", ".join(str(unit * size) for size in SIZES))
     measured = _measure_all(config, measure or measure_in_child, free or free_on)
@@ -115,7 +115,7 @@ def measure_in_child(config: TrainConfig) -> Measured | None:
             last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
             if process.returncode < 0 or "MemoryError" in "".join(last):
                 return None
-            raise YoloError(f"the measurement failed: {' '.join(last)}", where=_WHERE, hint="name a size")
+            raise YoloError(f"the measurement failed: {' '.join(last)}", where=_WHERE, hint="give a number")
     found = json.loads(answer)
     if "refused" in found:
         raise YoloError(found["refused"])

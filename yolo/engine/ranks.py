@@ -23,7 +23,7 @@ def refuse_ranks(config: TrainConfig, ranks: Ranks) -> None:
         )
     if config.evolve:
         raise ConfigError(
-            "a search is a command of one process, which starts its trainings itself",
+            "a search runs in one process, which starts its trainings itself",
             where="--evolve",
             hint="start it without the launcher; --parallel N trains side by side",
         )

@@ -22,7 +22,7 @@ SPLITS: Final = ("train", "val", "test")
 def precision_of(*, half: bool, int8: bool) -> str:
     """The precision that the options ask for; raises ConfigError for two."""
     if half and int8:
-        raise ConfigError("are two precisions", where="--half --int8", hint="choose one")
+        raise ConfigError("cannot be combined", where="--half --int8", hint="choose one")
     return "bf16" if half else "int8" if int8 else "fp32"
 
 

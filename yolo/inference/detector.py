@@ -238,10 +238,10 @@ def _load(image: ImageLike) -> NDArray[np.uint8]:
     if isinstance(image, (str, os.PathLike)):
         return read_whole_image(image)
     if not isinstance(image, np.ndarray):
-        raise DataError(f"a {type(image).__name__} is no image", hint="give a path or an RGB uint8 array [H, W, 3]")
+        raise DataError(f"a {type(image).__name__} is not an image", hint="give a path or an RGB uint8 array [H, W, 3]")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise DataError(
-            f"an array {image.dtype} {list(image.shape)} is no image",
+            f"an array {image.dtype} {list(image.shape)} is not an image",
             hint="give RGB as uint8 [H, W, 3], 0 to 255",
         )
     return np.ascontiguousarray(image)

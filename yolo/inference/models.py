@@ -131,7 +131,7 @@ def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None
     for model in models[1:]:
         if len(model.names) != len(models[0].names):
             raise ConfigError(
-                f"knows {len(model.names)} classes, {models[0].where} knows {len(models[0].names)}",
+                f"has {len(model.names)} classes, {models[0].where} has {len(models[0].names)}",
                 where=model.where,
                 hint="an ensemble needs weights for the same classes",
             )

@@ -90,7 +90,7 @@ class Result:
     def save(self, path: str | Path) -> Path:
         """Write the annotated image in the format that the suffix names; raises DataError when that fails."""
         if not isinstance(path, (str, os.PathLike)):
-            raise DataError(f"a {type(path).__name__} is no path", hint="name a file such as annotated.jpg")
+            raise DataError(f"a {type(path).__name__} is not a path", hint="name a file such as annotated.jpg")
         return write_image(path, self.annotated())
 
     def to_dict(self) -> dict[str, Any]:

@@ -271,7 +271,7 @@ class Graph:
         """(height, width) of every value for images of that size.
 
         Raises ValueError where nothing is left, where a side is longer than any map's, and where values of different
-        sizes meet: images whose size is no multiple of the stride.
+        sizes meet: images whose size is not a multiple of the stride.
         """
         sizes: dict[int, Size] = {INPUT: (height, width)}
         for node in self.nodes:

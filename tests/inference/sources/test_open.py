@@ -66,7 +66,7 @@ def test_a_pattern_below_a_folder_with_brackets(tmp_path: Path, monkeypatch: pyt
         ("empty", "no image and no video in the folder"),
         ("empty/*.jpg", "no image and no video matches"),
         ("notes.text", "neither an image nor a video"),
-        ("pipe.jpg", "no ordinary file"),
+        ("pipe.jpg", "not a regular file"),
         ("x" * 5000 + ".jpg", "does not exist"),
         ("a\0b*.jpg", "does not exist"),
     ],

@@ -118,18 +118,18 @@ def test_the_same_images_give_the_same_graph_and_the_cost_is_said() -> None:
     (first, cost), (second, _) = quantise(graph, images), quantise(graph, images)
     assert first.nodes == second.nodes and first.scales == second.scales
     assert 0 < cost.movement < 0.2 and cost.random_images == 9 and cost.int8 + len(cost.kept) == cost.convolutions
-    assert "the heads move by " in str(cost)
+    assert "the outputs change by " in str(cost)
     assert str(Cost(0.012, ("model.0",), 3, 4, 8)).endswith(
-        "3 of 4 convolutions; for accuracy these stay in float: model.0; the heads move by 1.2 % of their norm"
+        "3 of 4 convolutions; for accuracy these stay in float: model.0; the outputs change by 1.2 % of their norm"
     )
 
 
 def test_what_cannot_be_quantised() -> None:
     graph, images = graph_of(two_levels()), soft_images(2)
-    with pytest.raises(ValueError, match="needs images"):
+    with pytest.raises(ValueError, match="needs calibration images"):
         quantise(graph, [])
     broken = {name: np.full_like(values, np.nan) for name, values in graph.tensors.items()}
-    with pytest.raises(ValueError, match="no numbers on these images"):
+    with pytest.raises(ValueError, match="not finite on these images"):
         quantise(dataclasses.replace(graph, tensors=broken), images)
     maker = Maker()
     transposed = maker.graph(maker.conv(INPUT, out=3, k=3))

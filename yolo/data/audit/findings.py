@@ -138,7 +138,7 @@ def _in_both(dataset: Dataset, splits: Mapping[str, Sequence[Seen]]) -> Iterator
         shared = [seen for seen in images if seen.digest in first]
         if shared and dataset.splits.get(split) == dataset.splits.get("train"):
             yield Finding(
-                "same-split", NOTE, split, split, "the same images as train: it measures what was learnt by heart"
+                "same-split", NOTE, split, split, "the same images as train: it does not measure generalisation"
             )
             continue
         for seen in shared:

@@ -71,7 +71,7 @@ def report(figures: Mapping[str, Mapping[str, Any]], found: Sequence[Finding], i
             if len(some) > _MOST_SHOWN:
                 yield f"  and {len(some) - _MOST_SHOWN} more (--json has all)"
     wrong = {level: sum(finding.level == level for finding in found) for level in (ERROR, WARNING)}
-    yield ", ".join(_counted(number, level) for level, number in wrong.items() if number) or "nothing is wrong"
+    yield ", ".join(_counted(number, level) for level, number in wrong.items() if number) or "no problems found"
 
 
 def _counted(number: int, what: str) -> str:

@@ -100,7 +100,7 @@ def _wheat_boxes(row: dict[str, str], path: Path, line: int) -> list[tuple[float
             values = json.loads(row.get("bbox") or "[]")
         except (ValueError, RecursionError):
             values = None
-        need(isinstance(values, list), "bbox is no list", f"{path}:{line}")
+        need(isinstance(values, list), "bbox is not a list", f"{path}:{line}")
         corners = [_numbers(values, path, line)] if values else []
         need(all(len(box) == 4 for box in corners), "a box needs 4 values", f"{path}:{line}")
         corners = [box_of(*box) for box in corners]

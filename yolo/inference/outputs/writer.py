@@ -139,9 +139,7 @@ class ResultWriter:
         if frame.number is not None and self.outputs.images:
             height, width = frame.image.shape[:2]
             if min(height, width) < LEAST_SIDE:
-                logger.warning(
-                    "%s: no video of %d x %d pixels can be written; it goes without", frame.path, width, height
-                )
+                logger.warning("%s: no video of %d x %d pixels can be written; skipped", frame.path, width, height)
                 place.drawn = False
                 return place
             place.video = VideoWriter(place.target, frame.fps, frame.image.shape[:2])

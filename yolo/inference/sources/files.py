@@ -26,7 +26,7 @@ def find_files(source: str | Path) -> tuple[Path, ...]:
     if os.path.isfile(text):
         return _usable([text], text, "neither an image nor a video")
     if os.path.exists(text):
-        raise DataError("is no ordinary file", where=text)
+        raise DataError("is not a regular file", where=text)
     if is_pattern(text):
         return _usable(list(matching_files(text)), text, "no image and no video matches")
     raise DataError("does not exist", where=text, hint="give an image, a video, a folder or a glob")

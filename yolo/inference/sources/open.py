@@ -65,7 +65,7 @@ def is_stream(text: str) -> bool:
 
 
 def _text(source: object) -> str:
-    """A source as ``--source`` has it; raises DataError for what is none."""
+    """A source as ``--source`` has it; raises DataError for anything else."""
     if isinstance(source, numbers.Integral) and not isinstance(source, bool):
         return str(source)
     if not isinstance(source, (str, os.PathLike)):
@@ -79,11 +79,15 @@ def _several(texts: list[str], vid_stride: int) -> Sources | LiveSources:
         raise DataError("nothing to work on", where="source", hint="name an image, video, folder, glob or stream")
     live = [text for text in texts if is_stream(text) and not os.path.exists(text)]
     if remote := [text for text in live if _is_remote_file(text)]:
-        raise DataError("is a file elsewhere, among others", where=shown_name(remote[0]), hint="give it alone")
+        raise DataError(
+            "a remote file cannot be mixed with other sources", where=shown_name(remote[0]), hint="give it alone"
+        )
     if live and len(live) == len(texts):
         return LiveSources(texts, vid_stride)
     if live:
-        raise DataError("is a stream among files", where=shown_name(live[0]), hint="give files and streams apart")
+        raise DataError(
+            "a stream cannot be mixed with files", where=shown_name(live[0]), hint="give files and streams apart"
+        )
     return Sources(files_of(find_files(text) for text in texts), vid_stride)
 
 
@@ -103,7 +107,7 @@ def _is_remote_file(url: str) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise DataError(f"is no URL ({error})", where=url) from error
+        raise DataError(f"is not a URL ({error})", where=url) from error
     return is_url(url) and suffix_of(parts.path) in IMAGES | VIDEOS
 
 

@@ -35,8 +35,8 @@ class Cost:
     def __str__(self) -> str:
         kept = f"; for accuracy these stay in float: {', '.join(self.kept)}" if self.kept else ""
         return (
-            f"int8 ({self.images} images looked at): {self.int8} of {self.convolutions} convolutions{kept}; "
-            f"the heads move by {100 * self.movement:.1f} % of their norm"
+            f"int8 ({self.images} calibration images): {self.int8} of {self.convolutions} convolutions{kept}; "
+            f"the outputs change by {100 * self.movement:.1f} % of their norm"
         )
 
 
@@ -48,7 +48,7 @@ def quantise(graph: Graph, images: Sequence[np.ndarray], *, threads: int = 0) ->
     network without a convolution that int8 kernels compute, and for one whose values are no numbers.
     """
     if not images:
-        raise ValueError("int8 needs images to look at")
+        raise ValueError("int8 needs calibration images")
     distance = max(1, len(images) // SEARCH_IMAGES)
     held = list(images[distance // 2 :: distance])[:SEARCH_IMAGES]
     rest = [image for image in images if not any(image is one for one in held)] or held
