@@ -16,7 +16,7 @@ help:
 	@echo 'make test        lint and every test, with the time each part took'
 	@echo 'make test-fast   the tests without the slow ones'
 	@echo 'make val         measure the newest trained weights'
-	@echo 'make detect      draw detections of the newest trained weights on the validation pictures'
+	@echo 'make detect      draw detections of the newest trained weights on the validation images'
 	@echo 'make bench       times of inference and of training steps, beside those of other frameworks (inference alone took 12 minutes on 2 cores with AVX2)'
 	@echo 'make bench-peers the other frameworks: PyTorch, onnxruntime, OpenVINO in an environment of their own (1.5 GB)'
 	@echo 'make bench-bccd  fine-tune yolov5n.pt on BCCD for 10 epochs (about a minute on 2 cores)'

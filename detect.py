@@ -1,4 +1,4 @@
-"""``python detect.py`` is ``python -m yolo.detect``: find objects in pictures and videos."""
+"""``python detect.py`` is ``python -m yolo.detect``: find objects in images and videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well does fine-tuning go on real pictures? YOLOv5n on BCCD, 320 pixels, batch 16, 10 epochs, default recipe."""
+"""How well does fine-tuning go on real images? YOLOv5n on BCCD, 320 pixels, batch 16, 10 epochs, default recipe."""
 
 from __future__ import annotations
 

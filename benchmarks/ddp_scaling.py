@@ -80,12 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ranks", type=_count, nargs="+", help="numbers of ranks (default: of 1 2 4 what there are cores for)"
     )
-    parser.add_argument("--batch", type=_count, default=16, help="pictures a step and rank")
+    parser.add_argument("--batch", type=_count, default=16, help="images a step and rank")
     parser.add_argument("--model", help="default: yolov5n on a CPU, yolov5l on GPUs")
     parser.add_argument("--weights", default="", help="to start from; '' for none")
     parser.add_argument("--data", help="data set YAML; default: one of COCO's shape, made here")
-    parser.add_argument("--pictures", type=_count, default=512, help="training pictures of that one")
-    parser.add_argument("--size", type=_count, default=640, help="of pictures, in pixels")
+    parser.add_argument("--pictures", type=_count, default=512, help="training images of that one")
+    parser.add_argument("--size", type=_count, default=640, help="of images, in pixels")
     parser.add_argument(
         "--repeats", type=_count, default=1, help="runs of each number of ranks, in turn; medians count"
     )

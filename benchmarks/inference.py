@@ -1,4 +1,4 @@
-"""How long does a picture take? The network by every contender, and a JPEG file to boxes by ``yolo.Detector``.
+"""How long does an image take? The network by every contender, and a JPEG file to boxes by ``yolo.Detector``.
 
 python -m benchmarks.inference [--json]; `make bench-peers` installs the others.
 """
@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.driver import Contender, Measurement, confine, measure
+from benchmarks.images import first_images, write_images
 from benchmarks.options import base_parser, wanted
-from benchmarks.pictures import first_pictures, write_pictures
 from benchmarks.places import PARITY, PEERS_PYTHON, PROJECT_PYTHON, WORK, weights
 from benchmarks.table import Row, as_json, as_text, difference, make_rows
 from yolo.program.target import PRECISIONS
@@ -22,7 +22,7 @@ REFERENCE = "OneFlow modules"
 DIRECT = "this project, no OneFlow"
 TOLERANCES = {"fp32": 1e-4, "bf16": 0.1, "int8": 0.5}
 """The largest norm of the difference to plain OneFlow, divided by the norm, in heads before the sigmoid."""
-CALIBRATION_PICTURES = 32
+CALIBRATION_IMAGES = 32
 COLUMNS = {
     "model": "model",
     "name": "contender",
@@ -54,7 +54,7 @@ class Inputs:
 
     weights: Path
     onnx: Path
-    pictures: Path
+    images: Path
     calibration: Path
 
 
@@ -95,12 +95,12 @@ def _inputs(model: str, options: argparse.Namespace) -> Inputs:
     inputs = Inputs(
         weights(model, options.weights),
         WORK / f"{model}-{options.size}.onnx",
-        WORK / f"picture-{options.size}.npz",
+        WORK / f"image-{options.size}.npz",
         WORK / f"calibration-{options.size}.npz",
     )
-    write_pictures(inputs.pictures, [options.picture], options.size)
+    write_images(inputs.images, [options.picture], options.size)
     if not inputs.calibration.exists():
-        write_pictures(inputs.calibration, first_pictures(options.data, CALIBRATION_PICTURES), options.size)
+        write_images(inputs.calibration, first_images(options.data, CALIBRATION_IMAGES), options.size)
     newest = max(inputs.weights.stat().st_mtime, inputs.calibration.stat().st_mtime)
     if PEERS_PYTHON.exists() and not (inputs.onnx.exists() and inputs.onnx.stat().st_mtime > newest):
         command = [PEERS_PYTHON, "-m", "benchmarks.peers.onnx_network", inputs.weights, inputs.onnx]
@@ -110,7 +110,7 @@ def _inputs(model: str, options: argparse.Namespace) -> Inputs:
 
 def contenders(inputs: Inputs, threads: int) -> list[Contender]:
     """Ours and the peers', every precision; those that this processor lacks fail when they load."""
-    common = {"pictures": str(inputs.pictures), "threads": threads}
+    common = {"images": str(inputs.images), "threads": threads}
     low = {**common, "calibration": str(inputs.calibration)}
     ours = {**common, "weights": str(inputs.weights)}
     peers = {**low, "model": str(inputs.onnx)}
@@ -154,7 +154,7 @@ def _compare(rows: list[Row], found: list[Measurement]) -> bool:
 
 def _whole(model: str, inputs: Inputs, options: argparse.Namespace) -> list[Row]:
     """The rows of the detector: what goes on before and after the network, as shares of the whole."""
-    settings = {"weights": str(inputs.weights), "picture": str(options.picture), "size": options.size}
+    settings = {"weights": str(inputs.weights), "image": str(options.picture), "size": options.size}
     environment = {"OMP_NUM_THREADS": str(options.threads)}
     module = "benchmarks.workers.detector"
     contender = Contender("Detector, JPEG to boxes", "fp32", True, PROJECT_PYTHON, module, settings, environment)
@@ -173,7 +173,7 @@ def _median(values: list[float]) -> float:
 
 
 def _text(rows: list[Row], options: argparse.Namespace) -> str:
-    about = f"one picture, {options.threads} threads"
+    about = f"one image, {options.threads} threads"
     network = [row for row in rows if "equal" in row]
     whole = [row for row in rows if "equal" not in row]
     first = as_text(f"Network alone, {options.size}x{options.size}, {about}", network, COLUMNS)

@@ -22,9 +22,9 @@ def main() -> int:
     """Print RSS in megabytes after each tenth of the runs (or --json)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", default=str(PARITY / "weights" / "yolov5n.pt"))
-    parser.add_argument("--size", type=int, default=64, help="picture size in pixels")
+    parser.add_argument("--size", type=int, default=64, help="image size in pixels")
     parser.add_argument("--inferences", type=int, default=10_000)
-    parser.add_argument("--steps", type=int, default=500, help="training steps of 4 pictures")
+    parser.add_argument("--steps", type=int, default=500, help="training steps of 4 images")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     log_to_stderr()
@@ -61,8 +61,8 @@ def _inference(weights: str, size: int) -> Callable[[int], None]:
     from yolo import Detector
 
     detector = Detector(weights, device="cpu", imgsz=size, conf=0.001)
-    pictures = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
-    return lambda run: detector(pictures[run % 8])
+    images = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
+    return lambda run: detector(images[run % 8])
 
 
 def _training(weights: str, size: int) -> Callable[[int], None]:

@@ -14,7 +14,7 @@ def base_parser(description: str | None, *, size: int, rounds: int) -> argparse.
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--models", nargs="+", default=["yolov5n", "yolov5s"])
     parser.add_argument("--weights", type=Path, default=PARITY / "weights", help="folder of the published .pt files")
-    parser.add_argument("--data", type=Path, default=PARITY / "data" / "coco128.yaml", help="data set of pictures")
+    parser.add_argument("--data", type=Path, default=PARITY / "data" / "coco128.yaml", help="data set of images")
     parser.add_argument("--size", type=int, default=size)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=rounds)

@@ -1,4 +1,4 @@
-"""Where the benchmarks find environments, weights and pictures, and where they put their own files."""
+"""Where the benchmarks find environments, weights and images, and where they put their own files."""
 
 from __future__ import annotations
 

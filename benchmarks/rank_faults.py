@@ -136,7 +136,7 @@ def named(text: str, rank: int) -> str:
     said = (
         rf"^yolo: rank {rank} \(\S+ \d+\)( is gone: | has said nothing for |: )",
         rf"^yolo: rank \d+ is told to end while it still waits for rank {numbers}\. ",
-        rf"^yolo\.train: ranks: (of \d+ ranks these did not come within \d+ s: {numbers}|rank \d+ .* rank {rank}\b)",
+        rf"^yolo\.train: ranks: (of \d+ ranks these did not connect within \d+ s: {numbers}|rank \d+ .* rank {rank}\b)",
     )
     if any(re.search(line, text, re.MULTILINE) for line in said):
         return "ranks"

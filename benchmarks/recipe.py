@@ -15,7 +15,7 @@ EMA_DECAY = 0.999
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """SGD with Nesterov momentum at a fixed rate; ``hyp``'s gains are scaled to the network and the picture size."""
+    """SGD with Nesterov momentum at a fixed rate; ``hyp``'s gains are scaled to the network and the image size."""
 
     hyp: Hyperparameters
     rate: float
@@ -24,7 +24,7 @@ class Recipe:
 
     @classmethod
     def of(cls, classes: int, size: int) -> Recipe:
-        """The usual recipe for pictures of ``size`` pixels, at a rate that many steps on one batch can bear."""
+        """The usual recipe for images of ``size`` pixels, at a rate that many steps on one batch can bear."""
         hyp = load_hyperparameters(HYP)
         scaled = hyp.scaled(levels=len(BALANCE), classes=classes, imgsz=size)
         return cls(scaled, hyp.lr0 / 10, hyp.momentum, hyp.weight_decay)

@@ -1,4 +1,4 @@
-"""Scaling as a picture: images a second and efficiency over ranks."""
+"""Scaling as a plot: images a second and efficiency over ranks."""
 
 from __future__ import annotations
 

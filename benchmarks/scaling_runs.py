@@ -145,7 +145,7 @@ def _steps(events: Sequence[dict[str, Any]]) -> np.ndarray:
         if event["name"] in spans and event["args"]["epoch"] == 0:
             spans[event["name"]][event["args"]["step"] - (event["name"] == "agreement")] = event
     if len(spans["step"]) < 2:
-        raise LookupError("one step only, which compiles: give more pictures")
+        raise LookupError("one step only, which compiles: give more images")
     rows = []
     for step in sorted(spans["step"])[1:]:
         of = {name: spans[name].get(step, {"dur": 0.0, "args": {}}) for name in names}

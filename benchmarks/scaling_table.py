@@ -10,7 +10,7 @@ from benchmarks.scaling_runs import Figures
 from benchmarks.table import Row
 
 PUBLISHED_TITLE = "Published: YOLOv5l on 8×A100-SXM4-40GB, one COCO epoch (public multi-GPU guide)"
-COCO_PICTURES = 118_287
+COCO_IMAGES = 118_287
 PUBLISHED_SECONDS = {1: (1239, 55), 2: (703, 57), 4: (357, 55), 8: (189, 57)}
 """Ranks -> train, val."""
 PUBLISHED_BATCH, PUBLISHED_MEMORY_MB = 16, 26_000
@@ -54,11 +54,11 @@ def failed_row(model: str, batch: int, ranks: int, why: str) -> Row:
 
 
 def published_rows() -> list[Row]:
-    """images/s and efficiency follow from the times and COCO's training pictures."""
+    """images/s and efficiency follow from the times and COCO's training images."""
     rows = []
     for ranks, (train, val) in PUBLISHED_SECONDS.items():
         head = {**_head("yolov5l", ranks, PUBLISHED_BATCH * ranks), "name": "published", "ours": False}
-        rate, single = COCO_PICTURES / train, COCO_PICTURES / PUBLISHED_SECONDS[1][0]
+        rate, single = COCO_IMAGES / train, COCO_IMAGES / PUBLISHED_SECONDS[1][0]
         times = {"memory_mb": PUBLISHED_MEMORY_MB, "train_s": train, "val_s": val}
         rows.append({**head, **times, "images_s": round(rate, 1), "efficiency": round(rate / single / ranks, 4)})
     return rows

@@ -1,4 +1,4 @@
-"""How long does a training step take: pictures in, weights updated (forward, loss, backward, clipping, SGD, EMA)?
+"""How long does a training step take: images in, weights updated (forward, loss, backward, clipping, SGD, EMA)?
 
 python -m benchmarks.training_step [--json]; `make bench-peers` installs PyTorch.
 """
@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.driver import Contender, Measurement, confine, measure
+from benchmarks.images import write_batch
 from benchmarks.options import base_parser, wanted
-from benchmarks.pictures import write_batch
 from benchmarks.places import PEERS_PYTHON, PROJECT_PYTHON, WORK, weights
 from benchmarks.table import Row, as_json, as_text, difference, make_rows
 from yolo.errors import YoloError
@@ -65,7 +65,7 @@ def main() -> int:
         rows += make_rows(model, found)
         failed |= _compare(rows[-len(found) :], found)
     about = {"size": options.size, "batch": options.batch, "threads": options.threads}
-    title = f"Training step, {options.batch} pictures of {options.size}x{options.size}, {options.threads} threads"
+    title = f"Training step, {options.batch} images of {options.size}x{options.size}, {options.threads} threads"
     print(as_json(rows, **about) if options.json else as_text(title, rows, COLUMNS))
     return 1 if failed else 0
 

@@ -1,4 +1,4 @@
-"""Pictures and labels in, detections and loss sums out."""
+"""Images and labels in, detections and loss sums out."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ COCO = np.array([10, 13, 16, 30, 33, 23, 30, 61, 62, 45, 59, 119, 116, 90, 156, 
 
 
 def index_of(shapes: list[tuple[int, int]], shares: list[list[tuple[float, float]]]) -> Index:
-    """An index of pictures (height, width) with boxes of these shares of width and height."""
+    """An index of images (height, width) with boxes of these shares of width and height."""
     labels = [np.array([(0, 0.5, 0.5, *share) for share in some], np.float32).reshape(-1, 5) for some in shares]
     paths = tuple(Path(f"{number}.png") for number in range(len(shapes)))
     return Index(paths, labels, [[] for _ in shapes], np.array(shapes, np.int64), ("item",), IndexReport())
@@ -46,7 +46,7 @@ def test_recall_and_fitness_are_those_of_loops(anchor_t: float) -> None:
     assert anchors.fitness(sizes, COCO.reshape(-1, 2), anchor_t) == pytest.approx(similar)
 
 
-def test_sizes_are_those_in_resized_pictures() -> None:
+def test_sizes_are_those_in_resized_images() -> None:
     index = index_of([(100, 200), (300, 150), (64, 64)], [[(0.5, 0.5), (0.1, 1.0)], [(1.0, 0.2)], []])
     expected = [[160, 80], [32, 160], [160, 64]]
     np.testing.assert_allclose(anchors.box_sizes(index, 320), expected, rtol=1e-6)

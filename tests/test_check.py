@@ -49,7 +49,7 @@ def label(data: Path, split: str, number: int) -> Path:
     return data.parent / f"labels/{split}/{number:03}.txt"
 
 
-def picture(data: Path, split: str, number: int) -> Path:
+def image_path(data: Path, split: str, number: int) -> Path:
     return data.parent / f"images/{split}/{number:03}.png"
 
 
@@ -62,7 +62,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_a_clean_data_set(data: Path) -> None:
     assert found(data) == (0, Counter())
     done = check(data)
-    assert done.code == 0 and done.out.endswith("nothing is wrong\n")
+    assert done.code == 0 and done.out.endswith("no problems found\n")
     result = json.loads(check(data, "--json").out)
     train = result["statistics"]["train"]
     assert train["pictures"] == 8 and train["labels"] == 16 and train["classes"] == {"red": 8, "blue": 8}
@@ -91,7 +91,7 @@ def test_a_large_image_and_one_that_is_too_large(data: Path, monkeypatch: pytest
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow's own limit is the double
     assert found(data) == (0, Counter())
     large = Image.fromarray(np.zeros((64, 65, 3), np.uint8))
-    large.save(picture(data, "val", 0))
+    large.save(image_path(data, "val", 0))
     monkeypatch.setattr(images, "MAX_PIXELS", 64 * 64)
     said = "an image of 65 x 64 pixels is too large, "
     result = json.loads(check(data, "--json").out)
@@ -99,7 +99,7 @@ def test_a_large_image_and_one_that_is_too_large(data: Path, monkeypatch: pytest
     assert result["exit_code"] == 1 and finding["kind"] == "broken-picture" and finding["text"].startswith(said)
     report = index_split(load_dataset(data), "val", use_cache=False).report
     with pytest.raises(DataError) as caught:
-        read_whole_image(picture(data, "val", 0))
+        read_whole_image(image_path(data, "val", 0))
     assert report.corrupt == [str(caught.value)] and caught.value.what == finding["text"]
 
 
@@ -115,13 +115,13 @@ def test_what_only_decoding_tells(data: Path, kind: str, capfd: pytest.CaptureFi
         struct.pack_into(">I", content, 41 + length, zlib.crc32(content[37 : 41 + length]))
     else:
         content[25:80] = b"\xff" * 55  # behind the size
-    picture(data, "val", 0).write_bytes(content)
+    image_path(data, "val", 0).write_bytes(content)
     (finding,) = json.loads(check(data, "--json").out)["findings"]
     capfd.readouterr()  # libpng has a word of its own
     with pytest.raises(DataError) as caught:
-        read_whole_image(picture(data, "val", 0))
+        read_whole_image(image_path(data, "val", 0))
     assert (finding["kind"], finding["text"]) == ("broken-picture", caught.value.what)
-    assert caught.value.what == "the picture cannot be decoded"
+    assert caught.value.what == "the image cannot be decoded"
 
 
 def spoil(data: Path) -> None:
@@ -130,9 +130,9 @@ def spoil(data: Path) -> None:
         "0 .5 .5 .2 .2\n0 0.5 0.50 .2 .2\n1 1.05 .5 .3 .2\n0 1.5 .5 .1 .1\n0 .5 .5 0 .1\n0 .5 .5\n1 .5 .5 x .1\n"
         "0 .1 .1 1.1 .1 .5 .9\n0 .5 .5 .001 .3\n1 .5 .5 1 1\n"
     )
-    picture(data, "train", 1).write_bytes(b"broken")
-    picture(data, "train", 2).write_bytes(picture(data, "train", 3).read_bytes())
-    picture(data, "train", 4).write_bytes(picture(data, "val", 0).read_bytes())
+    image_path(data, "train", 1).write_bytes(b"broken")
+    image_path(data, "train", 2).write_bytes(image_path(data, "train", 3).read_bytes())
+    image_path(data, "train", 4).write_bytes(image_path(data, "val", 0).read_bytes())
     label(data, "train", 5).unlink()
     label(data, "train", 5).mkdir()
     label(data, "val", 7).write_text("0 .5 .5 .2 .2\n")
@@ -189,7 +189,7 @@ def test_everything_at_once_and_a_mended_copy(data: Path, tmp_path: Path) -> Non
 def test_a_copy_without_labels_takes_nobody_s_labels_away(data: Path, tmp_path: Path) -> None:
     """An unlabelled copy that sorts first, and one in val."""
     for copy, original in (("train/-copy.png", 0), ("val/999.png", 1)):
-        shutil.copy(picture(data, "train", original), data.parent / "images" / copy)
+        shutil.copy(image_path(data, "train", original), data.parent / "images" / copy)
     code, kinds = found(data, "--fix", str(tmp_path / "new"))
     assert code == 1 and kinds["labels-differ", "train"] == kinds["labels-differ", "val"] == 1
     new = tmp_path / "new"
@@ -207,10 +207,10 @@ def test_the_data_set_that_is_meant_without_one() -> None:
     assert CheckConfig().data == "coco128.yaml"
 
 
-def test_pictures_of_the_copy_are_links_and_its_labels_are_not(data: Path, tmp_path: Path) -> None:
+def test_images_of_the_copy_are_links_and_its_labels_are_not(data: Path, tmp_path: Path) -> None:
     assert check(data, "--fix", str(tmp_path / "new")).code == 0
     new = tmp_path / "new/data.yaml"
-    assert picture(new, "train", 0).stat().st_ino == picture(data, "train", 0).stat().st_ino
+    assert image_path(new, "train", 0).stat().st_ino == image_path(data, "train", 0).stat().st_ino
     assert label(new, "train", 0).stat().st_ino != label(data, "train", 0).stat().st_ino
     for split in ("train", "val", "test"):
         old, copy = (index_split(load_dataset(file), split, use_cache=False) for file in (data, new))
@@ -223,7 +223,7 @@ def test_what_cannot_be_trained_on(data: Path, tmp_path: Path) -> None:
     assert found(data, "--fix", str(tmp_path / "new")) == (2, Counter({("unknown-class", "train"): 1}))
     assert label(tmp_path / "new/data.yaml", "train", 0).read_text() == "0 .5 .5 .1 .1\n"
     for number in range(4):
-        picture(data, "val", number).unlink()
+        image_path(data, "val", number).unlink()
         label(data, "train", number).unlink()
     code, kinds = found(data)
     assert code == 2 and kinds["empty-split", "val"] == 1

@@ -178,7 +178,7 @@ def test_of_several_ranks_one_prints_the_object(capsys, monkeypatch, rank, objec
     assert (len(out.splitlines()), err) == (objects, "yolo.thing: is odd\n")
 
 
-@pytest.mark.parametrize("argv", [["--size", "0"], ["--size", "x"], ["--siez", "1"], ["--size"], ["picture.jpg"]])
+@pytest.mark.parametrize("argv", [["--size", "0"], ["--size", "x"], ["--siez", "1"], ["--size"], ["image.jpg"]])
 def test_a_wrong_command_line_is_one_line_and_2(capsys, argv):
     assert run(failing(AssertionError("not to be called")), *argv) == 2
     out, err = capsys.readouterr()
@@ -302,7 +302,7 @@ def test_stride_multiple(size, stride, used, caplog):
     with caplog.at_level(logging.WARNING, "yolo"):
         assert stride_multiple(size, stride) == used
     said = [record.getMessage() for record in caplog.records]
-    warning = f"--imgsz {size} is no multiple of the stride {stride}: using {used}"
+    warning = f"--imgsz {size} is not a multiple of the stride {stride}: using {used}"
     assert said == ([] if used == size else [warning])
 
 

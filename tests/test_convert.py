@@ -113,13 +113,13 @@ def coco_file(path: Path, images: list[dict], annotations: list[dict] = (), name
     foreign.write(path, json.dumps(content))
 
 
-def test_pictures_of_one_name_stay_apart_and_sources_untouched(tmp_path: Path) -> None:
+def test_images_of_one_name_stay_apart_and_sources_untouched(tmp_path: Path) -> None:
     """Two cameras with the same file names, written by many threads into hard links."""
     source, images, boxes = tmp_path / "in", [], []
     for number in range(60):
         for camera in range(2):
             name = f"cam{camera}/{number:04}.png"
-            foreign.picture(source / "images" / name, 2 * number + camera)
+            foreign.shaded_image(source / "images" / name, 2 * number + camera)
             images.append({"id": len(images), "file_name": name})
             boxes.append({"image_id": len(boxes), "category_id": 0, "bbox": [0, 0, 100, 50]})
     images.append({"id": len(images), "file_name": "cam0/0000.png"})  # again
@@ -144,18 +144,18 @@ def test_what_is_at_a_place_is_never_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "place").read_text() == mine.read_text() == "mine"
 
 
-def test_pictures_that_differ_in_their_endings_have_label_files_of_their_own(tmp_path: Path) -> None:
+def test_images_that_differ_in_their_endings_have_label_files_of_their_own(tmp_path: Path) -> None:
     for name in ("a.png", "a.bmp"):
-        foreign.picture(tmp_path / "in" / name)
+        foreign.shaded_image(tmp_path / "in" / name)
     coco_file(tmp_path / "in/x.json", [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.bmp"}])
     convert("coco", tmp_path / "in", tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out/images/x").iterdir()) == ["a-2.bmp", "a.png"]
 
 
-def test_a_picture_of_another_split_or_folder_is_another_picture(tmp_path: Path) -> None:
+def test_an_image_of_another_split_or_folder_is_another_image(tmp_path: Path) -> None:
     source = tmp_path / "in"
     for number, name in enumerate(("train/0001.png", "train/a.png", "train/sub/a.png", ".trash/b.png")):
-        foreign.picture(source / "images" / name, number)
+        foreign.shaded_image(source / "images" / name, number)
     coco_file(source / "annotations/instances_val.json", [{"id": 1, "file_name": "0001.png"}])
     named = ["0001.png", "sub/a.png", "a.png", "b.png"]
     images = [{"id": number, "file_name": name, "width": 1.5} for number, name in enumerate(named)]
@@ -182,7 +182,7 @@ def test_splits_are_whole_words(name: str, split: str) -> None:
 
 
 def test_what_is_left_out_of_a_coco_file_is_counted(tmp_path: Path) -> None:
-    foreign.picture(tmp_path / "in/test/a.png")
+    foreign.shaded_image(tmp_path / "in/test/a.png")
     boxes = ([5, 5, 0, 5], [100, 5, 5, 5], [5, 5, 5, 5], [5, 5, 5, 5], [math.nan, 5, 5, 5], [5, 5, -5, 5], "x")
     annotations = [{"image_id": 1, "category_id": 0, "bbox": box} for box in boxes]
     annotations.append({"image_id": 9, "category_id": 0, "bbox": [5, 5, 5, 5]})
@@ -203,8 +203,8 @@ def test_what_is_left_out_of_a_coco_file_is_counted(tmp_path: Path) -> None:
 
 def test_what_was_noticed_and_left_out_is_said_with_names(tmp_path: Path) -> None:
     for name, own, folder in (("a", ("cat", "dog"), "train"), ("b", ("dog", "cat"), "val")):
-        foreign.picture(tmp_path / f"in/{folder}/{name}.png")
-        foreign.picture(tmp_path / f"in/{folder}/more-{name}.png")
+        foreign.shaded_image(tmp_path / f"in/{folder}/{name}.png")
+        foreign.shaded_image(tmp_path / f"in/{folder}/more-{name}.png")
         box = {"image_id": 1, "category_id": 0, "bbox": [0, 0, 9, 9]}
         coco_file(tmp_path / f"in/{folder}/x.json", [{"id": 1, "file_name": f"{name}.png"}], [box], own)
     done = convert("coco", tmp_path / "in", tmp_path / "out", "--json")
@@ -226,18 +226,18 @@ def test_what_was_noticed_and_left_out_is_said_with_names(tmp_path: Path) -> Non
         ("coco", "a.json", '{"images": [3], "annotations": [], "categories": []}', "an image without id"),
         ("coco", "a.json", '{"images": [], "annotations": [{}], "categories": []}', "an annotation without image_id"),
         ("coco", "a.json", '{"images": [], "annotations": [], "categories": [1]}', "a category without id"),
-        ("coco", "a.json", '{"images": [], "annotations": [], "categories": []}', "none of their pictures"),
+        ("coco", "a.json", '{"images": [], "annotations": [], "categories": []}', "none of their images"),
         ("voc", "a.xml", "<annotation>", "not a VOC annotation"),
         ("voc", "a.xml", "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "entities"),
         ("voc", "a.xml", "<a><object><bndbox><xmin>x</xmin></bndbox></object></a>", "not a VOC annotation"),
         ("visdrone", "a/annotations/a.txt", "1,2", "no folder with images"),
         ("globalwheat", "a.csv", "x,y\n1,2\n", r"a\.csv:2: no column image_id"),
         ("globalwheat", "a.csv", "image_name,BoxesString\na,1 2 3\n", "a box needs 4 values"),
-        ("globalwheat", "a.csv", "image_id,bbox\na,x\n", "bbox is no list"),
+        ("globalwheat", "a.csv", "image_id,bbox\na,x\n", "bbox is not a list"),
         ("globalwheat", "a.csv", "image_id,bbox\na,[[]]\n", r"a\.csv:2: .* are not numbers"),
         ("sku110k", "annotations_train.csv", "a.jpg,1\n", r"csv:1: needs 8 values"),
         ("xview", "a.geojson", "{}", "no list of features"),
-        ("xview", "a.geojson", '{"features": [3, {"properties": {"bounds_imcoords": 3}}]}', "none of their pictures"),
+        ("xview", "a.geojson", '{"features": [3, {"properties": {"bounds_imcoords": 3}}]}', "none of their images"),
         ("argoverse", "a.json", '{"seq_dirs": 3, "images": [{}], "annotations": []}', "an image of no sequence"),
         ("argoverse", "a.json", '{"seq_dirs": [], "images": 3, "annotations": []}', "no list of images"),
     ],
@@ -308,10 +308,10 @@ def test_coco128_from_json_is_coco128_as_published(tmp_path: Path) -> None:
         shutil.copy(file, source)
     done = convert("coco", source, tmp_path / "out", "--json")
     assert json.loads(done.out)["labels"] == 929 and json.loads(done.out)["left_out"] == {"crowds": 10}
-    for picture in (tmp_path / "out").rglob("*.jpg"):
-        published = PARITY / "data/coco128/labels/train2017" / f"{picture.stem}.txt"
+    for image in (tmp_path / "out").rglob("*.jpg"):
+        published = PARITY / "data/coco128/labels/train2017" / f"{image.stem}.txt"
         ours, theirs = (
-            np.array(rows.read_text().split(), float).reshape(-1, 5) for rows in (label_path(picture), published)
+            np.array(rows.read_text().split(), float).reshape(-1, 5) for rows in (label_path(image), published)
         )
         assert len(ours) == len(theirs)
         if len(ours):

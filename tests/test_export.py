@@ -52,8 +52,8 @@ def test_a_detector_of_the_file_finds_the_same(weights: Path) -> None:
     assert run(export.main, ["--weights", str(weights), "--imgsz", "96"], weights.parent).code == 0
     program = Detector(weights.with_suffix(".program"), conf=0.0005)
     assert program.imgsz == (96, 96) and program.names == ("red", "blue")
-    pictures = [np.random.default_rng(n).integers(0, 256, (50 + n, 80, 3), dtype=np.uint8) for n in range(3)]
-    for ours, theirs in zip(program(pictures), Detector(weights, conf=0.0005, imgsz=96)(pictures)):
+    images = [np.random.default_rng(n).integers(0, 256, (50 + n, 80, 3), dtype=np.uint8) for n in range(3)]
+    for ours, theirs in zip(program(images), Detector(weights, conf=0.0005, imgsz=96)(images)):
         assert len(ours) == len(theirs) > 0
         np.testing.assert_array_equal(ours.boxes, theirs.boxes)
         np.testing.assert_array_equal(ours.confidences, theirs.confidences)
@@ -121,10 +121,10 @@ def test_half(weights: Path) -> None:
         assert "bf" in done.refusal(PROGRAM) and not list(weights.parent.glob("*.program"))
         return
     assert json.loads(done.out)["precision"] == "bf16"
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     ours, exact = Detector(weights.with_suffix(".program"), conf=0.0005), Detector(weights, conf=0.0005, imgsz=64)
-    assert ours(picture).confidences[0] == pytest.approx(exact(picture).confidences[0], rel=0.05)
-    assert not np.array_equal(ours(picture).confidences, exact(picture).confidences)
+    assert ours(image).confidences[0] == pytest.approx(exact(image).confidences[0], rel=0.05)
+    assert not np.array_equal(ours(image).confidences, exact(image).confidences)
 
 
 def test_a_size_that_memory_has_no_room_for(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

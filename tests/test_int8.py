@@ -61,14 +61,16 @@ def test_the_exported_file_detects_and_its_cost_is_said(shop: Workshop, weights:
     cost = found["int8"]
     assert found["precision"] == "int8" and 0 < cost["movement"] < 0.1 and cost["pictures"] == 6
     assert cost["map50_95_fp32"] > 0.3 and abs(cost["map50_95_fp32"] - cost["map50_95_int8"]) < 0.1
-    assert re.search(r"int8 \(8 pictures looked at\): \d of 4 convolutions.*; the heads move by [\d.]+ %", exported.err)
+    assert re.search(
+        r"int8 \(8 calibration images\): \d of 4 convolutions.*; the outputs change by [\d.]+ %", exported.err
+    )
     assert "mAP50-95 on 6 images: " in exported.err and "; int8 costs " in exported.err
     program = load_program(found["files"][0])
     assert program.precision == "int8" and program.graph.scales
     detector = Detector(found["files"][0], conf=0.3)
-    pictures = [read_image(path) for path in sorted((shop.data.parent / "images/val").iterdir())]
-    expected = Detector(weights, conf=0.3, imgsz=64)(pictures)
-    found = detector(pictures)
+    images = [read_image(path) for path in sorted((shop.data.parent / "images/val").iterdir())]
+    expected = Detector(weights, conf=0.3, imgsz=64)(images)
+    found = detector(images)
     assert has_partners(found, expected) and has_partners(expected, found)
 
 
@@ -100,7 +102,7 @@ def test_detection_calibrates_on_the_named_data(shop: Workshop, weights: Path, t
     argv = ["--weights", str(weights), "--source", str(source), "--imgsz", "64", "--nosave", "--json"]
     low, high = (run(detect.main, [*argv, *more], tmp_path) for more in (["--int8", "--data", str(shop.data)], []))
     assert low.code == 0, low.err
-    assert "8 pictures looked at" in low.err and "the heads move by " in low.err
+    assert "8 calibration images" in low.err and "the outputs change by " in low.err
     ours, theirs = (json.loads(done.out)["images"][0]["detections"] for done in (low, high))
     assert ours and theirs and ours != theirs
 
@@ -111,7 +113,7 @@ def test_what_int8_does_not_go_with(shop: Workshop, weights: Path, exported: Don
         bare = run(main, ["--weights", str(weights), *flags, "--int8"], tmp_path)
         assert "--int8: needs a data set to be calibrated on; name one with --data" in bare.refusal(program)
         both = run(main, ["--weights", str(weights), *flags, "--int8", "--half", *data], tmp_path)
-        assert "--half --int8: are two precisions; choose one" in both.refusal(program)
+        assert "--half --int8: cannot be combined; choose one" in both.refusal(program)
     off = run(val.main, ["--weights", str(weights), *data, "--int8", "--compile", "off"], tmp_path)
     assert "int8 needs a compiled program" in off.refusal("yolo.val")
     file = json.loads(exported.out)["files"][0]
@@ -133,12 +135,12 @@ def test_a_data_set_without_these_classes_calibrates_only(shop: Workshop, weight
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("imgsz, fp32", [(320, 0.284), pytest.param(640, 0.364, marks=pytest.mark.stress)])
 def test_coco128_loses_little(tmp_path: Path, imgsz: int, fp32: float) -> None:
-    """YOLOv5n, calibrated on one half of the pictures: mAP50-95 of all within 0.015 of fp32."""
+    """YOLOv5n, calibrated on one half of the images: mAP50-95 of all within 0.015 of fp32."""
     content = yaml.safe_load((PRESETS / "coco128.yaml").read_text())
     folder = PARITY / "data/coco128"
-    pictures = sorted((folder / "images/train2017").iterdir())
+    images = sorted((folder / "images/train2017").iterdir())
     chosen = tmp_path / "half.txt"
-    chosen.write_text("\n".join(map(str, pictures[::2])) + "\n")
+    chosen.write_text("\n".join(map(str, images[::2])) + "\n")
     given = {**content, "path": str(folder), "train": str(chosen), "download": None}
     data = write_yaml(tmp_path / "coco128.yaml", given)
     argv = [

@@ -70,7 +70,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make(folder: Path) -> Path:
-    """A data set of four pictures in several formats."""
+    """A data set of four images in several formats."""
     for number, name in enumerate(("train/0.png", "train/1.jpg", "val/2.bmp", "val/3.png")):
         path = folder / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -105,7 +105,7 @@ def test_no_oneflow_at_all(not_started, monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", absent)
-    with pytest.raises(RuntimeSetupError, match="OneFlow is not installed; type: make setup"):
+    with pytest.raises(RuntimeSetupError, match="OneFlow is not installed; run: make setup"):
         runtime.start()
 
 
@@ -125,7 +125,7 @@ def test_a_missing_library_is_named_with_the_package_that_holds_it(not_started, 
     with pytest.raises(RuntimeSetupError) as caught:
         runtime.start()
     assert "libabsent.so.11 cannot be loaded" in str(caught.value)
-    assert str(caught.value).endswith(f"type: pip install {hint}")
+    assert str(caught.value).endswith(f"run: pip install {hint}")
 
 
 def test_libraries_are_found_where_pip_put_them(monkeypatch, tmp_path):
@@ -227,9 +227,9 @@ def test_what_a_process_sees_is_decided_once(gpu, monkeypatch):
     ("device", "local", "said"),
     [
         ("0,1", 2, "2 GPUs are named, and this is process 3 of its machine; name one for each process"),
-        ("0,0", 1, "is no device; name cpu or CUDA indices such as 0,1"),
-        ("0,x", 1, "is no device"),
-        ("0,", 1, "is no device"),
+        ("0,0", 1, "is not a device; name cpu or CUDA indices such as 0,1"),
+        ("0,x", 1, "is not a device"),
+        ("0,", 1, "is not a device"),
         ("0,7", 1, "there are 2 GPUs; see nvidia-smi"),
     ],
 )

@@ -37,16 +37,16 @@ class Recall:
 
 
 def box_sizes(index: Index, imgsz: int, rng: Generator | None = None) -> Floats:
-    """Width and height ``[n, 2]`` in pixels of all labels, in pictures resized to a longer side of ``imgsz``.
+    """Width and height ``[n, 2]`` in pixels of all labels, in images resized to a longer side of ``imgsz``.
 
-    With ``rng`` each picture is scaled by a factor from [0.9, 1.1], as augmentation would.
+    With ``rng`` each image is scaled by a factor from [0.9, 1.1], as augmentation would.
     """
-    pictures = index.shapes[:, ::-1] * (imgsz / index.shapes.max(1, keepdims=True).clip(1))
+    images = index.shapes[:, ::-1] * (imgsz / index.shapes.max(1, keepdims=True).clip(1))
     if rng is not None:
-        pictures = pictures * rng.uniform(0.9, 1.1, (len(pictures), 1))
+        images = images * rng.uniform(0.9, 1.1, (len(images), 1))
     counts = [len(rows) for rows in index.labels]
     shares = np.concatenate([rows[:, 3:5] for rows in index.labels] or [np.zeros((0, 2))])
-    return shares * np.repeat(pictures, counts, axis=0)
+    return shares * np.repeat(images, counts, axis=0)
 
 
 def recall(sizes: Floats, anchors: Floats, anchor_t: float) -> Recall:

@@ -43,7 +43,7 @@ def check(config: CheckConfig) -> dict[str, Any]:
         if split not in dataset.splits:
             found.append(Finding("empty-split", ERROR, split, str(dataset.source), "the file names no such split"))
     found += findings(dataset, splits, config.imgsz)
-    figures = {split: statistics(dataset, pictures, config.imgsz) for split, pictures in splits.items()}
+    figures = {split: statistics(dataset, images, config.imgsz) for split, images in splits.items()}
     if not config.json:
         print("\n".join(report(figures, found, config.imgsz)))
     fixed = write_mended(dataset, splits, Path(config.fix)) if config.fix else None

@@ -210,7 +210,9 @@ def stride_multiples(sizes: Sequence[int], stride: int) -> tuple[int, ...]:
     rounded = tuple(max(-(-size // stride), 1) * stride for size in sizes)
     if rounded != tuple(sizes):
         given, used = (" ".join(map(str, some)) for some in (sizes, rounded))
-        logging.getLogger("yolo").warning("--imgsz %s is no multiple of the stride %d: using %s", given, stride, used)
+        logging.getLogger("yolo").warning(
+            "--imgsz %s is not a multiple of the stride %d: using %s", given, stride, used
+        )
     return rounded
 
 

@@ -39,7 +39,7 @@ def run(config: ConvertConfig) -> dict[str, Any]:
     return {
         "data": str(file),
         "names": list(done.names),
-        "pictures": dict(done.pictures),
+        "pictures": dict(done.images),
         "labels": done.labels,
         "left_out": done.skipped,
         "noticed": done.noticed,

@@ -1,4 +1,4 @@
-"""``python -m yolo.detect``: find objects in pictures, videos and streams."""
+"""``python -m yolo.detect``: find objects in images, videos and streams."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _calibration(config: DetectConfig) -> str | None:
 def make_outputs(config: DetectConfig) -> Outputs:
     """Which files the options ask for."""
     return Outputs(
-        pictures=not config.nosave,
+        images=not config.nosave,
         text=config.save_txt,
         confidence=config.save_conf,
         crops=config.save_crop,
@@ -155,7 +155,7 @@ class _Run:
             if writer is not None:
                 writer.write(result, frame)
             if features is not None:
-                features.write(frame.path.stem, self._detector.network_input(frame.picture))
+                features.write(frame.path.stem, self._detector.network_input(frame.image))
             if self._viewer is not None:
                 self._viewer.show(str(frame.path), self._looks.drawn(result))
         finally:  # it was looked at, also where an earlier result turns out not to be on disk
@@ -185,9 +185,9 @@ def _line(result: Result, frame: Frame, count: int) -> str:
     return f"{where}: {height}x{width} {result.summary()}, {result.speed_ms['inference']:.1f}ms"
 
 
-def _speed_line(speed: dict[str, float], pictures: int, sizes: Iterable[tuple[int, int]]) -> str:
+def _speed_line(speed: dict[str, float], images: int, sizes: Iterable[tuple[int, int]]) -> str:
     shapes = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
-    return f"{speed_line(speed)}, over {pictures} image{'' if pictures == 1 else 's'} at {shapes}"
+    return f"{speed_line(speed)}, over {images} image{'' if images == 1 else 's'} at {shapes}"
 
 
 def _left_out_line(left_out: Sequence[LeftOut]) -> str:

@@ -34,7 +34,7 @@ class ConfigError(YoloError):
 
 
 class DataError(YoloError):
-    """A data set, label file, picture or video that cannot be used."""
+    """A data set, label file, image or video that cannot be used."""
 
 
 class ModelError(YoloError):

@@ -80,7 +80,7 @@ def _optimised(
             print("\n".join(graph_lines(title, graph, size)), file=page)
 
     graph, cost = optimise(lower(spec, checkpoint.model), _precision(config), watched), None
-    looked_at = Calibration(load_dataset(config.data), size).pictures(max(spec.strides)) if config.int8 else []
+    looked_at = Calibration(load_dataset(config.data), size).images(max(spec.strides)) if config.int8 else []
     try:
         if config.int8:
             graph, cost = quantise(graph, looked_at)

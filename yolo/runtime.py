@@ -63,7 +63,7 @@ def _start() -> ModuleType:
         with held(), _interrupt_kept(), _silenced_stderr(), lazily:
             import oneflow
     except ImportError as error:
-        raise RuntimeSetupError(f"OneFlow {ONEFLOW_VERSION} does not load: {error}", hint="type: make setup") from error
+        raise RuntimeSetupError(f"OneFlow {ONEFLOW_VERSION} does not load: {error}", hint="run: make setup") from error
     _load_operator()
     return oneflow
 
@@ -152,7 +152,7 @@ def _of_rank(wanted: str, device: str, place: int) -> str:
 
 
 def _no_device(device: str) -> RuntimeSetupError:
-    return RuntimeSetupError("is no device", where=f"--device {device}", hint="name cpu or CUDA indices such as 0,1")
+    return RuntimeSetupError("is not a device", where=f"--device {device}", hint="name cpu or CUDA indices such as 0,1")
 
 
 def check_capability(capability: tuple[int, int], index: int = 0) -> None:
@@ -170,11 +170,11 @@ def _check_version() -> None:
     try:
         version = importlib.metadata.version("oneflow")
     except importlib.metadata.PackageNotFoundError:
-        raise RuntimeSetupError("OneFlow is not installed", hint="type: make setup") from None
+        raise RuntimeSetupError("OneFlow is not installed", hint="run: make setup") from None
     if version != ONEFLOW_VERSION:
         raise RuntimeSetupError(
             f"OneFlow {version} is installed; this project needs {ONEFLOW_VERSION} exactly",
-            hint=f"type: pip install oneflow=={ONEFLOW_VERSION}",
+            hint=f"run: pip install oneflow=={ONEFLOW_VERSION}",
         )
 
 
@@ -242,7 +242,7 @@ def _preload_cuda_libraries() -> None:
         except OSError as error:
             raise RuntimeSetupError(
                 f"{library} cannot be loaded ({error})",
-                hint=f"type: pip install nvidia-{package}-cu11" + ("<9" if package == "cudnn" else ""),
+                hint=f"run: pip install nvidia-{package}-cu11" + ("<9" if package == "cudnn" else ""),
             ) from error
 
 

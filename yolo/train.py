@@ -197,7 +197,7 @@ def _hooks(config: TrainConfig, run: Path, device: str, group: ProcessGroup) -> 
     from yolo.engine.hooks.data_check import SameData
     from yolo.engine.hooks.image_weights import ImageWeights
     from yolo.loggers.console import Console
-    from yolo.loggers.pictures import Pictures
+    from yolo.loggers.plots import Plots
     from yolo.loggers.report import Report
     from yolo.loggers.results_csv import ResultsCsv
     from yolo.loggers.tensorboard import TensorBoard
@@ -206,7 +206,7 @@ def _hooks(config: TrainConfig, run: Path, device: str, group: ProcessGroup) -> 
     if group.ranks.first:
         hooks += [Console(), ResultsCsv(run), TensorBoard(run)]
         if not config.noplots:
-            hooks += [Pictures(run), Report(run, config, device)]
+            hooks += [Plots(run), Report(run, config, device)]
     return [*hooks, Checkpoints(run, config, group)]  # last: results are on disk before it says that the epoch is done
 
 
@@ -248,12 +248,12 @@ def _finish(config: TrainConfig, trainer, run: Path, group: ProcessGroup) -> dic
 
 def _validate_best(config: TrainConfig, parts: TrainParts, run: Path, group: ProcessGroup) -> Validation:
     from yolo.models.weights.load import load_weights
-    from yolo.plots.validation import BatchPictures, draw_validation
+    from yolo.plots.validation import BatchImages, draw_validation
 
     first = group.ranks.first
     best = load_weights(run / "weights/best.safetensors").model if first else {}
     parts.load_ema(group.all_gather(best)[0])
-    validation = parts.validator.run([] if config.noplots else [BatchPictures(run, parts.names)])
+    validation = parts.validator.run([] if config.noplots else [BatchImages(run, parts.names)])
     if not config.noplots and first:
         draw_validation(validation.metrics, validation.confusion, parts.names, run)
     return validation

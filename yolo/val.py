@@ -37,7 +37,7 @@ SPEED_CONF, SPEED_IOU = 0.25, 0.45
 def validate(config: ValConfig) -> dict[str, Any]:
     """Measure as ``config`` says; give the command's JSON object without its head.
 
-    As one of several ranks it measures a share of the pictures; what the first one gives is the whole's.
+    As one of several ranks it measures a share of the images; what the first one gives is the whole's.
     """
     with join_group(Ranks.of()) as group:
         with group.consistent() as facts:
@@ -67,7 +67,7 @@ def _refuse_ranks(config: ValConfig, group: ProcessGroup) -> None:
 
 
 def _say_what_is_not_written(config: ValConfig) -> None:
-    """Of the tasks that measure again and again, and write no files for each picture."""
+    """Of the tasks that measure again and again, and write no files for each image."""
     wanted = [name for name in ("save_txt", "save_conf", "save_json") if getattr(config, name)]
     if wanted and config.task in ("speed", "study"):
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in wanted)
@@ -126,7 +126,7 @@ def _in_float32(config: ValConfig, dataset: Dataset, index: Index, group: Proces
 
 
 def _speed(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
-    """The time of each weights file on square pictures; nothing is written."""
+    """The time of each weights file on square images; nothing is written."""
     from yolo.engine.report import validation_json
 
     config = dataclasses.replace(config, conf_thres=SPEED_CONF, iou_thres=SPEED_IOU)
@@ -140,7 +140,7 @@ def _speed(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
 
 
 def _study(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
-    """Speed and accuracy of each weights file over the sizes: a text file each, and a picture of all."""
+    """Speed and accuracy of each weights file over the sizes: a text file each, and a plot of all."""
     from yolo.engine.study import Study
 
     index = _index(config, dataset)
@@ -180,7 +180,7 @@ def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, group: 
     for model in models:
         if len(model.names) != dataset.nc and not config.single_cls:
             raise ConfigError(
-                f"the weights know {len(model.names)} classes, {dataset.source} has {dataset.nc}",
+                f"the weights have {len(model.names)} classes, {dataset.source} has {dataset.nc}",
                 where=model.where,
                 hint="name the data set that these weights were trained on",
             )
@@ -241,12 +241,12 @@ def _validator(
 def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -> tuple[Validation, dict[str, Any]]:
     """Validate, and write what was asked for into ``run``."""
     from yolo.engine.val_outputs import CocoJson, LabelFiles
-    from yolo.plots.validation import BatchPictures, draw_validation
+    from yolo.plots.validation import BatchImages, draw_validation
 
     index = validator.loader.index
     listeners = []
     if not config.noplots:
-        listeners.append(BatchPictures(run, index.names))
+        listeners.append(BatchImages(run, index.names))
     if config.save_txt or config.save_hybrid:
         listeners.append(LabelFiles(run, confidence=config.save_conf))
     coco = CocoJson(dataset, index) if config.save_json else None

@@ -1,4 +1,4 @@
-"""A network of the intermediate representation as an ONNX file: pictures uint8 in, raw heads float32 out.
+"""A network of the intermediate representation as an ONNX file: images uint8 in, raw heads float32 out.
 
 python -m benchmarks.peers.onnx_network WEIGHTS FILE.onnx HEIGHT WIDTH
 """
@@ -25,7 +25,7 @@ Steps = Iterator[onnx.NodeProto]
 
 
 def onnx_model(graph: ir.Graph, height: int, width: int) -> onnx.ModelProto:
-    """The model of a folded graph for one picture of this size; output i is the head ``head<i>`` of level i."""
+    """The model of a folded graph for one image of this size; output i is the head ``head<i>`` of level i."""
     constants: dict[str, np.ndarray] = {"scale": np.float32(1 / 255)}
     nodes = [
         helper.make_node("Cast", ["pictures"], ["pixels"], to=TensorProto.FLOAT),
@@ -42,9 +42,9 @@ def onnx_model(graph: ir.Graph, height: int, width: int) -> onnx.ModelProto:
         helper.make_tensor_value_info(_name(graph, v), TensorProto.FLOAT, [1, graph.channels[v], *sizes[v]])
         for v in graph.outputs
     ]
-    pictures = helper.make_tensor_value_info("pictures", TensorProto.UINT8, shape)
+    images = helper.make_tensor_value_info("pictures", TensorProto.UINT8, shape)
     tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
-    body = helper.make_graph(nodes, "network", [pictures], heads, tensors)
+    body = helper.make_graph(nodes, "network", [images], heads, tensors)
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     onnx.checker.check_model(model)
     return model

@@ -37,8 +37,8 @@ class TorchNetwork(nn.Module):
             dead = tuple(v for v in node.inputs if last[v] == place and v not in graph.outputs)
             self._steps.append((operation, node.inputs, node.output, dead))
 
-    def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
-        values = {ir.INPUT: pictures}
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        values = {ir.INPUT: images}
         for operation, inputs, output, dead in self._steps:
             values[output] = operation(*[values[value] for value in inputs])
             for value in dead:

@@ -11,23 +11,23 @@ from yolo import runtime
 
 
 class OneflowInference:
-    """pictures uint8 -> raw heads."""
+    """images uint8 -> raw heads."""
 
-    def load(self, weights: str, pictures: str, threads: int, precision: str, calibration: str, compile: str) -> None:
-        """compile: "program", or "off" for plain modules; calibration: .npz of the pictures for int8."""
+    def load(self, weights: str, images: str, threads: int, precision: str, calibration: str, compile: str) -> None:
+        """compile: "program", or "off" for plain modules; calibration: .npz of the images for int8."""
         flow = runtime.start()
         from yolo.models.weights.load import load_weights
 
         checkpoint = load_weights(weights)
         if compile == "program":
-            looked_at = list(np.load(calibration)["pictures"]) if precision == "int8" else ()
+            looked_at = list(np.load(calibration)["images"]) if precision == "int8" else ()
             self._graph = _compiled_graph(checkpoint, precision, looked_at)
         else:
             self._graph = _plain_graph(checkpoint)
-        self._pictures = flow.tensor(np.load(pictures)["pictures"])
+        self._images = flow.tensor(np.load(images)["images"])
 
     def run(self) -> None:
-        self._heads = self._graph.arrays(self._pictures)
+        self._heads = self._graph.arrays(self._images)
 
     def outputs(self) -> Mapping[str, np.ndarray]:
         self.run()

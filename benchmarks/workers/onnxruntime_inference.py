@@ -14,17 +14,17 @@ from benchmarks.workers.serve import serve
 
 
 class OnnxruntimeInference:
-    """pictures uint8 -> raw heads, in memory that is bound once."""
+    """images uint8 -> raw heads, in memory that is bound once."""
 
-    def load(self, model: str, pictures: str, threads: int, precision: str, calibration: str) -> None:
-        """model: ONNX file; calibration: .npz of the pictures for int8. The quantised file is kept beside the model."""
+    def load(self, model: str, images: str, threads: int, precision: str, calibration: str) -> None:
+        """model: ONNX file; calibration: .npz of the images for int8. The quantised file is kept beside the model."""
         path = _quantised(Path(model), calibration) if precision == "int8" else Path(model)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._binding = self._session.io_binding()
-        self._binding.bind_cpu_input("pictures", np.load(pictures)["pictures"])
+        self._binding.bind_cpu_input("pictures", np.load(images)["images"])
         self._heads = {}
         for output in self._session.get_outputs():
             value = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(output.shape, np.float32))
@@ -39,19 +39,19 @@ class OnnxruntimeInference:
         return {name: value.numpy() for name, value in self._heads.items()}
 
 
-class _Pictures(quantization.CalibrationDataReader):
-    """One calibration picture after the other."""
+class _Images(quantization.CalibrationDataReader):
+    """One calibration image after the other."""
 
     def __init__(self, path: str) -> None:
-        self._left = iter(np.load(path)["pictures"])
+        self._left = iter(np.load(path)["images"])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        picture = next(self._left, None)
-        return None if picture is None else {"pictures": picture[None]}
+        image = next(self._left, None)
+        return None if image is None else {"pictures": image[None]}
 
 
 def _quantised(model: Path, calibration: str) -> Path:
-    """The QDQ model: uint8 activations, int8 weights a channel, ranges from the calibration pictures."""
+    """The QDQ model: uint8 activations, int8 weights a channel, ranges from the calibration images."""
     path = model.with_suffix(".onnxruntime-int8.onnx")
     if not path.exists() or path.stat().st_mtime < model.stat().st_mtime:
         prepared = model.with_suffix(".prepared.onnx")
@@ -59,7 +59,7 @@ def _quantised(model: Path, calibration: str) -> Path:
         quantization.quantize_static(
             prepared,
             path,
-            _Pictures(calibration),
+            _Images(calibration),
             quant_format=quantization.QuantFormat.QDQ,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,

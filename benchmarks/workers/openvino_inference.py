@@ -13,10 +13,10 @@ from benchmarks.workers.serve import serve
 
 
 class OpenvinoInference:
-    """pictures uint8 -> raw heads."""
+    """images uint8 -> raw heads."""
 
-    def load(self, model: str, pictures: str, threads: int, precision: str, calibration: str) -> None:
-        """model: ONNX file; calibration: .npz of the pictures for int8. The quantised file is kept beside the model."""
+    def load(self, model: str, images: str, threads: int, precision: str, calibration: str) -> None:
+        """model: ONNX file; calibration: .npz of the images for int8. The quantised file is kept beside the model."""
         core = openvino.Core()
         network = core.read_model(_quantised(Path(model), calibration) if precision == "int8" else model)
         hint = openvino.Type.bf16 if precision == "bf16" else openvino.Type.f32
@@ -29,8 +29,8 @@ class OpenvinoInference:
         if compiled.get_property(properties.hint.inference_precision()) != hint:
             raise RuntimeError(f"OpenVINO does not compute in {precision} on this processor")
         self._request = compiled.create_infer_request()
-        self._pictures = np.load(pictures)["pictures"]
-        self._request.set_input_tensor(openvino.Tensor(self._pictures, shared_memory=True))
+        self._images = np.load(images)["images"]
+        self._request.set_input_tensor(openvino.Tensor(self._images, shared_memory=True))
 
     def run(self) -> None:
         self._request.infer()
@@ -45,9 +45,9 @@ def _quantised(model: Path, calibration: str) -> Path:
     if not path.exists() or path.stat().st_mtime < model.stat().st_mtime:
         import nncf
 
-        pictures = nncf.Dataset([picture[None] for picture in np.load(calibration)["pictures"]])
+        images = nncf.Dataset([image[None] for image in np.load(calibration)["images"]])
         preset = nncf.QuantizationPreset.MIXED  # NNCF's advice for activations such as SiLU
-        network = nncf.quantize(openvino.Core().read_model(model), pictures, preset=preset)
+        network = nncf.quantize(openvino.Core().read_model(model), images, preset=preset)
         openvino.save_model(network, path)
     return path
 

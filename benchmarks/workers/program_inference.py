@@ -15,19 +15,19 @@ from yolo.program.passes import optimise
 
 
 class ProgramInference:
-    """pictures uint8 -> raw heads."""
+    """images uint8 -> raw heads."""
 
-    def load(self, weights: str, pictures: str, threads: int, precision: str, calibration: str) -> None:
-        """calibration: .npz of the pictures for int8."""
+    def load(self, weights: str, images: str, threads: int, precision: str, calibration: str) -> None:
+        """calibration: .npz of the images for int8."""
         graph = optimise(read_graph(Path(weights)).graph, precision)
         if precision == "int8":
-            graph, _ = quantise(graph, list(np.load(calibration)["pictures"]), threads=threads)
+            graph, _ = quantise(graph, list(np.load(calibration)["images"]), threads=threads)
         compiled = CompiledNetwork(graph, precision=precision, threads=threads)
-        self._pictures = np.load(pictures)["pictures"]
-        self._program = compiled.program(self._pictures.shape)
+        self._images = np.load(images)["images"]
+        self._program = compiled.program(self._images.shape)
 
     def run(self) -> None:
-        self._heads = self._program(self._pictures)
+        self._heads = self._program(self._images)
 
     def outputs(self) -> Mapping[str, np.ndarray]:
         self.run()

@@ -15,15 +15,15 @@ from yolo.program.passes.fold import fold_batch_norm
 
 
 class TorchInference:
-    """pictures uint8 -> raw heads."""
+    """images uint8 -> raw heads."""
 
-    def load(self, weights: str, pictures: str, threads: int, precision: str) -> None:
+    def load(self, weights: str, images: str, threads: int, precision: str) -> None:
         """precision: fp32, or bf16 for weights and activations in bfloat16."""
         torch.set_num_threads(threads)
         self._type = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
         network = TorchNetwork(fold_batch_norm(read_graph(Path(weights)).graph)).eval()
         self._network = network.to(dtype=self._type, memory_format=torch.channels_last)
-        self._pictures = torch.from_numpy(np.load(pictures)["pictures"])
+        self._images = torch.from_numpy(np.load(images)["images"])
 
     def run(self) -> None:
         self._forward()
@@ -33,8 +33,8 @@ class TorchInference:
 
     def _forward(self) -> list[torch.Tensor]:
         with torch.inference_mode():
-            pictures = self._pictures.to(self._type, memory_format=torch.channels_last)
-            return self._network(pictures.div_(255))
+            images = self._images.to(self._type, memory_format=torch.channels_last)
+            return self._network(images.div_(255))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ public:
     // Called by the signal's handler: returns when nobody watches any more.
     void hold_up_abort();
 
-    // What to do about it, for people: how to resume.
+    // What to do about it, human-readable: how to resume.
     void advise(const std::string& advice);
     // End all ranks, for that reason, when so many seconds have passed; 0 or fewer: no longer.
     void limit(double seconds, const std::string& reason);
@@ -45,7 +45,7 @@ private:
     bool hear(size_t peer);
     void beat();
     void keep_limit();
-    // what: of the culprit, for people; silent: whether it may be stopped.
+    // what: of the culprit, human-readable; silent: whether it may be stopped.
     [[noreturn]] void stop_all(int culprit, const std::string& what, bool silent);
     [[noreturn]] void stop(const std::string& line);
     bool send(size_t peer, char kind, const std::string& text);

@@ -111,7 +111,7 @@ void together(const std::vector<std::function<void()>>& works) {
 
 std::atomic<int> wrong{0};
 
-// Threads with pictures of their own share one detector; every result equals that of a single thread.
+// Threads with images of their own share one detector; every result equals that of a single thread.
 void share_detector() {
     auto weights = std::make_shared<Weights>();
     set_weights(*weights, 7);
@@ -119,11 +119,11 @@ void share_detector() {
     DetectionHead head(kLevels, kClasses, 1, {0.3f, 0.45, 20, 1000, false, false, {}});
     DetectorProgram detector(*program, head);
     const auto detect = [&](unsigned seed) {
-        std::vector<uint8_t> picture(3 * kSide * kSide);
-        for (uint8_t& pixel : picture) pixel = static_cast<uint8_t>((seed = seed * 1664525u + 1013904223u) >> 24);
+        std::vector<uint8_t> image(3 * kSide * kSide);
+        for (uint8_t& pixel : image) pixel = static_cast<uint8_t>((seed = seed * 1664525u + 1013904223u) >> 24);
         std::vector<float> found(20 * 6 + 1);
         int32_t count = 0;
-        const void* inputs[] = {picture.data()};
+        const void* inputs[] = {image.data()};
         void* outputs[] = {found.data(), &count};
         detector.run(inputs, outputs);
         found.back() = static_cast<float>(count);

@@ -21,19 +21,19 @@ from yolo.program.passes.fold import fold_batch_norm
 
 
 def main() -> None:
-    """IN: the network's state, ``pictures`` uint8 [1, 3, H, W], ``labels`` [n, 6], ``anchors`` [levels, A, 2]."""
+    """IN: the network's state, ``images`` uint8 [1, 3, H, W], ``labels`` [n, 6], ``anchors`` [levels, A, 2]."""
     model, given, path = sys.argv[1:]
     arrays = dict(np.load(given))
-    pictures, labels, anchors = (arrays.pop(name) for name in ("pictures", "labels", "anchors"))
+    images, labels, anchors = (arrays.pop(name) for name in ("images", "labels", "anchors"))
     graph = lower(parse_network(load_model_config(model), nc=3), arrays)
     found = {}
-    images = torch.from_numpy(pictures).float() / 255
+    scaled = torch.from_numpy(images).float() / 255
     for name, made in (("torch", graph), ("folded", fold_batch_norm(graph))):
         with torch.no_grad():
-            heads = TorchNetwork(made).eval()(images)
+            heads = TorchNetwork(made).eval()(scaled)
         found |= {f"{name}{level}": head.numpy() for level, head in enumerate(heads)}
-    session = onnxruntime.InferenceSession(onnx_model(fold_batch_norm(graph), *pictures.shape[2:]).SerializeToString())
-    found |= {f"onnx{level}": head for level, head in enumerate(session.run(None, {"pictures": pictures}))}
+    session = onnxruntime.InferenceSession(onnx_model(fold_batch_norm(graph), *images.shape[2:]).SerializeToString())
+    found |= {f"onnx{level}": head for level, head in enumerate(session.run(None, {"pictures": images}))}
     heads = [head.clone().requires_grad_() for head in heads]
     loss = TorchLoss(torch.from_numpy(anchors), 0.05, 1.0, 0.5, 4.0, (4.0, 1.0, 0.4)[: len(heads)])
     total, parts = loss(heads, torch.from_numpy(labels))

@@ -25,14 +25,14 @@ pytestmark = pytest.mark.skipif(
 
 
 def peer_arrays(model: str, network, folder) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The pictures, and what ``peer_heads`` gives for them."""
-    pictures = np.random.default_rng(0).integers(0, 256, (1, 3, SIDE, SIDE), np.uint8)
+    """The images, and what ``peer_heads`` gives for them."""
+    images = np.random.default_rng(0).integers(0, 256, (1, 3, SIDE, SIDE), np.uint8)
     cells = network.anchors / np.asarray(network.strides, np.float32).reshape(-1, 1, 1)
-    given = {"pictures": pictures, "labels": LABELS, "anchors": cells.astype(np.float32)}
+    given = {"images": images, "labels": LABELS, "anchors": cells.astype(np.float32)}
     np.savez(folder / "in.npz", **state_to_numpy(network), **given)
     command = [PEERS_PYTHON, "-m", "tests.benchmarks.peer_heads", model, folder / "in.npz", folder / "out.npz"]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, timeout=120)
-    return pictures, dict(np.load(folder / "out.npz"))
+    return images, dict(np.load(folder / "out.npz"))
 
 
 def lively(model: str):
@@ -51,9 +51,9 @@ def test_heads_by_pytorch_and_onnx_equal_the_plain_network(model, tmp_path):
     if model == "focus":
         model = focus_model(tmp_path)
     network = lively(model)
-    pictures, found = peer_arrays(model, network, tmp_path)
+    images, found = peer_arrays(model, network, tmp_path)
     with flow.no_grad():
-        heads = network(flow.tensor(pictures.astype(np.float32) / 255))
+        heads = network(flow.tensor(images.astype(np.float32) / 255))
     for level, head in enumerate(heads):
         expected = head.numpy().transpose(0, 1, 4, 2, 3).reshape(found[f"torch{level}"].shape)
         for name in ("torch", "folded", "onnx"):

@@ -19,7 +19,7 @@ DIED = "subprocess.CalledProcessError: Command '['python']' died with <Signals.S
         ("yolo: rank 1 (host 77): OSError: [Errno 28] No space left on device; rank 1 ends", "ranks"),
         ("yolo: rank 0 is told to end while it still waits for rank 1. Start", "ranks"),
         ("yolo: rank 0 is told to end while it still waits for rank 1, 2. Start", "ranks"),
-        ("yolo.train: ranks: of 4 ranks these did not come within 45 s: 1, 3; start all", "ranks"),
+        ("yolo.train: ranks: of 4 ranks these did not connect within 45 s: 1, 3; start all", "ranks"),
         ("yolo.train: ranks: rank 0 lost its connection to rank 1; start all ranks", "ranks"),
         (DIED, "launcher"),
         ("yolo: rank 0 (host 77) is gone: its connection closed; rank 1 ends, as all ranks do.", ""),

@@ -37,7 +37,7 @@ def test_defaults(command, values):
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flag", ["--img", "--imgsz", "--img-size", "--imgs"])
-def test_picture_size(command, flag):
+def test_image_size(command, flag):
     assert parse(command, [flag, "320"], "x").imgsz in (320, (320,))
 
 

@@ -1,18 +1,18 @@
-"""Tiny data sets in other formats: three pictures each, and what their label files must say."""
+"""Tiny data sets in other formats: three images each, and what their label files must say."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from tests.data.samples import save_picture
+from tests.data.samples import save_image
 
 SIZE = (50, 100)
-"""Height and width of every picture."""
+"""Height and width of every image."""
 
 
-def picture(path: Path, shade: int = 0) -> Path:
-    return save_picture(path, SIZE, (shade, 90, 200))
+def shaded_image(path: Path, shade: int = 0) -> Path:
+    return save_image(path, SIZE, (shade, 90, 200))
 
 
 def write(path: Path, text: str) -> Path:
@@ -22,9 +22,9 @@ def write(path: Path, text: str) -> Path:
 
 
 def coco(root: Path) -> dict[str, str]:
-    """Two splits as COCO lays them out: a box, a crowd, an outline in two parts, a box that leaves the picture."""
+    """Two splits as COCO lays them out: a box, a crowd, an outline in two parts, a box that leaves the image."""
     for number, name in enumerate(("train2017/1", "train2017/2", "val2017/3")):
-        picture(root / f"images/{name}.jpg", number)
+        shaded_image(root / f"images/{name}.jpg", number)
     two_parts = [[10, 5, 30, 5, 30, 15], [60, 25, 80, 25, 80, 45, 60, 45]]
     annotations = [
         {"image_id": 1, "category_id": 90, "bbox": [10, 5, 20, 10], "iscrowd": 0, "segmentation": []},
@@ -51,9 +51,9 @@ def coco(root: Path) -> dict[str, str]:
 
 
 def objects365(root: Path) -> dict[str, str]:
-    """Pictures in patches, annotations above them, all 365 categories."""
-    picture(root / "train/patch0/objects365_v1_1.jpg")
-    picture(root / "val/patch3/objects365_v2_2.jpg", 9)
+    """Images in patches, annotations above them, all 365 categories."""
+    shaded_image(root / "train/patch0/objects365_v1_1.jpg")
+    shaded_image(root / "val/patch3/objects365_v2_2.jpg", 9)
     categories = [{"id": number, "name": f"c{number}"} for number in range(1, 366)]
     for split, name in (
         ("train", "images/v1/patch0/objects365_v1_1.jpg"),
@@ -86,7 +86,7 @@ def voc(root: Path) -> dict[str, str]:
         "000003": [],
     }
     for number, (name, some) in enumerate(objects.items()):
-        picture(base / f"JPEGImages/{name}.jpg", number)
+        shaded_image(base / f"JPEGImages/{name}.jpg", number)
         write(base / f"Annotations/{name}.xml", _voc_xml(name, *some))
         write(base / f"ImageSets/Main/{('train', 'val', 'test')[number]}.txt", f"{name}\n")
         write(base / f"ImageSets/Main/dog_{('train', 'val', 'test')[number]}.txt", f"{name} -1\n")
@@ -100,7 +100,7 @@ def voc(root: Path) -> dict[str, str]:
 def visdrone(root: Path) -> dict[str, str]:
     for split, lines in (("train", "10,5,20,10,1,4,0,0\n0,0,50,50,0,0,0,0\n5,5,5,5,1,11,0,0,\n"), ("val", "")):
         base = root / f"VisDrone2019-DET-{split}"
-        picture(base / "images/0001.jpg", len(split))
+        shaded_image(base / "images/0001.jpg", len(split))
         write(base / "annotations/0001.txt", lines)
     return {
         "VisDrone2019-DET-train/labels/0001.txt": "3 0.200000 0.200000 0.200000 0.200000\n",
@@ -111,7 +111,7 @@ def visdrone(root: Path) -> dict[str, str]:
 def globalwheat(root: Path) -> dict[str, str]:
     """Both forms of the CSV files."""
     for number, name in enumerate(("a", "b", "c")):
-        picture(root / f"pictures/{name}.png", number)
+        shaded_image(root / f"pictures/{name}.png", number)
     rows = 'a,100,50,"[10.0, 5.0, 20.0, 10.0]",arvalis_1\na,100,50,"[50.0, 25.0, 50.0, 25.0]",arvalis_1\n'
     write(root / "train.csv", f"image_id,width,height,bbox,source\n{rows}")
     write(root / "other.csv", "image_name,BoxesString,domain\nb.png,10 5 30 15;0 0 100 50,ethz_1\nc.png,no_box,uq_1\n")
@@ -125,7 +125,7 @@ def globalwheat(root: Path) -> dict[str, str]:
 
 def sku110k(root: Path) -> dict[str, str]:
     for split in ("train", "val", "test"):
-        picture(root / f"images/{split}_0.jpg", len(split))
+        shaded_image(root / f"images/{split}_0.jpg", len(split))
         write(root / f"annotations/annotations_{split}.csv", f"{split}_0.jpg,10,5,30,15,object,100,50\n")
     line = "0 0.200000 0.200000 0.200000 0.200000\n"
     labels = {f"labels/{split}_0.txt": line for split in ("train", "val", "test")}
@@ -134,7 +134,7 @@ def sku110k(root: Path) -> dict[str, str]:
 
 def xview(root: Path) -> dict[str, str]:
     for number in (7, 8, 18):
-        picture(root / f"train_images/{number}.tif", number)
+        shaded_image(root / f"train_images/{number}.tif", number)
     objects = [("7.tif", 11, "10,5,30,15"), ("8.tif", 94, "0,0,100,50"), ("18.tif", 75, "0,0,9,9"), ("18.tif", 18, "")]
     objects.append(("18.tif", 18, "50,25,100,50"))
     features = [
@@ -150,7 +150,7 @@ def xview(root: Path) -> dict[str, str]:
 
 def argoverse(root: Path) -> dict[str, str]:
     for split, drive in (("train", "drive-a"), ("val", "drive-b")):
-        picture(root / f"Argoverse-1.1/tracking/{split}/{drive}/ring_front_center/same.jpg", len(split))
+        shaded_image(root / f"Argoverse-1.1/tracking/{split}/{drive}/ring_front_center/same.jpg", len(split))
         content = {
             "seq_dirs": ["elsewhere/x/y", f"Argoverse-1.1/tracking/{split}/{drive}/ring_front_center"],
             "images": [{"id": 0, "sid": 1, "name": "same.jpg", "width": 100, "height": 50}],

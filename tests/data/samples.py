@@ -25,7 +25,7 @@ def hyperparameters(**changes: float) -> SimpleNamespace:
 LOW = {"hsv_h": 0.015, "hsv_s": 0.7, "hsv_v": 0.4, "translate": 0.1, "scale": 0.5, "fliplr": 0.5, "mosaic": 1.0}
 
 
-def save_picture(path: Path, size: tuple[int, int] = (48, 64), colour: Sequence[int] = (9, 90, 200)) -> Path:
+def save_image(path: Path, size: tuple[int, int] = (48, 64), colour: Sequence[int] = (9, 90, 200)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((*size, 3), colour, np.uint8)).save(path)
     return path
@@ -38,10 +38,10 @@ def make_dataset(
     names: str = "[a, b]",
     sizes: Sequence[tuple[int, int]] = ((48, 64), (64, 48), (50, 50)),
 ) -> Dataset:
-    """One picture for each text in ``labels`` (None: no label file), the same for train and val."""
+    """One image for each text in ``labels`` (None: no label file), the same for train and val."""
     (folder / "labels" / "train").mkdir(parents=True, exist_ok=True)
     for k, text in enumerate(labels):
-        save_picture(folder / "images" / "train" / f"{k}.png", sizes[k % len(sizes)], (20 * k % 256, 90, 200))
+        save_image(folder / "images" / "train" / f"{k}.png", sizes[k % len(sizes)], (20 * k % 256, 90, 200))
         if text is not None:
             (folder / "labels" / "train" / f"{k}.txt").write_text(text)
     source = folder / "data.yaml"

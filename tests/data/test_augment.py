@@ -43,7 +43,7 @@ def test_the_four_tiles_meet_in_the_centre():
     sizes = [(60, 100), (100, 40), (30, 20), (100, 100)]
     tiles = mosaic_tiles([7, 8, 9, 3], sizes, (90, 110))
     assert [tile.offset for tile in tiles] == [(-10, 50), (90, 10), (70, 110), (90, 110)]
-    assert [tile.picture for tile in tiles] == [7, 8, 9, 3]
+    assert [tile.image for tile in tiles] == [7, 8, 9, 3]
 
 
 def test_covered_share():

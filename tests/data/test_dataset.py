@@ -1,7 +1,7 @@
 import pytest
 
-from tests.data.samples import make_dataset, save_picture
-from yolo.data.listing import label_files, label_path, list_pictures
+from tests.data.samples import make_dataset, save_image
+from yolo.data.listing import label_files, label_path, list_images
 from yolo.data.load import load_dataset
 from yolo.errors import DataError
 
@@ -56,7 +56,7 @@ BASE = "path: .\ntrain: images\nval: images\n"
         ("names: [a]\ntrain: x\ndownload: 'file:///etc/passwd.zip'", "not a URL"),
         ("names: [a]\ntrain: x\ngenerator: shapes", "mapping"),
         ("names: [a]\ntrain: x\ngenerator: {name: other}", "no generator 'other'"),
-        ("names: [a]\ntrain: x\ngenerator: {name: shapes, pictures: 3}", "no parameter 'pictures'"),
+        ("names: [a]\ntrain: x\ngenerator: {name: shapes, images: 3}", "no parameter 'images'"),
         ("names: [a]\ntrain: x\ngenerator: {name: shapes, size: 5}", "'size'"),
     ],
 )
@@ -85,7 +85,7 @@ def test_the_data_is_looked_for_beside_the_file_then_here_then_in_datasets(tmp_p
     source = write(tmp_path / "configs", "path: set\ntrain: images\nnames: [a]\n")
     places = [tmp_path / "work" / "datasets" / "set", tmp_path / "work" / "set", tmp_path / "configs" / "set"]
     for place in places:
-        save_picture(place / "images" / "0.png")
+        save_image(place / "images" / "0.png")
         assert load_dataset(source).root == place
     (places[2] / "images" / "0.png").unlink()
     (places[2] / "images").rmdir()
@@ -93,14 +93,14 @@ def test_the_data_is_looked_for_beside_the_file_then_here_then_in_datasets(tmp_p
 
 
 def test_relative_parent_paths_of_exports_are_understood(tmp_path):
-    save_picture(tmp_path / "train" / "images" / "0.png")
+    save_image(tmp_path / "train" / "images" / "0.png")
     dataset = load_dataset(write(tmp_path, "train: ../train/images\nnames: [a]\n"))
-    assert len(list_pictures(dataset, "train")) == 1
+    assert len(list_images(dataset, "train")) == 1
 
 
 def test_folders_lists_files_and_patterns(tmp_path):
     for name in ("images/a/1.png", "images/a/deep/2.PNG", "images/b/3.png", "other/4.png"):
-        save_picture(tmp_path / name)
+        save_image(tmp_path / name)
     (tmp_path / "images" / "a" / "notes.md").write_text("")
     (tmp_path / "images" / "a" / "._1.png").write_text("")
     (tmp_path / "images" / "a" / "loop").symlink_to(tmp_path / "images" / "a")
@@ -108,21 +108,21 @@ def test_folders_lists_files_and_patterns(tmp_path):
     write(tmp_path / "lists", "images/b/3.png\n\n./../other/4.png\n" + str(tmp_path / "images/a/1.png"), "x.txt")
     text = "train: [images/a, images/b]\nval: lists/x.txt\ntest: ['images/*/*.png', other/4.png]\nnames: [a]"
     dataset = load_dataset(write(tmp_path, text))
-    assert [path.name for path in list_pictures(dataset, "train")] == ["1.png", "2.PNG", "3.png"]
-    assert sorted(path.name for path in list_pictures(dataset, "val")) == ["1.png", "3.png", "4.png"]
-    assert sorted(path.name for path in list_pictures(dataset, "test")) == ["1.png", "3.png", "4.png"]
+    assert [path.name for path in list_images(dataset, "train")] == ["1.png", "2.PNG", "3.png"]
+    assert sorted(path.name for path in list_images(dataset, "val")) == ["1.png", "3.png", "4.png"]
+    assert sorted(path.name for path in list_images(dataset, "test")) == ["1.png", "3.png", "4.png"]
 
 
 @pytest.mark.parametrize("name", ["set [v1]", "a*b?", "[!x]", "plain"])
 def test_a_pattern_begins_below_the_folders_that_exist(tmp_path, name):
     folder = tmp_path / name
     for file in ("images/1.png", "images/sub/2.png", "images/3.bmp"):
-        save_picture(folder / file)
+        save_image(folder / file)
     text = f"path: .\ntrain: images/*.png\nval: images/**/*.png\ntest: '{folder}/images/[3].*'\nnames: [a]"
     dataset = load_dataset(write(folder, text))
 
     def found(split):
-        return [str(path.relative_to(folder)) for path in list_pictures(dataset, split)]
+        return [str(path.relative_to(folder)) for path in list_images(dataset, split)]
 
     assert found("train") == ["images/1.png"] and found("test") == ["images/3.bmp"]
     assert found("val") == ["images/1.png", "images/sub/2.png"]
@@ -133,12 +133,12 @@ def test_a_pattern_begins_below_the_folders_that_exist(tmp_path, name):
 
 def test_a_pattern_is_looked_for_in_every_place_too(tmp_path, monkeypatch):
     (tmp_path / "configs/set").mkdir(parents=True)
-    save_picture(tmp_path / "set/images/0.png")
+    save_image(tmp_path / "set/images/0.png")
     monkeypatch.chdir(tmp_path)
     source = write(tmp_path / "configs", "path: set\ntrain: images/*.png\nnames: [a]\n")
     assert load_dataset(source).root == tmp_path / "set"
     source = write(tmp_path, "train: ../set/images/*.png\nnames: [a]\n")
-    assert len(list_pictures(load_dataset(source), "train")) == 1
+    assert len(list_images(load_dataset(source), "train")) == 1
 
 
 @pytest.mark.parametrize("text", ["path: .\ntrain: IN", "path: IN\ntrain: .", "path: ABOVE/IN\ntrain: ."])
@@ -147,8 +147,8 @@ def test_a_pattern_is_looked_for_in_every_place_too(tmp_path, monkeypatch):
 @pytest.mark.parametrize("beside", ["link", "folder"])
 def test_labels_lie_beside_a_link_or_the_folder_that_it_leads_to(tmp_path, text, link, real, beside):
     here, there = tmp_path / "set", tmp_path / "store"
-    save_picture(there / real / "0.png")
-    save_picture(there / real / "none.png")
+    save_image(there / real / "0.png")
+    save_image(there / real / "none.png")
     here.mkdir()
     (here / link).symlink_to(there / real)
     name = link if beside == "link" else real
@@ -156,17 +156,17 @@ def test_labels_lie_beside_a_link_or_the_folder_that_it_leads_to(tmp_path, text,
     labels.mkdir(exist_ok=True)
     (labels / "0.txt").write_text("0 .5 .5 .5 .5")
     text = text.replace("ABOVE", str(here)).replace("IN", link)
-    pictures = list_pictures(load_dataset(write(here, f"{text}\nnames: [a]")), "train")
-    files = label_files(pictures)
+    images = list_images(load_dataset(write(here, f"{text}\nnames: [a]")), "train")
+    files = label_files(images)
     assert [file.is_file() for file in files] == [True, False] and files[0].samefile(labels / "0.txt")
-    assert files[1] == label_path(pictures[1])
+    assert files[1] == label_path(images[1])
 
 
 def test_a_label_beside_the_link_comes_first(tmp_path):
     for folder in ("set", "store"):
         (tmp_path / folder / "labels").mkdir(parents=True)
         (tmp_path / folder / "labels/0.txt").write_text("")
-    save_picture(tmp_path / "store/images/0.png")
+    save_image(tmp_path / "store/images/0.png")
     (tmp_path / "set/images").symlink_to(tmp_path / "store/images")
     assert label_files([tmp_path / "set/images/0.png"]) == [tmp_path / "set/labels/0.txt"]
 
@@ -180,26 +180,26 @@ def test_numbers_in_quotes_are_numbers(tmp_path):
 
 def test_lines_of_a_list_may_be_relative_to_the_current_folder(tmp_path, monkeypatch):
     """As YOLOv5 takes them; the data set's own folder comes first."""
-    save_picture(tmp_path / "set/images/b.png", (20, 20), (1, 2, 3))
+    save_image(tmp_path / "set/images/b.png", (20, 20), (1, 2, 3))
     write(tmp_path / "set", "set/images/absent.png\nset/images/b.png\n", "x.txt")
     monkeypatch.chdir(tmp_path)
     dataset = load_dataset(write(tmp_path / "set", "train: x.txt\nnames: [a]\n"))
 
     def found():
-        return [str(path.relative_to(tmp_path)) for path in list_pictures(dataset, "train")]
+        return [str(path.relative_to(tmp_path)) for path in list_images(dataset, "train")]
 
     assert found() == ["set/images/absent.png", "set/images/b.png"]
-    save_picture(tmp_path / "set/set/images/b.png", (20, 20), (1, 2, 3))
+    save_image(tmp_path / "set/set/images/b.png", (20, 20), (1, 2, 3))
     assert found() == ["set/set/images/absent.png", "set/set/images/b.png"]
 
 
-def test_no_picture_is_an_error(tmp_path):
+def test_no_image_is_an_error(tmp_path):
     (tmp_path / "images").mkdir()
     dataset = load_dataset(write(tmp_path, "train: images\ntest: nowhere\nnames: [a]"))
-    with pytest.raises(DataError, match="no picture for split 'train'"):
-        list_pictures(dataset, "train")
+    with pytest.raises(DataError, match="no image for split 'train'"):
+        list_images(dataset, "train")
     with pytest.raises(DataError, match="nowhere does not exist"):
-        list_pictures(dataset, "test")
+        list_images(dataset, "test")
 
 
 def test_label_paths():
@@ -210,7 +210,7 @@ def test_label_paths():
 @pytest.mark.parametrize("name", ["coco", "coco128.yaml", "shapes"])
 def test_presets_are_sound(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("yolo.data.load.fetch", lambda url, root, source, **_: save_picture(root / "0.png"))
-    monkeypatch.setattr("yolo.data.load.make_shapes", lambda root, spec, source: save_picture(root / "0.png"))
+    monkeypatch.setattr("yolo.data.load.fetch", lambda url, root, source, **_: save_image(root / "0.png"))
+    monkeypatch.setattr("yolo.data.load.make_shapes", lambda root, spec, source: save_image(root / "0.png"))
     with pytest.raises(DataError, match=r"train.* does not exist"):
         load_dataset(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.samples import save_picture
+from tests.data.samples import save_image
 from yolo.data.load import load_dataset
 from yolo.errors import DataError, DownloadError, YoloError
 
@@ -45,20 +45,20 @@ def source(tmp_path, monkeypatch):
     return write
 
 
-def fill(archive, prefix, picture):
+def fill(archive, prefix, image):
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive, "w") as opened:
-            opened.write(picture, f"{prefix}images/0.png")
+            opened.write(image, f"{prefix}images/0.png")
     else:
         with tarfile.open(archive, "w:gz") as opened:
-            opened.add(picture, f"{prefix}images/0.png")
+            opened.add(image, f"{prefix}images/0.png")
 
 
 @pytest.mark.parametrize("name", ["set.zip", "set.tar.gz"])
 @pytest.mark.parametrize("prefix", ["", "whatever/"])
 def test_an_archive_is_fetched_once(server, source, tmp_path, name, prefix):
     folder, url = server
-    fill(folder / name, prefix, save_picture(tmp_path / "p.png"))
+    fill(folder / name, prefix, save_image(tmp_path / "p.png"))
     dataset = load_dataset(source(f"{url}/{name}"))
     assert (tmp_path / "work" / "datasets" / "set" / "images" / "0.png").is_file()
     (folder / name).unlink()
@@ -94,7 +94,7 @@ def test_bad_archives_leave_nothing_behind(server, source, tmp_path, content, re
 def test_links_in_a_tar_are_left_out(server, source, tmp_path):
     folder, url = server
     with tarfile.open(folder / "set.tar", "w") as opened:
-        opened.add(save_picture(tmp_path / "p.png"), "images/0.png")
+        opened.add(save_image(tmp_path / "p.png"), "images/0.png")
         link = tarfile.TarInfo("images/link")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc"
         opened.addfile(link)
@@ -105,7 +105,7 @@ def test_links_in_a_tar_are_left_out(server, source, tmp_path):
 def test_offline_and_incomplete_are_clear_lines(server, source, tmp_path):
     with pytest.raises(DownloadError, match="cannot be fetched"):
         load_dataset(source("http://127.0.0.1:9/set.zip"))
-    save_picture(tmp_path / "work" / "datasets" / "set" / "other" / "0.png")
+    save_image(tmp_path / "work" / "datasets" / "set" / "other" / "0.png")
     with pytest.raises(DataError, match="lacks parts"):
         load_dataset(source("http://127.0.0.1:9/set.zip"))
     folder, url = server
@@ -130,7 +130,7 @@ def test_archives_of_one_name_are_two(server, source, tmp_path):
 
 def test_archives_are_kept_where_only_room_is_lacking(server, source, tmp_path, monkeypatch):
     folder, url = server
-    fill(folder / "set.zip", "", save_picture(tmp_path / "p.png"))
+    fill(folder / "set.zip", "", save_image(tmp_path / "p.png"))
     with monkeypatch.context() as patched:
         patched.setattr("yolo.data.unpack._write", lambda *_: Path("/dev/full").write_text("x"))
         with pytest.raises(DataError, match="No space left on device"):
@@ -142,7 +142,7 @@ def test_archives_are_kept_where_only_room_is_lacking(server, source, tmp_path, 
 
 def test_a_kept_archive_must_have_the_stated_sum(server, source, tmp_path):
     folder, url = server
-    fill(folder / "set.zip", "", save_picture(tmp_path / "p.png"))
+    fill(folder / "set.zip", "", save_image(tmp_path / "p.png"))
     with zipfile.ZipFile(folder / "set.zip", "a") as opened:
         opened.writestr("../up", "")
     right = hashlib.sha256((folder / "set.zip").read_bytes()).hexdigest()

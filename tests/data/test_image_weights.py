@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.data.samples import LOW, hyperparameters, make_index
-from yolo.data.image_weights import class_weights, draw, picture_weights, repeats
+from yolo.data.image_weights import class_weights, draw, image_weights, repeats
 from yolo.data.loader import train_loader
 from yolo.data.planner import Planner
 
@@ -20,13 +20,13 @@ def test_classes_weigh_by_rarity():
     np.testing.assert_allclose(class_weights(LABELS, 4), rarity / rarity.sum())
 
 
-def test_pictures_weigh_by_their_labels_and_by_what_is_not_found():
+def test_images_weigh_by_their_labels_and_by_what_is_not_found():
     maps = np.array([0.9, 0.5, 0.0, 0.2])
     classes = class_weights(LABELS, 4)
     wanted = [sum(classes[int(label)] * (1 - maps[int(label)]) ** 2 for label in some[:, 0]) for some in LABELS]
-    np.testing.assert_allclose(picture_weights(LABELS, maps), wanted)
+    np.testing.assert_allclose(image_weights(LABELS, maps), wanted)
     assert wanted[2] == 0
-    assert picture_weights(LABELS, np.ones(4)).tolist() == [1] * 4, "all is found: all alike"
+    assert image_weights(LABELS, np.ones(4)).tolist() == [1] * 4, "all is found: all alike"
 
 
 def test_a_draw_follows_the_weights_and_comes_again():
@@ -56,7 +56,7 @@ def weighted(index, workers=0):
     return loader
 
 
-def test_the_loader_draws_pictures_and_the_others_of_a_mosaic(index):
+def test_the_loader_draws_images_and_the_others_of_a_mosaic(index):
     loader = weighted(index)
     shown = set()
     for epoch in range(5):
@@ -65,17 +65,17 @@ def test_the_loader_draws_pictures_and_the_others_of_a_mosaic(index):
         assert order.tolist() == drawn.tolist()
         for i, repeat in zip(drawn, repeats(drawn)):
             plan = loader.planner.plan(epoch, int(i), repeat=int(repeat), partners=drawn)
-            shown |= {tile.picture for view in plan.views for tile in view.tiles}
+            shown |= {tile.image for view in plan.views for tile in view.tiles}
     assert shown == {2, 3, 4, 10}
 
 
-def test_a_picture_that_comes_again_looks_different(index):
+def test_an_image_that_comes_again_looks_different(index):
     batches = list(weighted(index).batches(0))
-    pictures = {}
+    images = {}
     for batch in batches:
-        for i, picture in zip(batch.indices, batch.images):
-            pictures.setdefault(int(i), []).append(picture.tobytes())
-    most = max(pictures.values(), key=len)
+        for i, image in zip(batch.indices, batch.images):
+            images.setdefault(int(i), []).append(image.tobytes())
+    most = max(images.values(), key=len)
     assert len(most) > 3 and len(set(most)) == len(most)
 
 

@@ -8,21 +8,21 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from tests.data.samples import save_picture
+from tests.data.samples import save_image
 from yolo.data import images
 from yolo.data.images import check_image, read_image, read_whole_image, write_image
 from yolo.errors import DataError
 
 
 @pytest.fixture
-def picture():
+def image():
     return np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".PNG"])
-def test_pictures_survive_a_round_trip(tmp_path, picture, suffix):
-    path = write_image(tmp_path / f"über bild{suffix}", picture)
-    np.testing.assert_array_equal(read_image(path), picture)
+def test_images_survive_a_round_trip(tmp_path, image, suffix):
+    path = write_image(tmp_path / f"über bild{suffix}", image)
+    np.testing.assert_array_equal(read_image(path), image)
     assert check_image(path) == (30, 50)
 
 
@@ -47,11 +47,11 @@ def test_other_modes_become_rgb(tmp_path, mode):
 
 @pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_format_is_turned_by_its_exif(tmp_path, picture, kind, orientation):
+def test_every_format_is_turned_by_its_exif(tmp_path, image, kind, orientation):
     exif = Image.Exif()
     exif[274] = orientation
     path = tmp_path / f"x.{kind.lower()}"
-    Image.fromarray(picture).save(path, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    Image.fromarray(image).save(path, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
     upright = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
     np.testing.assert_array_equal(read_image(path), upright)
     np.testing.assert_array_equal(read_whole_image(path), upright)
@@ -62,13 +62,13 @@ XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_xmp_and_exif_as_text_turn_nothing(tmp_path, picture, kind):
+def test_xmp_and_exif_as_text_turn_nothing(tmp_path, image, kind):
     texts = PngInfo()
     texts.add_itxt("XML:com.adobe.xmp", XMP.decode())
     texts.add_text("Raw profile type exif", "\nexif\n26\n" + (b"MM\0*\0\0\0\x08\0\x01" + TURNED + bytes(4)).hex())
     options = {"PNG": {"pnginfo": texts}, "TIFF": {"tiffinfo": {700: XMP}}}.get(kind, {"xmp": XMP})
     path = tmp_path / f"x.{kind.lower()}"
-    Image.fromarray(picture).save(path, kind, **options)
+    Image.fromarray(image).save(path, kind, **options)
     assert Image.open(path).getexif()[274] == 6, "Pillow takes it"
     assert check_image(path) == read_image(path).shape[:2] == (30, 50)
 
@@ -91,23 +91,23 @@ TURNED = bytes.fromhex("0112 0003 00000001 0006 0000")
     ],
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_exif_in_either_order_and_broken(tmp_path, picture, kind, exif, shape):
+def test_exif_in_either_order_and_broken(tmp_path, image, kind, exif, shape):
     path = tmp_path / f"x.{kind.lower()}"
-    Image.fromarray(picture).save(path, kind, exif=b"Exif\0\0" + exif)
+    Image.fromarray(image).save(path, kind, exif=b"Exif\0\0" + exif)
     assert check_image(path) == read_image(path).shape[:2] == shape
 
 
-def test_the_smallest_forms_of_webp(tmp_path, picture):
+def test_the_smallest_forms_of_webp(tmp_path, image):
     """Without the extended header that Pillow writes with EXIF."""
     for lossless in (True, False):
-        Image.fromarray(picture).save(tmp_path / "x.webp", lossless=lossless)
+        Image.fromarray(image).save(tmp_path / "x.webp", lossless=lossless)
         assert check_image(tmp_path / "x.webp") == read_image(tmp_path / "x.webp").shape[:2] == (30, 50)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp"])
-def test_there_is_one_limit_and_it_is_our_own(tmp_path, picture, suffix, monkeypatch):
+def test_there_is_one_limit_and_it_is_our_own(tmp_path, image, suffix, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow calls the double a bomb
-    path = write_image(tmp_path / f"x{suffix}", picture)
+    path = write_image(tmp_path / f"x{suffix}", image)
     assert check_image(path) == read_whole_image(path).shape[:2] == (30, 50)
     if suffix == ".jpg":
         path.write_bytes(path.read_bytes() + b"a trailer, which Pillow is asked about")
@@ -136,30 +136,30 @@ def test_the_largest_image(tmp_path, size, capfd):
         with pytest.raises(DataError, match="too large, 1074 megapixels and 1000000 a side are the most"):
             read(path)
     path.write_bytes(header_only_png(32768, 32768))
-    with pytest.raises(DataError, match="corrupt picture"):
+    with pytest.raises(DataError, match="corrupt image"):
         check_image(path)
     assert capfd.readouterr().err == ""
 
 
-def test_too_little_memory_is_no_broken_file(tmp_path, picture, monkeypatch):
+def test_too_little_memory_is_no_broken_file(tmp_path, image, monkeypatch):
     def fail(*_):
         error = cv2.error("Insufficient memory")
         error.code = cv2.Error.StsNoMem
         raise error
 
-    path = write_image(tmp_path / "x.png", picture)
+    path = write_image(tmp_path / "x.png", image)
     monkeypatch.setattr(cv2, "imdecode", fail)
     with pytest.raises(DataError, match="not enough memory"):
         read_image(path)
 
 
-def test_long_texts_spoil_no_png(tmp_path, picture):
+def test_long_texts_spoil_no_png(tmp_path, image):
     texts = PngInfo()
     texts.add_text("workflow", "x" * 2_000_000, zip=True)
     path = tmp_path / "x.png"
-    Image.fromarray(picture).save(path, pnginfo=texts)
+    Image.fromarray(image).save(path, pnginfo=texts)
     assert check_image(path) == (30, 50)
-    np.testing.assert_array_equal(read_whole_image(path), picture)
+    np.testing.assert_array_equal(read_whole_image(path), image)
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".png", ".jpg", ".tif", ".webp"])
@@ -176,16 +176,16 @@ def test_checking_and_detecting_call_a_broken_file_the_same(tmp_path, suffix, sh
     assert said[0] == said[1]
 
 
-def test_broken_pictures_are_refused_with_their_path(tmp_path, picture):
+def test_broken_images_are_refused_with_their_path(tmp_path, image):
     jpeg = io.BytesIO()
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (200, 200, 3), dtype=np.uint8)).save(jpeg, "JPEG")
     png = io.BytesIO()
-    Image.fromarray(picture).save(png, "PNG")
+    Image.fromarray(image).save(png, "PNG")
     spoiled = bytearray(png.getvalue())
     spoiled[len(spoiled) // 2] ^= 255
     cases = {
         "empty.jpg": b"",
-        "text.jpg": b"not a picture",
+        "text.jpg": b"not an image",
         "cut.jpg": jpeg.getvalue()[: len(jpeg.getvalue()) // 2],
         "head.jpg": jpeg.getvalue()[:30],
         "cut.png": png.getvalue()[:-40],
@@ -201,7 +201,7 @@ def test_broken_pictures_are_refused_with_their_path(tmp_path, picture):
         with pytest.raises(DataError, match=name):
             read_image(tmp_path / name)
     with pytest.raises(DataError, match="too small"):
-        check_image(save_picture(tmp_path / "small.png", (9, 40)))
+        check_image(save_image(tmp_path / "small.png", (9, 40)))
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".png", ".jpg", ".tif", ".webp"])
@@ -213,35 +213,35 @@ def test_what_is_cut_off_is_noticed_before_it_is_trained_on(tmp_path, suffix):
         check_image(path)
 
 
-def test_a_jpeg_that_only_lacks_its_end_marker_is_kept(tmp_path, picture):
+def test_a_jpeg_that_only_lacks_its_end_marker_is_kept(tmp_path, image):
     content = io.BytesIO()
-    Image.fromarray(picture).save(content, "JPEG")
+    Image.fromarray(image).save(content, "JPEG")
     path = tmp_path / "x.jpg"
     path.write_bytes(content.getvalue() + b"trailing bytes")
     assert check_image(path) == (30, 50)
 
 
-def test_what_cannot_be_written_says_so(tmp_path, picture):
+def test_what_cannot_be_written_says_so(tmp_path, image):
     with pytest.raises(DataError, match="xyz"):
-        write_image(tmp_path / "x.xyz", picture)
+        write_image(tmp_path / "x.xyz", image)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="written"):
-        write_image(tmp_path / "file" / "x.png", picture)
+        write_image(tmp_path / "file" / "x.png", image)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_jpegs_of_all_kinds_are_the_reference_decoders_upright_pixels(tmp_path, picture, mode, orientation):
+def test_jpegs_of_all_kinds_are_the_reference_decoders_upright_pixels(tmp_path, image, mode, orientation):
     exif = Image.Exif()
     exif[274] = orientation
     path = tmp_path / "x.jpg"
-    Image.fromarray(picture).convert(mode).save(path, exif=exif)
+    Image.fromarray(image).convert(mode).save(path, exif=exif)
     bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(read_image(path), bgr[..., ::-1])
     assert read_image(path).shape[:2] == ((30, 50) if orientation == 1 else (50, 30)) == check_image(path)
 
 
-def test_pictures_of_floats(tmp_path):
+def test_images_of_floats(tmp_path):
     path = tmp_path / "x.pfm"
     levels = np.full((20, 30, 3), (200, 100, 20), np.float32)
     assert cv2.imwrite(str(path), levels)

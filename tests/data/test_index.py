@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.samples import make_dataset, make_index, save_picture
+from tests.data.samples import make_dataset, make_index, save_image
 from tests.parity import PARITY, needs_parity
 from yolo.data.audit.scan import scan
 from yolo.data.cache import SUFFIX
@@ -15,7 +15,7 @@ from yolo.data.load import load_dataset
 from yolo.errors import DataError
 
 
-def test_pictures_labels_and_shapes_belong_together(tmp_path):
+def test_images_labels_and_shapes_belong_together(tmp_path):
     index = make_index(tmp_path, ["0 .5 .5 .5 .5\n1 .1 .1 .1 .1", None, "", "1 .1 .1 .3 .1 .3 .3"])
     assert [path.name for path in index.paths] == ["0.png", "1.png", "2.png", "3.png"]
     assert [len(rows) for rows in index.labels] == [2, 0, 0, 1]
@@ -27,7 +27,7 @@ def test_pictures_labels_and_shapes_belong_together(tmp_path):
 def test_what_is_broken_is_reported_by_file_and_line_and_the_rest_is_kept(tmp_path, caplog):
     dataset = make_dataset(tmp_path, ["0 .5 .5 .5 .5\nrubbish\n0 .5 .5 .2 2\n", "0 .5 .5 .5 .5", None])
     (tmp_path / "images" / "train" / "1.png").write_bytes(b"broken")
-    save_picture(tmp_path / "images" / "train" / "small.png", (5, 5))
+    save_image(tmp_path / "images" / "train" / "small.png", (5, 5))
     (tmp_path / "labels" / "train" / "2.txt").mkdir()
     with caplog.at_level(logging.WARNING, "yolo.data"):
         index = index_split(dataset, "train", use_cache=False)
@@ -51,10 +51,10 @@ def test_a_class_without_a_name_ends_it_with_file_line_and_counts(tmp_path, work
     assert np.concatenate(index.labels)[:, 0].tolist() == [0, 0, 0, 0] and index.names == ("item",)
 
 
-def test_no_usable_picture_is_an_error(tmp_path):
+def test_no_usable_image_is_an_error(tmp_path):
     dataset = make_dataset(tmp_path, [None])
     (tmp_path / "images" / "train" / "0.png").write_bytes(b"")
-    with pytest.raises(DataError, match="no usable picture"):
+    with pytest.raises(DataError, match="no usable image"):
         index_split(dataset, "train")
 
 
@@ -95,7 +95,7 @@ def test_the_cache_notices_every_change(tmp_path, monkeypatch):
     assert count() == [0, 2, 1]
     (labels / "2.txt").unlink()
     assert count() == [0, 2, 0]
-    save_picture(tmp_path / "images" / "train" / "3.png")
+    save_image(tmp_path / "images" / "train" / "3.png")
     assert count() == [0, 2, 0, 0]
     (tmp_path / "images" / "train" / "0.png").unlink()
     assert count() == [2, 0, 0]
@@ -141,13 +141,13 @@ def test_a_read_only_folder_gets_no_cache(tmp_path):
 
 
 def test_a_data_set_without_any_label_file_needs_no_labels_folder(tmp_path):
-    save_picture(tmp_path / "images" / "train" / "0.png")
+    save_image(tmp_path / "images" / "train" / "0.png")
     (tmp_path / "data.yaml").write_text("train: images/train\nnames: [a]")
     index = index_split(load_dataset(tmp_path / "data.yaml"), "train")
     assert len(index) == 1 and index.report.without_labels == 1
 
 
-def test_shapes_are_those_of_upright_pictures(tmp_path):
+def test_shapes_are_those_of_upright_images(tmp_path):
     dataset = make_dataset(tmp_path, [None])
     exif = Image.Exif()
     exif[274] = 6
@@ -167,15 +167,15 @@ def test_what_never_ends_is_not_read(tmp_path):
     """A pipe or a device among the images or labels had the command wait, or fill its memory, for ever."""
     dataset = make_dataset(tmp_path)
     images, labels = tmp_path / "images/train", tmp_path / "labels/train"
-    save_picture(images / "unlabelled.png")
+    save_image(images / "unlabelled.png")
     os.mkfifo(images / "pipe.png")
     (images / "device.png").symlink_to("/dev/zero")
     os.mkfifo(labels / "unlabelled.txt")
     os.mkfifo(tmp_path / "labels" / f"train{SUFFIX}")
     report = index_split(dataset, "train").report
-    assert [line for line in report.corrupt if "the picture cannot be read (it is no file)" in line] == report.corrupt
+    assert [line for line in report.corrupt if "the image cannot be read (it is not a file)" in line] == report.corrupt
     assert len(report.corrupt) == 2 and report.pictures == 3
-    assert report.problems == [f"{labels / 'unlabelled.txt'}: the label file cannot be read (it is no file)"]
+    assert report.problems == [f"{labels / 'unlabelled.txt'}: the label file cannot be read (it is not a file)"]
     assert not any(seen.usable for seen in scan(dataset, "train", 1) if seen.path.name in ("pipe.png", "device.png"))
-    with pytest.raises(DataError, match="it is no file"):
+    with pytest.raises(DataError, match="it is not a file"):
         read_image(images / "pipe.png")

@@ -11,7 +11,7 @@ from yolo.data.load import load_dataset
 from yolo.data.loader import val_loader
 from yolo.data.planner import Planner
 
-# Each picture has a colour of its own, told apart by which channels are above the half.
+# Each image has a colour of its own, told apart by which channels are above the half.
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255)]
 IMGSZ = 320
 
@@ -110,7 +110,7 @@ def test_pasted_copies_are_labelled_and_drawn(index):
     for i in range(len(index)):
         for epoch in range(4):
             plan = planner.plan(epoch, i)
-            if any(np.bincount([tile.picture for tile in plan.views[0].tiles]) > 1):
+            if any(np.bincount([tile.image for tile in plan.views[0].tiles]) > 1):
                 continue  # copies of the same colour may touch
             pasted += len(plan.views[0].pastes)
             found += overlaps(rendered(plan, index.paths), plan.labels)

@@ -4,7 +4,7 @@ import pytest
 from yolo.data.layout import Layouts
 
 
-def test_plain_batches_are_a_picture_a_sample():
+def test_plain_batches_are_an_image_a_sample():
     layout = Layouts(640, 32, 0).layout(3, 1, 5, (448, 640))
     assert (layout.count, layout.size, layout.leaders()) == (5, (448, 640), [0, 1, 2, 3, 4])
     assert all(cell.size == layout.size and cell.corner == (0, 0) for cell in layout.cells)
@@ -51,9 +51,9 @@ def test_quads_are_one_sample_enlarged_or_four(scales):
         covered = np.zeros((2, *layout.size), int)
         for cell in layout.cells:
             (top, left), (height, width) = cell.corner, cell.size
-            covered[cell.picture, top : top + height, left : left + width] += 1
+            covered[cell.image, top : top + height, left : left + width] += 1
         assert (covered == 1).all()
-        kinds += [sum(cell.picture == picture for cell in layout.cells) for picture in range(2)]
+        kinds += [sum(cell.image == image for cell in layout.cells) for image in range(2)]
     assert set(kinds) == {1, 4} and 20 < kinds.count(1) < 60
 
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from yolo.data.images import load_picture, write_image
+from yolo.data.images import load_image, write_image
 from yolo.data.letterbox import fit, letterbox, letterbox_into, rect_shapes, resized_size
 
 
@@ -35,7 +35,7 @@ def test_the_odd_pixel_goes_right_and_below_and_the_pad_is_half():
     assert box.pad == (0.0, 15.5) and box.offset == (0, 15)
 
 
-def test_ratio_and_pad_lead_to_the_padded_picture():
+def test_ratio_and_pad_lead_to_the_padded_image():
     rng = np.random.default_rng(0)
     for _ in range(200):
         original = tuple(int(side) for side in rng.integers(10, 900, 2))
@@ -69,11 +69,11 @@ def test_loading_shrinks_by_area_only_without_augmentation(tmp_path):
     path = write_image(tmp_path / "0.png", image)
     area = cv2.resize(image, (100, 50), interpolation=cv2.INTER_AREA)
     linear = cv2.resize(image, (100, 50), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(load_picture(path, (50, 100), augmented=False), area)
-    np.testing.assert_array_equal(load_picture(path, (50, 100), augmented=True), linear)
+    np.testing.assert_array_equal(load_image(path, (50, 100), augmented=False), area)
+    np.testing.assert_array_equal(load_image(path, (50, 100), augmented=True), linear)
     enlarged = cv2.resize(image, (400, 200), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(load_picture(path, (200, 400), augmented=False), enlarged)
-    np.testing.assert_array_equal(load_picture(path, (100, 200), augmented=True), image)
+    np.testing.assert_array_equal(load_image(path, (200, 400), augmented=False), enlarged)
+    np.testing.assert_array_equal(load_image(path, (100, 200), augmented=True), image)
 
 
 def test_rect_batches():

@@ -21,8 +21,8 @@ from yolo.errors import ConfigError, DataError
 HYP = hyperparameters(**{**LOW, "mixup": 0.3, "copy_paste": 0.3})
 
 
-def index_of(folder, pictures):
-    return make_index(folder, [f"{k % 2} .5 .5 .{k % 8 + 1} .5\n" for k in range(pictures)])
+def index_of(folder, images):
+    return make_index(folder, [f"{k % 2} .5 .5 .{k % 8 + 1} .5\n" for k in range(images)])
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +194,8 @@ def test_ranks_share_the_last_batch_too(index, count, batch_size):
     order = shown(train(index, batch_size=batch_size).batches(5))
     assert [[batch.indices.tolist() for batch in part] for part in parts] == dealt(order, count, batch_size)
     assert {loader.repeated for loader in loaders} == {-11 % count} and -11 % count < count
-    pictures = {picture.tobytes() for part in parts for batch in part for picture in batch.images}
-    assert len(pictures) == 11 + -11 % count
+    images = {image.tobytes() for part in parts for batch in part for image in batch.images}
+    assert len(images) == 11 + -11 % count
     for loader, part in zip(loaders, parts):
         assert {batch.images.shape for batch in part} == set(loader.shapes())
 
@@ -221,7 +221,7 @@ def test_rect_training_keeps_its_order_and_shapes(index):
     assert shapes == [(48, 64), (64, 64), (64, 48)]
 
 
-def test_validation_takes_each_picture_once(index):
+def test_validation_takes_each_image_once(index):
     for rect in (True, False):
         loader = val_loader(index, imgsz=64, batch_size=4, workers=2, rect=rect)
         batches = list(loader.batches())
@@ -240,7 +240,7 @@ def test_without_augmentation_training_samples_are_plain(index):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_unreadable_picture_ends_the_epoch_with_its_path(tmp_path, workers):
+def test_an_unreadable_image_ends_the_epoch_with_its_path(tmp_path, workers):
     index = make_index(tmp_path, ["0 .5 .5 .5 .5"] * 6)
     index.paths[4].write_bytes(b"broken")
     with pytest.raises(DataError, match=r"4\.png"):
@@ -339,15 +339,15 @@ def as_layout(index, **options):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_multi_scale_resizes_finished_pictures(index, workers):
+def test_multi_scale_resizes_finished_images(index, workers):
     scaled, plain = as_layout(index, multi_scale=True, workers=workers)
     assert {batch.images.shape[2:] for batch in scaled} <= {(32, 32), (64, 64), (96, 96)}
     assert len({batch.images.shape for batch in scaled}) > 1
     for one, two in zip(scaled, plain):
         height, width = one.images.shape[2:]
-        for picture, other in zip(one.images, two.images):
+        for image, other in zip(one.images, two.images):
             resized = cv2.resize(other.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_LINEAR)
-            np.testing.assert_array_equal(picture, resized.transpose(2, 0, 1))
+            np.testing.assert_array_equal(image, resized.transpose(2, 0, 1))
         assert all(np.array_equal(a, b) for a, b in zip(one.labels, two.labels))
 
 
@@ -360,7 +360,7 @@ def test_quads_show_four_samples_or_one_enlarged(sixteen, workers):
         upper = np.concatenate([batch.images[0], batch.images[2]], axis=2)
         four = np.concatenate([upper, np.concatenate([batch.images[1], batch.images[3]], axis=2)], axis=1)
         one = cv2.resize(batch.images[0].transpose(1, 2, 0), (128, 128)).transpose(2, 0, 1)
-        kind = [np.array_equal(quad.images[0], picture) for picture in (one, four)]
+        kind = [np.array_equal(quad.images[0], image) for image in (one, four)]
         assert sum(kind) == 1
         kinds.add(kind[0])
         assert len(quad.labels[0]) == (len(batch.labels[0]) if kind[0] else sum(map(len, batch.labels)))
@@ -368,7 +368,7 @@ def test_quads_show_four_samples_or_one_enlarged(sixteen, workers):
 
 
 def test_quads_need_a_multiple_of_four(index):
-    with pytest.raises(ConfigError, match="--quad: four pictures make one, and 6 is no multiple of four"):
+    with pytest.raises(ConfigError, match="--quad: four images make one, and 6 is not a multiple of four"):
         train(index, quad=True, batch_size=6)
 
 

@@ -18,7 +18,7 @@ def test_place_and_to_rows_undo_each_other():
     np.testing.assert_allclose(shifted.boxes - placed.boxes, np.tile([7, -3, 7, -3], (20, 1)))
 
 
-def test_rows_are_clipped_to_the_picture_and_centres_stay_inside():
+def test_rows_are_clipped_to_the_image_and_centres_stay_inside():
     rows = obj.to_rows(one((-50, 10, 500, 500)), (100, 200))
     np.testing.assert_allclose(rows[0, 1:], (0.5, 0.55, 1, 0.9), atol=1e-4)
     assert (obj.to_rows(one((200, 100, 300, 300)), (100, 200))[0, 1:3] < 1).all()

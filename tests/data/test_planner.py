@@ -36,7 +36,7 @@ def same(one, two):
     return np.array_equal(one, two)
 
 
-def test_a_plan_depends_on_nothing_but_seed_epoch_and_picture(index):
+def test_a_plan_depends_on_nothing_but_seed_epoch_and_image(index):
     one = Planner(index, hyperparameters(**EVERYTHING), 64, seed=3)
     two = Planner(index, hyperparameters(**EVERYTHING), 64, seed=3)
     wanted = {(e, i): one.plan(e, i) for e in range(3) for i in range(8)}
@@ -67,14 +67,14 @@ def test_every_label_is_sound_and_within_the_bound(index):
     assert 0 < most <= label_bound(index, hyp)
 
 
-def test_the_picture_itself_is_always_in_its_mosaic(index):
+def test_the_image_itself_is_always_in_its_mosaic(index):
     planner = Planner(index, hyperparameters(mosaic=1), 64, seed=0)
     arrangements = set()
     for epoch in range(60):
         view = planner.plan(epoch, 5).views[0]
-        pictures = [tile.picture for tile in view.tiles]
-        assert 5 in pictures and view.canvas == (128, 128)
-        arrangements.add(pictures.index(5))
+        images = [tile.image for tile in view.tiles]
+        assert 5 in images and view.canvas == (128, 128)
+        arrangements.add(images.index(5))
         x, y = view.tiles[3].offset
         assert 32 <= x <= 96 and 32 <= y <= 96
     assert arrangements == {0, 1, 2, 3}
@@ -130,7 +130,7 @@ def test_label_bound(index):
     assert label_bound(index, hyperparameters(mosaic=1, mixup=0.1, copy_paste=1)) == 32
 
 
-def test_pictures_without_labels(tmp_path):
+def test_images_without_labels(tmp_path):
     index = make_index(tmp_path, [None, ""])
     planner = Planner(index, hyperparameters(**{**EVERYTHING, "mosaic": 0.5}), 32)
     assert all(planner.plan(e, 0).labels.shape == (0, 5) for e in range(20))

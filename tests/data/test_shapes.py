@@ -6,7 +6,7 @@ import pytest
 from yolo.data import shapes
 from yolo.data.index import index_split
 from yolo.data.load import load_dataset
-from yolo.data.shapes import CLASSES, ShapesSpec, draw_picture, make_shapes
+from yolo.data.shapes import CLASSES, ShapesSpec, draw_image, make_shapes
 from yolo.errors import DataError
 
 SMALL = ShapesSpec(train=6, val=3, size=64, seed=5)
@@ -52,7 +52,7 @@ def test_the_preset_is_found_by_its_bare_name(tmp_path, monkeypatch):
 
 def test_nothing_is_left_when_drawing_fails(tmp_path, monkeypatch):
     calls = iter([shapes._encode, shapes._encode])
-    monkeypatch.setattr(shapes, "_encode", lambda picture: next(calls)(picture))
+    monkeypatch.setattr(shapes, "_encode", lambda image: next(calls)(image))
     with pytest.raises(StopIteration):
         make_shapes(tmp_path / "set", SMALL, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -67,7 +67,7 @@ def test_a_folder_that_holds_something_is_not_touched(tmp_path):
 
 
 def test_labels_are_sound_and_of_every_class_and_of_useful_size():
-    rows = np.concatenate([draw_picture(np.random.default_rng(k), 96)[1] for k in range(80)])
+    rows = np.concatenate([draw_image(np.random.default_rng(k), 96)[1] for k in range(80)])
     assert set(rows[:, 0]) == set(range(len(CLASSES)))
     low, high = rows[:, 1:3] - rows[:, 3:] / 2, rows[:, 1:3] + rows[:, 3:] / 2
     assert low.min() >= -1e-9 and high.max() <= 1 + 1e-9
@@ -80,8 +80,8 @@ def test_boxes_fit_the_drawn_outline(monkeypatch):
     monkeypatch.setattr(shapes, "_surface", lambda rng, size, covered: np.full((size, size, 3), 255, np.float32))
     monkeypatch.setattr(shapes, "_MOST_OBJECTS", 1)
     for seed in range(40):
-        picture, rows = draw_picture(np.random.default_rng(seed), 100)
-        ys, xs = np.where(picture[..., 0] > 20)
+        image, rows = draw_image(np.random.default_rng(seed), 100)
+        ys, xs = np.where(image[..., 0] > 20)
         drawn = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) / 100
         boxed = np.concatenate([rows[0, 1:3] - rows[0, 3:] / 2, rows[0, 1:3] + rows[0, 3:] / 2])
         np.testing.assert_allclose(boxed, drawn, atol=0.021)

@@ -17,7 +17,7 @@ def test_all_is_all(index):
 
 
 @pytest.mark.parametrize(("fraction", "count"), [(0.5, 6), (0.1, 1), (0.27, 3), (0.9, 10)])
-def test_pictures_at_even_distances_with_all_that_is_theirs(index, fraction, count):
+def test_images_at_even_distances_with_all_that_is_theirs(index, fraction, count):
     part = take_fraction(index, fraction)
     order = [index.paths.index(path) for path in part.paths]
     assert order == sorted(order) and len(part) == count == round(11 * fraction)
@@ -33,5 +33,5 @@ def test_pictures_at_even_distances_with_all_that_is_theirs(index, fraction, cou
 
 @pytest.mark.parametrize("fraction", [0.0, 0.04])
 def test_nothing_left_is_refused(index, fraction):
-    with pytest.raises(ConfigError, match=r"--fraction: is 0.* none of 11 pictures; give more"):
+    with pytest.raises(ConfigError, match=r"--fraction: is 0.* none of 11 images; give more"):
         take_fraction(index, fraction)

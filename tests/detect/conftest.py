@@ -20,7 +20,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     """Runs the command in an empty folder that has ``in/a.png``; gives exit code, stdout and stderr."""
-    from tests.inference.samples import make_picture
+    from tests.inference.samples import make_image
     from yolo import detect
 
     monkeypatch.chdir(tmp_path)
@@ -28,7 +28,7 @@ def run(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: p
     logger = logging.getLogger("yolo")
     monkeypatch.setattr(logger, "handlers", [])
     monkeypatch.setattr(logger, "propagate", True)
-    make_picture(Path("in/a.png"))
+    make_image(Path("in/a.png"))
     base = ["--weights", str(weights), "--imgsz", "64", "--conf-thres", "0.001", "--max-det", "5", "--device", "cpu"]
 
     def call(*argv: str) -> tuple[int, str, str]:

@@ -15,14 +15,14 @@ from tests.inference.samples import files
     ("argv", "message"),
     [
         (["--source", "absent"], "absent: does not exist"),
-        (["--source", "empty"], "empty: no picture and no video in the folder"),
+        (["--source", "empty"], "empty: no image and no video in the folder"),
         (["--source", "notes.txt"], "notes.txt: the list is empty"),
-        (["--source", "own.text"], "own.text: neither a picture nor a video"),
+        (["--source", "own.text"], "own.text: neither an image nor a video"),
         (["--source", "screen 1 2"], "--source: cannot be understood: 'screen 1 2'"),
         (["--source", "63"], "--source: there is no camera 63"),
         (["--source", "http://127.0.0.1:9/live"], "http://127.0.0.1:9/live: cannot be connected to"),
         (["--source", "in", "--update", "--weights", "absent.safetensors"], "no weights 'absent.safetensors'"),
-        (["--source", "bad.jpg"], "bad.jpg: the picture cannot be decoded"),
+        (["--source", "bad.jpg"], "bad.jpg: the image cannot be decoded"),
         (["--source", "bad.mp4"], "bad.mp4: the video cannot be opened"),
         (["--source", "in", "--weights", "absent.pt"], "no weights 'absent.pt'"),
         (["--source", "in", "--weights", "notes.txt"], "notes.txt: empty file"),
@@ -57,6 +57,6 @@ def test_a_full_disk_is_one_line(run, options: list[str], monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "fsync", full)
     code, out, err = run("--source", "in", *options)
     assert (code, out) == (2, "")
-    lines = err.splitlines()  # the picture was looked at, its result could not be written
+    lines = err.splitlines()  # the image was looked at, its result could not be written
     assert len(lines) == 2 and lines[0].startswith("image 1/1 ") and "No space left on device" in lines[1]
     assert files() == []

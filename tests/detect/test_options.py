@@ -16,7 +16,7 @@ from PIL import Image
 
 import yolo
 from tests.bfloat16 import HAS_BF16
-from tests.inference.samples import NAMES, files, make_picture, make_video, make_weights, noise
+from tests.inference.samples import NAMES, files, make_image, make_video, make_weights, noise
 from tests.inference.sources.matroska import write_matroska
 from yolo.data.images import read_image
 from yolo.inference.sources.default import DEMO
@@ -25,7 +25,7 @@ from yolo.models.weights.safetensors_io import read_safetensors, save_checkpoint
 
 
 @pytest.mark.covers("detect", "project", "name", "weights", "source", "imgsz", "device")
-def test_a_picture(run) -> None:
+def test_an_image(run) -> None:
     code, out, err = run("--source", "in/a.png")
     assert (code, out) == (0, "")
     lines = err.splitlines()
@@ -47,7 +47,7 @@ def test_without_a_source_it_looks_at_images_of_its_own(run) -> None:
     assert (code, out) == (0, "")
     assert err.startswith(f"no --source is given: looking at the 2 demo images in {DEMO}\n")
     assert files() == ["detect/exp/room.png", "detect/exp/street.png"]
-    make_picture(Path("data/images/own.png"))
+    make_image(Path("data/images/own.png"))
     _, _, err = run("--nosave")
     lines = err.splitlines()
     assert lines[0] == "no --source is given: looking at 1 file of data/images"
@@ -103,7 +103,7 @@ def test_a_video_and_its_stride(run) -> None:
     assert [image["frame"] for image in json.loads(out)["images"]] == [1, 3, 5]
     assert files("runs/detect/exp") == ["clip.mp4", *(f"labels/clip_{number}.txt" for number in (1, 3, 5))]
     written = VideoReader("runs/detect/exp/clip.mp4")
-    assert [picture.shape for _, picture in written] == [(48, 64, 3)] * 3
+    assert [frame.shape for _, frame in written] == [(48, 64, 3)] * 3
     assert written.fps == 5
 
 
@@ -115,7 +115,7 @@ def test_frames_that_cannot_be_decoded_are_passed_over_and_said(run) -> None:
     assert code == 0
     assert [image.get("frame") for image in found["images"]] == [None, 1, 2, 3, 5, 6, 7, 8, 9]
     assert found["left_out"] == [
-        {"path": "in/bad.png", "reason": "the picture cannot be decoded"},
+        {"path": "in/bad.png", "reason": "the image cannot be decoded"},
         {"path": "in/clip.mkv", "reason": "2 of 10 frames cannot be decoded", "frames": 2},
     ]
     assert "left out: in/clip.mkv: 2 of 10 frames cannot be decoded\n" in err
@@ -126,7 +126,7 @@ def test_frames_that_cannot_be_decoded_are_passed_over_and_said(run) -> None:
 
 def test_a_glob_with_names_that_clash(run) -> None:
     for number, name in enumerate(("x/a.png", "y/a.png", "y/猫 é.png")):
-        make_picture(Path("in") / name, seed=number + 1)
+        make_image(Path("in") / name, seed=number + 1)
     assert run("--source", "in/**/*.png")[0] == 0
     assert files("runs/detect/exp") == ["a.png", "a_2.png", "a_3.png", "猫 é.png"]
 
@@ -148,20 +148,20 @@ def test_settings_of_nms(run) -> None:
 
 @pytest.mark.covers("detect", "line_thickness", "hide_labels", "hide_conf")
 def test_looks(run) -> None:
-    make_picture(Path("in/a.png"), (480, 640))
+    make_image(Path("in/a.png"), (480, 640))
 
     def drawn(name: str, *argv: str) -> np.ndarray:
         assert run("--source", "in/a.png", "--name", name, *argv)[0] == 0
         return read_image(f"runs/detect/{name}/a.png")
 
-    pictures = [
+    images = [
         drawn("usual"),
         drawn("thin", "--line-thickness", "1"),
         drawn("no-labels", "--hide-labels"),
         drawn("no-conf", "--hide-conf"),
     ]
-    for index, one in enumerate(pictures):
-        assert all((one != other).any() for other in pictures[:index])
+    for index, one in enumerate(images):
+        assert all((one != other).any() for other in images[:index])
 
 
 @pytest.mark.covers("detect", "data")
@@ -188,9 +188,9 @@ def test_the_run_folder(run) -> None:
 def test_height_and_width_of_the_input(run) -> None:
     assert "in/a.png: 40x48 " in run("--source", "in", "--imgsz", "64", "48")[2]
     code, _, err = run("--source", "in", "--imgsz", "60")
-    assert code == 0 and err.splitlines()[0] == "--imgsz 60 is no multiple of the stride 8: using 64"
+    assert code == 0 and err.splitlines()[0] == "--imgsz 60 is not a multiple of the stride 8: using 64"
     code, _, err = run("--source", "in", "--imgsz", "33", "70")
-    assert code == 0 and err.splitlines()[0] == "--imgsz 33 70 is no multiple of the stride 8: using 40 72"
+    assert code == 0 and err.splitlines()[0] == "--imgsz 33 70 is not a multiple of the stride 8: using 40 72"
     code, _, err = run("--source", "in", "--imgsz", "8")
     assert code == 0 and err.startswith("image 1/1 in/a.png: 8x8 ")
 
@@ -210,10 +210,10 @@ def test_more_detections_than_come_out_of_the_suppression(run) -> None:
     assert "--max-det" not in run("--source", "in", "--max-det", "30000")[2]
 
 
-def test_pictures_of_all_kinds_together(run) -> None:
+def test_images_of_all_kinds_together(run) -> None:
     Image.fromarray(noise()[..., 0]).save("in/grey.png")
     Image.fromarray(np.dstack([noise(), noise()[..., 0]])).save("in/alpha.png")
-    make_picture(Path("in/line.png"), (1, 64))
+    make_image(Path("in/line.png"), (1, 64))
     turned = Image.Exif()
     turned[274] = 6
     Image.fromarray(noise()).save("in/turned.jpg", exif=turned)
@@ -227,7 +227,7 @@ def test_pictures_of_all_kinds_together(run) -> None:
         "line.png",
         "turned.jpg",
     ]
-    assert "left out: in/broken.jpg: the picture cannot be decoded" in err
+    assert "left out: in/broken.jpg: the image cannot be decoded" in err
     assert "image 6/6 in/turned.jpg: 64x48 " in err and "in/line.png: 8x64 " in err
     assert read_image("runs/detect/exp/turned.jpg").shape == (64, 48, 3)
     assert read_image("runs/detect/exp/line.png").shape == (1, 64, 3)
@@ -294,9 +294,9 @@ def test_windows(run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cv2.imshow", lambda *given: shown.append(given))
     code, _, err = run("--source", "in", "--view-img", "--name", "shown")
     assert code == 0 and "--view-img" not in err
-    (name, picture) = shown[2]
+    (name, image) = shown[2]
     assert (shown[0], shown[3:]) == ("namedWindow", ["waitKey", "destroyAllWindows"]) and name == "in/a.png"
-    np.testing.assert_array_equal(picture[..., ::-1], read_image("runs/detect/shown/a.png"))
+    np.testing.assert_array_equal(image[..., ::-1], read_image("runs/detect/shown/a.png"))
 
 
 @pytest.mark.covers("detect", "update")

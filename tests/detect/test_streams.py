@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.inference.samples import files, make_picture, make_video
+from tests.inference.samples import files, make_image, make_video
 from tests.inference.sources.mjpeg import Camera
 from yolo import detect
 from yolo.inference.sources.streams import Patience
@@ -17,7 +17,7 @@ from yolo.inference.sources.video import VideoReader
 
 
 def test_a_list_as_the_source(run) -> None:
-    make_picture(Path("other/b.png"), seed=1)
+    make_image(Path("other/b.png"), seed=1)
     Path("list.txt").write_text("other\nin/*.png\n")
     code, out, err = run("--source", "list.txt", "--json")
     assert code == 0 and "image 2/2 in/a.png: " in err

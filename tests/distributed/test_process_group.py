@@ -154,7 +154,7 @@ def test_ranks_that_do_not_come_are_named_in_one_line(monkeypatch: pytest.Monkey
     monkeypatch.setattr("yolo.distributed.process_group.RENDEZVOUS_SECONDS", 0.1)
     found = refusal(monkeypatch, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()))
     hint = "start all ranks with the same --master_addr and --master_port, and let no firewall stand between them"
-    assert str(found) == f"ranks: of 2 ranks these did not come within 0 s: 1; {hint}" and found.own
+    assert str(found) == f"ranks: of 2 ranks these did not connect within 0 s: 1; {hint}" and found.own
 
 
 def test_the_start_of_oneflow_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

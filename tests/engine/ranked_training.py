@@ -33,12 +33,12 @@ SETTINGS = LossSettings(5.0, 10.0, 5.0, 1.0, 1.0, 4.0, 0.0, 0.0, (4.0,))
 
 
 def batch(step: int, part: slice) -> Batch:
-    """Some of the pictures of a step; the last one of every second step has no label."""
+    """Some of the images of a step; the last one of every second step has no label."""
     rng = np.random.default_rng(step)
     images = rng.integers(0, 256, (BATCH, 3, SIDE, SIDE), dtype=np.uint8)
     labels = []
-    for picture in range(BATCH):
-        n = 0 if picture == BATCH - 1 and step % 2 else int(rng.integers(1, 6))
+    for image in range(BATCH):
+        n = 0 if image == BATCH - 1 and step % 2 else int(rng.integers(1, 6))
         columns = (rng.integers(0, 3, n), rng.uniform(0.1, 0.9, (n, 2)), rng.uniform(0.2, 0.7, (n, 2)))
         labels.append(np.column_stack(columns).astype(np.float32))
     return Batch(images[part], tuple(labels[part]), np.arange(BATCH)[part], (Path("x"),) * BATCH, None)

@@ -80,7 +80,7 @@ def test_a_model_without_anchors_of_its_own(shop: Workshop) -> None:
     assert recall(sizes_of(shop), anchors_of(done), 4.0).best == 1
     cfg = Path(shop.folder / "none.yaml")
     line = shop.train("refused", "--noautoanchor", cfg=str(cfg)).refusal("yolo.train")
-    assert line.startswith("--noautoanchor: the model says how many anchors there are, but not which; leave it out")
+    assert line.startswith("--noautoanchor: the model gives the number of anchors, but not the anchors; leave it out")
     weights = done.folder / "weights/best.safetensors"
     moved = train(shop, "moved", ONE_LEVEL, "--noautoanchor", weights=str(weights))
     np.testing.assert_allclose(anchors_of(moved).reshape(1, 6), ONE_LEVEL["anchors"])

@@ -26,14 +26,14 @@ ASKED = TrainConfig(batch_size=-1, imgsz=320)
 MB = 10**6
 
 
-def meter(base: int, each: int, pictures: int = 500, killed_from: int = 99) -> Callable[[TrainConfig], Measured | None]:
-    """A measurement that finds ``base`` and ``each`` megabytes a picture."""
+def meter(base: int, each: int, images: int = 500, killed_from: int = 99) -> Callable[[TrainConfig], Measured | None]:
+    """A measurement that finds ``base`` and ``each`` megabytes an image."""
 
     def measure(config: TrainConfig) -> Measured | None:
         assert config.evolve == 0 and config.batch_size > 0
         if config.batch_size >= killed_from:
             return None
-        return Measured(config.batch_size, (base + each * config.batch_size) * MB, 0.1, pictures)
+        return Measured(config.batch_size, (base + each * config.batch_size) * MB, 0.1, images)
 
     return measure
 
@@ -58,19 +58,17 @@ def test_the_batch_fills_four_fifths(free: int, expected: int) -> None:
 
 
 def test_no_more_than_the_data_set_has_or_a_thousand() -> None:
-    assert chosen(ASKED, meter(600, 25, pictures=90), 10_000) == 90
-    assert chosen(ASKED, meter(600, 25, pictures=10**6), 10**6) == 1024
+    assert chosen(ASKED, meter(600, 25, images=90), 10_000) == 90
+    assert chosen(ASKED, meter(600, 25, images=10**6), 10**6) == 1024
 
 
-@pytest.mark.parametrize(
-    ("free", "pictures", "expected"), [(2000, 500, 40), (1010, 500, 8), (2000, 26, 24), (900, 2, 4)]
-)
-def test_quad_takes_four_at_a_time(free: int, pictures: int, expected: int) -> None:
+@pytest.mark.parametrize(("free", "images", "expected"), [(2000, 500, 40), (1010, 500, 8), (2000, 26, 24), (900, 2, 4)])
+def test_quad_takes_four_at_a_time(free: int, images: int, expected: int) -> None:
     tried = []
 
     def measure(config: TrainConfig) -> Measured:
         tried.append(config.batch_size)
-        return meter(600, 25, pictures)(config)
+        return meter(600, 25, images)(config)
 
     assert chosen(dataclasses.replace(ASKED, quad=True), measure, free) == expected
     assert tried[:2] == [4, 8]
@@ -101,7 +99,7 @@ def test_a_small_set_is_measured_with_as_many_images_as_asked() -> None:
 
 def test_several_ranks_name_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="one process cannot measure for several; name a size"):
+    with pytest.raises(ConfigError, match="one process cannot measure for several; give a number"):
         chosen(ASKED, meter(600, 25), 10_000)
 
 
@@ -133,7 +131,7 @@ def test_the_line() -> None:
     slope, base = line(130 * MB, 160 * MB, 220 * MB)
     assert (slope, base) == pytest.approx((30 * MB, 100 * MB))
     assert line(100 * MB) == (100 * MB, 0)  # one measurement says nothing about more
-    slope, base = line(100 * MB, 90 * MB, 95 * MB)  # noise: never flatter than a picture, never below what was seen
+    slope, base = line(100 * MB, 90 * MB, 95 * MB)  # noise: never flatter than an image, never below what was seen
     assert slope == 3 * 64 * 64 * 4 and base + 2 * slope >= 90 * MB and base + slope >= 100 * MB
 
 
@@ -183,7 +181,7 @@ def done(shop: Workshop) -> Done:
 
 @pytest.mark.covers("train", "batch_size")
 def test_the_command_records_the_batch_it_chose(done: Done) -> None:
-    """The data set has eight pictures, which is the most that makes sense."""
+    """The data set has eight images, which is the most that makes sense."""
     assert done.code == 0, done.err
     assert yaml.safe_load((done.folder / "opt.yaml").read_text())["batch_size"] == 8
     rows = re.findall(r"^ +(\d+) +([\d.]+) GB", done.err, re.MULTILINE)
@@ -220,7 +218,7 @@ def test_a_child_that_is_killed_or_fails(monkeypatch: pytest.MonkeyPatch) -> Non
         assert measure_in_child(ASKED) is None
     monkeypatch.setattr(autobatch, "start_child", child("raise ZeroDivisionError('odd')"))
     with pytest.raises(
-        YoloError, match=r"--batch-size -1: the measurement failed: ZeroDivisionError: odd; name a size"
+        YoloError, match=r"--batch-size -1: the measurement failed: ZeroDivisionError: odd; give a number"
     ):
         measure_in_child(ASKED)
 
@@ -252,4 +250,4 @@ def test_without_the_compiler_too(shop: Workshop) -> None:
         workers=0, device="cpu",
     )  # fmt: skip
     found = measure_in_child(config)
-    assert (found.size, found.pictures, found.device) == (2, 8, "cpu") and 10**8 < found.memory < 4 * 10**9
+    assert (found.size, found.images, found.device) == (2, 8, "cpu") and 10**8 < found.memory < 4 * 10**9

@@ -25,7 +25,7 @@ def between(step, steps, first, last):
 
 
 def published_loop(hyp, epochs, batches, batch_size, nominal, cosine, momentum_too):
-    """One row a step: (pictures of an update in batches, bias rate, rate of the others, momentum)."""
+    """One row a step: (images of an update in batches, bias rate, rate of the others, momentum)."""
     warm = max(round(hyp.warmup_epochs * batches), 100)
     step = 0
     for epoch in range(epochs):
@@ -108,7 +108,7 @@ def test_the_line_and_the_wave_start_at_1_and_end_at_lrf(cosine):
     ("batch_size", "nominal", "decay"),
     [(16, 64, 1.0), (64, 64, 1.0), (128, 64, 2.0), (1, 64, 1.0), (3, 64, 63 / 64), (48, 64, 0.75), (40, 64, 1.25)],
 )
-def test_weight_decay_follows_the_pictures_of_an_update(batch_size, nominal, decay):
+def test_weight_decay_follows_the_images_of_an_update(batch_size, nominal, decay):
     schedule = Schedule(HYP, 3, 10, batch_size, nominal)
     assert schedule.weight_decay == pytest.approx(0.001 * decay, rel=1e-12)
 

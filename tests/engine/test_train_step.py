@@ -12,7 +12,7 @@ import pytest
 from graphs.base import synchronise
 from graphs.update import Rates
 from tests.bfloat16 import needs_bf16
-from tests.graphs.tiny import SETTINGS, label_rows, pictures
+from tests.graphs.tiny import SETTINGS, label_rows, random_images
 from tests.models.small import small_mapping
 from yolo.data.batch import Batch
 from yolo.engine.train_step import TrainStep
@@ -50,7 +50,7 @@ def settings(compile: str) -> LossSettings:
 
 def batch(number):
     labels = label_rows(number, COUNTS[number])
-    return Batch(pictures(number, SHAPE), labels, np.arange(2), ("",) * 2)
+    return Batch(random_images(number, SHAPE), labels, np.arange(2), ("",) * 2)
 
 
 def state_of(step):
@@ -120,7 +120,7 @@ def test_growing_changes_no_number(growing, roomy):
 
 def single():
     """A last batch: one image where the others have two."""
-    return Batch(pictures(7, (1, *SHAPE[1:])), label_rows(7, (5,)), np.arange(1), ("",))
+    return Batch(random_images(7, (1, *SHAPE[1:])), label_rows(7, (5,)), np.arange(1), ("",))
 
 
 def test_a_smaller_last_batch_counts_as_its_own_images_do(roomy, mode):
@@ -273,7 +273,7 @@ SIDES = ((2, 64), (2, 32), (2, 96), (1, 96), (2, 64), (2, 32), (2, 96), (2, 40))
 
 def square(number, count, side):
     labels = label_rows(number, (3, 1)[:count])
-    return Batch(pictures(number, (count, 3, side, side)), labels, np.arange(count), ("",) * count)
+    return Batch(random_images(number, (count, 3, side, side)), labels, np.arange(count), ("",) * count)
 
 
 def test_steps_of_many_shapes_share_one_memory_and_equal_steps_alone(caplog):
@@ -300,8 +300,8 @@ def test_a_backward_pass_needs_the_forward_pass_of_its_own_shape():
     step = TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=0.0)
     one, two = (step._compiled._executor((1, 3, side, side)) for side in (64, 32))
     values = step.state.vector.gather()
-    heads = one(pictures(0, (1, 3, 64, 64)), values)
-    two(pictures(0, (1, 3, 32, 32)), values)
+    heads = one(random_images(0, (1, 3, 64, 64)), values)
+    two(random_images(0, (1, 3, 32, 32)), values)
     with pytest.raises(RuntimeError, match="backward without a forward before it"):
         one.backward(heads, values, np.zeros(step.state.vector.parameter_size, np.float32))
 

@@ -160,7 +160,7 @@ def test_it_goes_on_where_its_progress_stands():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_loss_that_is_no_number_ends_training_and_names_pictures(value):
+def test_a_loss_that_is_no_number_ends_training_and_names_images(value):
     notes, step = Notes(), Step([1.0, 1.0, 1.0, value])
     trainer, _ = make(2, 2, hooks=[notes], step=step)
     trainer.saved = Path("run/weights/last.safetensors")

@@ -107,7 +107,7 @@ def test_perfect_predictions(loader):
     metrics = found.metrics
     assert metrics.map50 == pytest.approx(0.995) and metrics.map50_95 == pytest.approx(0.995)
     assert metrics.recall == pytest.approx(1) and metrics.precision > 0.99
-    assert metrics.counts.tolist() == [3, 2] and found.pictures == metrics.pictures == 5
+    assert metrics.counts.tolist() == [3, 2] and found.images == metrics.images == 5
     np.testing.assert_array_equal(found.confusion.matrix, np.diag([3, 2, 0]))
 
 
@@ -142,16 +142,16 @@ def test_losses_are_the_mean_of_the_batches(loader):
     assert validator(Plain(nothing), loader).run().losses is None
 
 
-def test_labels_get_as_many_places_as_the_fullest_picture(loader):
+def test_labels_get_as_many_places_as_the_fullest_image(loader):
     forward = Known()
     validator(forward, loader).run()
     assert forward.max_labels == {2}
 
 
-def test_listeners_see_every_batch_with_boxes_of_the_original_pictures(loader):
+def test_listeners_see_every_batch_with_boxes_of_the_original_images(loader):
     seen, order = [], []
     found = validator(Known(), loader).run([lambda *args: seen.append(args), lambda *args: order.append(len(seen))])
-    assert order == [1, 2, 3] and found.pictures == 5
+    assert order == [1, 2, 3] and found.images == 5
     assert sorted(int(i) for batch, _ in seen for i in batch.indices) == [0, 1, 2, 3, 4]
     for batch, detections in seen:
         assert len(detections) == len(batch)
@@ -178,5 +178,5 @@ def test_neither_compiling_nor_a_listener_is_part_of_the_speed(loader, monkeypat
         clock.now += 64.0
 
     found = validator(Known(clock=clock), loader).run([listen])
-    inference = 1000 * RUNNING * len(list(loader.batches())) / found.pictures
+    inference = 1000 * RUNNING * len(list(loader.batches())) / found.images
     assert found.speed_ms == {"preprocess": 0.0, "inference": inference, "nms": 0.0}

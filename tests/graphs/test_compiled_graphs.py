@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphs.detect import DetectGraphs
-from tests.program.networks import network_of, pictures, state_of, two_levels
+from tests.program.networks import network_of, random_images, state_of, two_levels
 from yolo.inference.compile import compile_network
 from yolo.inference.graph_runner import PlainRunner, ValRunner
 from yolo.inference.runner import CompiledRunner
@@ -39,7 +39,7 @@ def compiled(network: Network):
 
 @pytest.mark.parametrize("size", [(64, 64), (32, 96)])
 def test_detections(network: Network, size: tuple[int, int]) -> None:
-    images = pictures((3, 3, *size))
+    images = random_images((3, 3, *size))
     given = (compiled(network), network.anchors, network.strides, SETTINGS)
     plain = PlainRunner(network, SETTINGS).detect(images)
     for run in (None, DetectGraphs(SETTINGS), DetectGraphs(SETTINGS, graphs=False)):
@@ -52,7 +52,7 @@ def test_detections(network: Network, size: tuple[int, int]) -> None:
 
 
 def test_loss_sums(network: Network) -> None:
-    images = pictures((3, 3, 64, 64), seed=3)
+    images = random_images((3, 3, 64, 64), seed=3)
     runners = [ValRunner(network, SETTINGS, LOSS, compiled=how) for how in (compiled(network), None)]
     (found, terms), (plain_found, plain) = (runner.validate(images, LABELS, 8) for runner in runners)
     np.testing.assert_allclose(terms, plain, rtol=2e-5)
@@ -61,7 +61,7 @@ def test_loss_sums(network: Network) -> None:
 
 
 def test_new_weights_reach_the_graph() -> None:
-    network, images = network_of("joined"), pictures((1, 3, 64, 64))
+    network, images = network_of("joined"), random_images((1, 3, 64, 64))
     labels = (np.zeros((0, 5), np.float32),)
     runner = ValRunner(network, SETTINGS, dataclasses.replace(LOSS, balance=(4.0,)), compiled=compiled(network))
     before, _ = runner.validate(images, labels, 8)

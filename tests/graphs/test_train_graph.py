@@ -10,7 +10,7 @@ from graphs.base import synchronise, to_unit_range
 from graphs.parameters import ParameterVector
 from graphs.train import TrainGraph
 from graphs.train_state import TrainState
-from tests.graphs.tiny import SETTINGS, TinyNetwork, label_rows, pictures
+from tests.graphs.tiny import SETTINGS, TinyNetwork, label_rows, random_images
 from yolo.data.batch import pad_labels
 from yolo.loss.reference import combine_terms, loss_terms
 
@@ -20,7 +20,7 @@ WIDE, TALL = (2, 3, 32, 40), (1, 3, 40, 32)
 
 def batch_of(seed, shape, counts):
     labels, numbers = pad_labels(label_rows(seed, counts), PLACES)
-    return [flow.tensor(array) for array in (pictures(seed, shape), labels, numbers)]
+    return [flow.tensor(array) for array in (random_images(seed, shape), labels, numbers)]
 
 
 BATCHES = {
@@ -85,7 +85,7 @@ def test_losses_and_gradient(trained, eager, name):
     assert np.abs(gradient).max() > 0.1
 
 
-def test_the_loss_is_the_parts_times_the_pictures(trained):
+def test_the_loss_is_the_parts_times_the_images(trained):
     losses, _ = trained.run("first", "another shape")
     np.testing.assert_allclose(losses[:, 0], losses[:, 1:].sum(1) * [2, 1], rtol=1e-6)
 

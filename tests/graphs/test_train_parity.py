@@ -55,7 +55,7 @@ def steps(reference, settings, request):
 
 def _batch(reference) -> Batch:
     targets = reference["targets"]
-    labels = tuple(targets[targets[:, 0] == picture][:, 1:] for picture in range(4))
+    labels = tuple(targets[targets[:, 0] == image][:, 1:] for image in range(4))
     return Batch(reference["images"], labels, np.arange(4), ("",) * 4)
 
 

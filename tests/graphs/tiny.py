@@ -50,13 +50,13 @@ class TinyNetwork(nn.Module):
         return raw.reshape(batch, 2, 5 + CLASSES, rows, columns).permute(0, 1, 3, 4, 2)
 
 
-def pictures(seed: int, shape: tuple[int, ...] = (2, 3, 32, 40)) -> np.ndarray:
+def random_images(seed: int, shape: tuple[int, ...] = (2, 3, 32, 40)) -> np.ndarray:
     """uint8 noise."""
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def label_rows(seed: int, counts: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """For each picture float32 [n, 5]: class, xywhn."""
+    """For each image float32 [n, 5]: class, xywhn."""
     rng = np.random.default_rng(seed)
     return tuple(
         np.column_stack(

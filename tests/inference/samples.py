@@ -1,4 +1,4 @@
-"""Pictures, videos and a small network's weights for the tests of detection."""
+"""Images, videos and a small network's weights for the tests of detection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from yolo.models.weights.transfer import checkpoint_of
 
 NAMES = ("cat", "traffic light/red")
 SIZE = (48, 64)
-"""Most pictures have this size, so that one graph serves them."""
+"""Most images have this size, so that one graph serves them."""
 
 
 def make_weights(path: Path, seed: int = 0, names: tuple[str, ...] = NAMES) -> Path:
@@ -38,7 +38,7 @@ def noise(size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:
     return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def make_picture(path: Path, size: tuple[int, int] = SIZE, seed: int = 0) -> Path:
+def make_image(path: Path, size: tuple[int, int] = SIZE, seed: int = 0) -> Path:
     return write_image(path, noise(size, seed))
 
 

@@ -1,4 +1,4 @@
-"""The detector: pictures in, Results out, equal to the published detections."""
+"""The detector: images in, Results out, equal to the published detections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import yolo
-from tests.inference.samples import NAMES, SIZE, make_picture, make_video, noise
+from tests.inference.samples import NAMES, SIZE, make_image, make_video, noise
 from tests.parity import PARITY, needs_parity
 from yolo.errors import ConfigError, DataError, RuntimeSetupError, WeightsError
 from yolo.export import main as export_main
@@ -36,8 +36,8 @@ def test_the_package_shows_what_it_offers() -> None:
     assert {*yolo.__all__} <= {*dir(yolo)} and "Detector" in yolo.__all__
 
 
-def test_one_picture_gives_one_result(detector: Detector, tmp_path: Path) -> None:
-    path = make_picture(tmp_path / "a.png")
+def test_one_image_gives_one_result(detector: Detector, tmp_path: Path) -> None:
+    path = make_image(tmp_path / "a.png")
     found = detector(path)
     assert 0 < len(found) <= 20 and found.names == NAMES and found.path == path and found.frame is None
     assert found.rows.dtype == np.float32 and (found.confidences > 0.001).all()
@@ -62,12 +62,12 @@ def test_a_compiled_network_is_not_built_of_modules_too(weights: Path, monkeypat
 
 def test_a_list_gives_a_list_in_its_order(detector: Detector) -> None:
     shapes = [SIZE, (64, 64), (96, 128), (64, 64), SIZE]
-    pictures = [noise(shape, seed) for seed, shape in enumerate(shapes)]
-    together = detector(pictures)
-    assert [found.picture.shape[:2] for found in together] == shapes
-    for picture, found in zip(pictures, together):
-        assert same(found.rows, detector(picture).rows)
-    assert detector([]) == [] and len(detector((pictures[0],))) == 1
+    images = [noise(shape, seed) for seed, shape in enumerate(shapes)]
+    together = detector(images)
+    assert [found.image.shape[:2] for found in together] == shapes
+    for image, found in zip(images, together):
+        assert same(found.rows, detector(image).rows)
+    assert detector([]) == [] and len(detector((images[0],))) == 1
 
 
 def test_long_lists_are_taken_in_parts(detector: Detector) -> None:
@@ -77,34 +77,34 @@ def test_long_lists_are_taken_in_parts(detector: Detector) -> None:
         assert same(found.rows, results[index % 3].rows)
 
 
-def test_any_array_layout_is_the_same_picture(detector: Detector) -> None:
+def test_any_array_layout_is_the_same_image(detector: Detector) -> None:
     bgr = np.ascontiguousarray(noise()[..., ::-1])
     assert same(detector(bgr[..., ::-1]).rows, detector(noise()).rows)
 
 
 @pytest.mark.parametrize("size", [(1, 64), (64, 1), (1, 1), (3, 500)])
-def test_thin_pictures_are_looked_at(detector: Detector, size: tuple[int, int]) -> None:
+def test_thin_images_are_looked_at(detector: Detector, size: tuple[int, int]) -> None:
     found = detector(noise(size))
     assert (found.boxes <= [size[1], size[0]] * 2).all() and (found.boxes >= 0).all()
     assert found.annotated().shape == (*size, 3)
 
 
 @pytest.mark.parametrize(
-    ("picture", "message"),
+    ("image", "message"),
     [
         (np.zeros((8, 8, 3)), r"float64 \[8, 8, 3\]"),
         (np.zeros((8, 8), np.uint8), r"\[8, 8\]"),
         (np.zeros((8, 8, 4), np.uint8), r"\[8, 8, 4\]"),
         (np.zeros((0, 8, 3), np.uint8), r"\[0, 8, 3\]"),
         (np.zeros((2, 8, 8, 3), np.uint8), r"\[2, 8, 8, 3\]"),
-        (None, "NoneType is no picture"),
-        ("absent.jpg", "absent.jpg: the picture cannot be read"),
-        (Path(__file__), "the picture cannot be decoded"),
-        (Path(__file__).parent, "the picture cannot be read"),
+        (None, "NoneType is not an image"),
+        ("absent.jpg", "absent.jpg: the image cannot be read"),
+        (Path(__file__), "the image cannot be decoded"),
+        (Path(__file__).parent, "the image cannot be read"),
     ],
 )
-def test_what_is_no_picture_is_refused(detector: Detector, picture: object, message: str) -> None:
-    for given in (picture, [noise(), picture]):
+def test_what_is_no_image_is_refused(detector: Detector, image: object, message: str) -> None:
+    for given in (image, [noise(), image]):
         with pytest.raises(DataError, match=message) as caught:
             detector(given)
         assert "\n" not in str(caught.value)
@@ -122,7 +122,7 @@ def test_settings_reach_nms(detector: Detector, weights: Path) -> None:
 
 def test_sizes_are_rounded_up_to_the_stride(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert Detector(weights, device="cpu", imgsz=(60, 90)).imgsz == (64, 96)
-    assert caplog.messages == ["--imgsz 60 90 is no multiple of the stride 8: using 64 96"]
+    assert caplog.messages == ["--imgsz 60 90 is not a multiple of the stride 8: using 64 96"]
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,11 @@ def test_a_video_is_streamed_by_its_path(detector: Detector, tmp_path: Path, for
     path = make_video(tmp_path / "a.mp4", frames=5)
     found = list(detector.stream(form(path), vid_stride=2))
     assert [(frame.path, frame.number, result.frame) for frame, result in found] == [(path, n, n) for n in (1, 3, 5)]
-    assert same(found[1][1].rows, detector(found[1][0].picture).rows)
+    assert same(found[1][1].rows, detector(found[1][0].image).rows)
 
 
 def test_folders_and_lists_are_streamed(detector: Detector, tmp_path: Path) -> None:
-    paths = [make_picture(tmp_path / name) for name in ("a.png", "b.png", "c.bmp")]
+    paths = [make_image(tmp_path / name) for name in ("a.png", "b.png", "c.bmp")]
     assert [result.path for _, result in detector.stream(tmp_path)] == paths
     chosen = [tmp_path / "*.bmp", paths[0], tmp_path / "c.bmp"]
     assert [result.path for _, result in detector.stream(chosen)] == [paths[2], paths[0]]
@@ -195,8 +195,11 @@ def test_folders_and_lists_are_streamed(detector: Detector, tmp_path: Path) -> N
         ([], "nothing to work on"),
         ("absent.mp4", r"absent\.mp4: does not exist"),
         (63, "there is no camera 63"),
-        (["absent.mp4", "rtsp://u:p@camera/1"], r"^rtsp://camera/1: is a stream among files"),
-        (["http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/b.jpg"], "a.jpg: is a file elsewhere, among others"),
+        (["absent.mp4", "rtsp://u:p@camera/1"], r"^rtsp://camera/1: a stream cannot be mixed with files"),
+        (
+            ["http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/b.jpg"],
+            "a.jpg: a remote file cannot be mixed with other sources",
+        ),
         ((path for path in [Path("a.mp4")]), "a PosixPath gives no frame; give a list of paths"),
     ],
 )
@@ -316,14 +319,14 @@ def test_repeats_are_equal_in_every_bit(shared: Detector) -> None:
 @pytest.mark.parametrize("name", ["yolov5n", "yolov5s"])
 def test_detections_equal_the_published_ones(name: str) -> None:
     detector = Detector(PARITY / "weights" / f"{name}.pt", device="cpu")
-    for picture in ("bus", "zidane"):
-        found = detector(PARITY / "data" / f"{picture}.jpg")
-        expected = np.loadtxt(PARITY / "reference" / f"detect_{name}" / f"{picture}.txt", ndmin=2)
+    for image in ("bus", "zidane"):
+        found = detector(PARITY / "data" / f"{image}.jpg")
+        expected = np.loadtxt(PARITY / "reference" / f"detect_{name}" / f"{image}.txt", ndmin=2)
         lines = found.label_lines(confidence=True).splitlines()
         ours = np.array([[float(value) for value in line.split()] for line in lines])
         assert ours[:, 0].tolist() == expected[:, 0].tolist()
-        height, width = found.picture.shape[:2]
+        height, width = found.image.shape[:2]
         pixels = np.array([width, height] * 2) * 640 / max(height, width)
-        # YOLOv5 rounds its boxes to whole pixels of the picture before it writes them.
+        # YOLOv5 rounds its boxes to whole pixels of the image before it writes them.
         assert np.abs((ours[:, 1:5] - expected[:, 1:5]) * pixels).max() < 0.51
         assert np.abs(ours[:, 5] - expected[:, 5]).max() < 1e-5

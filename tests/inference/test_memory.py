@@ -13,7 +13,7 @@ import pytest
 import yolo
 from graphs.base import synchronise
 from graphs.detect import CompiledDetectGraph
-from tests.inference.samples import make_picture, noise
+from tests.inference.samples import make_image, noise
 from yolo.inference.detector import Detector
 from yolo.program.compiled import MOST_SHAPES
 
@@ -88,7 +88,7 @@ print(code, *(name for name in unneeded if name in sys.modules))
 
 
 def test_the_command_loads_no_modules_of_plain_networks_and_plots(weights: Path, tmp_path: Path) -> None:
-    image = make_picture(tmp_path / "a.png")
+    image = make_image(tmp_path / "a.png")
     options = {"--weights": weights, "--source": image, "--project": tmp_path, "--device": "cpu", "--imgsz": 64}
     argv = [sys.executable, "-c", COMMAND, *(str(word) for pair in options.items() for word in pair)]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=Path(yolo.__file__).parents[1])

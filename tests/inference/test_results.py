@@ -54,7 +54,7 @@ def test_line_widths(width: float) -> None:
 
 
 @pytest.mark.parametrize("path", [None, 5, b"a.png", "a\0.png", "a.xyz", ""])
-def test_what_is_no_picture_s_path(path: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_image_s_path(path: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError):
         Result(noise(), ROWS, NAMES).save(path)

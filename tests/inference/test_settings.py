@@ -44,7 +44,7 @@ def test_class_numbers(given: object, numbers: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("given", ["0", "cat", ["cat"], b"0", True, [True], [[0]], [None], 0.5, float("nan"), NOTHING])
 def test_what_is_no_class_number(given: object) -> None:
-    with pytest.raises(ConfigError, match=r"^classes: .* is no class number; give one such as 0"):
+    with pytest.raises(ConfigError, match=r"^classes: .* is not a class number; give one such as 0"):
         class_numbers(given)
 
 

@@ -34,9 +34,9 @@ def test_pixels(view: View, size: tuple[int, int]) -> None:
     given = seen(images, view, 32)
     height, width = (int(side * view.scale) for side in size)
     assert given.shape == (2, 3, *view_size(size, view.scale, 32)) and given.dtype == np.uint8
-    for picture, source in zip(given.reshape(-1, *given.shape[2:]), images.reshape(-1, *size)):
+    for image, source in zip(given.reshape(-1, *given.shape[2:]), images.reshape(-1, *size)):
         expected = interpolated(source[:, ::-1] if view.mirrored else source, height, width)
-        assert np.abs(picture[:height, :width] - expected).max() <= 1
+        assert np.abs(image[:height, :width] - expected).max() <= 1
     assert (given[..., height:, :] == 114).all() and (given[..., width:] == 114).all()
 
 

@@ -171,7 +171,7 @@ def test_several_at_once_fetch_it_once(web: Web, tmp_path: Path) -> None:
 
 def test_a_full_disk_is_seen_before(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: FullDisk)
-    with pytest.raises(DownloadError, match=r"needs 3\.0 MB, 0\.1 MB are free.*make room"):
+    with pytest.raises(DownloadError, match=r"needs 3\.0 MB, 0\.1 MB are free.*free some space"):
         fetch(web, tmp_path / "f")
 
 

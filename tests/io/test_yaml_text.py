@@ -136,7 +136,7 @@ def test_names_of_a_detector_are_text() -> None:
     nested: list = ["x"]
     for _ in range(40):
         nested = [nested, nested]
-    with pytest.raises(YoloError, match=r"names: \[\[.*… is no class name; give each name as text"):
+    with pytest.raises(YoloError, match=r"names: \[\[.*… is not a class name; give each name as text"):
         given_names([nested, "b"])
     with pytest.raises(YoloError, match=r"names: is 5; give a list"):
         given_names(5)

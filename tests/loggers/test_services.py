@@ -37,7 +37,7 @@ def run(service, told: RunInfo, identity: str | None = None):
     """A run of one epoch; gives its identity and the last line."""
     known = service.start(told, identity)
     service.numbers(VALUES, 3)
-    service.pictures([Path("x/results.png")], 4)
+    service.images([Path("x/results.png")], 4)
     service.weights(Path("x/best.safetensors"), ["latest", "best"], 3)
     return known, service.finish(failed=False)
 
@@ -78,10 +78,10 @@ def test_wandb_shows_boxes(tmp_path):
     library = Library("wandb", **{"init().id": "abc"})
     service = Wandb(library)
     service.start(info(tmp_path), None)
-    picture = np.zeros((8, 8, 3), np.uint8)
-    service.found([FoundObjects("one.png", picture, np.array([[1, 2, 3, 4, 0.5, 1]], np.float32))], 2)
+    image = np.zeros((8, 8, 3), np.uint8)
+    service.found([FoundObjects("one.png", image, np.array([[1, 2, 3, 4, 0.5, 1]], np.float32))], 2)
     ((arguments, named),) = library.of("Image")
-    assert arguments[0] is picture and named["caption"] == "one.png"
+    assert arguments[0] is image and named["caption"] == "one.png"
     boxes = named["boxes"]["predictions"]
     assert boxes["class_labels"] == {0: "cat", 1: "dog"}
     assert boxes["box_data"] == [
@@ -221,8 +221,8 @@ def test_clearml(tmp_path):
     ]
     scalars = [named for _, named in library.of("Task.init().get_logger().report_scalar")]
     assert scalars[1] == {"title": "metrics", "series": "mAP_0.5:0.95", "value": 0.25, "iteration": 3}
-    (_, picture) = library.of("Task.init().get_logger().report_image")[0]
-    assert picture == {"title": "plots", "series": "results", "iteration": 4, "local_path": "x/results.png"}
+    (_, image) = library.of("Task.init().get_logger().report_image")[0]
+    assert image == {"title": "plots", "series": "results", "iteration": 4, "local_path": "x/results.png"}
     (_, weights) = library.of("Task.init().upload_artifact")[0]
     assert weights == {"name": "best", "artifact_object": "x/best.safetensors"}
     assert library.calls[-1][0] == "Task.init().close"

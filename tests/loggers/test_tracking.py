@@ -37,8 +37,8 @@ class Notes(Service):
     def numbers(self, values, epoch):
         self._hear("numbers", sorted(values), epoch)
 
-    def pictures(self, files, epoch):
-        self._hear("pictures", [file.name for file in files], epoch)
+    def images(self, files, epoch):
+        self._hear("images", [file.name for file in files], epoch)
 
     def weights(self, file, aliases, epoch):
         self._hear("weights", file.name, aliases, epoch)
@@ -71,12 +71,12 @@ def test_a_run_is_told_from_start_to_end(folder, capsys):
     running.progress.best_epoch = 1
     hook.after_run(running, validation())
     assert [heard[0] for heard in notes.heard] == [
-        *("start", "numbers", "numbers", "weights", "pictures", "weights", "finish")
+        *("start", "numbers", "numbers", "weights", "images", "weights", "finish")
     ]
     assert "metrics/precision" not in notes.heard[1][1] and "metrics/precision" in notes.heard[2][1]  # none is nan
     assert notes.heard[3] == ("weights", "last.safetensors", ["last", "epoch 2", "best"], 1)
     assert notes.heard[4:] == [
-        ("pictures", ["labels.jpg", "results.png"], 1),
+        ("images", ["labels.jpg", "results.png"], 1),
         ("weights", "best.safetensors", ["latest", "best"], 1),
         ("finish", False),
     ]
@@ -101,7 +101,7 @@ def test_a_tracker_that_does_not_start_is_refused(folder):
         tracking(folder, Notes(fails="start")).before_train(trainer())
 
 
-@pytest.mark.parametrize("moment", ["numbers", "pictures", "weights", "finish"])
+@pytest.mark.parametrize("moment", ["numbers", "images", "weights", "finish"])
 def test_a_tracker_that_fails_later_is_left_alone(folder, moment, caplog, monkeypatch):
     logger = logging.getLogger("yolo")
     monkeypatch.setattr(logger, "propagate", True)
@@ -125,7 +125,7 @@ def test_a_run_that_breaks_off_is_said_to(folder):
 
 
 def batch(names):
-    """Pictures of 8 pixels that were 16 pixels wide and high."""
+    """Images of 8 pixels that were 16 pixels wide and high."""
     box = Letterbox((16, 16), (0.5, 0.5), (0.0, 0.0), (8, 8))
     images = np.zeros((len(names), 3, 8, 8), np.uint8)
     return Batch(images, (), np.arange(len(names)), tuple(names), (box,) * len(names))
@@ -135,12 +135,12 @@ def batch(names):
     ("interval", "epochs", "shown"),
     [(0, 4, []), (2, 4, [1, 3]), (3, 4, [2]), (-1, 4, [0, 1, 2, 3]), (-1, 20, [1, 3])],
 )
-def test_pictures_with_boxes_come_at_intervals(folder, interval, epochs, shown):
+def test_images_with_boxes_come_at_intervals(folder, interval, epochs, shown):
     hook, running = tracking(folder, Notes(), bbox_interval=interval), trainer(epochs=epochs)
     assert [epoch for epoch in range(4) if hook.watch_validation(running, epoch)] == shown
 
 
-def test_sixteen_pictures_with_what_is_sure(folder):
+def test_sixteen_images_with_what_is_sure(folder):
     notes, running = Notes(), trainer()
     hook = tracking(folder, notes, bbox_interval=1)
     watcher = hook.watch_validation(running, 0)
@@ -153,7 +153,7 @@ def test_sixteen_pictures_with_what_is_sure(folder):
     assert np.allclose(objects[0][1], [[1, 2, 3, 4, 0.9, 1]], atol=0.01)
 
 
-def test_few_pictures_are_shown_too(folder):
+def test_few_images_are_shown_too(folder):
     notes, running = Notes(), trainer()
     hook = tracking(folder, notes, bbox_interval=1)
     hook.watch_validation(running, 0)(batch(["a.png", "b.png"]), [np.zeros((0, 6), np.float32)] * 2)

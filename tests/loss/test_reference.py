@@ -67,7 +67,7 @@ def terms_of(heads, labels, counts, chosen):
 
 
 def gradient_of(heads, labels, counts, chosen):
-    """(parts float32 [3], the gradient of their sum times the number of pictures)."""
+    """(parts float32 [3], the gradient of their sum times the number of images)."""
     tensors = [flow.tensor(head, requires_grad=True) for head in heads]
     parts = flow.stack(list(combine_terms(terms_of(tensors, labels, counts, chosen), chosen)))
     (parts.sum() * len(labels)).backward()
@@ -203,7 +203,7 @@ def test_padding_changes_nothing(filling):
         np.testing.assert_allclose(more, gradient, rtol=1e-5, atol=1e-8)
 
 
-def test_the_order_of_pictures_does_not_matter_but_that_of_labels_may():
+def test_the_order_of_images_does_not_matter_but_that_of_labels_may():
     (labels, counts), heads = random_labels(11), random_heads(12)
     order = [2, 0, 1]
     turned = terms_of([head[order] for head in heads], labels[order], counts[order], PLAIN).numpy()

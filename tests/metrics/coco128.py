@@ -14,7 +14,7 @@ from yolo.ops import labels_to_xyxy, xywhn_to_xyxy
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     path: Path
     size: tuple[int, int]
     detections: np.ndarray  # [n, 6] x1, y1, x2, y2, confidence, class
@@ -25,8 +25,8 @@ class Picture:
         return labels_to_xyxy(self.labels, self.size)
 
 
-def pictures(model: str) -> Iterator[Picture]:
-    """COCO128's pictures in order, with what ``model`` (yolov5n, yolov5s) found."""
+def images(model: str) -> Iterator[Image]:
+    """COCO128's images in order, with what ``model`` (yolov5n, yolov5s) found."""
     with np.load(PARITY / "reference" / f"detections_{model}_coco128.npz") as reference:
         names, rows = reference["images"], reference["detections"]
     for index, name in enumerate(names):
@@ -34,7 +34,7 @@ def pictures(model: str) -> Iterator[Picture]:
         size = cv2.imread(str(path)).shape[:2]
         mine = rows[rows[:, 0] == index]
         boxes = xywhn_to_xyxy(mine[:, 2:6], size)
-        yield Picture(path, size, np.concatenate((boxes, mine[:, 6:7], mine[:, 1:2]), 1), _labels(path))
+        yield Image(path, size, np.concatenate((boxes, mine[:, 6:7], mine[:, 1:2]), 1), _labels(path))
 
 
 def _labels(path: Path) -> np.ndarray:

@@ -61,25 +61,25 @@ def average_precision(hits, labels) -> float:
     return sum((a + b) / 2 / 100 for a, b in pairwise(heights))
 
 
-def ap_by_class(pictures) -> dict[int, list[float]]:
-    """``pictures``: pairs of detections and labels. Class -> AP at each threshold."""
+def ap_by_class(images) -> dict[int, list[float]]:
+    """``images``: pairs of detections and labels. Class -> AP at each threshold."""
     detections = []
-    for rows, labels in pictures:
+    for rows, labels in images:
         for row, correct in zip(rows, match(rows, labels)):
             detections.append((row[4], int(row[5]), correct))
     detections.sort(key=lambda entry: -entry[0])
-    classes = sorted({int(label[0]) for _, labels in pictures for label in labels})
+    classes = sorted({int(label[0]) for _, labels in images for label in labels})
     result = {}
     for category in classes:
-        count = sum(int(label[0]) == category for _, labels in pictures for label in labels)
+        count = sum(int(label[0]) == category for _, labels in images for label in labels)
         mine = [correct for _, other, correct in detections if other == category]
         result[category] = [average_precision([c[t] for c in mine], count) if mine else 0.0 for t in range(10)]
     return result
 
 
-def confusion(pictures, classes, conf=0.25, threshold=0.45):
+def confusion(images, classes, conf=0.25, threshold=0.45):
     matrix = np.zeros((classes + 1, classes + 1), int)
-    for rows, labels in pictures:
+    for rows, labels in images:
         rows = [row for row in rows if row[4] > conf]
         offers = {}
         for i, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Random small pictures, with many equal boxes, overlaps and confidences."""
+"""Random small images, with many equal boxes, overlaps and confidences."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def _array(columns):
 
 detections = st.lists(_detection, max_size=12).map(_array(6))
 labels = st.lists(_label, max_size=8).map(_array(5))
-pictures = st.lists(st.tuples(detections, labels), max_size=5)
+images = st.lists(st.tuples(detections, labels), max_size=5)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from tests.metrics import reference
-from tests.metrics.strategies import CLASSES, few, pictures
+from tests.metrics.strategies import CLASSES, few, images
 from yolo.metrics import MetricAccumulator
 from yolo.metrics.average_precision import smooth
 
@@ -15,9 +15,9 @@ BOX = (10, 10, 20, 20)
 EMPTY = np.zeros((0, 6), np.float32), np.zeros((0, 5), np.float32)
 
 
-def compute(pictures, classes=CLASSES):
+def compute(images, classes=CLASSES):
     accumulator = MetricAccumulator(classes)
-    for detections, labels in pictures:
+    for detections, labels in images:
         accumulator.update(detections, labels)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -25,20 +25,20 @@ def compute(pictures, classes=CLASSES):
 
 
 @few
-@given(pictures)
-def test_ap_is_that_of_the_plain_loops(pictures):
-    metrics = compute(pictures)
-    expected = reference.ap_by_class(pictures)
+@given(images)
+def test_ap_is_that_of_the_plain_loops(images):
+    metrics = compute(images)
+    expected = reference.ap_by_class(images)
     assert metrics.classes.tolist() == list(expected)
     assert np.allclose(metrics.ap_by_iou, np.array(list(expected.values())).reshape(-1, 10), atol=1e-12)
-    assert metrics.labels == sum(len(labels) for _, labels in pictures)
-    assert metrics.pictures == len(pictures)
+    assert metrics.labels == sum(len(labels) for _, labels in images)
+    assert metrics.images == len(images)
 
 
 @few
-@given(pictures)
-def test_curves_stay_in_bounds_and_fall(pictures):
-    metrics = compute(pictures)
+@given(images)
+def test_curves_stay_in_bounds_and_fall(images):
+    metrics = compute(images)
     for curve in (metrics.p_curve, metrics.r_curve, metrics.f1_curve, metrics.pr_curve):
         assert curve.shape == (len(metrics.classes), 1000)
         assert np.isfinite(curve).all() and (curve >= 0).all() and (curve <= 1 + 1e-12).all()
@@ -48,7 +48,7 @@ def test_curves_stay_in_bounds_and_fall(pictures):
 
 
 @few
-@given(pictures, pictures)
+@given(images, images)
 def test_merged_parts_equal_the_whole(first, second):
     whole = compute(first + second)
     parts = []
@@ -63,17 +63,17 @@ def test_merged_parts_equal_the_whole(first, second):
 
 
 @pytest.mark.parametrize(
-    "pictures",
+    "images",
     [
         [],
         [EMPTY],
         [(EMPTY[0], [(0, *BOX)])],
         [([(*BOX, 0.9, 0)], EMPTY[1])],
     ],
-    ids=["no picture", "empty picture", "no detections", "no labels"],
+    ids=["no image", "empty image", "no detections", "no labels"],
 )
-def test_empty_gives_zeros_without_a_warning(pictures):
-    metrics = compute(pictures)
+def test_empty_gives_zeros_without_a_warning(images):
+    metrics = compute(images)
     scalars = (
         metrics.precision,
         metrics.recall,

@@ -53,7 +53,7 @@ def test_labels_in_cocos_form():
     assert truth["categories"] == [{"id": 0, "name": "cell"}, {"id": 1, "name": "platelet"}]
 
 
-def test_two_pictures_of_one_id_are_refused():
+def test_two_images_of_one_id_are_refused():
     with pytest.raises(DataError, match="COCO id 1"):
         labels_to_coco(index(stems=("1", "01")))
 
@@ -78,7 +78,7 @@ def test_a_file_of_another_form_is_refused(tmp_path, text):
         evaluate_coco(tmp_path / "truth.json", [])
 
 
-def test_a_missing_file_and_an_unknown_picture_are_refused(tmp_path):
+def test_a_missing_file_and_an_unknown_image_are_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         evaluate_coco(tmp_path / "none.json", [])
     with pytest.raises(DataError, match="such as c"):
@@ -111,7 +111,7 @@ def odd(part: str, **instead):
         ("annotations", dict(category_id=2), r"annotations\[0\]: its category_id is 2"),
         ("annotations", dict(bbox=[1, 2, "3", 4]), r"annotations\[0\]: its bbox is"),
         ("annotations", dict(area=float("nan")), r"annotations\[0\]: its area is nan"),
-        ("annotations", dict(area=10**400), r"annotations\[0\]: its area is 1000.*…, no finite number"),
+        ("annotations", dict(area=10**400), r"annotations\[0\]: its area is 1000.*…, not a finite number"),
         ("annotations", dict(bbox=[1, 2, 3, 10**400]), r"annotations\[0\]: its bbox is \[1, 2, 3, 1000"),
         ("annotations", dict(bbox=[1, 2, 3, True]), r"annotations\[0\]: its bbox is"),
     ],
@@ -161,9 +161,9 @@ def test_figures_are_those_of_cocos_own_evaluation():
     from faster_coco_eval import COCO, COCOeval_faster
 
     file = PARITY / "data/coco128_json/instances_train2017.json"
-    pictures = list(coco128.pictures("yolov5s"))
-    rows = [row for p in pictures for row in coco_rows(p.detections, p.path, coco_ids=True)]
-    metrics = evaluate_coco(file, rows, [image_id(p.path) for p in pictures])
+    images = list(coco128.images("yolov5s"))
+    rows = [row for p in images for row in coco_rows(p.detections, p.path, coco_ids=True)]
+    metrics = evaluate_coco(file, rows, [image_id(p.path) for p in images])
     truth = COCO(str(file))
     oracle = COCOeval_faster(truth, truth.loadRes(rows), iouType="bbox")
     oracle.run()

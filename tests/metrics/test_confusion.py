@@ -5,28 +5,28 @@ import pytest
 from hypothesis import given
 
 from tests.metrics import reference
-from tests.metrics.strategies import CLASSES, few, pictures
+from tests.metrics.strategies import CLASSES, few, images
 from yolo.metrics.confusion import ConfusionMatrix
 
 BOX, FAR = (10, 10, 20, 20), (50, 50, 60, 60)
 
 
 @few
-@given(pictures)
-def test_counts_are_those_of_the_plain_loops(pictures):
+@given(images)
+def test_counts_are_those_of_the_plain_loops(images):
     matrix = ConfusionMatrix(CLASSES)
-    for detections, labels in pictures:
+    for detections, labels in images:
         matrix.update(detections, labels)
-    assert (matrix.matrix == reference.confusion(pictures, CLASSES)).all()
+    assert (matrix.matrix == reference.confusion(images, CLASSES)).all()
 
 
 @few
-@given(pictures)
-def test_every_label_counts_once(pictures):
+@given(images)
+def test_every_label_counts_once(images):
     matrix = ConfusionMatrix(CLASSES)
-    for detections, labels in pictures:
+    for detections, labels in images:
         matrix.update(detections, labels)
-    classes = [int(c) for _, labels in pictures for c in labels[:, 0]]
+    classes = [int(c) for _, labels in images for c in labels[:, 0]]
     assert matrix.matrix[:, :CLASSES].sum(0).tolist() == np.bincount(classes, minlength=CLASSES).tolist()
     assert np.isfinite(matrix.normalised()).all()
 

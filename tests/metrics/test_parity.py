@@ -17,9 +17,9 @@ from yolo.metrics import MetricAccumulator
 )
 def test_metrics_of_the_reference_detections(model, expected):
     accumulator = MetricAccumulator(80)
-    for picture in coco128.pictures(model):
-        accumulator.update(picture.detections, picture.pixel_labels)
+    for image in coco128.images(model):
+        accumulator.update(image.detections, image.pixel_labels)
     metrics = accumulator.compute()
     figures = (metrics.precision, metrics.recall, metrics.map50, metrics.map50_95)
     assert figures == pytest.approx(expected, abs=0.001)
-    assert (metrics.pictures, metrics.labels) == (128, 929)
+    assert (metrics.images, metrics.labels) == (128, 929)

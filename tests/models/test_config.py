@@ -62,8 +62,8 @@ def test_rules_of_the_format() -> None:
     [
         ("backbone", 1, [-1, 1, "Convv", [8]], "backbone row 2: unknown module 'Convv'"),
         ("backbone", 1, [-1, 1, "os.system", ["true"]], "unknown module 'os.system'"),
-        ("backbone", 1, [-3, 1, "Conv", [8]], "backbone row 2: Conv: from -3 is no earlier layer"),
-        ("backbone", 1, [7, 1, "Conv", [8]], "from 7 is no earlier layer"),
+        ("backbone", 1, [-3, 1, "Conv", [8]], "backbone row 2: Conv: from -3 is not an earlier layer"),
+        ("backbone", 1, [7, 1, "Conv", [8]], "from 7 is not an earlier layer"),
         ("backbone", 1, [-1, 1, "Conv", []], "no output channels"),
         ("backbone", 1, [-1, 1, "Conv", [8, 3, 2, 1, 1, 1, True, 9, 9]], "8 arguments; it takes 0 to 6"),
         ("backbone", 1, [-1, 1, "Conv", [8, "3"]], "argument k: '3' is not a whole number"),

@@ -91,7 +91,9 @@ def test_compiled_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pla
         patched.setattr(program_file, "check_finite", lambda *_: None)
         save_program(tmp_path / "bad.program", program)
     wrong = (
-        "an anchor has sides" if place == "anchors" else f"the tensor {re.escape(name)} has numbers that are not finite"
+        "an anchor has a width"
+        if place == "anchors"
+        else f"the tensor {re.escape(name)} has numbers that are not finite"
     )
     with pytest.raises(WeightsError, match=rf"bad\.program: .*{wrong}"):
         load_program(tmp_path / "bad.program")

@@ -87,7 +87,7 @@ def test_a_file_of_unknown_sum_is_used_when_the_sum_is_stated(web: Web, name: st
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("yolov5n#sha256=12", "'12' is no SHA-256; give its 64 hex digits"),
+        ("yolov5n#sha256=12", "'12' is not a SHA-256 sum; give its 64 hex digits"),
         ("http://127.0.0.1:9/page.html", "does not end in .pt"),
         ("http://[::1", "does not end in .pt"),
         ("https://127.0.0.1:9/x.pt", "looked for x.pt, weights/x.pt.*cannot be fetched"),
@@ -133,10 +133,10 @@ def test_commands_take_published_names(web: Web, shop: Workshop, tmp_path: Path,
     trained = shop.train("run", "--noplots", weights="yolov5n.pt", cfg="", epochs="1", project=str(tmp_path / "runs"))
     assert trained.code == 0 and "transferred 21 of 21 tensors from yolov5n.pt" in trained.err, trained.err
     usual = ["--imgsz", "64", "--device", "cpu", "--weights"]
-    picture = next((shop.data.parent / "images/val").iterdir())
+    image = next((shop.data.parent / "images/val").iterdir())
     commands = {
         val.main: ["--data", str(shop.data), "--noplots", "--project", str(tmp_path / "val")],
-        detect.main: ["--source", str(picture), "--project", str(tmp_path / "detect")],
+        detect.main: ["--source", str(image), "--project", str(tmp_path / "detect")],
         export.main: [],
     }
     for main, argv in commands.items():

@@ -184,7 +184,7 @@ def rewrite(path: Path, change: Callable[[dict[str, str]], object]) -> None:
     ("change", "says"),
     [
         (lambda header: header.update(version="2"), "checkpoint format 2; this release reads 1"),
-        (lambda header: header.update(version="x"), "version is no number"),
+        (lambda header: header.update(version="x"), "version is not a number"),
         (lambda header: header.update(format="pt"), "no YOLOv5 checkpoint"),
         (lambda header: header.clear(), "no YOLOv5 checkpoint"),
         (lambda header: header.update(names='["a", "b"]'), "altered or damaged"),

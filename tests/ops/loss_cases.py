@@ -74,7 +74,7 @@ def make(seed=0, grids=((8, 10), (4, 5)), counts=(12, 4, 0), classes=3, spread=2
 
 
 def make_special(name: str, classes: int) -> Case:
-    """Labels on borders of cells and of the picture, or all in one cell, or none."""
+    """Labels on borders of cells and of the image, or all in one cell, or none."""
     case = make(3, classes=classes, counts=(6, 6))
     if name == "border":
         places = [(0, 0), (1, 1), (0.5, 0.5), (0, 0.3), (0.7, 1), (0.25, 0.125)]

@@ -122,7 +122,7 @@ def test_any_labels_at_all_match_as_the_rule_says(images, capacity, data):
 @needs_parity
 @pytest.mark.parity
 def test_equals_yolov5():
-    """Golden matches: reference/train_steps_yolov5n.npz, printed by YOLOv5 v7.0 on four COCO128 pictures."""
+    """Golden matches: reference/train_steps_yolov5n.npz, printed by YOLOv5 v7.0 on four COCO128 images."""
     golden = np.load(PARITY / "reference" / "train_steps_yolov5n.npz")
     labels, counts = np.zeros((4, 13, 5), np.float32), np.zeros(4, np.int32)
     for image, *label in golden["targets"]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.program.networks import pictures, state_of, two_levels
+from tests.program.networks import random_images, state_of, two_levels
 from yolo import _native, native, runtime
 from yolo.ops import pairwise_iou
 from yolo.program.compiled import CompiledNetwork
@@ -133,7 +133,7 @@ def test_programs_are_planned_for_their_own_threads() -> None:
     for threads in (1, 3, 2):
         program = CompiledNetwork(graph, threads=threads).program((1, 3, 32, 32))
         assert OURS.omp_get_max_threads() == threads
-        program(pictures((1, 3, 32, 32)))
+        program(random_images((1, 3, 32, 32)))
 
 
 def used() -> int:

@@ -11,30 +11,30 @@ PAPER = np.full((120, 200, 3), 90, np.uint8)
 BOX = (60, 40, 140, 100)
 
 
-def changed(picture, paper=PAPER):
-    return (picture != paper).any(-1)
+def changed(image, paper=PAPER):
+    return (image != paper).any(-1)
 
 
 def test_a_frame_is_drawn_on_the_box_and_nowhere_else():
-    picture = annotate(PAPER, [(*BOX, 0.9, 3)], [], line_width=2, hide_labels=True)
-    assert (PAPER == 90).all() and picture is not PAPER
-    where = changed(picture)
+    image = annotate(PAPER, [(*BOX, 0.9, 3)], [], line_width=2, hide_labels=True)
+    assert (PAPER == 90).all() and image is not PAPER
+    where = changed(image)
     assert where[40, 60:140].all() and where[100, 60:140].all()
     assert where[40:100, 60].all() and where[40:100, 140].all()
     assert not where[45:96, 65:136].any()
     assert not where[:37].any() and not where[:, :57].any() and not where[104:].any()
-    assert tuple(picture[70, 60]) == class_colour(3)
+    assert tuple(image[70, 60]) == class_colour(3)
 
 
 def test_the_tag_lies_above_in_the_classes_colour():
-    picture = annotate(PAPER, [(*BOX, 0.9, 0)], ["cat"], line_width=2)
-    tag = picture[28:38, 60:90]
+    image = annotate(PAPER, [(*BOX, 0.9, 0)], ["cat"], line_width=2)
+    tag = image[28:38, 60:90]
     assert (tag == class_colour(0)).all(-1).mean() > 0.3
     assert (tag.min(-1) > 200).any()  # white letters, but for their soft edges
 
 
 @pytest.mark.parametrize("box", [(0, 0, 60, 60), (150, 2, 199, 60), (-50, -50, 500, 500), (180, 100, 200, 120)])
-def test_a_tag_stays_inside_the_picture(box):
+def test_a_tag_stays_inside_the_image(box):
     tagged = changed(annotate(PAPER, [(*box, 0.9, 0)], ["cat"], line_width=2))
     bare = changed(annotate(PAPER, [(*box, 0.9, 0)], ["cat"], line_width=2, hide_labels=True))
     # A whole tag ("cat 0.90" is some 70 × 14 pixels), not a corner of one.
@@ -53,8 +53,8 @@ def test_hiding():
 
 @pytest.mark.parametrize("name", ["chaise à bras", "человек", "血小板", "$x$", "a" * 300, " "])
 def test_any_name_can_be_drawn(name):
-    picture = annotate(PAPER, [(*BOX, 0.9, 0)], [name])
-    assert changed(picture).any()
+    image = annotate(PAPER, [(*BOX, 0.9, 0)], [name])
+    assert changed(image).any()
 
 
 def test_no_detections_and_senseless_boxes_change_nothing():
@@ -64,11 +64,11 @@ def test_no_detections_and_senseless_boxes_change_nothing():
 
 
 def test_the_most_confident_lies_on_top():
-    picture = annotate(PAPER, [(*BOX, 0.9, 0), (*BOX, 0.5, 1)], [], hide_labels=True)
-    assert tuple(picture[70, 60]) == class_colour(0)
+    image = annotate(PAPER, [(*BOX, 0.9, 0), (*BOX, 0.5, 1)], [], hide_labels=True)
+    assert tuple(image[70, 60]) == class_colour(0)
 
 
-def test_the_line_grows_with_the_picture():
+def test_the_line_grows_with_the_image():
     small, large = (Annotator(np.zeros((s, s, 3), np.uint8)) for s in (100, 2000))
     assert (small.line_width, large.line_width) == (2, 6)
     assert Annotator(PAPER, line_width=5).line_width == 5

@@ -42,13 +42,13 @@ def test_labels_and_detections_of_one_box_are_drawn_at_one_place():
         assert tuple(mosaic[128, 192]) == (90, 90, 90)
 
 
-def test_boxes_shrink_with_their_pictures():
+def test_boxes_shrink_with_their_images():
     mosaic = plot_batch(images(1, 640, 640), [[[160, 160, 480, 480, 0.9, 1]]], max_side=320)
     assert mosaic.shape == (320, 320, 3)
     assert tuple(mosaic[160, 80]) == tuple(mosaic[160, 240]) == class_colour(1)
 
 
-def test_boxes_grow_with_their_pictures():
+def test_boxes_grow_with_their_images():
     mosaic = plot_batch(images(1, 60, 60), [[[15, 15, 45, 45, 0.9, 1]]])
     assert mosaic.shape == (240, 240, 3)
     assert tuple(mosaic[120, 60]) == tuple(mosaic[120, 180]) == class_colour(1)
@@ -61,7 +61,7 @@ def test_weak_detections_are_left_out():
     assert not np.array_equal(plot_batch(images(1), [rows], conf=0.1), bare)
 
 
-def test_pictures_keep_their_places_and_colours():
+def test_images_keep_their_places_and_colours():
     batch = images(4)
     batch[1, 0] = 250
     mosaic = plot_batch(batch, [NO_LABELS] * 4)
@@ -87,13 +87,13 @@ def tags_of(monkeypatch, rows, **options):
     """The tags drawn, with the text of all that was rendered in order."""
     tags, texts = [], []
     paste, rendered = Tag.paste, Annotator._rendered
-    monkeypatch.setattr(Tag, "paste", lambda self, picture: (tags.append(self), paste(self, picture))[1])
+    monkeypatch.setattr(Tag, "paste", lambda self, image: (tags.append(self), paste(self, image))[1])
     monkeypatch.setattr(Annotator, "_rendered", lambda self, text: (texts.append(text), rendered(self, text))[1])
     plot_batch(images(1), [rows], names=["RBC", "WBC", "Platelets"], conf=0.0, **options)
     return tags, texts
 
 
-def test_a_crowd_does_not_bury_the_picture(monkeypatch):
+def test_a_crowd_does_not_bury_the_image(monkeypatch):
     rows = crowd(60, np.random.default_rng(0))
     (*tags, _), texts = tags_of(monkeypatch, rows, paths=["blood.jpg"])
     assert texts[-1] == f"blood.jpg ({60 - len(tags)} of 60 without a tag)" and 3 <= len(tags) < 40

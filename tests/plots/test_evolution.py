@@ -1,4 +1,4 @@
-"""The picture of a search decodes, whatever was found."""
+"""The plot of a search decodes, whatever was found."""
 
 from __future__ import annotations
 

@@ -32,16 +32,16 @@ def no_warnings():
 
 
 def decoded(path):
-    picture = cv2.imread(str(path))
-    assert picture is not None, path
-    return picture
+    image = cv2.imread(str(path))
+    assert image is not None, path
+    return image
 
 
-def measured(classes, pictures=20):
+def measured(classes, images=20):
     """Metrics and confusion of a detector that is right at about every second box."""
     rng = np.random.default_rng(classes)
     accumulator, confusion = MetricAccumulator(classes), ConfusionMatrix(classes)
-    for _ in range(pictures):
+    for _ in range(images):
         low = rng.uniform(0, 400, (10, 2))
         boxes = np.concatenate((low, low + rng.uniform(20, 200, (10, 2))), 1)
         category = rng.integers(0, classes, (10, 1))
@@ -68,8 +68,8 @@ def test_curves_and_confusion(tmp_path, classes, names):
     assert [file.name for file in files] == CURVES
     for file in files:
         assert decoded(file).shape == (900, 1350, 3)
-    picture = decoded(plot_confusion(confusion, names, tmp_path / "confusion_matrix.png"))
-    assert picture.shape[0] >= 900 and picture.std() > 5
+    image = decoded(plot_confusion(confusion, names, tmp_path / "confusion_matrix.png"))
+    assert image.shape[0] >= 900 and image.std() > 5
 
 
 def test_curves_and_confusion_of_nothing(tmp_path):
@@ -160,11 +160,11 @@ def test_smoothing_keeps_a_constant_and_fills_gaps():
     assert smoothed(peak).argmax() == 30 and smoothed(peak)[30] < 0.2
 
 
-def test_an_earlier_picture_survives_a_failure(tmp_path):
+def test_an_earlier_plot_survives_a_failure(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_text("old")
     with pytest.raises(ValueError):
-        plot_labels([], ["a"], path)  # no picture format
+        plot_labels([], ["a"], path)  # no image format
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 

@@ -85,7 +85,7 @@ def test_a_font_that_has_the_letters_is_found(installed, caplog) -> None:
         drawn = [annotate(PAPER, [(60, 40, 140, 100, 0.5, number)], NAMES, hide_conf=True) for number in (0, 2)]
     assert caplog.messages == ["class names are drawn with Some Sans"]
     # Letters are squares there: much of both tags is ink, of whatever colours.
-    assert all((picture[28:38, 60:90].min(-1) > 200).mean() > 0.2 for picture in drawn)
+    assert all((image[28:38, 60:90].min(-1) > 200).mean() > 0.2 for image in drawn)
 
 
 def test_without_a_font_the_number_stands_and_is_said_once(installed, caplog, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_without_a_font_the_number_stands_and_is_said_once(installed, caplog, tm
     assert [label_text(NAMES, number) for number in range(3)] == ["0", "naïve", "2"]
     rows = [(60, 40, 140, 100, 0.5, 0), (10, 40, 50, 100, 0.5, 2)]
     np.testing.assert_array_equal(annotate(PAPER, rows, NAMES), annotate(PAPER, rows, ("0", "naïve", "2")))
-    metrics, confusion = measured(3, pictures=2)
+    metrics, confusion = measured(3, images=2)
     plot_curves(metrics, NAMES, tmp_path)
     plot_confusion(confusion, NAMES, tmp_path / "confusion_matrix.png")
     plot_labels([(0, 0.5, 0.5, 0.1, 0.1)], NAMES, tmp_path / "labels.jpg")

@@ -71,7 +71,7 @@ WHOLE_AGAIN: dict[str, list] = {
     "nn.Upsample[None,3,'nearest']": ["nn.AvgPool2d", [3]],
     "nn.Upsample[None,3,'bilinear']": ["nn.MaxPool2d", [3]],
 }
-"""What brings the size back to one of which the picture's is a multiple; a head stands on no other."""
+"""What brings the size back to one of which the image's is a multiple; a head stands on no other."""
 
 FIRST = ("nn.BatchNorm2d", "nn.MaxPool2d", "nn.AvgPool2d", "nn.ZeroPad2d", "nn.SiLU", "Contract", "Concat")
 """Modules that are tried as the first layer too."""

@@ -117,6 +117,6 @@ def state_of(network: Network) -> dict[str, np.ndarray]:
     return state_to_numpy(network)
 
 
-def pictures(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Random uint8 pictures."""
+def random_images(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Random uint8 images."""
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)

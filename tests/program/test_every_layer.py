@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.program.layer_cases import ARGUMENTS, cases
-from tests.program.networks import network_with, pictures, raw_heads, state_of
+from tests.program.networks import network_with, random_images, raw_heads, state_of
 from tests.program.training_reference import Step, Subject, assert_equal, head_slopes
 from yolo.models.rules import RULES
 from yolo.program.compiled import CompiledNetwork
@@ -22,7 +22,7 @@ def test_every_module_of_the_parser_is_tried() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_compiled_equals_plain(name: str) -> None:
-    network, images = network_with(CASES[name], name), pictures(SHAPE)
+    network, images = network_with(CASES[name], name), random_images(SHAPE)
     expected = raw_heads(network, images)
     found = CompiledNetwork.of(network.spec, state_of(network)).program(SHAPE)(images)
     largest = max(np.abs(head).max() for head in expected)

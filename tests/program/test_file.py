@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.program.networks import ROWS, network_of, pictures, state_of, two_levels
+from tests.program.networks import ROWS, network_of, random_images, state_of, two_levels
 from yolo.errors import WeightsError, YoloError
 from yolo.inference.models import program_model
 from yolo.program import graph_json
@@ -49,7 +49,7 @@ def resealed(payload: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_what_comes_back_computes_the_same(tmp_path: Path, name: str) -> None:
-    program, images = program_of(network_of(name)), pictures((1, 3, 64, 64))
+    program, images = program_of(network_of(name)), random_images((1, 3, 64, 64))
     found = load_program(save_program(tmp_path / "a.program", program))
     assert (found.names, found.strides, found.precision, found.imgsz) == (
         program.names,
@@ -67,7 +67,7 @@ def test_what_comes_back_computes_the_same(tmp_path: Path, name: str) -> None:
 def test_other_files_are_none(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_bytes(b"PK\3\4")
     assert not is_program(tmp_path / "a.pt") and not is_program(tmp_path / "absent") and not is_program(tmp_path)
-    with pytest.raises(WeightsError, match=r"a\.pt: is no compiled detector; write it anew"):
+    with pytest.raises(WeightsError, match=r"a\.pt: is not a compiled detector; write it anew"):
         load_program(tmp_path / "a.pt")
     with pytest.raises(WeightsError, match="cannot be read"):
         load_program(tmp_path / "absent")
@@ -80,7 +80,7 @@ def test_another_version_is_named(tmp_path: Path, whole: bytes) -> None:
 
 @pytest.mark.parametrize("length", [0, 7, 8, 43, 44, 60, 1000, -1])
 def test_a_file_cut_off(tmp_path: Path, whole: bytes, length: int) -> None:
-    with pytest.raises(WeightsError, match=r"no compiled detector|damaged"):
+    with pytest.raises(WeightsError, match=r"not a compiled detector|damaged"):
         load_bytes(tmp_path, whole[:length])
 
 
@@ -122,7 +122,7 @@ def test_hostile_descriptions_with_a_right_checksum(tmp_path: Path, whole: bytes
         replace_somewhere(content, rng, others)
         try:
             program = load_bytes(tmp_path, with_content(header, content, rest))
-            program_model("it", program).runner(NmsSettings(max_det=10)).detect(pictures((1, 3, 64, 64)))
+            program_model("it", program).runner(NmsSettings(max_det=10)).detect(random_images((1, 3, 64, 64)))
         except YoloError as error:
             refused += 1
             assert "\n" not in str(error)

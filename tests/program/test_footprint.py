@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.bfloat16 import HAS_BF16
-from tests.program.networks import narrow_zoo_network, network_of, pictures, state_of, two_levels
+from tests.program.networks import narrow_zoo_network, network_of, random_images, state_of, two_levels
 from tests.program.training_reference import Subject
 from yolo.errors import ConfigError
 from yolo.models.network import Network
@@ -42,7 +42,7 @@ def test_inference_takes_more(name: str) -> None:
 
 def test_int8_takes_more() -> None:
     network = two_levels()
-    graph, _ = quantise(optimise(lower(network.spec, state_of(network)), "int8"), list(pictures((4, *SHAPE[1:]))))
+    graph, _ = quantise(optimise(lower(network.spec, state_of(network)), "int8"), list(random_images((4, *SHAPE[1:]))))
     program = CompiledNetwork(graph, precision="int8").program(SHAPE)
     assert inference_bytes(graph, SHAPE, "int8") <= program.memory_bytes + image_bytes(SHAPE)
 

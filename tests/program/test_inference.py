@@ -12,7 +12,7 @@ from tests.program.networks import (
     ROWS,
     narrow_zoo_network,
     network_of,
-    pictures,
+    random_images,
     raw_heads,
     state_of,
     stirred,
@@ -43,27 +43,27 @@ def compiled(network, **options) -> CompiledNetwork:
 @pytest.mark.parametrize("name", ROWS)
 @pytest.mark.parametrize("shape", [(1, 3, 64, 96), (3, 3, 32, 32)])
 def test_every_layer_equals_its_module(name: str, shape) -> None:
-    network, images = network_of(name), pictures(shape)
+    network, images = network_of(name), random_images(shape)
     close(compiled(network).program(shape)(images), raw_heads(network, images))
 
 
 @pytest.mark.parametrize("name", ZOO)
 def test_small_models_of_the_zoo(name: str) -> None:
-    network, images = zoo_network(name), pictures((1, 3, 128, 192))
+    network, images = zoo_network(name), random_images((1, 3, 128, 192))
     close(compiled(network).program(images.shape)(images), raw_heads(network, images))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BIG)
 def test_big_models_of_the_zoo(name: str) -> None:
-    network, images = stirred(narrow_zoo_network(name, 0.25), 0), pictures((1, 3, 128, 128))
+    network, images = stirred(narrow_zoo_network(name, 0.25), 0), random_images((1, 3, 128, 128))
     close(compiled(network).program(images.shape)(images), raw_heads(network, images))
 
 
 def test_a_fused_checkpoint() -> None:
     from yolo.models.fuse import fold_batchnorm
 
-    network, images = two_levels(), pictures((1, 3, 64, 64))
+    network, images = two_levels(), random_images((1, 3, 64, 64))
     found = CompiledNetwork.of(network.spec, fold_batchnorm(state_of(network)))
     close(found.program(images.shape)(images), raw_heads(network, images))
 
@@ -71,7 +71,7 @@ def test_a_fused_checkpoint() -> None:
 @needs_bf16
 @pytest.mark.parametrize("name", [*ROWS])
 def test_bfloat16_is_near(name: str) -> None:
-    network, images = network_of(name), pictures((2, 3, 64, 64))
+    network, images = network_of(name), random_images((2, 3, 64, 64))
     close(compiled(network, precision="bf16").program(images.shape)(images), raw_heads(network, images), 0.03)
 
 
@@ -82,7 +82,7 @@ def test_bfloat16_is_refused_without_instructions() -> None:
 
 
 def test_repeated_runs_are_bit_equal_and_threads_hardly_matter() -> None:
-    network, images = two_levels(), pictures((2, 3, 96, 64))
+    network, images = two_levels(), random_images((2, 3, 96, 64))
     two = compiled(network, threads=2).program(images.shape)
     first = two(images)
     for _ in range(20):
@@ -91,8 +91,8 @@ def test_repeated_runs_are_bit_equal_and_threads_hardly_matter() -> None:
     close(compiled(network, threads=1).program(images.shape)(images), first, 1e-6)
 
 
-def test_pictures_of_a_batch_do_not_touch() -> None:
-    network, images = network_of("joined"), pictures((4, 3, 32, 64))
+def test_images_of_a_batch_do_not_touch() -> None:
+    network, images = network_of("joined"), random_images((4, 3, 32, 64))
     together = compiled(network).program(images.shape)(images)
     alone = compiled(network).program((1, *images.shape[1:]))
     for number in range(4):
@@ -101,7 +101,7 @@ def test_pictures_of_a_batch_do_not_touch() -> None:
 
 
 def test_new_weights_reach_programs_that_exist() -> None:
-    old, new, images = two_levels(), two_levels(), pictures((1, 3, 64, 64))
+    old, new, images = two_levels(), two_levels(), random_images((1, 3, 64, 64))
     state = {name: values * 1.25 if name.endswith("conv.weight") else values for name, values in state_of(new).items()}
     network = compiled(old)
     program = network.program(images.shape)
@@ -121,19 +121,19 @@ def test_shapes_are_kept_within_bounds_and_refused_where_nothing_is_left() -> No
     for side in range(2, MOST_SHAPES + 3):
         network.program((1, 3, 16 * side, 16))
     assert network.program((1, 3, 16, 16)) is not first and len(network._programs) == MOST_SHAPES
-    with pytest.raises(ValueError, match="nothing is left of pictures of 2x2"):
+    with pytest.raises(ValueError, match="nothing is left of images of 2x2"):
         network.program((1, 3, 2, 2))
 
 
-def test_pictures_of_another_shape_are_refused() -> None:
+def test_images_of_another_shape_are_refused() -> None:
     program = compiled(two_levels()).program((1, 3, 64, 64))
     for shape in ((1, 3, 64, 32), (2, 3, 64, 64), (3, 64, 64)):
         with pytest.raises(ValueError, match="another shape"):
-            program(pictures(shape))
+            program(random_images(shape))
 
 
 def test_many_threads_share_a_program() -> None:
-    network, images = two_levels(), pictures((8, 1, 3, 64, 64))
+    network, images = two_levels(), random_images((8, 1, 3, 64, 64))
     program = compiled(network).program((1, 3, 64, 64))
     expected = [program(image) for image in images]
     wrong = []
@@ -154,7 +154,7 @@ def test_many_threads_share_a_program() -> None:
 
 
 def test_the_profile_names_steps_kernels_and_costs() -> None:
-    network, images = zoo_network("yolov5n"), pictures((1, 3, 64, 64))
+    network, images = zoo_network("yolov5n"), random_images((1, 3, 64, 64))
     program = compiled(network).program(images.shape)
     program.profile()
     program(images)
@@ -172,7 +172,7 @@ def test_memory_does_not_grow(runs: int, most: float) -> None:
         with open("/proc/self/statm") as stream:
             return int(stream.read().split()[1])
 
-    network, images = two_levels(), pictures((1, 3, 64, 64))
+    network, images = two_levels(), random_images((1, 3, 64, 64))
     program = compiled(network).program(images.shape)
     for _ in range(500):
         program(images)

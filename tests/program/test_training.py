@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.program.networks import ROWS, network_of, network_with, pictures, two_levels
+from tests.program.networks import ROWS, network_of, network_with, random_images, two_levels
 from tests.program.training_reference import Subject, assert_equal, head_slopes
 from yolo.models.network import build_network
 
@@ -28,7 +28,7 @@ MORE_ROWS = {
         [[-1], 1, "nn.MaxPool2d", [4, 4]],
         [-1, 1, "Conv", [16, 1]],
     ],
-    "norm_of_pictures": [[-1, 1, "nn.BatchNorm2d", []], [-1, 1, "Conv", [16, 3, 4]]],
+    "norm_of_images": [[-1, 1, "nn.BatchNorm2d", []], [-1, 1, "Conv", [16, 3, 4]]],
     "strided_pools": [HEAD, [-1, 1, "nn.MaxPool2d", [3, 1, 1]], [-1, 1, "nn.AvgPool2d", [5, 1, 2]]],
     "depthwise_transposed": [[-1, 1, "Conv", [32, 3, 8]], [-1, 1, "DWConvTranspose2d", [32, 4, 2, 1]]],
     "bare": [HEAD, [-1, 1, "nn.Conv2d", [32, 3, 1, 1]], [-1, 1, "nn.ReLU", []], [-1, 1, "nn.Conv2d", [24, 1]]],
@@ -51,7 +51,7 @@ MORE_ROWS = {
 
 def check(network, shape=SHAPE, **options) -> None:
     subject = Subject(network)
-    images = pictures(shape)
+    images = random_images(shape)
     passes = subject.passes(shape, **options)
     slopes = head_slopes(passes)
     assert_equal(subject.compiled(passes, images, slopes), subject.plain(images, slopes))
@@ -78,7 +78,7 @@ def test_yolov5n(shape: tuple[int, ...]) -> None:
 
 def test_float_images_of_six_channels() -> None:
     subject, single = (Subject(build_network("yolov5n", channels=6)) for _ in range(2))
-    images = pictures((2, 6, 64, 96)).astype(np.float32) / 255.0
+    images = random_images((2, 6, 64, 96)).astype(np.float32) / 255.0
     passes = subject.passes(images.shape, bytes_in=False)
     slopes = head_slopes(passes)
     expected, rounded = subject.plain(images, slopes), single.plain(images, slopes, np.float32)

@@ -11,14 +11,14 @@ import pytest
 
 from tests.bfloat16 import needs_bf16
 from tests.older_processors import held_to
-from tests.program.networks import ROWS, network_of, network_with, pictures, two_levels
+from tests.program.networks import ROWS, network_of, network_with, random_images, two_levels
 from tests.program.test_training import MORE_ROWS
 from tests.program.training_reference import Step, Subject, head_slopes, off
 
 SHAPE = (2, 3, 64, 96)
 
 NAMES = ["contract", "cross", "csp", "dilated", "focus", "ghost", "groups", "joined", "transposed"]
-MORE_NAMES = ["deep_residuals", "depthwise_transposed", "many_readers", "norm_of_pictures", "unaligned_everywhere"]
+MORE_NAMES = ["deep_residuals", "depthwise_transposed", "many_readers", "norm_of_images", "unaligned_everywhere"]
 
 
 def all_gradients(step: Step, names: list[str]) -> np.ndarray:
@@ -29,7 +29,7 @@ def all_gradients(step: Step, names: list[str]) -> np.ndarray:
 @pytest.mark.parametrize("name", NAMES + MORE_NAMES)
 def test_near_the_plain_network(name: str) -> None:
     subject = Subject(network_of(name) if name in ROWS else network_with(MORE_ROWS[name], name))
-    passes, images = subject.passes(SHAPE, precision="bf16"), pictures(SHAPE)
+    passes, images = subject.passes(SHAPE, precision="bf16"), random_images(SHAPE)
     slopes = head_slopes(passes)
     got, expected = subject.compiled(passes, images, slopes), subject.plain(images, slopes)
     for head, right in zip(got.heads, expected.heads):
@@ -45,7 +45,7 @@ def test_takes_half_the_memory_and_repeats_itself() -> None:
     subject = Subject(two_levels())
     narrow, wide = (subject.passes((8, 3, 128, 128), precision=precision) for precision in ("bf16", "fp32"))
     assert narrow.executor.memory_bytes < 0.65 * wide.executor.memory_bytes
-    slopes, images = head_slopes(narrow), pictures((8, 3, 128, 128))
+    slopes, images = head_slopes(narrow), random_images((8, 3, 128, 128))
     first, second = (subject.compiled(narrow, images, slopes) for _ in range(2))
     assert all(np.array_equal(first.gradients[name], second.gradients[name]) for name in first.gradients)
 

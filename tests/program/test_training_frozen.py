@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.program.networks import network_of, pictures, two_levels
+from tests.program.networks import network_of, random_images, two_levels
 from tests.program.training_reference import Subject, head_slopes
 from yolo.models.network import Network
 
@@ -25,7 +25,7 @@ SHAPE = (2, 3, 64, 96)
 )
 def test_what_learns_has_the_gradients_that_it_always_has(make, layers: tuple[int, ...]) -> None:
     network: Network = make()
-    subject, images = Subject(network), pictures(SHAPE)
+    subject, images = Subject(network), random_images(SHAPE)
     frozen = {slot.name for slot in subject.vector.parameters if int(slot.name.split(".")[1]) in layers}
     usual, partly = subject.passes(SHAPE), subject.passes(SHAPE, frozen=frozen)
     slopes = head_slopes(usual)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.older_processors import held_to, older
-from tests.program.networks import narrow_zoo_network, network_of, pictures, two_levels
+from tests.program.networks import narrow_zoo_network, network_of, random_images, two_levels
 from tests.program.training_reference import Step, Subject, assert_equal, head_slopes
 from yolo.models.config import PRESETS
 
@@ -20,7 +20,7 @@ def check(network, shape: tuple[int, ...], *, threads: int = 2) -> list[str]:
     subject = Subject(network)
     passes = subject.passes(shape, threads=threads)
     slopes = head_slopes(passes)
-    images = pictures(shape)
+    images = random_images(shape)
     assert_equal(subject.compiled(passes, images, slopes), subject.plain(images, slopes))
     return [step.implementation for step in passes.executor.steps]
 
@@ -66,7 +66,7 @@ def narrow_model(name: str):
 def test_zoo(name: str) -> None:
     subject = Subject(narrow_model(name))
     side = 2 * max(int(max(subject.network.strides)), 32)  # 2x2 cells: of one batch norm leaves next to nothing
-    images = pictures((4, 3, side, side))
+    images = random_images((4, 3, side, side))
     passes = subject.passes(images.shape)
     slopes = head_slopes(passes)
     got, expected = subject.compiled(passes, images, slopes), subject.plain(images, slopes)

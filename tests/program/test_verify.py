@@ -55,7 +55,7 @@ def graph(**fields: Any) -> Edit:
     return lambda header: header.content["graph"].update(fields)
 
 
-def read_pictures(kind: str, number: int = 0) -> Edit:
+def read_images(kind: str, number: int = 0) -> Edit:
     def edit(header: Header) -> None:
         row = nodes(header, kind)[number]
         row["inputs"] = [INPUT] * len(row["inputs"])
@@ -94,7 +94,7 @@ REFUSED: dict[str, tuple[str, Edit, str]] = {
     "no gain": ("moves", put("space_to_depth", gain=0), "gain 0 is out of range"),
     "split behind": ("attention", put("split", start=16, count=32), r"takes channels 16 to 48 of 32"),
     "split before": ("attention", put("split", start=-16), "start -16 is out of range"),
-    "split of pictures": ("attention", read_pictures("split"), r"takes channels 0 to 16 of 3"),
+    "split of images": ("attention", read_images("split"), r"takes channels 0 to 16 of 3"),
     "sides": ("moves", put("pad", sides=[0, 1, 0]), "is no tuple"),
     "wide pad": ("moves", put("pad", sides=[0, 2**30, 0, 1]), "sides 1073741824 is out of range"),
     "up by nothing": ("levels", put("upsample", scale=0), "scale 0 is out of range"),
@@ -128,19 +128,19 @@ REFUSED: dict[str, tuple[str, Edit, str]] = {
     "two scales": ("levels-int8", two_scales, "a value has two scales"),
     "scale": ("levels-int8", scale(1, 0.0), "no scale that bytes can have"),
     "zero": ("levels-int8", scale(2, 256), "no scale that bytes can have"),
-    "names": ("levels", meta(names="ab"), "its names are none"),
+    "names": ("levels", meta(names="ab"), "its class names are not valid"),
     "more names": ("levels", meta(names=["a", "b", "c"]), "its outputs do not fit its names"),
-    "NaN anchor": ("levels", meta(anchors=[[[5, 6], [8, float("nan")]], [[15, 11], [30, 40]]]), "an anchor has sides"),
-    "negative anchor": ("levels", meta(anchors=[[[5, 6], [8, -14]], [[15, 11], [30, 40]]]), "an anchor has sides"),
-    "huge anchor": ("levels", meta(anchors=[[[5, 6], [8, 10**400]], [[15, 11], [30, 40]]]), "an anchor has sides"),
-    "text anchor": ("levels", meta(anchors=[[[5, 6], [8, "1"]], [[15, 11], [30, 40]]]), "an anchor has sides"),
-    "ragged anchors": ("levels", meta(anchors=[[[5, 6]], [[15, 11], [30, 40]]]), "its anchors are no list"),
+    "NaN anchor": ("levels", meta(anchors=[[[5, 6], [8, float("nan")]], [[15, 11], [30, 40]]]), "an anchor has a w"),
+    "negative anchor": ("levels", meta(anchors=[[[5, 6], [8, -14]], [[15, 11], [30, 40]]]), "an anchor has a w"),
+    "huge anchor": ("levels", meta(anchors=[[[5, 6], [8, 10**400]], [[15, 11], [30, 40]]]), "an anchor has a w"),
+    "text anchor": ("levels", meta(anchors=[[[5, 6], [8, "1"]], [[15, 11], [30, 40]]]), "an anchor has a w"),
+    "ragged anchors": ("levels", meta(anchors=[[[5, 6]], [[15, 11], [30, 40]]]), "its anchors are not a list"),
     "fewer anchors": ("levels", meta(anchors=[[[5, 6]], [[15, 11]]]), "do not fit its names and anchors"),
-    "strides": ("levels", meta(strides=[4, 16]), "its picture size 32 .*|no stride of 16"),
-    "swapped strides": ("levels", meta(strides=[8, 4]), "cells of pictures of 32, no stride of 8"),
-    "size": ("levels", meta(imgsz=33), "its picture size 33 is no multiple of its stride 8"),
-    "negative size": ("levels", meta(imgsz=-32), "its picture size are none"),
-    "huge size": ("levels", meta(imgsz=2**40), "its picture size are none"),
+    "strides": ("levels", meta(strides=[4, 16]), "its image size 32 .*|not a stride of 16"),
+    "swapped strides": ("levels", meta(strides=[8, 4]), "cells of images of 32, not a stride of 8"),
+    "size": ("levels", meta(imgsz=33), "its image size 33 is not a multiple of its stride 8"),
+    "negative size": ("levels", meta(imgsz=-32), "its image size are not valid"),
+    "huge size": ("levels", meta(imgsz=2**40), "its image size are not valid"),
 }  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def test_a_file_is_refused_in_one_line_that_names_it(tmp_path: Path, wholes: dic
     with pytest.raises(WeightsError, match=message) as caught:
         load_program(path)
     line = str(caught.value)
-    assert line.startswith(f"{path}: is no compiled detector: ") and line.isprintable()
+    assert line.startswith(f"{path}: is not a compiled detector: ") and line.isprintable()
 
 
 def test_the_files_before_their_change_are_taken_and_have_every_kind_of_node(wholes, tmp_path: Path) -> None:
@@ -195,13 +195,13 @@ def model_of(path: Path, whole: bytes) -> CompiledModel:
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 36, 32), (1, 3, 2, 2), (1, 4, 32, 32)])
-def test_pictures_that_do_not_fit_are_refused_as_the_file_s_fault(tmp_path: Path, wholes, shape) -> None:
+def test_images_that_do_not_fit_are_refused_as_the_file_s_fault(tmp_path: Path, wholes, shape) -> None:
     """Of no multiple of the stride, of nearly nothing, of other channels; as one model and as one of several."""
-    path, pictures = tmp_path / "b.program", np.zeros(shape, np.uint8)
+    path, images = tmp_path / "b.program", np.zeros(shape, np.uint8)
     model = model_of(path, wholes["levels"])
     for call in (model.runner(SETTINGS).detect, model.heads()):
         with pytest.raises(WeightsError, match=r"b\.program: does not run here: .*(joins|nothing is left|channels)"):
-            call(pictures)
+            call(images)
 
 
 def test_memory_is_counted_before_it_is_taken(tmp_path: Path, wholes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def test_work_is_counted_before_it_is_done(tmp_path: Path, wholes, monkeypatch: 
 
 
 def conv_graph(*tails: Callable[[GraphBuilder, list[int]], int]) -> Graph:
-    """Convolutions of pictures, then what ``tails`` make of them, with a convolution of each as an output."""
+    """Convolutions of images, then what ``tails`` make of them, with a convolution of each as an output."""
     builder, rng, tensors = GraphBuilder(3), np.random.default_rng(0), {}
 
     def conv(value: int, name: str) -> int:
@@ -252,7 +252,7 @@ def test_no_map_is_larger_than_kernels_can_count() -> None:
         builder.build((value,), {}).sizes(1, 1)
 
 
-def test_channels_of_the_pictures_are_split_off_them() -> None:
+def test_channels_of_the_images_are_split_off_them() -> None:
     block = native.channel_block()
     builder = GraphBuilder(2 * block)
     value = builder.add(Split, INPUT, where="split", start=block, count=block)

@@ -108,5 +108,5 @@ class Loss:
         return np.array([box * self.settings.box, obj * self.settings.obj, cls * self.settings.cls])
 
     def total(self, heads):
-        """The number that is differentiated: the parts' sum times the number of pictures."""
+        """The number that is differentiated: the parts' sum times the number of images."""
         return self.parts(heads).sum() * len(heads[0])

@@ -15,8 +15,8 @@ from yolo.data.images import read_image, write_image
 from yolo.engine.run_files import COLUMNS
 from yolo.metrics import MetricAccumulator
 from yolo.report.content import EpochRow, Layer, RunContent
+from yolo.report.images import LONGEST_SIDE, described, embedded, images_of
 from yolo.report.page import page, read_epochs
-from yolo.report.pictures import LONGEST_SIDE, described, embedded, pictures_of
 from yolo.report.sections import clock
 
 EVIL = '<script>alert("x")</script>'
@@ -64,8 +64,8 @@ def content(folder: Path, classes: int = 2, epochs: int = 3, **instead) -> RunCo
         names=tuple(f"class {number}" for number in range(classes)), metrics=metrics, confusion=confusion,
         speed_ms={"inference": 3.25}, command="python -m yolo.train --epochs 3",
         settings={"Options": [("epochs", 3, True), ("rect", False, False), ("freeze", (), False)]},
-        facts=[("Machine", "a processor")], summary="YOLOv5n summary", pictures=pictures_of(folder),
-        layers=[Layer(0, "picture", "Conv", 16, 1760)],
+        facts=[("Machine", "a processor")], summary="YOLOv5n summary", images=images_of(folder),
+        layers=[Layer(0, "image", "Conv", 16, 1760)],
     )  # fmt: skip
     return RunContent(**{**usual, **instead})
 
@@ -139,7 +139,7 @@ def test_any_number_of_classes(folder, classes):
 
 def test_before_anything_was_validated(folder):
     missing = tuple(name for name in COLUMNS if name.startswith(("metrics", "val")))
-    text = page(content(folder, rows=rows(1, missing), metrics=None, confusion=None, best_epoch=-1, pictures=[]))
+    text = page(content(folder, rows=rows(1, missing), metrics=None, confusion=None, best_epoch=-1, images=[]))
     found = Page(text)
     assert "no values" in text and "classes" not in found.ids and "pictures" not in found.ids
 
@@ -163,11 +163,11 @@ def test_another_file_has_no_epochs(tmp_path, text):
     assert read_epochs(tmp_path / "report.html") == []
 
 
-def test_pictures_in_their_order(folder):
+def test_images_in_their_order(folder):
     write_image(folder / "confusion_matrix.png", np.zeros((8, 8, 3), np.uint8))
     names = ["labels.jpg", "train_batch0.jpg", "train_batch1.jpg", "val_batch0_labels.jpg", "val_batch0_pred.jpg"]
-    assert [file.name for file in pictures_of(folder)] == names
-    assert [file.name for file in pictures_of(folder, matrix=True)] == ["confusion_matrix.png", *names]
+    assert [file.name for file in images_of(folder)] == names
+    assert [file.name for file in images_of(folder, matrix=True)] == ["confusion_matrix.png", *names]
     assert described(Path("val_batch2_pred.jpg")) == "Validation batch 2: what the best checkpoint found"
 
 
@@ -179,8 +179,8 @@ def test_labels_and_what_was_found_are_a_pair(folder):
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (6, 3)])
-def test_no_cell_of_the_pictures_is_empty(tmp_path, count, columns):
-    """Rows are as full as they can be, and the pictures of one that is not grow."""
+def test_no_cell_of_the_images_is_empty(tmp_path, count, columns):
+    """Rows are as full as they can be, and the images of one that is not grow."""
     for number in range(count):
         write_image(tmp_path / f"train_batch{number}.jpg", np.zeros((8, 8, 3), np.uint8))
     text = page(content(tmp_path))
@@ -189,14 +189,14 @@ def test_no_cell_of_the_pictures_is_empty(tmp_path, count, columns):
     assert count % columns in (0, columns - 1)
 
 
-def test_large_pictures_are_made_smaller(tmp_path):
+def test_large_images_are_made_smaller(tmp_path):
     import base64
 
     write_image(tmp_path / "big.png", np.full((500, 3000, 3), (200, 30, 30), np.uint8))
     data = embedded(tmp_path / "big.png").partition("base64,")[2]
     (tmp_path / "back.jpg").write_bytes(base64.b64decode(data))
-    picture = read_image(tmp_path / "back.jpg")
-    assert picture.shape == (213, LONGEST_SIDE, 3) and abs(picture.mean((0, 1)) - (200, 30, 30)).max() < 4
+    image = read_image(tmp_path / "back.jpg")
+    assert image.shape == (213, LONGEST_SIDE, 3) and abs(image.mean((0, 1)) - (200, 30, 30)).max() < 4
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(1.25, "1.2 s"), (245, "4 min 05 s"), (11100, "3 h 05 min")])

@@ -22,7 +22,7 @@ SIZE = 64
 STILL = dict.fromkeys(("hsv_h", "hsv_s", "hsv_v", "translate", "scale", "fliplr", "mosaic"), 0.0)
 """Hyperparameters without augmentation."""
 QUICK = {**STILL, "lr0": 0.02, "lrf": 0.2, "warmup_epochs": 0.0, "warmup_bias_lr": 0.0, "obj": 30.0, "cls": 20.0}
-"""For pictures of 64 pixels: the gains undo the scaling by area and classes."""
+"""For images of 64 pixels: the gains undo the scaling by area and classes."""
 ONE_LEVEL = {
     "nc": 2,
     "depth_multiple": 1.0,
@@ -51,8 +51,8 @@ class Done:
         return lines[-1].removeprefix(f"{program}: ")
 
 
-def picture(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, list[tuple[float, ...]]]:
-    """A grey picture with a rectangle of each class, one in the left half and one in the right; its label rows."""
+def drawn_image(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, list[tuple[float, ...]]]:
+    """A grey image with a rectangle of each class, one in the left half and one in the right; its label rows."""
     height, width = size
     image = np.full((height, width, 3), 128, np.uint8)
     rows = []
@@ -66,11 +66,11 @@ def picture(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray
 
 
 def make_data(folder: Path, *, train: int = 8, val: int = 6, size: tuple[int, int] = (SIZE, SIZE)) -> Path:
-    """Write pictures and labels for train, val and test (three pictures); give the YAML file."""
+    """Write images and labels for train, val and test (three images); give the YAML file."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val), ("test", 3)):
         for number in range(count):
-            image, rows = picture(rng, size)
+            image, rows = drawn_image(rng, size)
             write_image(folder / f"images/{split}/{number:03}.png", image)
             labels = folder / f"labels/{split}/{number:03}.txt"
             labels.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.data import stand_in
-from tests.train.samples import QUICK, Done, Workshop, make_data, picture, write_yaml
+from tests.train.samples import QUICK, Done, Workshop, drawn_image, make_data, write_yaml
 from tests.train.test_resume import differences, interrupt, resume
 from yolo.data.images import write_image
 from yolo.data.planner import Planner
@@ -31,12 +31,12 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 
 
 @pytest.mark.covers("train", "fraction")
-def test_a_fraction_of_the_training_pictures(shop: Workshop) -> None:
+def test_a_fraction_of_the_training_images(shop: Workshop) -> None:
     done = shop.train("fraction", "--noplots", fraction="0.5", epochs="1", batch_size="100")
     assert done.code == 0 and "4 training images, 6 validation images" in done.err
     assert "compiled the training graph for 4x3x64x64" in done.err  # a step of what there is
     done = shop.train("nothing", "--noplots", fraction="0.01")
-    assert done.refusal("yolo.train") == "--fraction: is 0.01, which leaves none of 8 pictures; give more"
+    assert done.refusal("yolo.train") == "--fraction: is 0.01, which leaves none of 8 images; give more"
 
 
 @pytest.mark.covers("train", "multi_scale")
@@ -53,23 +53,23 @@ def test_sizes_change_from_batch_to_batch_and_come_again(shop: Workshop) -> None
 
 
 @pytest.mark.covers("train", "quad")
-def test_quads_are_a_quarter_of_the_pictures_at_twice_the_size(shop: Workshop) -> None:
+def test_quads_are_a_quarter_of_the_images_at_twice_the_size(shop: Workshop) -> None:
     done, plain = (shop.train(f"quad{len(flags)}", "--noplots", *flags, epochs="1") for flags in (["--quad"], []))
     assert done.code == 0, done.err
     assert "compiled the training graph for 1x3x128x128" in done.err
     ours, usual = (read_results(one.folder / "results.csv") for one in (done, plain))
-    # The parts of the loss are means, so they are of the same order; the gradient is that of all four pictures.
+    # The parts of the loss are means, so they are of the same order; the gradient is that of all four images.
     for kind in ("box", "obj", "cls"):
         assert 0.2 < ours[f"train/{kind}_loss"][0] / usual[f"train/{kind}_loss"][0] < 5
     done = shop.train("odd", "--noplots", "--quad", batch_size="6")
-    expected = "--quad: four pictures make one, and 6 is no multiple of four; change --batch-size"
+    expected = "--quad: four images make one, and 6 is not a multiple of four; change --batch-size"
     assert done.refusal("yolo.train") == expected
 
 
 @pytest.mark.covers("train", "rect", "single_cls")
 def test_rectangles_of_several_shapes_and_one_class(shop: Workshop) -> None:
     data = make_data(shop.folder / "wide", train=4, val=4, size=(40, 64))
-    image, rows = picture(np.random.default_rng(5), (64, 64))
+    image, rows = drawn_image(np.random.default_rng(5), (64, 64))
     for number in range(4):
         write_image(shop.folder / f"wide/images/train/square{number}.png", image)
         text = "".join(" ".join(map(str, row)) + "\n" for row in rows)
@@ -82,32 +82,32 @@ def test_rectangles_of_several_shapes_and_one_class(shop: Workshop) -> None:
 
 
 @pytest.mark.covers("train", "cache")
-def test_cached_pictures_train_the_same_weights(shop: Workshop) -> None:
+def test_cached_images_train_the_same_weights(shop: Workshop) -> None:
     hyp = write_yaml(shop.folder / "mosaic.yaml", {**QUICK, "mosaic": 1.0, "translate": 0.1, "scale": 0.5})
     plain = shop.train("uncached", "--noplots", hyp=str(hyp))
     folders = [shop.folder / f"data/images/{name}" for name in ("train.oneflow-64", "val.oneflow-64-val")]
     for name, flags in (("ram", ["--cache"]), ("disk", ["--cache", "disk"])):
         done = shop.train(name, "--noplots", *flags, hyp=str(hyp))
         assert done.code == 0, done.err
-        assert "cached 14 pictures in " in done.err and ("one copy for this machine" in done.err) == (name != "disk")
+        assert "cached 14 images in " in done.err and ("one copy for this machine" in done.err) == (name != "disk")
         assert same(weights(done), weights(plain))
         assert [folder.is_dir() for folder in folders] == [name == "disk"] * 2
     assert [len(list(folder.glob("*.npy"))) for folder in folders] == [8, 6]
     again = shop.train("again", "--noplots", "--noval", "--cache", "disk", hyp=str(hyp))
-    assert "cached 8 pictures in " in again.err and "0.1 MB, of which 0.1 MB were there already" in again.err
+    assert "cached 8 images in " in again.err and "0.1 MB, of which 0.1 MB were there already" in again.err
 
 
 def test_a_cache_that_does_not_fit_is_one_line(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolo.data.picture_cache.free_memory", lambda: 4096)
+    monkeypatch.setattr("yolo.data.image_cache.free_memory", lambda: 4096)
     data = make_data(shop.folder / "own")  # of which no test before may still hold a copy
     done = shop.train("full", "--noplots", "--cache", data=str(data))
-    assert done.refusal("yolo.train").startswith("--cache ram: the pictures take 0.2 MB, and 0.0 MB of memory are free")
+    assert done.refusal("yolo.train").startswith("--cache ram: the images take 0.2 MB, and 0.0 MB of memory are free")
     assert not done.folder.exists()
 
 
 @pytest.mark.covers("train", "image_weights")
-def test_pictures_of_badly_found_classes_come_more_often(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here pictures 0 to 3 are without labels, so they weigh nothing."""
+def test_images_of_badly_found_classes_come_more_often(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here images 0 to 3 are without labels, so they weigh nothing."""
     data = make_data(shop.folder / "some", train=8, val=6)
     for number in range(4):
         (shop.folder / f"some/labels/train/{number:03}.txt").unlink()
@@ -137,7 +137,7 @@ def test_extras_through_a_library_that_may_be_absent(shop: Workshop, monkeypatch
     assert not same(weights(runs[0]), weights(shop.train("none", "--noplots")))
 
 
-def test_drawn_pictures_sizes_and_quads_are_the_same_after_a_stop(
+def test_drawn_images_sizes_and_quads_are_the_same_after_a_stop(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags = ("--noplots", "--image-weights", "--multi-scale", "--quad", "--cache")

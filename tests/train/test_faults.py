@@ -76,7 +76,7 @@ def test_options(place: Workshop, instead: dict[str, str], message: str) -> None
     assert refused(place, **instead).startswith(message)
 
 
-def test_a_model_of_grey_pictures(place: Workshop) -> None:
+def test_a_model_of_grey_images(place: Workshop) -> None:
     model = write_yaml(place.folder / "grey.yaml", {**yaml.safe_load(place.model.read_text()), "ch": 1})
     line = refused(place, cfg=str(model))
     assert line == f"{model}: the model takes images of 1 channels, not 3; set 'ch: 3' in it, or leave the line out"
@@ -94,19 +94,19 @@ def test_a_data_file_without_a_split(place: Workshop) -> None:
     assert refused(place, data=data).startswith(f"{data}: no split 'val' (there is train, test)")
 
 
-def test_no_pictures(place: Workshop) -> None:
+def test_no_images(place: Workshop) -> None:
     data, root = copied(place)
     shutil.rmtree(root / "images/train")
     (root / "images/train").mkdir()
     line = refused(place, data=data)
-    assert str(root / "images/train") in line and "no" in line and "picture" in line
+    assert str(root / "images/train") in line and "no image" in line
 
 
-def test_pictures_that_are_all_broken(place: Workshop) -> None:
+def test_images_that_are_all_broken(place: Workshop) -> None:
     data, root = copied(place)
-    for picture in (root / "images/train").iterdir():
-        picture.write_bytes(picture.read_bytes()[:50])
-    assert "no usable picture in split 'train' (8 left out)" in refused(place, data=data)
+    for image in (root / "images/train").iterdir():
+        image.write_bytes(image.read_bytes()[:50])
+    assert "no usable image in split 'train' (8 left out)" in refused(place, data=data)
 
 
 def test_no_labels(place: Workshop) -> None:
@@ -170,7 +170,7 @@ def test_a_size_that_does_not_fit_the_stride_is_rounded(place: Workshop) -> None
     hyp = write_yaml(place.folder / "mosaic.yaml", {**QUICK, "mosaic": 1.0, "scale": 0.5, "translate": 0.1})
     done = place.train("run", "--noplots", "--multi-scale", "--noautoanchor", imgsz="5", hyp=str(hyp), batch_size="1")
     assert done.code == 0, done.err
-    assert "--imgsz 5 is no multiple of the stride 8: using 8" in done.err
+    assert "--imgsz 5 is not a multiple of the stride 8: using 8" in done.err
     last = load_weights(done.folder / "weights/last.safetensors")
     assert last.meta["imgsz"] == 8 and all(np.isfinite(values).all() for values in last.model.values())
 
@@ -228,9 +228,9 @@ def test_a_loss_that_is_no_number(place: Workshop) -> None:
     hyp = write_yaml(place.folder / "hyp.yaml", {**QUICK, "box": 1e38})
     done = place.train("run", "--noplots", hyp=str(hyp))
     line = done.refusal(PROGRAM, code=3)
-    pictures = str(place.data.parent / "images/train")
+    images = str(place.data.parent / "images/train")
     assert line.startswith("the loss is ") and " at epoch 1, batch 1 of 2 (images in " in line
-    assert line.count(pictures) == 1 and line.count(".png") == 4
+    assert line.count(images) == 1 and line.count(".png") == 4
     assert "; no checkpoint was saved yet; lower lr0 in the hyperparameters" in line
     assert not list(done.folder.glob("weights/*"))
 

@@ -239,7 +239,7 @@ def no_run(path: Path) -> Path:
     ("make", "message"),
     [
         (lambda f: f / "absent", "--resume {}: no such run; name a run's folder, or none for the newest"),
-        (lambda f: no_run(f / "x"), "{}: is no run that could go on: no weights/last.safetensors; name a run's folder"),
+        (lambda f: no_run(f / "x"), "{}: cannot be resumed: there is no weights/last.safetensors; name a run's folder"),
         (lambda f: f / "run/weights/best.safetensors", "--resume {}: only a run's last.safetensors can be resumed; "),
         (lambda f: f / "run/opt.yaml", "--resume {}: only a run's last.safetensors can be resumed; "),
     ],
@@ -260,7 +260,7 @@ def test_files_that_were_changed(whole: Done, tmp_path: Path) -> None:
     folder = copied(whole, tmp_path / "run")
     last, options = folder / "weights/last.safetensors", folder / "opt.yaml"
     shutil.copy(folder / "weights/best.safetensors", last)
-    assert resume(folder).refusal(PROGRAM).startswith(f"{last}: holds no state of training; start a new run from it")
+    assert resume(folder).refusal(PROGRAM).startswith(f"{last}: has no training state; start a new run from it")
     last.unlink()
     content = yaml.safe_load(options.read_text())
     for value, said in (([1], "option epochs is [1]"), ("6", "option epochs is '6'"), (True, "option epochs is True")):

@@ -23,7 +23,7 @@ from yolo.models.weights.load import load_weights
 from yolo.plots.results import read_results
 from yolo.report.page import read_epochs
 
-PICTURES = {
+IMAGES = {
     *("labels.jpg", "labels_correlogram.jpg", "train_batch0.jpg", "train_batch1.jpg", "train_batch2.jpg"),
     *("val_batch0_labels.jpg", "val_batch0_pred.jpg", "confusion_matrix.png", "results.png"),
     *("PR_curve.png", "F1_curve.png", "P_curve.png", "R_curve.png"),
@@ -68,8 +68,8 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 
 def test_every_file_is_there_and_nothing_else(full: Done) -> None:
     assert full.code == 0, full.err
-    assert files(full.folder) == PICTURES | RECORDS | {"report.html"}
-    for name in PICTURES:
+    assert files(full.folder) == IMAGES | RECORDS | {"report.html"}
+    for name in IMAGES:
         with Image.open(full.folder / name) as image:
             assert min(image.convert("RGB").size) >= 64, name
 
@@ -114,7 +114,7 @@ def test_the_report_shows_the_run(full: Done) -> None:
     text = (full.folder / "report.html").read_text()
     for word in ('data-s="finished"', "2 epochs.", "<span>--epochs</span>", ">red</th>", "Confusion matrix", "Detect"):
         assert word in text, word
-    assert text.count("data:image/jpeg;base64,") == sum(name.endswith(".jpg") for name in PICTURES)
+    assert text.count("data:image/jpeg;base64,") == sum(name.endswith(".jpg") for name in IMAGES)
     assert [row.epoch for row in read_epochs(full.folder / "report.html")] == [0, 1]
     assert all(row.times["pictures"] == 8 for row in read_epochs(full.folder / "report.html"))
 
@@ -135,7 +135,7 @@ def test_stdout_is_one_json_object_when_asked(base: Done) -> None:
 
 
 @pytest.mark.covers("train", "noplots")
-def test_without_plots_there_are_no_pictures(base: Done) -> None:
+def test_without_plots_there_are_no_images(base: Done) -> None:
     assert files(base.folder) == RECORDS
 
 
@@ -162,7 +162,9 @@ def test_recomputing_changes_no_bit(shop: Workshop, base: Done) -> None:
     again = shop.train("recompute", "--noplots", "--recompute")
     assert again.code == 0 and same(weights(base), weights(again))
     refused = shop.train("refused", "--recompute", compile="off")
-    assert refused.refusal("yolo.train").startswith("--recompute: only a compiled training step recomputes")
+    assert refused.refusal("yolo.train").startswith(
+        "--recompute: activation checkpointing needs a compiled training step"
+    )
 
 
 @pytest.mark.covers("train", "seed")

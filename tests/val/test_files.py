@@ -15,7 +15,7 @@ from tests.train.samples import Done, Workshop, write_yaml
 from tests.val.outcome import labels_in, result, table
 
 PROGRAM = "yolo.val"
-PICTURES = {
+IMAGES = {
     *("PR_curve.png", "F1_curve.png", "P_curve.png", "R_curve.png", "confusion_matrix.png"),
     *("val_batch0_labels.jpg", "val_batch0_pred.jpg", "val_batch1_labels.jpg", "val_batch1_pred.jpg"),
 }
@@ -28,8 +28,8 @@ def test_files_and_table(measure) -> None:
     assert lines[0] == ["class", "images", "labels", "P", "R", "mAP50", "mAP50-95"]
     assert [line[:3] for line in lines[1:]] == [["all", "6", "12"], ["red", "6", "6"], ["blue", "6", "6"]]
     assert np.mean([float(line[5]) for line in lines[2:]]) == pytest.approx(float(lines[1][5]), abs=0.001)
-    assert {str(path.relative_to(done.folder)) for path in done.folder.rglob("*")} == PICTURES
-    for name in PICTURES:
+    assert {str(path.relative_to(done.folder)) for path in done.folder.rglob("*")} == IMAGES
+    for name in IMAGES:
         with Image.open(done.folder / name) as image:
             assert min(image.convert("RGB").size) >= 64, name
     assert done.err.splitlines()[-1].startswith("speed per image: ") and str(done.folder) in done.err
@@ -61,9 +61,9 @@ def test_json(measure) -> None:
 
 
 @pytest.mark.covers("val", "task")
-@pytest.mark.parametrize(("task", "pictures"), [("train", "8"), ("val", "6"), ("test", "3")])
-def test_the_part_of_the_data_set(measure, task: str, pictures: str) -> None:
-    assert table(measure("--noplots", task=task))[1][:3] == ["all", pictures, str(2 * int(pictures))]
+@pytest.mark.parametrize(("task", "images"), [("train", "8"), ("val", "6"), ("test", "3")])
+def test_the_part_of_the_data_set(measure, task: str, images: str) -> None:
+    assert table(measure("--noplots", task=task))[1][:3] == ["all", images, str(2 * int(images))]
 
 
 @pytest.mark.covers("val", "verbose")
@@ -80,13 +80,13 @@ def test_many_classes_are_listed_on_request(measure, shop: Workshop, tmp_path: P
     assert [line[0] for line in lines] == ["class", "all", "red", "blue"]
 
 
-def test_label_files_are_named_like_their_pictures(measure) -> None:
+def test_label_files_are_named_like_their_images(measure) -> None:
     assert list(labels_in(measure("--noplots", "--save-txt"))) == [f"{number:03}" for number in range(6)]
 
 
 @pytest.mark.covers("val", "save_txt", "save_conf")
 def test_label_files(measure, shop: Workshop) -> None:
-    """A sure detection of a picture lies on one of its two labels."""
+    """A sure detection of an image lies on one of its two labels."""
     plain, sure = (
         measure("--noplots", "--save-txt", *flags, conf_thres="0.2", name=f"exp{len(flags)}")
         for flags in ((), ("--save-conf",))
@@ -104,7 +104,7 @@ def test_label_files(measure, shop: Workshop) -> None:
         np.testing.assert_array_equal(rows[:, :5], without)
 
 
-def test_pictures_that_cocos_json_cannot_tell_apart_are_refused_before_any_is_looked_at(
+def test_images_that_cocos_json_cannot_tell_apart_are_refused_before_any_is_looked_at(
     measure, shop: Workshop, tmp_path: Path
 ) -> None:
     for folder in "ab":
@@ -162,7 +162,7 @@ def test_weights_for_another_number_of_classes(measure, shop: Workshop, tmp_path
     content = yaml.safe_load(shop.data.read_text())
     data = write_yaml(tmp_path / "three.yaml", {**content, "names": ["red", "blue", "green"]})
     done = measure(data=str(data))
-    assert f"the weights know 2 classes, {data} has 3; name the data set" in done.refusal(PROGRAM)
+    assert f"the weights have 2 classes, {data} has 3; name the data set" in done.refusal(PROGRAM)
     assert done.out == "" and not (tmp_path / "runs").exists()
 
 

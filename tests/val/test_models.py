@@ -86,7 +86,7 @@ def test_speed(measure, trained: Done, other: str, tmp_path: Path) -> None:
         assert set(row) == {"weights", "metrics", "per_class", "undetected", "speed_ms"}
         assert min(row["speed_ms"].values()) > 0
         assert [one["labels"] for one in row["per_class"]] == [6, 6]
-    # Square pictures, few detections: less is recalled than by a validation that keeps nearly all.
+    # Square images, few detections: less is recalled than by a validation that keeps nearly all.
     usual = result(measure("--json", "--noplots"))["metrics"]
     assert found["speed"][0]["metrics"]["map50"] > 0.3 and found["speed"][0]["metrics"] != usual
     assert len(table(measure(task="speed"))) == 4 and not (tmp_path / "runs/exp2").exists()

@@ -49,7 +49,7 @@ def test_any_number_of_ranks_measures_the_same(shop: Workshop, compile: str, num
         for part in ("metrics", "per_class", "coco"):
             assert found[part] == expected[part], part
         one, many = files(shop.folder / "val/one"), files(shop.folder / f"val/of{ranks}")
-        # The pictures of other ranks' batches stay with them.
+        # The images of other ranks' batches stay with them.
         texts = [name for name in one if not name.endswith(".jpg")]
         assert len(texts) > 3 and {name: many[name] for name in texts} == {name: one[name] for name in texts}
         assert "val_batch0_pred.jpg" in many

@@ -63,7 +63,7 @@ class Hyperparameters:
     copy_paste: float = 0.0
 
     def scaled(self, *, levels: int, classes: int, imgsz: int) -> Hyperparameters:
-        """Give the loss gains for a network: box by levels, cls by classes, obj by picture area (YOLOv5)."""
+        """Give the loss gains for a network: box by levels, cls by classes, obj by image area (YOLOv5)."""
         return dataclasses.replace(
             self,
             box=self.box * 3 / levels,

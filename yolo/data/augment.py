@@ -36,10 +36,10 @@ class Augmentation(Protocol):
 
 
 def affine_matrix(rng: Generator, hyp: Augmentation, canvas: Size, size: Size) -> tuple[NDArray[np.float64], float]:
-    """The matrix ``[3, 3]`` from ``canvas`` to a picture of ``size``, and its enlargement.
+    """The matrix ``[3, 3]`` from ``canvas`` to an image of ``size``, and its enlargement.
 
     Canvas centre to the origin, then perspective, rotation and scale, shear, and the shift that brings the
-    origin to the picture's centre, give or take ``translate``.
+    origin to the image's centre, give or take ``translate``.
     """
     centre, tilt, shear, shift = np.eye(3), np.eye(3), np.eye(3), np.eye(3)
     centre[:2, 2] = -canvas[1] / 2, -canvas[0] / 2
@@ -53,12 +53,12 @@ def affine_matrix(rng: Generator, hyp: Augmentation, canvas: Size, size: Size) -
     return shift @ shear @ turn @ tilt @ centre, scale
 
 
-def mosaic_tiles(pictures: Sequence[int], sizes: Sequence[Size], centre: tuple[int, int]) -> tuple[Tile, ...]:
-    """Four pictures that meet in ``centre`` (x, y): upper left, upper right, lower left, lower right."""
+def mosaic_tiles(images: Sequence[int], sizes: Sequence[Size], centre: tuple[int, int]) -> tuple[Tile, ...]:
+    """Four images that meet in ``centre`` (x, y): upper left, upper right, lower left, lower right."""
     x, y = centre
     return tuple(
-        Tile(picture, size, (x - size[1] if left else x, y - size[0] if upper else y))
-        for picture, size, (upper, left) in zip(pictures, sizes, ((1, 1), (1, 0), (0, 1), (0, 0)))
+        Tile(image, size, (x - size[1] if left else x, y - size[0] if upper else y))
+        for image, size, (upper, left) in zip(images, sizes, ((1, 1), (1, 0), (0, 1), (0, 0)))
     )
 
 

@@ -1,4 +1,4 @@
-"""The index of a split kept in a file, so that unchanged pictures and labels are not checked again."""
+"""The index of a split kept in a file, so that unchanged images and labels are not checked again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOG = logging.getLogger("yolo.data")
 def cache_path(label_files: Sequence[Path], entries: Sequence[Path]) -> Path:
     """Where the cache of a split is kept: beside the folder of its labels.
 
-    Splits that are lists of pictures may share one folder, so theirs bear the list's name too.
+    Splits that are lists of images may share one folder, so theirs bear the list's name too.
     """
     folder = label_files[0].parent
     common = Path(os.path.commonpath([file.parent for file in label_files]))
@@ -36,10 +36,10 @@ def cache_path(label_files: Sequence[Path], entries: Sequence[Path]) -> Path:
     return folder.parent / f"{folder.name}{''.join(lists[:1])}{SUFFIX}"
 
 
-def fingerprint(pictures: Sequence[Path], label_files: Sequence[Path], classes: int | None) -> str:
-    """A hash that changes with any picture or label file: its path, its size, its time of change."""
+def fingerprint(images: Sequence[Path], label_files: Sequence[Path], classes: int | None) -> str:
+    """A hash that changes with any image or label file: its path, its size, its time of change."""
     digest = hashlib.sha256(f"{FORMAT} {classes}".encode())
-    for files in (pictures, label_files):
+    for files in (images, label_files):
         for file in files:
             try:
                 status = os.stat(file)
@@ -60,7 +60,7 @@ def save(path: Path, key: str, index: Index) -> None:
     segments = [segment for some in index.segments for segment in some]
     content = {
         "key": np.array(key),
-        "paths": np.array(json.dumps([str(picture) for picture in index.paths])),
+        "paths": np.array(json.dumps([str(image) for image in index.paths])),
         "report": np.array(json.dumps(asdict(index.report))),
         "shapes": index.shapes,
         "counts": np.array([len(rows) for rows in index.labels], np.int64),
@@ -98,7 +98,7 @@ def _restore(content: np.lib.npyio.NpzFile, names: tuple[str, ...]) -> Index:
     rows = content["rows"].astype(np.float32).reshape(-1, 5)
     points = content["points"].astype(np.float32).reshape(-1, 2)
     shapes = content["shapes"].astype(np.int64).reshape(-1, 2)
-    paths = tuple(Path(picture) for picture in json.loads(str(content["paths"])))
+    paths = tuple(Path(image) for image in json.loads(str(content["paths"])))
     agree = len(paths) == len(shapes) == len(counts) and counts.sum() == len(rows) == len(lengths)
     if not agree or lengths.sum() != len(points):
         raise ValueError("its parts do not agree")

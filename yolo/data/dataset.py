@@ -1,4 +1,4 @@
-"""A data set's YAML file: where the pictures are and what their classes are called."""
+"""A data set's YAML file: where the images are and what their classes are called."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Dataset:
     names: tuple[str, ...]
     """Class names; the position is the class."""
     splits: Mapping[str, tuple[Path, ...]]
-    """Per split ("train", "val", "test") its folders, picture files, ``.txt`` lists and glob patterns."""
+    """Per split ("train", "val", "test") its folders, image files, ``.txt`` lists and glob patterns."""
     download: Any = None
     """What ``yolo.data.archives.parse_archives`` reads: looked at only when the data is not there."""
     convert: str | None = None
@@ -49,7 +49,7 @@ class Dataset:
             raise DataError(
                 f"no split '{split}' (there is {', '.join(self.splits)})",
                 where=self.source,
-                hint=f"add a line '{split}: <folder of pictures>'",
+                hint=f"add a line '{split}: <folder of images>'",
             )
         return self.splits[split]
 
@@ -147,7 +147,9 @@ def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
             )
         given = [given[number] for number in range(len(given))]
     if isinstance(given, str):
-        raise DataError("'names' is one text", where=source, hint=f"a list of class names is meant: [{brief(given)}]")
+        raise DataError(
+            "'names' is a single string", where=source, hint=f"a list of class names is meant: [{brief(given)}]"
+        )
     if not isinstance(given, list) or not given:
         raise DataError("'names' is missing or empty", where=source, hint="list the class names there")
     for name in given:

@@ -11,7 +11,7 @@ from yolo.data.records import Index
 
 
 def index_digest(index: Index) -> str:
-    """SHA-256 of the pictures' names and sizes and their labels and outlines, in order; not of where they lie."""
+    """SHA-256 of the images' names and sizes and their labels and outlines, in order; not of where they lie."""
     total = hashlib.sha256()
     total.update("\0".join(path.name for path in index.paths).encode("utf-8", "surrogateescape"))
     arrays = [index.shapes, *index.labels, *(outline for outlines in index.segments or [] for outline in outlines)]

@@ -123,7 +123,7 @@ def _webp(stream: BinaryIO) -> Header:
 
 
 def _webp_size(stream: BinaryIO, kind: bytes) -> tuple[int, int]:
-    """From the chunk that says it: the canvas of an extended file, or the picture of a plain one."""
+    """From the chunk that says it: the canvas of an extended file, or the image of a plain one."""
     if kind == b"VP8X":
         low_width, high_width, low_height, high_height = _unpack(stream, "<4xHBHB")
         return (high_height << 16 | low_height) + 1, (high_width << 16 | low_width) + 1

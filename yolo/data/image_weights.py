@@ -1,4 +1,4 @@
-"""Which pictures an epoch shows when rare and badly found classes are to come more often (``--image-weights``)."""
+"""Which images an epoch shows when rare and badly found classes are to come more often (``--image-weights``)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_DRAW = 2**32 - 4  # no picture has this number, so the draw shares no stream with a sample
+_DRAW = 2**32 - 4  # no image has this number, so the draw shares no stream with a sample
 
 
 def class_weights(labels: Sequence[NDArray[np.float32]], classes: int) -> NDArray[np.float64]:
@@ -20,10 +20,10 @@ def class_weights(labels: Sequence[NDArray[np.float32]], classes: int) -> NDArra
     return rarity / rarity.sum()
 
 
-def picture_weights(labels: Sequence[NDArray[np.float32]], maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A weight for each picture: over its labels the sum of class weight · (1 - mAP)² (YOLOv5).
+def image_weights(labels: Sequence[NDArray[np.float32]], maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A weight for each image: over its labels the sum of class weight · (1 - mAP)² (YOLOv5).
 
-    ``maps``: mAP50-95 of each class. Pictures without labels weigh nothing; where nothing weighs anything, all are 1.
+    ``maps``: mAP50-95 of each class. Images without labels weigh nothing; where nothing weighs anything, all are 1.
     """
     wanted = class_weights(labels, len(maps)) * (1 - maps) ** 2
     weights = _counts(labels, len(maps)) @ wanted
@@ -31,7 +31,7 @@ def picture_weights(labels: Sequence[NDArray[np.float32]], maps: NDArray[np.floa
 
 
 def draw(weights: NDArray[np.float64], seed: int, epoch: int) -> NDArray[np.int64]:
-    """As many pictures as there are weights, each drawn with its weight's probability, with replacement."""
+    """As many images as there are weights, each drawn with its weight's probability, with replacement."""
     rng = np.random.default_rng([seed, epoch, _DRAW])
     return rng.choice(len(weights), len(weights), p=weights / weights.sum())
 
@@ -47,5 +47,5 @@ def repeats(order: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _counts(labels: Sequence[NDArray[np.float32]], classes: int) -> NDArray[np.int64]:
-    """``[pictures, classes]``: labels of each class."""
+    """``[images, classes]``: labels of each class."""
     return np.array([np.bincount(rows[:, 0].astype(np.int64), minlength=classes) for rows in labels])

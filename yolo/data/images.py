@@ -1,4 +1,4 @@
-"""Pictures in and out of files: RGB in memory, whatever the file holds."""
+"""Images in and out of files: RGB in memory, whatever the file holds."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from yolo.io.files import require_file, write_atomic
 SUFFIXES = frozenset(
     {".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".pfm", ".png", ".tif", ".tiff", ".webp"},
 )
-"""File name endings (lower case) that count as pictures."""
+"""File name endings (lower case) that count as images."""
 
 MIN_SIDE = 10
-"""Pictures with a shorter side (pixels) are not usable."""
+"""Images with a shorter side (pixels) are not usable."""
 
 MAX_PIXELS, MAX_SIDE = 2**30, 1_000_000
 """The largest image: 3 GiB as RGB, and what the decoders take. Every command refuses a larger one."""
@@ -42,10 +42,10 @@ def limit_opencv_threads() -> None:
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """The picture at ``path``: RGB, uint8 ``[H, W, 3]``, upright.
+    """The image at ``path``: RGB, uint8 ``[H, W, 3]``, upright.
 
     Upright is by EXIF's orientation alone, in the four formats that have one (JPEG, PNG, WebP, TIFF); what XMP or a
-    text says of it is not looked at. ``check_image`` gives the size by the same rule. Grey pictures get three equal
+    text says of it is not looked at. ``check_image`` gives the size by the same rule. Grey images get three equal
     channels, alpha is dropped, 16 bits become 8. Raises DataError when the file cannot be read or decoded, or has more
     than MAX_PIXELS.
     """
@@ -66,11 +66,11 @@ def read_bytes(path: str | Path) -> NDArray[np.uint8]:
         return np.fromfile(path, np.uint8)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"the picture cannot be read ({why})", where=path) from error
+        raise DataError(f"the image cannot be read ({why})", where=path) from error
 
 
 def decode_image(content: NDArray[np.uint8], where: object) -> NDArray[np.uint8]:
-    """The picture in a file's bytes ``[n]``, as ``read_image`` gives it; ``where`` names it in the DataError."""
+    """The image in a file's bytes ``[n]``, as ``read_image`` gives it; ``where`` names it in the DataError."""
     header = read_header(io.BytesIO(memoryview(content)))
     _refuse_too_large(header, where)
     # OpenCV's rules for turning differ by format and version: it is given no say, and a TIFF no orientation.
@@ -86,7 +86,7 @@ def decode_image(content: NDArray[np.uint8], where: object) -> NDArray[np.uint8]
             raise DataError("there is not enough memory to decode the image", where=where) from error
         rgb = None
     if rgb is None:
-        raise DataError("the picture cannot be decoded", where=where, hint=_HINT)
+        raise DataError("the image cannot be decoded", where=where, hint=_HINT)
     return _turned(rgb, header.orientation)
 
 
@@ -98,8 +98,8 @@ def _turned(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     return rgb if flip is None else cv2.flip(rgb, flip)
 
 
-def load_picture(path: str | Path, size: tuple[int, int], *, augmented: bool) -> NDArray[np.uint8]:
-    """The picture at ``path`` resized to ``size`` (height, width), as ``read_image`` gives it.
+def load_image(path: str | Path, size: tuple[int, int], *, augmented: bool) -> NDArray[np.uint8]:
+    """The image at ``path`` resized to ``size`` (height, width), as ``read_image`` gives it.
 
     By area where one that is not to be augmented shrinks, else linear (YOLOv5). Raises DataError as ``read_image``.
     """
@@ -125,27 +125,27 @@ def write_image(path: str | Path, rgb: NDArray[np.uint8], *, quality: int = 95) 
     try:
         done, content = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     except cv2.error as error:
-        raise DataError(f"no picture can be written as '{path.suffix}'", where=path) from error
+        raise DataError(f"no image can be written as '{path.suffix}'", where=path) from error
     if not done:
-        raise DataError("the picture cannot be encoded", where=path)
+        raise DataError("the image cannot be encoded", where=path)
     try:
         return write_atomic(path, lambda temporary: temporary.write_bytes(content.tobytes()))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"the picture cannot be written ({why})", where=path) from error
+        raise DataError(f"the image cannot be written ({why})", where=path) from error
 
 
 def check_image(path: str | Path) -> tuple[int, int]:
     """The ``(height, width)`` that ``read_image`` would give, from the header where that suffices.
 
-    Raises DataError when the picture is corrupt, cut off, too small or too large.
+    Raises DataError when the image is corrupt, cut off, too small or too large.
     """
     try:
         require_file(path)
         with open(path, "rb") as stream:
             shape = _inspect(stream, path)
     except OSError as error:
-        raise DataError(f"the picture cannot be read ({error.strerror or error})", where=path) from error
+        raise DataError(f"the image cannot be read ({error.strerror or error})", where=path) from error
     height, width = shape or read_image(path).shape[:2]
     if min(height, width) < MIN_SIDE:
         raise DataError(f"{width} x {height} pixels is too small, {MIN_SIDE} is the least", where=path)
@@ -165,7 +165,7 @@ def _inspect(stream: BinaryIO, where: object) -> tuple[int, int] | None:
         return None
     reason = check(stream)
     if reason:
-        raise DataError(f"corrupt picture ({reason})", where=where, hint=_HINT)
+        raise DataError(f"corrupt image ({reason})", where=where, hint=_HINT)
     return header.upright
 
 
@@ -186,8 +186,8 @@ def _check_jpeg(stream: BinaryIO) -> str:
         return ""
     stream.seek(0)
     try:  # not Image.open: it refuses large images by a limit of its own
-        with JpegImagePlugin.JpegImageFile(stream) as picture:
-            picture.load()
+        with JpegImagePlugin.JpegImageFile(stream) as image:
+            image.load()
     # Pillow's readers raise whatever a hostile file makes them stumble over.
     except Exception as error:
         return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The index of a split: every usable picture with its size and its checked labels."""
+"""The index of a split: every usable image with its size and its checked labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yolo.data import cache
 from yolo.data.dataset import Dataset
 from yolo.data.images import check_image
 from yolo.data.labels import LabelFile, parse_labels
-from yolo.data.listing import label_files, list_pictures
+from yolo.data.listing import label_files, list_images
 from yolo.data.records import Index, IndexReport
 from yolo.errors import DataError
 from yolo.io.files import require_file
@@ -29,21 +29,21 @@ _MOST_LOGGED = 200
 def index_split(
     dataset: Dataset, split: str, *, single_cls: bool = False, use_cache: bool = True, workers: int = _WORKERS
 ) -> Index:
-    """Check every picture and label of ``split`` and give what is usable.
+    """Check every image and label of ``split`` and give what is usable.
 
-    What is not usable is reported through logging and left out: corrupt pictures, single label lines.
-    With ``single_cls`` every label gets class 0. Raises DataError when a path is absent, when no picture
+    What is not usable is reported through logging and left out: corrupt images, single label lines.
+    With ``single_cls`` every label gets class 0. Raises DataError when a path is absent, when no image
     is usable, and when a label's class has no name.
     """
-    pictures = list_pictures(dataset, split)
-    files = label_files(pictures)
+    images = list_images(dataset, split)
+    files = label_files(images)
     classes = None if single_cls else dataset.nc
     names = single_class_names(dataset) if single_cls else dataset.names
     place = cache.cache_path(files, dataset.entries(split))
-    key = cache.fingerprint(pictures, files, classes) if use_cache else ""
+    key = cache.fingerprint(images, files, classes) if use_cache else ""
     index = cache.load(place, key, names) if use_cache else None
     if index is None:
-        index = _scan(pictures, files, classes, names, workers)
+        index = _scan(images, files, classes, names, workers)
         if use_cache:
             cache.save(place, key, index)
     _log(split, index.report)
@@ -60,7 +60,7 @@ def single_class_names(dataset: Dataset) -> tuple[str, ...]:
 
 
 def _scan(
-    pictures: list[Path],
+    images: list[Path],
     label_files: list[Path],
     classes: int | None,
     names: tuple[str, ...],
@@ -70,9 +70,9 @@ def _scan(
     paths, labels, segments, shapes = [], [], [], []
     pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="index")
     try:
-        checks: Iterable[object] = pool.map(_attempt(check_image), pictures)
+        checks: Iterable[object] = pool.map(_attempt(check_image), images)
         files: Iterable[object] = pool.map(_attempt(lambda path: _read_labels(path, classes)), label_files)
-        for picture, label_file, shape, parsed in zip(pictures, label_files, checks, files):
+        for image, label_file, shape, parsed in zip(images, label_files, checks, files):
             if isinstance(shape, DataError):
                 report.corrupt.append(str(shape))
                 continue
@@ -80,7 +80,7 @@ def _scan(
                 report.problems.append(str(parsed))
                 parsed = LabelFile()
             _report_lines(report, label_file, parsed)
-            paths.append(picture)
+            paths.append(image)
             shapes.append(shape)
             labels.append(parsed.rows)
             segments.append(parsed.segments)
@@ -121,7 +121,7 @@ def _report_lines(report: IndexReport, file: Path, parsed: LabelFile) -> None:
 
 
 def _log(split: str, report: IndexReport) -> None:
-    lines = [f"picture left out: {line}" for line in report.corrupt]
+    lines = [f"image left out: {line}" for line in report.corrupt]
     lines += [f"label line dropped: {line}" for line in report.problems]
     for line in lines[:_MOST_LOGGED]:
         _LOG.warning("%s", line)
@@ -133,7 +133,7 @@ def _log(split: str, report: IndexReport) -> None:
 def _refuse_unusable(dataset: Dataset, split: str, index: Index) -> None:
     if not len(index):
         raise DataError(
-            f"no usable picture in split '{split}' ({len(index.report.corrupt)} left out)",
+            f"no usable image in split '{split}' ({len(index.report.corrupt)} left out)",
             where=os.path.commonpath([str(entry) for entry in dataset.entries(split)]),
         )
     wrong = index.report.out_of_range

@@ -1,4 +1,4 @@
-"""How samples make up a batch: one picture each, or quads; at the size they were made in, or drawn anew each batch."""
+"""How samples make up a batch: one image each, or quads; at the size they were made in, or drawn anew each batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from yolo.data.letterbox import Size
 
 QUAD = 4
-"""Samples that make one picture of a quad batch."""
+"""Samples that make one image of a quad batch."""
 
 _QUADS, _SCALE = 2**32 - 2, 2**32 - 3  # no batch has these numbers: streams of their own
 
@@ -24,8 +24,8 @@ class Cell:
 
     sample: int
     """Number among the batch's samples."""
-    picture: int
-    """Number among the batch's pictures."""
+    image: int
+    """Number among the batch's images."""
     corner: tuple[int, int]
     """(top, left) in pixels."""
     size: Size
@@ -33,39 +33,39 @@ class Cell:
 
 @dataclass(frozen=True)
 class Layout:
-    """A batch of ``count`` pictures of ``size``. Samples without a cell need not be made."""
+    """A batch of ``count`` images of ``size``. Samples without a cell need not be made."""
 
     count: int
     size: Size
     cells: tuple[Cell, ...]
 
-    def part(self, pictures: slice) -> Layout:
-        """Some pictures in a row, of the same samples."""
-        kept = [cell for cell in self.cells if pictures.start <= cell.picture < pictures.stop]
-        cells = tuple(dataclasses.replace(cell, picture=cell.picture - pictures.start) for cell in kept)
-        return Layout(pictures.stop - pictures.start, self.size, cells)
+    def part(self, images: slice) -> Layout:
+        """Some images in a row, of the same samples."""
+        kept = [cell for cell in self.cells if images.start <= cell.image < images.stop]
+        cells = tuple(dataclasses.replace(cell, image=cell.image - images.start) for cell in kept)
+        return Layout(images.stop - images.start, self.size, cells)
 
     def targets(self, images: NDArray[np.uint8]) -> Sequence[NDArray[np.uint8]]:
         """The parts ``[3, h, w]`` of a batch's ``images`` (``[count, 3, *size]``) that its cells fill, in order."""
         if len(self.cells) == self.count:  # an image each
             return images
         return [
-            images[cell.picture, :, top : top + cell.size[0], left : left + cell.size[1]]
+            images[cell.image, :, top : top + cell.size[0], left : left + cell.size[1]]
             for cell in self.cells
             for top, left in [cell.corner]
         ]
 
     def leaders(self) -> list[int]:
-        """For each picture the first of its samples, after which it is named."""
-        first = {cell.picture: cell.sample for cell in reversed(self.cells)}
-        return [first[picture] for picture in range(self.count)]
+        """For each image the first of its samples, after which it is named."""
+        first = {cell.image: cell.sample for cell in reversed(self.cells)}
+        return [first[image] for image in range(self.count)]
 
     def join(self, labels: Sequence[NDArray[np.float32]]) -> tuple[NDArray[np.float32], ...]:
-        """Label rows (class, xywhn) of the pictures from those of the cells, in order."""
-        pictures: list[list[NDArray[np.float32]]] = [[] for _ in range(self.count)]
+        """Label rows (class, xywhn) of the images from those of the cells, in order."""
+        images: list[list[NDArray[np.float32]]] = [[] for _ in range(self.count)]
         for cell, rows in zip(self.cells, labels):
-            pictures[cell.picture].append(rows if cell.size == self.size else _moved(rows, cell, self.size))
-        return tuple(parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in pictures)
+            images[cell.image].append(rows if cell.size == self.size else _moved(rows, cell, self.size))
+        return tuple(parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in images)
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Layouts:
     """The layout of every training batch, a pure function of seed, epoch and the batch's number.
 
     ``scales``: multi-scale. Then the longer side of a batch is drawn in [0.5, 1.5] · ``imgsz`` on the grid of
-    ``stride`` and the finished pictures are resized to it, as in YOLOv5: what is seen (mosaic, labels that are kept)
-    does not depend on the size, so that the cache of pictures serves all of them.
+    ``stride`` and the finished images are resized to it, as in YOLOv5: what is seen (mosaic, labels that are kept)
+    does not depend on the size, so that the cache of images serves all of them.
     """
 
     imgsz: int
@@ -94,7 +94,7 @@ class Layouts:
             return one_each(samples, whole)
         rng = np.random.default_rng([self.seed, epoch, number, _QUADS])
         alone = rng.random(samples // QUAD) < 0.5
-        cells = [cell for picture, one in enumerate(alone) for cell in _quad(picture, bool(one), whole)]
+        cells = [cell for image, one in enumerate(alone) for cell in _quad(image, bool(one), whole)]
         return Layout(samples // QUAD, whole, tuple(cells))
 
     def sizes(self, made: Sequence[Size]) -> list[Size]:
@@ -117,18 +117,18 @@ class Layouts:
 
 
 def one_each(samples: int, size: Size) -> Layout:
-    """A picture for each sample."""
+    """An image for each sample."""
     return Layout(samples, size, tuple(Cell(k, k, (0, 0), size) for k in range(samples)))
 
 
-def _quad(picture: int, alone: bool, size: Size) -> list[Cell]:
+def _quad(image: int, alone: bool, size: Size) -> list[Cell]:
     """One sample enlarged, or four: upper left, lower left, upper right, lower right."""
-    first = QUAD * picture
+    first = QUAD * image
     if alone:
-        return [Cell(first, picture, (0, 0), size)]
+        return [Cell(first, image, (0, 0), size)]
     half = size[0] // 2, size[1] // 2
     corners = (0, 0), (half[0], 0), (0, half[1]), half
-    return [Cell(first + k, picture, corner, half) for k, corner in enumerate(corners)]
+    return [Cell(first + k, image, corner, half) for k, corner in enumerate(corners)]
 
 
 def _moved(rows: NDArray[np.float32], cell: Cell, size: Size) -> NDArray[np.float32]:

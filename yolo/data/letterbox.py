@@ -1,4 +1,4 @@
-"""Fitting a picture into a size: scale, pad, and the numbers to find the way back."""
+"""Fitting an image into a size: scale, pad, and the numbers to find the way back."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 Size = tuple[int, int]
 
 FILL = 114
-"""The grey that pads a picture."""
+"""The grey that pads an image."""
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Where a picture lies inside the padded one; all sizes are ``(height, width)`` in pixels.
+    """Where an image lies inside the padded one; all sizes are ``(height, width)`` in pixels.
 
     ``x_padded = x_original * ratio[1] + pad[0]`` and ``y_padded = y_original * ratio[0] + pad[1]``.
     """
@@ -29,16 +29,16 @@ class Letterbox:
     pad: tuple[float, float]
     """(left, top): half of the padding, so it may end in .5; the pixels start at ``offset``."""
     size: Size
-    """Of the padded picture."""
+    """Of the padded image."""
 
     @property
     def resized(self) -> Size:
-        """Size of the picture inside the padding."""
+        """Size of the image inside the padding."""
         return round(self.original[0] * self.ratio[0]), round(self.original[1] * self.ratio[1])
 
     @property
     def offset(self) -> tuple[int, int]:
-        """(left, top): the whole pixels of padding before the picture; the odd one goes right and below."""
+        """(left, top): the whole pixels of padding before the image; the odd one goes right and below."""
         return round(self.pad[0] - 0.1), round(self.pad[1] - 0.1)
 
 
@@ -51,9 +51,9 @@ def fit(
     stride: int = 32,
     scaleup: bool = True,
 ) -> Letterbox:
-    """The letterbox of a picture of ``original`` size in ``size``, numbers only.
+    """The letterbox of an image of ``original`` size in ``size``, numbers only.
 
-    ``source`` is what the picture was resized to beforehand (default: not resized). With ``auto`` the
+    ``source`` is what the image was resized to beforehand (default: not resized). With ``auto`` the
     padding is only what the next multiple of ``stride`` needs; without ``scaleup`` it is never enlarged.
     """
     height, width = source or original
@@ -105,10 +105,10 @@ def rect_shapes(
     stride: int,
     pad: float,
 ) -> tuple[NDArray[np.int64], list[Size]]:
-    """Batches of like aspect: the order of the pictures, and each batch's ``(height, width)``.
+    """Batches of like aspect: the order of the images, and each batch's ``(height, width)``.
 
-    ``shapes`` is ``[N, 2]`` (height, width); pictures are sorted by height / width, and each batch is as
-    small as its most extreme picture allows on the grid of ``stride``, plus ``pad`` strides.
+    ``shapes`` is ``[N, 2]`` (height, width); images are sorted by height / width, and each batch is as
+    small as its most extreme image allows on the grid of ``stride``, plus ``pad`` strides.
     """
     shapes = np.asarray(shapes, np.float64).reshape(-1, 2)
     aspect = shapes[:, 0] / shapes[:, 1]

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from yolo.data.augment import Augmentation
 from yolo.data.batch import Batch
+from yolo.data.image_cache import ImageCache
 from yolo.data.image_weights import draw, repeats
 from yolo.data.layout import QUAD, Layout, Layouts, one_each
 from yolo.data.letterbox import Size, rect_shapes
-from yolo.data.picture_cache import PictureCache
 from yolo.data.plan import SamplePlan
 from yolo.data.planner import Planner, epoch_order
 from yolo.data.records import Index
@@ -51,7 +51,7 @@ class _Loader:
     thread, when they are asked for.
     """
 
-    def __init__(self, planner: Planner, batch_size: int, workers: int, cache: PictureCache | None = None) -> None:
+    def __init__(self, planner: Planner, batch_size: int, workers: int, cache: ImageCache | None = None) -> None:
         if batch_size < 1 or workers < 0:
             raise ValueError(f"batch_size {batch_size} and workers {workers} must be at least 1 and 0")
         self.planner, self.batch_size, self.workers, self.cache = planner, batch_size, workers, cache
@@ -112,8 +112,8 @@ class _Loader:
 class TrainLoader(_Loader):
     """Training batches of ``batch_size``; the last, and that of a smaller set, has what is left (YOLOv5).
 
-    With ``rect`` pictures of like aspect share a batch, in the same order every epoch, without mosaic.
-    ``quad`` and ``multi_scale``: see ``Layouts``; a quad batch has a quarter of the pictures, of twice the size.
+    With ``rect`` images of like aspect share a batch, in the same order every epoch, without mosaic.
+    ``quad`` and ``multi_scale``: see ``Layouts``; a quad batch has a quarter of the images, of twice the size.
     Each of several ranks gets its part of every batch, so that together they see what one rank would; ``batch_size``
     is the whole's. What is left must divide among them, and into quads: where it does not, the first images of the
     epoch's order come once more, otherwise augmented. ``repeated`` is their number.
@@ -129,15 +129,15 @@ class TrainLoader(_Loader):
         stride: int = 32,
         quad: bool = False,
         multi_scale: bool = False,
-        cache: PictureCache | None = None,
+        cache: ImageCache | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        """Raises ConfigError for quads of a batch size that is no multiple of four, ValueError for one that does not
+        """Raises ConfigError for quads of a batch size that is not a multiple of four, ValueError for one that does not
         divide among the ranks."""
         super().__init__(planner, batch_size, workers, cache)
         if quad and batch_size % QUAD:
             raise ConfigError(
-                f"four pictures make one, and {batch_size} is no multiple of four",
+                f"four images make one, and {batch_size} is not a multiple of four",
                 where="--quad",
                 hint="change --batch-size",
             )
@@ -149,7 +149,7 @@ class TrainLoader(_Loader):
         self._rect = rect_shapes(self.index.shapes, batch_size, planner.imgsz, stride, pad=0.0) if rect else None
         self._layouts = Layouts(planner.imgsz, stride, planner.seed, quad, multi_scale)
         self.weights: NDArray[np.float64] | None = None
-        """Of the pictures. When set, an epoch's pictures, and mosaics' others, are drawn by them."""
+        """Of the images. When set, an epoch's images, and mosaics' others, are drawn by them."""
 
     def shapes(self) -> list[tuple[int, int, int, int]]:
         """All shapes ``[B, 3, H, W]`` that this rank's batches may have, largest first."""
@@ -169,7 +169,7 @@ class TrainLoader(_Loader):
         return min(self.batch_size, self._shown - number * self.batch_size)
 
     def _part(self, samples: int) -> slice:
-        """This rank's pictures of a batch of so many samples."""
+        """This rank's images of a batch of so many samples."""
         return self._ranks.part(samples // self._each)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -193,7 +193,7 @@ class TrainLoader(_Loader):
 
 
 class ValLoader(_Loader):
-    """Validation batches: every picture once, only resized and padded; the last batch may be short.
+    """Validation batches: every image once, only resized and padded; the last batch may be short.
 
     Of several ranks each gets some batches in a row: those of all ranks, in order, are those of one.
     """
@@ -207,7 +207,7 @@ class ValLoader(_Loader):
         rect: bool = True,
         pad: float = 0.5,
         stride: int = 32,
-        cache: PictureCache | None = None,
+        cache: ImageCache | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
         super().__init__(planner, batch_size, workers, cache)
@@ -229,7 +229,7 @@ class ValLoader(_Loader):
         return (min(self.batch_size, len(self.index)), 3, *size)
 
     def described(self, rank: int) -> Iterator[Batch]:
-        """Another rank's batches without their pictures: images uint8 [0, 3, H, W]."""
+        """Another rank's batches without their images: images uint8 [0, 3, H, W]."""
         for job in self._jobs(0, rank):
             yield self._batch(job, np.empty((0, 3, *job.size), np.uint8), self._plans(job))
 
@@ -254,7 +254,7 @@ def train_loader(
     quad: bool = False,
     multi_scale: bool = False,
     extras: bool = False,
-    cache: PictureCache | None = None,
+    cache: ImageCache | None = None,
     ranks: Ranks = ALONE,
 ) -> TrainLoader:
     """The training loader of an index. Square batches must have a side on the grid of ``stride``.
@@ -277,7 +277,7 @@ def val_loader(
     rect: bool = True,
     pad: float = 0.5,
     stride: int = 32,
-    cache: PictureCache | None = None,
+    cache: ImageCache | None = None,
     ranks: Ranks = ALONE,
 ) -> ValLoader:
     """The validation loader of an index; ``pad`` is in strides and for ``rect`` only."""

@@ -39,7 +39,7 @@ def place(
     size: Size,
     offset: tuple[float, float],
 ) -> Objects:
-    """Label rows (class, xywhn) and polygons (xyn) of a picture of ``size`` that lies at ``offset`` (x, y)."""
+    """Label rows (class, xywhn) and polygons (xyn) of an image of ``size`` that lies at ``offset`` (x, y)."""
     scale = np.array([size[1], size[0]], np.float64)
     centre, half = rows[:, 1:3] * scale + offset, rows[:, 3:5] * scale / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1)
@@ -57,7 +57,7 @@ def join(parts: Sequence[Objects]) -> Objects:
 
 
 def clip(objects: Objects, size: Size) -> Objects:
-    """``objects`` with every coordinate moved into the picture."""
+    """``objects`` with every coordinate moved into the image."""
     edge = np.array([size[1], size[0]], np.float64)
     return Objects(
         objects.classes,
@@ -67,7 +67,7 @@ def clip(objects: Objects, size: Size) -> Objects:
 
 
 def warp(objects: Objects, matrix: Array, scale: float, size: Size) -> Objects:
-    """``objects`` moved by ``matrix`` ``[3, 3]`` into a picture of ``size``; those hardly seen are left out.
+    """``objects`` moved by ``matrix`` ``[3, 3]`` into an image of ``size``; those hardly seen are left out.
 
     The box of an object with a polygon is the box of its warped polygon, which fits tighter than the box
     of its warped box. ``scale`` is the matrix's own enlargement: areas are compared relative to it.
@@ -107,7 +107,7 @@ def resample(polygon: Array, points: int = _POLYGON_POINTS) -> Array:
 
 
 def polygon_box(points: Array, size: Size) -> Array:
-    """The box (xyxy) of those points that lie inside the picture, zeros when none does."""
+    """The box (xyxy) of those points that lie inside the image, zeros when none does."""
     inside = points[((points >= 0) & (points <= (size[1], size[0]))).all(1)]
     return np.concatenate([inside.min(0), inside.max(0)]) if len(inside) else np.zeros(4)
 
@@ -125,7 +125,7 @@ def is_visible(before: Array, after: Array, least_area: Array | float = MIN_AREA
 
 
 def to_rows(objects: Objects, size: Size) -> NDArray[np.float32]:
-    """Label rows (class, xywhn; float32 ``[n, 5]``) in a picture of ``size``, clipped to it."""
+    """Label rows (class, xywhn; float32 ``[n, 5]``) in an image of ``size``, clipped to it."""
     edge = np.array([size[1], size[0]], np.float64)
     boxes = np.clip(objects.boxes, 0, np.tile(edge - _EDGE, 2))
     low, high = boxes[:, :2], boxes[:, 2:]

@@ -13,9 +13,9 @@ from yolo.data.letterbox import Letterbox, Size
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture, resized, laid on a canvas; what sticks out is cut off."""
+    """One image, resized, laid on a canvas; what sticks out is cut off."""
 
-    picture: int
+    image: int
     """Position in the index."""
     resized: Size
     offset: tuple[int, int]
@@ -44,7 +44,7 @@ class SamplePlan:
     """
 
     index: int
-    """Position in the index of the picture that the sample is named after."""
+    """Position in the index of the image that the sample is named after."""
     size: Size
     views: tuple[View, ...]
     """One, or two that are blended."""
@@ -59,4 +59,4 @@ class SamplePlan:
     flip_horizontal: bool = False
     augmented: bool = False
     letterbox: Letterbox | None = None
-    """Set where the sample is one picture, not warped."""
+    """Set where the sample is one image, not warped."""

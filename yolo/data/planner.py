@@ -13,14 +13,14 @@ from yolo.data.letterbox import Size, fit, resized_size
 from yolo.data.plan import SamplePlan, Tile, View
 from yolo.data.records import Index
 
-_ORDER = 2**32 - 1  # no picture has this number, so an epoch's order shares no stream with a sample
+_ORDER = 2**32 - 1  # no image has this number, so an epoch's order shares no stream with a sample
 
 
 class Planner:
     """Sample plans for an index; the same arguments give the same plan, in any order and any process.
 
     ``hyp`` is None for samples that are only resized and padded. ``mosaic`` is off for rectangular
-    batches, whose pictures must keep their aspect. From epoch ``mosaic_end`` on (None: never) there is no mosaic.
+    batches, whose images must keep their aspect. From epoch ``mosaic_end`` on (None: never) there is no mosaic.
     ``extras``: see ``yolo.data.extras``; with them all other decisions are as without.
     """
 
@@ -49,8 +49,8 @@ class Planner:
     ) -> SamplePlan:
         """What sample ``i`` of the index is in ``epoch``; ``size`` is ``(imgsz, imgsz)`` unless given.
 
-        ``repeat``: how often picture ``i`` came before in this epoch, so that each time it looks different.
-        ``partners``: the pictures of which a mosaic takes three more (default: all alike).
+        ``repeat``: how often image ``i`` came before in this epoch, so that each time it looks different.
+        ``partners``: the images of which a mosaic takes three more (default: all alike).
         """
         size = size or (self.imgsz, self.imgsz)
         if self.hyp is None:
@@ -104,7 +104,7 @@ class Planner:
         return SamplePlan(index=i, size=size, views=(view,), labels=rows, letterbox=box)
 
     def _single(self, rng: Generator, hyp: Augmentation, i: int, size: Size) -> tuple[View, obj.Objects]:
-        """One picture, letterboxed and warped."""
+        """One image, letterboxed and warped."""
         original = self._original(i)
         box = fit(original, size, source=resized_size(original, self.imgsz))
         matrix, scale = affine_matrix(rng, hyp, size, size)
@@ -114,15 +114,15 @@ class Planner:
     def _mosaic(
         self, rng: Generator, hyp: Augmentation, i: int, partners: NDArray[np.int64] | None
     ) -> tuple[View, obj.Objects]:
-        """Picture ``i`` and three others, in any arrangement, warped; the middle of a canvas twice as big."""
+        """Image ``i`` and three others, in any arrangement, warped; the middle of a canvas twice as big."""
         side = self.imgsz
         canvas, size = (2 * side, 2 * side), (side, side)
         x, y = (int(value) for value in rng.uniform(side / 2, 3 * side / 2, 2))
         others = rng.integers(len(self.index) if partners is None else len(partners), size=3)
-        pictures = rng.permutation([i, *(others if partners is None else partners[others])]).tolist()
-        sizes = [resized_size(self._original(picture), side) for picture in pictures]
-        tiles = mosaic_tiles(pictures, sizes, (x, y))
-        parts = [self._placed(tile.picture, tile.resized, tile.offset) for tile in tiles]
+        images = rng.permutation([i, *(others if partners is None else partners[others])]).tolist()
+        sizes = [resized_size(self._original(image), side) for image in images]
+        tiles = mosaic_tiles(images, sizes, (x, y))
+        parts = [self._placed(tile.image, tile.resized, tile.offset) for tile in tiles]
         objects, pastes = obj.clip(obj.join(parts), canvas), ()
         if hyp.copy_paste > 0:
             objects, pastes = copy_paste(rng, objects, hyp.copy_paste, canvas[1])
@@ -131,7 +131,7 @@ class Planner:
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of ``n`` pictures in a training epoch: a permutation of ``0..n-1``."""
+    """The order of ``n`` images in a training epoch: a permutation of ``0..n-1``."""
     return np.random.default_rng([seed, epoch, _ORDER]).permutation(n)
 
 
@@ -141,6 +141,6 @@ def label_bound(index: Index, hyp: Augmentation | None) -> int:
     if hyp is None or hyp.mosaic <= 0:
         return max(max(counts), 1)
     polygons = max(sum(len(segment) > 0 for segment in some) for some in index.segments or [[]])
-    # The four pictures are drawn with replacement, so they may all be the fullest one.
+    # The four images are drawn with replacement, so they may all be the fullest one.
     pasted = round(hyp.copy_paste * 4 * polygons) if hyp.copy_paste > 0 else 0
     return max((4 * max(counts) + pasted) * (2 if hyp.mixup > 0 else 1), 1)

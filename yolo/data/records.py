@@ -15,12 +15,12 @@ class IndexReport:
     """What was found while indexing; the texts are ``file: reason`` or ``file:line: reason``."""
 
     pictures: int = 0
-    """Usable pictures."""
+    """Usable images."""
     labels: int = 0
     without_labels: int = 0
-    """Usable pictures whose label file is absent or holds no label: backgrounds."""
+    """Usable images whose label file is absent or holds no label: backgrounds."""
     corrupt: list[str] = field(default_factory=list)
-    """Pictures that were left out."""
+    """Images that were left out."""
     problems: list[str] = field(default_factory=list)
     """Label lines that were dropped."""
     out_of_range: list[str] = field(default_factory=list)
@@ -29,14 +29,14 @@ class IndexReport:
     def summary(self) -> str:
         """One line of figures."""
         return (
-            f"{self.pictures} pictures, {self.labels} labels, {self.without_labels} pictures without labels, "
-            f"{len(self.corrupt)} pictures left out, {len(self.problems)} label lines dropped"
+            f"{self.pictures} images, {self.labels} labels, {self.without_labels} images without labels, "
+            f"{len(self.corrupt)} images left out, {len(self.problems)} label lines dropped"
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """The usable pictures of a split; position ``i`` of every field belongs to one picture."""
+    """The usable images of a split; position ``i`` of every field belongs to one image."""
 
     paths: tuple[Path, ...]
     labels: list[NDArray[np.float32]]

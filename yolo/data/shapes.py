@@ -30,12 +30,12 @@ _MOST_OBJECTS = 4
 _JPEG_QUALITY = 92
 
 Mask = NDArray[np.float32]
-Picture = NDArray[np.float32]
+Image = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class ShapesSpec:
-    """What to draw: numbers of pictures, their side in pixels, the seed."""
+    """What to draw: numbers of images, their side in pixels, the seed."""
 
     train: int = 320
     val: int = 64
@@ -67,7 +67,7 @@ def make_shapes(root: Path, spec: ShapesSpec, source: Path) -> None:
 
     ``source`` is the data set file, for messages. Raises DataError when ``root`` cannot be written.
     """
-    _LOG.info("drawing %d pictures into %s", spec.train + spec.val, root)
+    _LOG.info("drawing %d images into %s", spec.train + spec.val, root)
     with new_folder(root, source) as folder:
         for number, (split, count) in enumerate((("train", spec.train), ("val", spec.val))):
             images, labels = folder / "images" / split, folder / "labels" / split
@@ -75,26 +75,26 @@ def make_shapes(root: Path, spec: ShapesSpec, source: Path) -> None:
             labels.mkdir(parents=True)
             for k in range(count):
                 rng = np.random.default_rng([spec.seed, number, k])
-                picture, rows = draw_picture(rng, spec.size)
-                (images / f"{k:06d}.jpg").write_bytes(_encode(picture))
+                image, rows = draw_image(rng, spec.size)
+                (images / f"{k:06d}.jpg").write_bytes(_encode(image))
                 lines = (f"{int(row[0])} " + " ".join(f"{value:.6f}" for value in row[1:]) for row in rows)
                 (labels / f"{k:06d}.txt").write_text("".join(f"{line}\n" for line in lines))
 
 
-def draw_picture(rng: Generator, size: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """One picture (RGB, uint8 ``[size, size, 3]``) and its label rows (class, xywhn; ``[n, 5]``).
+def draw_image(rng: Generator, size: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """One image (RGB, uint8 ``[size, size, 3]``) and its label rows (class, xywhn; ``[n, 5]``).
 
     Later shapes hide earlier ones; one that is seen for less than about a third gets no label. A box is
-    that of the whole outline inside the picture.
+    that of the whole outline inside the image.
     """
-    picture = _background(rng, size)
+    image = _background(rng, size)
     classes, outlines, boxes = [], [], []
     visible: list[Mask] = []
     for _ in range(int(rng.integers(1, _MOST_OBJECTS + 1))):
         label = int(rng.integers(len(CLASSES)))
         outline = _fine_outline(rng, CLASSES[label], size)
         mask = cv2.resize(outline, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        picture += mask[..., None] * (_surface(rng, size, CLASSES[label]) - picture)
+        image += mask[..., None] * (_surface(rng, size, CLASSES[label]) - image)
         visible = [earlier * (1 - mask) for earlier in visible] + [mask]
         classes.append(label)
         outlines.append(float(mask.sum()))
@@ -104,11 +104,11 @@ def draw_picture(rng: Generator, size: int) -> tuple[NDArray[np.uint8], NDArray[
         for label, box, mask, whole in zip(classes, boxes, visible, outlines)
         if mask.sum() >= _LEAST_VISIBLE * whole
     ]
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8), np.array(rows, np.float64).reshape(-1, 5)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8), np.array(rows, np.float64).reshape(-1, 5)
 
 
-def _encode(picture: NDArray[np.uint8]) -> bytes:
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+def _encode(image: NDArray[np.uint8]) -> bytes:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
 
 
@@ -150,7 +150,7 @@ def _contour(name: str) -> NDArray[np.float64]:
     return points * {"square": 1.2, "triangle": 1.25, "star": 1.2}.get(name, 1.0)
 
 
-def _background(rng: Generator, size: int) -> Picture:
+def _background(rng: Generator, size: int) -> Image:
     """Two muted colours mixed by noise, a gradient or stripes, with grain over it; float32 ``[size, size, 3]``."""
     first = rng.uniform(50, 200) + rng.uniform(-15, 15, 3).astype(np.float32)
     second = first + rng.uniform(-50, 50) + rng.uniform(-10, 10, 3).astype(np.float32)
@@ -158,7 +158,7 @@ def _background(rng: Generator, size: int) -> Picture:
     return mixed + rng.normal(0, rng.uniform(2, 9), (size, size, 3)).astype(np.float32)
 
 
-def _surface(rng: Generator, size: int, name: str) -> Picture:
+def _surface(rng: Generator, size: int, name: str) -> Image:
     """What a shape is painted with: two brightnesses of a colour of its class's family."""
     hue = (HUES[name] + int(rng.integers(-8, 9))) % 180
     hsv = np.array([[[hue, rng.integers(150, 256), rng.integers(150, 256)]]], np.uint8)

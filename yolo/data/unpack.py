@@ -119,7 +119,7 @@ class _Room:
         if size < 0 or self._left < 0:
             raise TooLargeError
         if self._free < 0:
-            raise DataError("there is no room on the disk for its content", where=self._file, hint="make room")
+            raise DataError("not enough disk space for its content", where=self._file, hint="free some space")
 
 
 def _write_all(file: Path, content: Path, above: PurePosixPath, left_out: _LeftOut) -> None:

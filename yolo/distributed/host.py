@@ -26,15 +26,15 @@ class HostInfo:
 
     @classmethod
     def from_json(cls, text: bytes) -> HostInfo:
-        """Another rank's. Raises ValueError for what is none."""
+        """Another rank's. Raises ValueError for anything else."""
         try:
             content = json.loads(text)
             info = cls(**{**content, "cores": tuple(content["cores"])})
         except (TypeError, KeyError, RecursionError) as error:
-            raise ValueError("is no host information") from error
+            raise ValueError("is not host information") from error
         texts, numbers = (info.host, info.kernel), (info.process, *info.cores)
         if not all(isinstance(x, str) and x.isprintable() for x in texts) or not all(type(x) is int for x in numbers):
-            raise ValueError("is no host information")
+            raise ValueError("is not host information")
         return info
 
     def to_json(self) -> bytes:

@@ -23,10 +23,10 @@ def unpack(data: bytes) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(io.BytesIO(data)) as members:
             entries = members.infolist()
             if sum(entry.file_size for entry in entries) > len(data):
-                raise ValueError("its arrays are said to be larger than it is")
+                raise ValueError("its arrays claim to be larger than it is")
             return {entry.filename.removesuffix(".npy"): _array(members.read(entry)) for entry in entries}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OverflowError, SyntaxError) as error:
-        raise ValueError(f"is no arrays: {error}") from error
+        raise ValueError(f"does not hold arrays: {error}") from error
 
 
 def _array(content: bytes) -> np.ndarray:
@@ -35,6 +35,6 @@ def _array(content: bytes) -> np.ndarray:
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(stream)
     if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
-        raise ValueError("an array is said to have another size than it has")
+        raise ValueError("an array's stated size is not its size")
     stream.seek(0)
     return np.lib.format.read_array(stream, allow_pickle=False)

@@ -219,7 +219,9 @@ def _read(rank: int, reader: Callable[[bytes], _T], message: bytes) -> _T:
         return reader(message)
     except ValueError as error:
         hint = "give all ranks the same code"
-        raise RuntimeSetupError(f"what rank {rank} tells cannot be read: {error}", where="ranks", hint=hint) from error
+        raise RuntimeSetupError(
+            f"the message of rank {rank} cannot be read: {error}", where="ranks", hint=hint
+        ) from error
 
 
 def _meet(ranks: Ranks) -> RankedGroup:

@@ -19,7 +19,7 @@ PRETRAINED = (
     "the pretrained weights were trained with other anchors: expect a lower mAP at first, and after a short training; "
     "--noautoanchor keeps their anchors"
 )
-_STREAM = 2**32 - 2  # no picture has this number, so anchors share no stream with a sample
+_STREAM = 2**32 - 2  # no image has this number, so anchors share no stream with a sample
 
 
 def check_anchors(
@@ -66,7 +66,7 @@ def require_anchors(network: Network) -> None:
     """Raise ConfigError for a network whose anchors were to be fitted, where that is switched off."""
     if not has_anchors(network):
         raise ConfigError(
-            "the model says how many anchors there are, but not which",
+            "the model gives the number of anchors, but not the anchors",
             where="--noautoanchor",
             hint="leave it out, so that they are fitted to the data",
         )

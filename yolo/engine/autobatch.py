@@ -24,7 +24,7 @@ logger = logging.getLogger("yolo")
 SHARE = 0.8
 """Of the free memory that a training may take (YOLOv5)."""
 SIZES = (1, 2, 4)
-"""Batches that are measured; --quad takes four pictures at a time, and so many times as many."""
+"""Batches that are measured; --quad takes four images at a time, and so many times as many."""
 MOST = 1024
 GB = 1e9
 _FLOAT_BYTES = 4
@@ -34,12 +34,12 @@ _HINT = "lower --imgsz, or take a smaller model"
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What a training with batches of ``size`` took: bytes at its peak, seconds a step; pictures: in its data set."""
+    """What a training with batches of ``size`` took: bytes at its peak, seconds a step; images: in its data set."""
 
     size: int
     memory: int
     seconds: float
-    pictures: int
+    images: int
     device: str = "cpu"
 
 
@@ -49,11 +49,11 @@ Measure = Callable[[TrainConfig], "Measured | None"]
 def with_batch_size(
     config: TrainConfig, measure: Measure | None = None, free: Callable[[str], int] | None = None
 ) -> TrainConfig:
-    """``config`` with the batch size that is to be used. Raises ConfigError where not even one picture a step fits."""
+    """``config`` with the batch size that is to be used. Raises ConfigError where not even one image a step fits."""
     if config.batch_size > 0:
         return config
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise ConfigError("one process cannot measure for several", where=_WHERE, hint="name a size")
+        raise ConfigError("one process cannot measure for several", where=_WHERE, hint="give a number")
     unit = 4 if config.quad else 1
     logger.info("autobatch: measuring memory and time at batch sizes %s", ", ".join(str(unit * size) for size in SIZES))
     measured = _measure_all(config, measure or measure_in_child, free or free_on)
@@ -62,16 +62,16 @@ def with_batch_size(
     fits = int((SHARE * room - base) // slope) // unit * unit
     if fits < unit:
         raise ConfigError(
-            f"not even {_pictures(unit)} a step fits: it takes {(base + unit * slope) / GB:.2f} GB, "
+            f"not even {_images(unit)} a step fits: it takes {(base + unit * slope) / GB:.2f} GB, "
             f"and {SHARE:.0%} of the free memory are {SHARE * room / GB:.2f} GB",
             where=_WHERE,
             hint=_HINT,
         )
-    chosen = most = max(min(fits, measured[0].pictures, MOST) // unit * unit, unit)
+    chosen = most = max(min(fits, measured[0].images, MOST) // unit * unit, unit)
     plain = config.compile == "off" or measured[0].device != "cpu"
 
     def needed(size: int) -> float:
-        return base + slope * (size + (_last_batch(size, measured[0].pictures) if plain else 0))
+        return base + slope * (size + (_last_batch(size, measured[0].images) if plain else 0))
 
     while chosen > unit and needed(chosen) > SHARE * room:
         chosen -= unit
@@ -79,7 +79,7 @@ def with_batch_size(
     logger.info("%s", _table(measured, chosen, expected))
     why = ""
     if most != fits:
-        why = f"there are {measured[0].pictures} images" if most < MOST else "that is the most"
+        why = f"there are {measured[0].images} images" if most < MOST else "that is the most"
         why = f"; {fits} would fit, but {why}"
     logger.info(
         "autobatch: --batch-size %d takes %.0f%% of the %.2f GB of free memory%s",
@@ -88,13 +88,13 @@ def with_batch_size(
     return dataclasses.replace(config, batch_size=chosen)
 
 
-def _last_batch(size: int, pictures: int) -> int:
+def _last_batch(size: int, images: int) -> int:
     """Images of a smaller last batch, 0 where there is none: with plain modules its graph has memory of its own."""
-    return pictures % size if pictures > size else 0
+    return images % size if images > size else 0
 
 
 def memory_line(measured: Sequence[Measured], imgsz: int) -> tuple[float, float]:
-    """Bytes a picture, and bytes without any: the line through what was measured, not flatter than a float picture."""
+    """Bytes an image, and bytes without any: the line through what was measured, not flatter than a float image."""
     least = 3.0 * imgsz * imgsz * _FLOAT_BYTES
     sizes, memory = (np.array([getattr(one, name) for one in measured], float) for name in ("size", "memory"))
     slope = max(least, float(np.polyfit(sizes, memory, 1)[0])) if len(measured) > 1 else float(memory[0])
@@ -115,7 +115,7 @@ def measure_in_child(config: TrainConfig) -> Measured | None:
             last = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
             if process.returncode < 0 or "MemoryError" in "".join(last):
                 return None
-            raise YoloError(f"the measurement failed: {' '.join(last)}", where=_WHERE, hint="name a size")
+            raise YoloError(f"the measurement failed: {' '.join(last)}", where=_WHERE, hint="give a number")
     found = json.loads(answer)
     if "refused" in found:
         raise YoloError(found["refused"])
@@ -141,11 +141,11 @@ def _measure_all(config: TrainConfig, measure: Measure, free: Callable[[str], in
             break
         measured.append(found)
     if not measured:
-        raise ConfigError(f"not even {_pictures(unit)} a step fits into memory", where=_WHERE, hint=_HINT)
+        raise ConfigError(f"not even {_images(unit)} a step fits into memory", where=_WHERE, hint=_HINT)
     return measured
 
 
-def _pictures(number: int) -> str:
+def _images(number: int) -> str:
     return "one image" if number == 1 else f"{number} images"
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from yolo.config.commands import TrainConfig, ValConfig
 from yolo.config.hyp import Hyperparameters
 from yolo.data.dataset import Dataset
+from yolo.data.image_cache import open_caches
 from yolo.data.layout import QUAD
 from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
-from yolo.data.picture_cache import open_caches
 from yolo.data.planner import label_bound
 from yolo.distributed.process_group import LONE, ProcessGroup
 from yolo.distributed.ranks import Ranks
@@ -164,7 +164,7 @@ def _train_step(
 
 
 def worker_count(asked: int, group: ProcessGroup = LONE) -> int:
-    """Threads that prepare pictures: as many as asked, at most one for each core that a rank of this machine has."""
+    """Threads that prepare images: as many as asked, at most one for each core that a rank of this machine has."""
     return min(asked, cores_of_a_rank(group))
 
 
@@ -205,7 +205,7 @@ def _validator(
 
 
 def _open_caches(config: TrainConfig, loader: TrainLoader, validator: Validator) -> None:
-    """Give the loaders the caches of pictures that were asked for, filled."""
+    """Give the loaders the caches of images that were asked for, filled."""
     parts = {"train": (loader.index, True)}
     if not config.noval:  # one validation at the end is not worth it
         parts["val"] = (validator.loader.index, False)

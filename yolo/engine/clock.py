@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class EpochTimes:
-    """Seconds of one epoch, none counted twice, and the pictures that it trained on."""
+    """Seconds of one epoch, none counted twice, and the images that it trained on."""
 
     waiting: float = 0.0
     compiling: float = 0.0
@@ -30,7 +30,7 @@ class EpochClock:
         self._lap = self.begin = time.perf_counter()
         self._compiled_before = compiled()
         self._times = dict.fromkeys(("compiling", "training", "validating"), 0.0)
-        self.waiting, self.pictures = 0.0, 0
+        self.waiting, self.images = 0.0, 0
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The same batches; the time until each is there counts as waiting for data."""
@@ -41,7 +41,7 @@ class EpochClock:
             self.waiting += time.perf_counter() - since
             if batch is None:
                 return
-            self.pictures += len(batch)
+            self.images += len(batch)
             yield batch
 
     def lap(self, name: str) -> None:
@@ -59,4 +59,4 @@ class EpochClock:
     def times(self) -> EpochTimes:
         """All laps so far."""
         apart = {**self._times, "training": max(self._times["training"] - self.waiting, 0.0)}
-        return EpochTimes(waiting=self.waiting, pictures=self.pictures, **apart)
+        return EpochTimes(waiting=self.waiting, pictures=self.images, **apart)

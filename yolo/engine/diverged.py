@@ -1,4 +1,4 @@
-"""A run whose numbers are no longer finite stops at once, and says where and with which pictures."""
+"""A run whose numbers are no longer finite stops at once, and says where and with which images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from yolo.errors import DivergedError
 if TYPE_CHECKING:
     from yolo.engine.hooks.base import Training
 
-NAMED_PICTURES = 16
+NAMED_IMAGES = 16
 NAMED_TENSORS = 4
 
 
@@ -47,7 +47,7 @@ def _diverged(what: str, batch: Batch, trainer: Training) -> DivergedError:
     progress = trainer.progress
     where = f"epoch {progress.epoch + 1}, batch {progress.batch + 1} of {trainer.schedule.batches}"
     return DivergedError(
-        f"{what} at {where} ({_pictures(batch)}); {_saved(trainer)}",
+        f"{what} at {where} ({_images(batch)}); {_saved(trainer)}",
         hint="lower lr0 in the hyperparameters, or look at these images' labels",
     )
 
@@ -56,10 +56,10 @@ def _saved(trainer: Training) -> str:
     return f"the last good checkpoint is {trainer.saved}" if trainer.saved else "no checkpoint was saved yet"
 
 
-def _pictures(batch: Batch) -> str:
-    """The batch's pictures: full paths, the folder once where it is the same for all."""
+def _images(batch: Batch) -> str:
+    """The batch's images: full paths, the folder once where it is the same for all."""
     folders = {path.parent for path in batch.paths}
-    shown = [path.name if len(folders) == 1 else str(path) for path in batch.paths[:NAMED_PICTURES]]
-    more = ["…"] if len(batch.paths) > NAMED_PICTURES else []
+    shown = [path.name if len(folders) == 1 else str(path) for path in batch.paths[:NAMED_IMAGES]]
+    more = ["…"] if len(batch.paths) > NAMED_IMAGES else []
     place = f" in {folders.pop()}" if len(folders) == 1 else ""
     return f"images{place}: {', '.join(shown + more)}"

@@ -33,7 +33,7 @@ from yolo.models.weights.transfer import load_state, state_to_numpy, transfer
 logger = logging.getLogger("yolo")
 
 _CHANNELS = 3
-"""Of every picture that is read: colours."""
+"""Of every image that is read: colours."""
 
 
 @dataclasses.dataclass(frozen=True)

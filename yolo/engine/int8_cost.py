@@ -1,4 +1,4 @@
-"""What int8 costs in accuracy, measured beside fp32 on the same pictures."""
+"""What int8 costs in accuracy, measured beside fp32 on the same images."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ from yolo.engine.validator import Validation, Validator, validation_settings
 from yolo.inference.models import program_model
 from yolo.program.file import ProgramFile
 
-MOST_PICTURES: Final = 256
+MOST_IMAGES: Final = 256
 BATCH: Final = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Int8Cost:
-    """mAP50-95 in fp32 and in int8 on so many pictures."""
+    """mAP50-95 in fp32 and in int8 on so many images."""
 
     fp32: float
     int8: float
-    pictures: int
+    images: int
 
     @classmethod
     def of(cls, fp32: Validation, int8: Validation) -> Int8Cost:
-        """From two validations of the same pictures."""
-        return cls(fp32.metrics.map50_95, int8.metrics.map50_95, int8.pictures)
+        """From two validations of the same images."""
+        return cls(fp32.metrics.map50_95, int8.metrics.map50_95, int8.images)
 
     def __str__(self) -> str:
         return (
-            f"mAP50-95 on {self.pictures} images: {self.fp32:.4f} in fp32, {self.int8:.4f} in int8; "
+            f"mAP50-95 on {self.images} images: {self.fp32:.4f} in fp32, {self.int8:.4f} in int8; "
             f"int8 costs {self.fp32 - self.int8:.4f}"
         )
 
     def to_json(self) -> dict[str, Any]:
         """The figures of a command's JSON."""
-        return {"map50_95_fp32": self.fp32, "map50_95_int8": self.int8, "pictures": self.pictures}
+        return {"map50_95_fp32": self.fp32, "map50_95_int8": self.int8, "pictures": self.images}
 
 
 def cost_in_files(fp32: ProgramFile, int8: ProgramFile, dataset: Dataset) -> Int8Cost:
-    """Validate two compiled detectors on up to 256 pictures, evenly spread over the data set's val split.
+    """Validate two compiled detectors on up to 256 images, evenly spread over the data set's val split.
 
     Classes are matched by name where the names are the same; raises ConfigError as ``class_order`` does.
     """
     order = class_order(dataset.names, ClassNames(fp32.names, "the weights"), dataset.source)
-    index = some_pictures(index_split(dataset, "val"), MOST_PICTURES)
+    index = some_images(index_split(dataset, "val"), MOST_IMAGES)
     index = index if order is None else renumbered(index, order)
     found = [_validation(program, index) for program in (fp32, int8)]
     return Int8Cost.of(*found)
 
 
-def some_pictures(index: Index, most: int) -> Index:
-    """``index`` with at most so many pictures."""
+def some_images(index: Index, most: int) -> Index:
+    """``index`` with at most so many images."""
     if len(index) <= most:
         return index
     places = np.linspace(0, len(index) - 1, most).round().astype(int)

@@ -32,4 +32,4 @@ def _gpu_memory(index: int, kind: str) -> int:
         answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
         return int(answer.split()[0]) << 20
     except (subprocess.SubprocessError, ValueError, IndexError) as error:
-        raise OSError(f"nvidia-smi does not tell the memory of GPU {index}: {error}") from error
+        raise OSError(f"nvidia-smi does not report the memory of GPU {index}: {error}") from error

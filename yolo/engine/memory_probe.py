@@ -1,7 +1,7 @@
 """``python -m yolo.engine.memory_probe OPTIONS OF yolo.train``: what a training with these options holds in memory.
 
 It trains one step on the largest shape of batch, validates one batch and gathers a checkpoint, as a training would.
-Pictures are not cached; what a cache in memory would take is worked out. Prints one JSON object: memory (bytes),
+Images are not cached; what a cache in memory would take is worked out. Prints one JSON object: memory (bytes),
 seconds (of the step), pictures (in the training set), device; or refused: why there is no such training.
 """
 
@@ -60,7 +60,7 @@ def probe(config: TrainConfig) -> dict[str, Any]:
     parts.validate_ema()
     memory = peak_memory() if gpu is None else free - free_gpu_memory(gpu)
     if config.cache == "ram" and gpu is None:
-        memory += sum(picture_bytes(index, parts.imgsz) for index in indices)
+        memory += sum(image_bytes(index, parts.imgsz) for index in indices)
     del checkpoint, batches
     return {"memory": memory, "seconds": seconds, "pictures": len(parts.loader.index), "device": device}
 
@@ -74,8 +74,8 @@ def _largest(batch: Batch, shapes: Sequence[tuple[int, int, int, int]], count: i
     return dataclasses.replace(batch, images=np.zeros(shape, np.uint8), labels=labels)
 
 
-def picture_bytes(index: Index, imgsz: int) -> int:
-    """Bytes of all pictures of an index, as a cache holds them."""
+def image_bytes(index: Index, imgsz: int) -> int:
+    """Bytes of all images of an index, as a cache holds them."""
     sizes = (resized_size((int(height), int(width)), imgsz) for height, width in index.shapes)
     return sum(3 * height * width for height, width in sizes)
 

@@ -15,15 +15,15 @@ def refuse_ranks(config: TrainConfig, ranks: Ranks) -> None:
         return
     unit = ranks.count * (QUAD if config.quad else 1)
     if config.batch_size % unit:
-        pictures = f"{config.batch_size} images" + (", four of which make one," if config.quad else "")
+        images = f"{config.batch_size} images" + (", four of which make one," if config.quad else "")
         raise ConfigError(
-            f"{pictures} do not divide among {ranks.count} ranks",
+            f"{images} do not divide among {ranks.count} ranks",
             where="--batch-size",
             hint=f"give a multiple of {unit}, such as {max(config.batch_size // unit, 1) * unit}: it is the total",
         )
     if config.evolve:
         raise ConfigError(
-            "a search is a command of one process, which starts its trainings itself",
+            "a search runs in one process, which starts its trainings itself",
             where="--evolve",
             hint="start it without the launcher; --parallel N trains side by side",
         )

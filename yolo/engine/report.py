@@ -22,7 +22,7 @@ def metrics_table(validation: Validation, names: tuple[str, ...], *, every_class
     for name, marked, labels, p, *scores in rows:
         others = "".join(f"{s:9.3f}" for s in scores)
         others = f"*{others[1:]}" if marked else others
-        lines.append(f"{name:>22}{validation.pictures:>9}{int(labels):>9}{p:9.3f}{others}")
+        lines.append(f"{name:>22}{validation.images:>9}{int(labels):>9}{p:9.3f}{others}")
     return "\n".join([*lines, *([f"* {note}"] if note else [])])
 
 

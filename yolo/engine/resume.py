@@ -70,7 +70,7 @@ def find_run(asked: TrainConfig) -> Resumed:
     if not last.is_file():
         if not options.is_file():
             hint = "name a run's folder or its weights/last.safetensors"
-            raise ConfigError("is no run that could go on: no weights/last.safetensors", where=folder, hint=hint)
+            raise ConfigError("cannot be resumed: there is no weights/last.safetensors", where=folder, hint=hint)
         return Resumed(folder, merged(own_options(folder), asked, folder), None, Progress(), {})
     return _from_checkpoint(folder, last, asked)
 
@@ -105,7 +105,7 @@ def _unpacked(told: dict[str, np.ndarray], asked: TrainConfig) -> Resumed:
 def _from_checkpoint(folder: Path, last: Path, asked: TrainConfig) -> Resumed:
     checkpoint = load_weights(last)
     if checkpoint.training is None:
-        raise WeightsError("holds no state of training", where=last, hint="start a new run from it with --weights")
+        raise WeightsError("has no training state", where=last, hint="start a new run from it with --weights")
     check_finite(checkpoint.training, last)
     meta = checkpoint.meta
     try:

@@ -18,7 +18,7 @@ LEAST_WARMUP_STEPS = 100
 class Schedule:
     """YOLOv5's schedule as a pure function of the step (batches seen so far, over all epochs).
 
-    batches: steps an epoch; nominal_batch: gradients are added up to about this many pictures (64).
+    batches: steps an epoch; nominal_batch: gradients are added up to about this many images (64).
     """
 
     hyp: Hyperparameters
@@ -35,7 +35,7 @@ class Schedule:
 
     @property
     def weight_decay(self) -> float:
-        """The decay scaled to the pictures that really make one update."""
+        """The decay scaled to the images that really make one update."""
         accumulate = max(round(self.nominal_batch / self.batch_size), 1)
         return self.hyp.weight_decay * self.batch_size * accumulate / self.nominal_batch
 

@@ -1,4 +1,4 @@
-"""How speed and accuracy change with the picture size: the files that a study leaves."""
+"""How speed and accuracy change with the image size: the files that a study leaves."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Study:
     def finish(self) -> dict[str, Any]:
         """Write a ``study_<data>_<weights>.txt`` each and, with ``plots``, ``study.png``; give the JSON object.
 
-        A line a size, YOLOv5's columns: P, R, mAP50, mAP50-95; box, obj and cls loss (0: not computed); milliseconds a
-        picture of preprocessing, inference and NMS.
+        A line a size, YOLOv5's columns: P, R, mAP50, mAP50-95; box, obj and cls loss (0: not computed); milliseconds an
+        image of preprocessing, inference and NMS.
         """
         names, found, curves = UniqueNames(), [], []
         for weights, sizes in self._found.items():
@@ -40,8 +40,8 @@ class Study:
                 rows.append({"imgsz": imgsz, "metrics": numbers["metrics"], "speed_ms": numbers["speed_ms"]})
             found.append({"weights": weights, "file": str(path), "sizes": rows})
             curves.append(_curve(weights, sizes))
-        picture = str(plot_study(curves, self._folder / "study.png")) if self._plots else None
-        return {"save_dir": str(self._folder), "study": found, "picture": picture}
+        plot = str(plot_study(curves, self._folder / "study.png")) if self._plots else None
+        return {"save_dir": str(self._folder), "study": found, "picture": plot}
 
 
 def _line(validation: Validation) -> str:

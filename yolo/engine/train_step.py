@@ -64,7 +64,9 @@ class TrainStep:
         device = next(network.parameters()).device
         compiles = compile != "off" and unsupported(device.type) is None
         if recompute and not compiles:
-            raise ConfigError("only a compiled training step recomputes", where="--recompute", hint="leave it out")
+            raise ConfigError(
+                "activation checkpointing needs a compiled training step", where="--recompute", hint="leave it out"
+            )
         if amp and not compiles:
             raise ConfigError("bfloat16 needs a compiled training step", where="--amp", hint="leave it out")
         shared = {"frozen": frozen, "ranks": group.ranks, "sync_bn": sync_bn, "max_labels": _rounded(max_labels)}

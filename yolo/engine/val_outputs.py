@@ -22,9 +22,9 @@ logger = logging.getLogger("yolo")
 
 
 class LabelFiles:
-    """Called for every batch: writes ``labels/<picture's stem>.txt`` for each picture in which something was found.
+    """Called for every batch: writes ``labels/<image's stem>.txt`` for each image in which something was found.
 
-    A second picture of the same stem (of another folder) gets ``<stem>_2.txt``.
+    A second image of the same stem (of another folder) gets ``<stem>_2.txt``.
     """
 
     def __init__(self, folder: Path, *, confidence: bool) -> None:
@@ -44,7 +44,7 @@ class CocoJson:
     """Called for every batch; ``finish`` writes COCO's JSON and measures it by COCO's own rule.
 
     The data set's own ``annotations/instances_val2017.json`` is used when it is there (it knows crowds), else
-    annotations made from the labels. Raises DataError where they cannot tell the pictures apart or do not know them.
+    annotations made from the labels. Raises DataError where they cannot tell the images apart or do not know them.
     """
 
     def __init__(self, dataset: Dataset, index: Index) -> None:
@@ -55,7 +55,7 @@ class CocoJson:
         published = dataset.root / "annotations" / "instances_val2017.json"
         own = self._coco_ids and published.is_file()
         self._truth = read_coco(published) if own else labels_to_coco(index, coco_ids=self._coco_ids)
-        self._ids = [image_id(picture) for picture in index.paths]
+        self._ids = [image_id(image) for image in index.paths]
         refuse_unmeasurable(self._truth, self._ids, published if own else dataset.source)
 
     def __call__(self, batch: Batch, detections: list[np.ndarray]) -> None:

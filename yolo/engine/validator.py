@@ -1,4 +1,4 @@
-"""Validation: every picture once, in order; metrics, losses and speed at the end."""
+"""Validation: every image once, in order; metrics, losses and speed at the end."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def validation_settings(conf: float = 0.001, iou: float = 0.6, max_det: int = 30
     return NmsSettings(conf, iou, max_det, agnostic=single_cls, multi_label=True)
 
 
-# Called for every batch with it and its detections: rows [n, 6] in pixels of the original pictures.
+# Called for every batch with it and its detections: rows [n, 6] in pixels of the original images.
 BatchListener = Callable[[Batch, list[np.ndarray]], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """What a validation found. losses: (box, obj, cls), None without a loss; speed_ms: milliseconds a picture."""
+    """What a validation found. losses: (box, obj, cls), None without a loss; speed_ms: milliseconds an image."""
 
     metrics: DetectionMetrics
     confusion: ConfusionMatrix
     losses: tuple[float, float, float] | None
     speed_ms: dict[str, float]
-    pictures: int
+    images: int
 
 
 class PartialValidation:
     """One rank's share while it is validated.
 
-    losses: a row for each batch; seconds: by what was done; detections: for each picture rows [n, 6] in pixels, kept
+    losses: a row for each batch; seconds: by what was done; detections: for each image rows [n, 6] in pixels, kept
     for another rank's listeners.
     """
 
@@ -57,10 +57,10 @@ class PartialValidation:
 
     def result(self) -> Validation:
         """The figures of what was seen so far."""
-        pictures = self.accumulator.pictures
-        speed = {name: 1000 * value / max(pictures, 1) for name, value in self.seconds.items()}
+        images = self.accumulator.images
+        speed = {name: 1000 * value / max(images, 1) for name, value in self.seconds.items()}
         mean = tuple(float(value) for value in np.mean(self.losses, axis=0)) if self.losses else None
-        return Validation(self.accumulator.compute(), self.confusion, mean, speed, pictures)
+        return Validation(self.accumulator.compute(), self.confusion, mean, speed, images)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it, as ranks send it to each other."""
@@ -75,7 +75,7 @@ class PartialValidation:
 
 
 class Validator:
-    """Measures a network on a loader's pictures.
+    """Measures a network on a loader's images.
 
     Of several ranks the loader gives this one's share of the batches; all call ``run`` together and all get the result
     of the whole.
@@ -103,7 +103,7 @@ class Validator:
     def run(self, listeners: Sequence[BatchListener] = ()) -> Validation:
         """Go through all batches once; ``listeners`` see each with its detections, in order.
 
-        Of several ranks those of the first rank see all batches, the other ranks' without their pictures.
+        Of several ranks those of the first rank see all batches, the other ranks' without their images.
         """
         parts = self._group.all_gather(self._part(listeners).arrays())
         if self._group.ranks.first and listeners:
@@ -158,7 +158,7 @@ def _lap(seconds: dict[str, float], name: str, since: float) -> float:
 
 
 def _original_labels(labels: np.ndarray, box) -> np.ndarray:
-    """Label rows of a letterboxed picture as class, x1, y1, x2, y2 in pixels of the original."""
+    """Label rows of a letterboxed image as class, x1, y1, x2, y2 in pixels of the original."""
     rows = ops.labels_to_xyxy(labels, box.size)
     rows[:, 1:] = ops.scale_boxes(rows[:, 1:], box)
     return rows
@@ -176,5 +176,5 @@ def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> PartialValidation:
 
 
 def detections_of(part: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
-    """Each picture's rows."""
+    """Each image's rows."""
     return iter(np.split(part["rows"], np.cumsum(part["counts"])[:-1]))

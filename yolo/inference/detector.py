@@ -1,4 +1,4 @@
-"""A detector to call with pictures."""
+"""A detector to call with images."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ from yolo.inference.sources.open import Source, are_tasks, open_sources
 from yolo.program.detection import NmsSettings, most_detections
 from yolo.program.footprint import require_memory
 
-Picture = str | Path | NDArray[np.uint8]
+ImageLike = str | Path | NDArray[np.uint8]
 
 _LARGEST_BATCH = 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Ready:
-    """A picture made ready for the network."""
+    """An image made ready for the network."""
 
-    picture: NDArray[np.uint8]
+    original: NDArray[np.uint8]
     image: NDArray[np.uint8]
     """uint8 ``[3, H, W]``, letterboxed."""
     box: Letterbox
@@ -62,7 +62,7 @@ class _Ready:
 
 
 class Detector:
-    """Finds objects in pictures: ``Detector("best.safetensors")("street.jpg").boxes``.
+    """Finds objects in images: ``Detector("best.safetensors")("street.jpg").boxes``.
 
     ``weights`` is a `.safetensors` or `.pt` file, or a compiled detector (`.program`: ``python -m yolo.export``), which
     runs without OneFlow; a list or tuple of them is an ensemble. ``imgsz`` (pixels; one number, or height and width;
@@ -70,9 +70,9 @@ class Detector:
     ``iou`` are the thresholds of NMS, ``classes`` the class number or numbers to keep (default: all), ``agnostic``
     suppresses overlaps between classes too; ``names`` (a list, or a dict from 0) replaces the names in the weights, and
     where they are the same in another order, it numbers the classes anew.
-    ``half`` computes in bfloat16; ``int8`` names a data set (YAML) and computes in 8 bits, calibrated on its pictures,
+    ``half`` computes in bfloat16; ``int8`` names a data set (YAML) and computes in 8 bits, calibrated on its images,
     which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs plain OneFlow operators instead
-    of the compiled program; ``augment`` looks at each picture three times, scaled and mirrored.
+    of the compiled program; ``augment`` looks at each image three times, scaled and mirrored.
     Threads may share a detector; their calls go one after the other. In a fork's child only that of a compiled
     detector's file works: OneFlow, which runs the others, does not.
 
@@ -121,19 +121,17 @@ class Detector:
         self._lock = threading.Lock()
         self._fitting: set[Size] = set()
 
-    def __call__(self, pictures: Picture | Sequence[Picture]) -> Result | list[Result]:
-        """The Result of one picture, or the list of Results of a list or tuple of them, in its order.
+    def __call__(self, images: ImageLike | Sequence[ImageLike]) -> Result | list[Result]:
+        """The Result of one image, or the list of Results of a list or tuple of them, in its order.
 
-        A picture is a path or an RGB uint8 array ``[H, W, 3]``. Small pictures of one letterboxed shape go through the
-        network together; each new shape is compiled once. Threads read the next pictures meanwhile. Raises DataError
-        for a picture that cannot be used, ConfigError for one that memory has no room for at this ``imgsz``.
+        An image is a path or an RGB uint8 array ``[H, W, 3]``. Small images of one letterboxed shape go through the
+        network together; each new shape is compiled once. Threads read the next images meanwhile. Raises DataError
+        for an image that cannot be used, ConfigError for one that memory has no room for at this ``imgsz``.
         """
-        if not isinstance(pictures, (list, tuple)):
-            return self._infer([self._ready(pictures)])[0]
-        workers = worker_count() if len(pictures) > 1 else 1
-        with Prefetcher(
-            [functools.partial(self._ready, picture) for picture in pictures], workers, 2 * workers
-        ) as ahead:
+        if not isinstance(images, (list, tuple)):
+            return self._infer([self._ready(images)])[0]
+        workers = worker_count() if len(images) > 1 else 1
+        with Prefetcher([functools.partial(self._ready, image) for image in images], workers, 2 * workers) as ahead:
             return self._grouped(ahead)
 
     def stream(
@@ -141,7 +139,7 @@ class Detector:
     ) -> Iterator[tuple[Frame, Result]]:
         """The frames of ``source``, in their order, each with its Result.
 
-        ``source`` is what ``--source`` takes: a picture, a video, a folder, a glob, a list file, a URL, a camera's
+        ``source`` is what ``--source`` takes: an image, a video, a folder, a glob, a list file, a URL, a camera's
         number; or a list of files, or of streams. Of videos and streams every ``vid_stride``-th frame is taken. It is
         opened when the first frame is asked for, and closed at the end. Threads read and letterbox the next frames
         while the network runs; frames of cameras and streams are asked for when it is free, so that none is old when
@@ -166,9 +164,9 @@ class Detector:
         with Prefetcher(ready, workers, 2 * workers) as ahead:
             yield from self._looked_at(ahead)
 
-    def network_input(self, picture: Picture) -> NDArray[np.uint8]:
-        """What the network sees of a picture: uint8 ``[3, H, W]``, letterboxed."""
-        return self._ready(picture).image
+    def network_input(self, image: ImageLike) -> NDArray[np.uint8]:
+        """What the network sees of an image: uint8 ``[3, H, W]``, letterboxed."""
+        return self._ready(image).image
 
     def _looked_at(self, frames: Iterable[tuple[Frame, _Ready] | None]) -> Iterator[tuple[Frame, Result]]:
         for found in frames:
@@ -181,16 +179,16 @@ class Detector:
         if not callable(task):
             raise DataError(f"a {type(task).__name__} gives no frame", where="source", hint="give a list of paths")
         frame = task()
-        return None if frame is None else (frame, self._ready(frame.picture))
+        return None if frame is None else (frame, self._ready(frame.image))
 
-    def _ready(self, picture: Picture) -> _Ready:
+    def _ready(self, image: ImageLike) -> _Ready:
         """Read, checked and letterboxed; needs no lock."""
-        loaded, begin = _load(picture), time.perf_counter()
+        loaded, begin = _load(image), time.perf_counter()
         box = fit(loaded.shape[:2], self.imgsz, auto=True, stride=self.stride)
         self._require_memory(box.size)
-        image = letterbox(loaded, box)
-        path = None if isinstance(picture, np.ndarray) else Path(picture)
-        return _Ready(loaded, image, box, time.perf_counter() - begin, path)
+        letterboxed = letterbox(loaded, box)
+        path = None if isinstance(image, np.ndarray) else Path(image)
+        return _Ready(loaded, letterboxed, box, time.perf_counter() - begin, path)
 
     def _require_memory(self, size: Size) -> None:
         """Raise ConfigError where an image of a letterboxed size cannot go through; each size is looked at once."""
@@ -200,12 +198,12 @@ class Detector:
             require_memory(needed, shape, f"--imgsz {max(self.imgsz)}")
             self._fitting.add(size)
 
-    def _grouped(self, pictures: Iterable[_Ready]) -> list[Result]:
-        """Look at pictures as soon as there are enough of one letterboxed shape for a run."""
+    def _grouped(self, images: Iterable[_Ready]) -> list[Result]:
+        """Look at images as soon as there are enough of one letterboxed shape for a run."""
         results: dict[int, Result] = {}
         groups: dict[Size, list[tuple[int, _Ready]]] = {}
         count = 0
-        for count, ready in enumerate(pictures, 1):
+        for count, ready in enumerate(images, 1):
             group = groups.setdefault(ready.box.size, [])
             group.append((count - 1, ready))
             if len(group) >= min(_LARGEST_BATCH, at_once(*ready.box.size)):
@@ -217,33 +215,33 @@ class Detector:
     def _numbered(self, group: list[tuple[int, _Ready]]) -> Iterable[tuple[int, Result]]:
         return zip((index for index, _ in group), self._infer([ready for _, ready in group]))
 
-    def _infer(self, pictures: Sequence[_Ready]) -> list[Result]:
-        """Pictures of one letterboxed shape, together."""
-        images = pictures[0].image[None] if len(pictures) == 1 else np.stack([ready.image for ready in pictures])
+    def _infer(self, group: Sequence[_Ready]) -> list[Result]:
+        """Images of one letterboxed shape, together."""
+        images = group[0].image[None] if len(group) == 1 else np.stack([ready.image for ready in group])
         with self._lock:
             found = self._runner.detect(images)
         begin = time.perf_counter()
-        detections = found.in_originals([ready.box for ready in pictures])
+        detections = found.in_originals([ready.box for ready in group])
         seconds = {
-            "preprocess": sum(ready.seconds for ready in pictures),
+            "preprocess": sum(ready.seconds for ready in group),
             "inference": found.network_seconds,
             "nms": found.nms_seconds + time.perf_counter() - begin,
         }
-        speed = {name: 1000 * value / len(pictures) for name, value in seconds.items()}
+        speed = {name: 1000 * value / len(group) for name, value in seconds.items()}
         return [
-            Result(ready.picture, rows, self.names, ready.path, input_size=ready.box.size, speed_ms=speed)
-            for ready, rows in zip(pictures, detections)
+            Result(ready.original, rows, self.names, ready.path, input_size=ready.box.size, speed_ms=speed)
+            for ready, rows in zip(group, detections)
         ]
 
 
-def _load(picture: Picture) -> NDArray[np.uint8]:
-    if isinstance(picture, (str, os.PathLike)):
-        return read_whole_image(picture)
-    if not isinstance(picture, np.ndarray):
-        raise DataError(f"a {type(picture).__name__} is no picture", hint="give a path or an RGB uint8 array [H, W, 3]")
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+def _load(image: ImageLike) -> NDArray[np.uint8]:
+    if isinstance(image, (str, os.PathLike)):
+        return read_whole_image(image)
+    if not isinstance(image, np.ndarray):
+        raise DataError(f"a {type(image).__name__} is not an image", hint="give a path or an RGB uint8 array [H, W, 3]")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise DataError(
-            f"an array {picture.dtype} {list(picture.shape)} is no picture",
+            f"an array {image.dtype} {list(image.shape)} is not an image",
             hint="give RGB as uint8 [H, W, 3], 0 to 255",
         )
-    return np.ascontiguousarray(picture)
+    return np.ascontiguousarray(image)

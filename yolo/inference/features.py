@@ -1,4 +1,4 @@
-"""What each layer of a network makes of a picture, as pictures and arrays."""
+"""What each layer of a network makes of an image, as images and arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LEAST_SIDE = 32
 
 
 class FeatureMaps:
-    """Writes ``<stem>/stage<number>_<layer>_features.png`` and ``.npy`` into the run's folder for every picture."""
+    """Writes ``<stem>/stage<number>_<layer>_features.png`` and ``.npy`` into the run's folder for every image."""
 
     def __init__(self, folder: Path, network: Network) -> None:
         self._folder, self._network = folder, network
@@ -62,11 +62,11 @@ def mosaic(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
     rows = math.ceil(len(maps) / _COLUMNS)
     columns = min(len(maps), _COLUMNS)
     height, width = (scale * side + 2 for side in maps.shape[1:])
-    picture = np.full((rows * height, columns * width, 3), 255, np.uint8)
+    image = np.full((rows * height, columns * width, 3), 255, np.uint8)
     for number, channel in enumerate(maps):
         low, high = float(channel.min()), float(channel.max())
         level = ((channel - low) * (255 / (high - low)) if high > low else np.zeros_like(channel)).astype(np.uint8)
         shown = cv2.applyColorMap(level.repeat(scale, 0).repeat(scale, 1), cv2.COLORMAP_VIRIDIS)[..., ::-1]
         top, left = number // _COLUMNS * height, number % _COLUMNS * width
-        picture[top : top + height - 2, left : left + width - 2] = shown
-    return picture
+        image[top : top + height - 2, left : left + width - 2] = shown
+    return image

@@ -131,7 +131,7 @@ def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None
     for model in models[1:]:
         if len(model.names) != len(models[0].names):
             raise ConfigError(
-                f"knows {len(model.names)} classes, {models[0].where} knows {len(models[0].names)}",
+                f"has {len(model.names)} classes, {models[0].where} has {len(models[0].names)}",
                 where=model.where,
                 hint="an ensemble needs weights for the same classes",
             )
@@ -195,7 +195,7 @@ def _of_weights(
     from graphs.detect import DetectGraphs
 
     spec, state = checkpoint.spec, checked_state(checkpoint.spec, checkpoint.model)
-    looked_at = () if int8 is None else int8.pictures(max(spec.strides))
+    looked_at = () if int8 is None else int8.images(max(spec.strides))
     compiled = compile_network(spec, state, precision=precision, calibration=looked_at)
     found = (checkpoint.names, checkpoint.anchors, spec.strides)
     return CompiledModel(where, compiled, *found, run=functools.partial(DetectGraphs, graphs=alone))

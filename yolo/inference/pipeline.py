@@ -19,7 +19,7 @@ _GLANCE = 0.1
 
 
 def worker_count() -> int:
-    """Threads for each side of the network: decoding a picture takes about as long as a small network on it."""
+    """Threads for each side of the network: decoding an image takes about as long as a small network on it."""
     return max(1, min(_MOST_WORKERS, len(os.sched_getaffinity(0))))
 
 

@@ -1,4 +1,4 @@
-"""What a detector found in one picture."""
+"""What a detector found in one image."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from yolo.plots.annotate import annotate
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """The detections of one picture, best first.
+    """The detections of one image, best first.
 
-    ``rows`` is float32 ``[n, 6]``: x1, y1, x2, y2 (pixels of ``picture``), confidence, class. ``len(result)`` is n;
+    ``rows`` is float32 ``[n, 6]``: x1, y1, x2, y2 (pixels of ``image``), confidence, class. ``len(result)`` is n;
     iterating and ``result[i]`` give rows: ``for x1, y1, x2, y2, confidence, number in result``.
     """
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     """RGB uint8 ``[H, W, 3]``, without anything drawn on it."""
     rows: NDArray[np.float32]
     names: tuple[str, ...]
@@ -53,7 +53,7 @@ class Result:
 
     def __repr__(self) -> str:
         """Short: ``Result(bus.jpg 810x1080: 4 persons, 1 bus)``, width by height."""
-        height, width = self.picture.shape[:2]
+        height, width = self.image.shape[:2]
         name = [] if self.path is None else [self.path.name]
         frame = [] if self.frame is None else [f"frame {self.frame}"]
         return f"Result({' '.join([*name, *frame, f'{width}x{height}'])}: {self.summary()})"
@@ -76,21 +76,21 @@ class Result:
     def annotated(
         self, *, line_width: int | None = None, hide_labels: bool = False, hide_conf: bool = False
     ) -> NDArray[np.uint8]:
-        """A copy of the picture with the detections drawn on it, RGB uint8 ``[H, W, 3]``.
+        """A copy of the image with the detections drawn on it, RGB uint8 ``[H, W, 3]``.
 
-        ``line_width`` is in pixels; by default it comes from the picture's size. Raises ConfigError out of range.
+        ``line_width`` is in pixels; by default it comes from the image's size. Raises ConfigError out of range.
         """
         if line_width is not None:
             check_range("line_width", line_width, 1, MOST_LINE_WIDTH, whole=True)
             line_width = int(line_width)
         return annotate(
-            self.picture, self.rows, self.names, line_width=line_width, hide_labels=hide_labels, hide_conf=hide_conf
+            self.image, self.rows, self.names, line_width=line_width, hide_labels=hide_labels, hide_conf=hide_conf
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the annotated picture in the format that the suffix names; raises DataError when that fails."""
+        """Write the annotated image in the format that the suffix names; raises DataError when that fails."""
         if not isinstance(path, (str, os.PathLike)):
-            raise DataError(f"a {type(path).__name__} is no path", hint="name a file such as annotated.jpg")
+            raise DataError(f"a {type(path).__name__} is not a path", hint="name a file such as annotated.jpg")
         return write_image(path, self.annotated())
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Result:
 
     def label_lines(self, *, confidence: bool = False) -> str:
         """The text of a label file; see ``label_lines``."""
-        return label_lines(self.rows, self.picture.shape[:2], confidence=confidence)
+        return label_lines(self.rows, self.image.shape[:2], confidence=confidence)
 
     def summary(self) -> str:
         """What was found in words: ``4 persons, 1 bus``, in the order of the classes."""
@@ -116,7 +116,7 @@ class Result:
 def label_lines(rows: NDArray[np.float32], size: tuple[int, int], *, confidence: bool = False) -> str:
     """The text of a label file: a line ``class x y w h [conf]`` for each of ``rows``, divided by width and height.
 
-    rows: float32 ``[n, 6]`` in pixels of a picture of ``size`` (height, width). The most confident comes last, as in
+    rows: float32 ``[n, 6]`` in pixels of an image of ``size`` (height, width). The most confident comes last, as in
     YOLOv5's own files; "" when there are none.
     """
     places = ops.xyxy_to_xywhn(np.ascontiguousarray(rows[:, :4]), size)

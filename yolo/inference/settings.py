@@ -79,7 +79,7 @@ def calibration_file(int8: object) -> str | Path | None:
 
 
 def class_numbers(classes: object) -> tuple[int, ...]:
-    """Class numbers, ascending: of one, of several, of None for all. Raises ConfigError for what is none."""
+    """Class numbers, ascending: of one, of several, of None for all. Raises ConfigError for anything else."""
     given = classes.tolist() if isinstance(classes, np.ndarray) else classes
     if given is None:
         return ()
@@ -89,7 +89,7 @@ def class_numbers(classes: object) -> tuple[int, ...]:
     for number in given:
         if not isinstance(number, numbers.Real) or isinstance(number, bool) or number % 1 != 0:
             raise ConfigError(
-                f"{brief(number)} is no class number", where="classes", hint="give one such as 0, or a list"
+                f"{brief(number)} is not a class number", where="classes", hint="give one such as 0, or a list"
             )
         chosen.add(int(number))
     return tuple(sorted(chosen))
@@ -106,7 +106,7 @@ def given_names(given: Sequence[str] | Mapping[int, str] | None) -> tuple[str, .
         raise ConfigError(f"is {brief(given, 200)}", where="names", hint="give a list of names, or a dict from 0")
     for name in given:
         if isinstance(name, bool) or not isinstance(name, (str, numbers.Real)):
-            raise ConfigError(f"{brief(name)} is no class name", where="names", hint="give each name as text")
+            raise ConfigError(f"{brief(name)} is not a class name", where="names", hint="give each name as text")
     return tuple(map(str, given))
 
 

@@ -1,4 +1,4 @@
-"""The views of a picture that test-time augmentation looks at."""
+"""The views of an image that test-time augmentation looks at."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yolo.data.letterbox import FILL, Size
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """A picture scaled by ``scale``, before that mirrored left to right where ``mirrored``."""
+    """An image scaled by ``scale``, before that mirrored left to right where ``mirrored``."""
 
     scale: float = 1.0
     mirrored: bool = False
@@ -36,14 +36,14 @@ def seen(images: NDArray[np.uint8], view: View, stride: int) -> NDArray[np.uint8
         return images
     height, width = (int(side * view.scale) for side in images.shape[2:])
     padded = np.full((*images.shape[:2], *view_size(images.shape[2:], view.scale, stride)), FILL, np.uint8)
-    for target, picture in zip(padded, images):
-        for plane, source in zip(target, picture):
+    for target, image in zip(padded, images):
+        for plane, source in zip(target, image):
             plane[:height, :width] = cv2.resize(source, (width, height), interpolation=cv2.INTER_LINEAR)
     return padded
 
 
 def view_size(size: Size, scale: float, stride: int) -> Size:
-    """(height, width) of the view of a picture of ``size``."""
+    """(height, width) of the view of an image of ``size``."""
     height, width = (math.ceil(side * scale / stride) * stride for side in size)
     return height, width
 

@@ -142,7 +142,7 @@ class _Transfer:
                 self._restart()
             elif not answer.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
                 self._restart()
-                raise _BrokenOffError("another part came than was asked for")
+                raise _BrokenOffError("the server sent another part than was requested")
             self._remember(answer)
             self._read(answer)
 
@@ -158,7 +158,7 @@ class _Transfer:
             raise DownloadError(
                 f"needs {_megabytes(self.total - size)}, {_megabytes(free)} are free in {self.notes.parent}",
                 where=self.url,
-                hint="make room",
+                hint="free some space",
             )
 
     def _read(self, answer: requests.Response) -> None:
@@ -221,7 +221,7 @@ def _reason(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, requests.ConnectionError):
         text = str(error)
-        for sign, words in (("NameResolution", "the host's name is not known, or there is no network"),
+        for sign, words in (("NameResolution", "unknown host, or no network"),
                             ("refused", "connection refused"), ("SSL", "no valid certificate")):  # fmt: skip
             if sign in text:
                 return words

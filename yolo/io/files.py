@@ -55,7 +55,7 @@ def require_file(path: str | Path) -> None:
     """Raise OSError for a pipe, a socket or a device, which may be read without end, and for what is not there."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder the system has a word of its own
-        raise OSError(errno.EINVAL, "it is no file", str(path))
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
 
 
 def write_text_atomic(path: str | Path, text: str) -> Path:

@@ -44,7 +44,7 @@ class ClearMl(Service):
             title, _, series = name.partition("/")
             self._task.get_logger().report_scalar(title=title, series=series, value=value, iteration=epoch)
 
-    def pictures(self, files: Sequence[Path], epoch: int) -> None:
+    def images(self, files: Sequence[Path], epoch: int) -> None:
         for file in files:
             self._task.get_logger().report_image(title="plots", series=file.stem, iteration=epoch, local_path=str(file))
 

@@ -31,7 +31,7 @@ class Comet(Service):
         named = {plain_name(name): value for name, value in values.items()}
         self._experiment.log_metrics(named, step=epoch, epoch=epoch)
 
-    def pictures(self, files: Sequence[Path], epoch: int) -> None:
+    def images(self, files: Sequence[Path], epoch: int) -> None:
         for file in files:
             self._experiment.log_image(str(file), name=file.name, step=epoch)
 

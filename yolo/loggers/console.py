@@ -57,7 +57,7 @@ class Console(Hook):
         more = (sum(map(len, batch.labels)), max(batch.images.shape[2:])) if self._wide else ()
         self._bar.set_description_str(row(self._epoch, losses, more), refresh=False)
         clock = trainer.clock
-        speed = clock.pictures / max(time.perf_counter() - clock.begin, 1e-9)
+        speed = clock.images / max(time.perf_counter() - clock.begin, 1e-9)
         self._bar.set_postfix_str(f"{speed:.1f} img/s, data {clock.waiting_share():.0%}", refresh=False)
         self._bar.update()
 
@@ -149,7 +149,7 @@ def duration(seconds: float) -> str:
 
 
 def _speed(report: EpochReport) -> list[str]:
-    """Pictures a second and the share of waiting, both while the epoch trained."""
+    """Images a second and the share of waiting, both while the epoch trained."""
     times = report.times
     busy = times.training + times.waiting
     if not times.pictures or busy <= 0:

@@ -39,7 +39,7 @@ class Mlflow(Service):
     def numbers(self, values: Mapping[str, float], epoch: int) -> None:
         self.library.log_metrics({plain_name(name): value for name, value in values.items()}, step=epoch)
 
-    def pictures(self, files: Sequence[Path], epoch: int) -> None:
+    def images(self, files: Sequence[Path], epoch: int) -> None:
         for file in files:
             self.library.log_artifact(str(file), artifact_path="plots")
 

@@ -21,8 +21,8 @@ from yolo.io.files import write_text_atomic
 from yolo.loggers.results_csv import epoch_values
 from yolo.plots.results import read_results
 from yolo.report.content import EpochRow, Layer, RunContent
+from yolo.report.images import images_of
 from yolo.report.page import page, read_epochs
-from yolo.report.pictures import pictures_of
 from yolo.report.sections import MATRIX_CLASSES
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Report(Hook):
             facts=_facts(self._device),
             summary=self._summary,
             layers=self._layers,
-            pictures=pictures_of(self._run, matrix=len(trainer.parts.names) > MATRIX_CLASSES),
+            images=images_of(self._run, matrix=len(trainer.parts.names) > MATRIX_CLASSES),
         )
         write_text_atomic(self.file, page(content))
         self._written = time.perf_counter()
@@ -138,7 +138,7 @@ def _against(values: Any, usual: Any) -> list[tuple[str, Any, bool]]:
 
 
 def _layer(spec: Any, module: Any) -> Layer:
-    sources = ", ".join("picture" if source < 0 else str(source) for source in spec.sources)
+    sources = ", ".join("image" if source < 0 else str(source) for source in spec.sources)
     kind = spec.module + (f" × {spec.repeats}" if spec.repeats > 1 else "")
     return Layer(spec.index, sources, kind, spec.out_channels, sum(p.numel() for p in module.parameters()))
 

@@ -29,13 +29,13 @@ class RunInfo:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FoundObjects:
-    """A picture of the validation (RGB uint8 ``[H, W, 3]``) and what was found in it.
+    """An image of the validation (RGB uint8 ``[H, W, 3]``) and what was found in it.
 
-    rows: float32 ``[n, 6]``: x1, y1, x2, y2 in the picture's pixels, confidence, class.
+    rows: float32 ``[n, 6]``: x1, y1, x2, y2 in the image's pixels, confidence, class.
     """
 
     name: str
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     rows: NDArray[np.float32]
 
 
@@ -58,7 +58,7 @@ class Service:
         """An epoch's finite values under the names of ``results.csv``."""
         raise NotImplementedError
 
-    def pictures(self, files: Sequence[Path], epoch: int) -> None:
+    def images(self, files: Sequence[Path], epoch: int) -> None:
         """The run's plots and annotated batches, as files."""
         raise NotImplementedError
 
@@ -67,7 +67,7 @@ class Service:
         raise NotImplementedError
 
     def found(self, objects: Sequence[FoundObjects], epoch: int) -> None:
-        """Some pictures of a validation with what was found. Only W&B shows boxes of its own; others take no note."""
+        """Some images of a validation with what was found. Only W&B shows boxes of its own; others take no note."""
 
     def finish(self, failed: bool) -> str | None:
         """Close the run; give a line that says where its records are or how to send them, or None."""

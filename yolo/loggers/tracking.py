@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("yolo")
 
-SHOWN_PICTURES = 16
+SHOWN_IMAGES = 16
 SHOWN_CONFIDENCE = 0.25
 IDENTITIES = "loggers.json"
 
@@ -35,7 +35,7 @@ class Tracking(Hook):
     """Tells ``services`` of a run. One that fails after the start is left alone from then on, with a warning."""
 
     def __init__(self, services: Sequence[Service], info: RunInfo, *, bbox_interval: int, save_period: int) -> None:
-        """bbox_interval: epochs between pictures with boxes, -1 for a tenth of the run, 0 for none."""
+        """bbox_interval: epochs between images with boxes, -1 for a tenth of the run, 0 for none."""
         self._services, self._info = list(services), info
         self._interval, self._period = bbox_interval, save_period
         self._found: list[FoundObjects] = []
@@ -63,7 +63,7 @@ class Tracking(Hook):
         self._found = []
 
         def take(batch: Batch, detections: list[np.ndarray]) -> None:
-            for number in range(min(len(batch), SHOWN_PICTURES - len(self._found))):
+            for number in range(min(len(batch), SHOWN_IMAGES - len(self._found))):
                 self._found.append(_found(batch, number, detections[number]))
 
         return take
@@ -83,7 +83,7 @@ class Tracking(Hook):
         epoch = trainer.progress.epoch - 1
         files = sorted(file for file in self._info.folder.iterdir() if file.suffix in (".png", ".jpg"))
         if files:
-            self._tell(lambda service: service.pictures(files, epoch))
+            self._tell(lambda service: service.images(files, epoch))
         self._weights("best", ["latest", "best"], trainer.progress.best_epoch)
         self._close(failed=False)
 
@@ -122,6 +122,6 @@ def _results_kept_apart() -> contextlib.AbstractContextManager:
 
 
 def _found(batch: Batch, number: int, rows: np.ndarray) -> FoundObjects:
-    picture = np.ascontiguousarray(batch.images[number].transpose(1, 2, 0))
+    image = np.ascontiguousarray(batch.images[number].transpose(1, 2, 0))
     sure = in_batch_pixels(rows, batch.letterboxes[number]) if batch.letterboxes is not None else rows
-    return FoundObjects(Path(batch.paths[number]).name, picture, sure[sure[:, 4] > SHOWN_CONFIDENCE])
+    return FoundObjects(Path(batch.paths[number]).name, image, sure[sure[:, 4] > SHOWN_CONFIDENCE])

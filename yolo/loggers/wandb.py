@@ -51,14 +51,14 @@ class Wandb(Service):
     def numbers(self, values: Mapping[str, float], epoch: int) -> None:
         self._run.log(dict(values), step=epoch)
 
-    def pictures(self, files: Sequence[Path], epoch: int) -> None:
+    def images(self, files: Sequence[Path], epoch: int) -> None:
         self._run.log({"plots": [self.library.Image(str(file), caption=file.stem) for file in files]}, step=epoch)
 
     def found(self, objects: Sequence[FoundObjects], epoch: int) -> None:
         names = dict(enumerate(self._names))
         shown = [
             self.library.Image(
-                one.picture,
+                one.image,
                 caption=one.name,
                 boxes={"predictions": {"box_data": [_box(row, names) for row in one.rows], "class_labels": names}},
             )
@@ -77,13 +77,13 @@ class Wandb(Service):
         return None if self._online else f"wandb sync {folder}"
 
     def _log_dataset(self, info: RunInfo) -> None:
-        """Pictures and labels in YOLO's folders, with a data set YAML that is right wherever they are downloaded."""
+        """Images and labels in YOLO's folders, with a data set YAML that is right wherever they are downloaded."""
         artifact = self.library.Artifact(info.dataset, type="dataset", metadata={"names": list(info.names)})
         splits = [split for split in info.splits if self._upload in ("all", split)]
         for split in splits:
-            for number, picture in enumerate(info.splits[split].paths):
-                name = f"{number:06}_{picture.name}"
-                artifact.add_file(str(picture), name=f"images/{split}/{name}")
+            for number, image in enumerate(info.splits[split].paths):
+                name = f"{number:06}_{image.name}"
+                artifact.add_file(str(image), name=f"images/{split}/{name}")
                 with artifact.new_file(f"labels/{split}/{Path(name).stem}.txt", mode="w") as stream:
                     stream.write(_label_lines(info.splits[split], number))
         with artifact.new_file("data.yaml", mode="w") as stream:
@@ -120,7 +120,7 @@ def _box(row: NDArray, names: Mapping[int, str]) -> dict[str, Any]:
 
 
 def _label_lines(index: Index, number: int) -> str:
-    """The picture's label file: polygons where it has them, else boxes."""
+    """The image's label file: polygons where it has them, else boxes."""
     lines = []
     for row, polygon in zip(index.labels[number], index.segments[number]):
         values = polygon.reshape(-1) if len(polygon) else row[1:]

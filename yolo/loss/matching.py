@@ -19,7 +19,7 @@ CELLS = 5  # own, left, top, right, bottom: the order in which YOLOv5 writes mat
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """Matches of one level for a batch: B pictures, 5 cells (own, left, top, right, bottom), A anchors, M labels.
+    """Matches of one level for a batch: B images, 5 cells (own, left, top, right, bottom), A anchors, M labels.
 
     cell: int64 [B, 5, A, M], index into the level's flattened (anchor, row, column) predictions; where several
         matches share a cell, the last one along axis 1, then 3, is the one that YOLOv5 wrote last.

@@ -1,4 +1,4 @@
-"""Pictures in, one after the other; metrics out."""
+"""Images in, one after the other; metrics out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yolo.metrics.matching import check_rows, iou_thresholds, match_detections
 
 
 class MetricAccumulator:
-    """Collects pictures and computes ``DetectionMetrics`` from them.
+    """Collects images and computes ``DetectionMetrics`` from them.
 
     Accumulators of consecutive parts of a data set give, merged in order, exactly what one accumulator over
     the whole gives.
@@ -20,16 +20,16 @@ class MetricAccumulator:
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
-        self.pictures = 0
+        self.images = 0
         self._correct: list[NDArray[np.bool_]] = []
         self._scores: list[NDArray[np.float32]] = []
         self._label_classes: list[NDArray[np.int64]] = []
 
     def update(self, detections: ArrayLike, labels: ArrayLike) -> NDArray[np.bool_]:
-        """Add one picture, and return its matches ``[n, 10]``.
+        """Add one image, and return its matches ``[n, 10]``.
 
         ``detections [n, 6]``: x1, y1, x2, y2, confidence, class; ``labels [m, 5]``: class, x1, y1, x2, y2;
-        both in pixels of the original picture. Raises ValueError for other shapes, a NaN confidence, or a
+        both in pixels of the original image. Raises ValueError for other shapes, a NaN confidence, or a
         class outside ``num_classes``.
         """
         detections, labels = check_rows(detections, labels)
@@ -37,7 +37,7 @@ class MetricAccumulator:
             if len(classes) and not (classes.min() >= 0 and classes.max() < self.num_classes):
                 raise ValueError(f"a class lies outside 0…{self.num_classes - 1}")
         correct = match_detections(detections, labels)
-        self.pictures += 1
+        self.images += 1
         self._correct.append(correct)
         self._scores.append(detections[:, 4:6].copy())
         self._label_classes.append(labels[:, 0].astype(np.int64))
@@ -47,7 +47,7 @@ class MetricAccumulator:
         """All that was collected, as arrays: what ranks send each other. ``from_state`` reads it."""
         return {
             "num_classes": np.array(self.num_classes, np.int64),
-            "pictures": np.array(self.pictures, np.int64),
+            "pictures": np.array(self.images, np.int64),
             "correct": _concatenate(self._correct, np.zeros((0, len(iou_thresholds())), bool)),
             "scores": _concatenate(self._scores, np.zeros((0, 2), np.float32)),
             "label_classes": _concatenate(self._label_classes, np.zeros(0, np.int64)),
@@ -57,7 +57,7 @@ class MetricAccumulator:
     def from_state(cls, state: Mapping[str, NDArray]) -> MetricAccumulator:
         """The accumulator that ``state`` came from."""
         accumulator = cls(int(state["num_classes"]))
-        accumulator.pictures = int(state["pictures"])
+        accumulator.images = int(state["pictures"])
         accumulator._correct = [np.asarray(state["correct"], bool)]
         accumulator._scores = [np.asarray(state["scores"], np.float32)]
         accumulator._label_classes = [np.asarray(state["label_classes"], np.int64)]
@@ -65,19 +65,19 @@ class MetricAccumulator:
 
     @classmethod
     def merge(cls, parts: Sequence[MetricAccumulator]) -> MetricAccumulator:
-        """One accumulator holding ``parts``' pictures, in that order; ValueError when the classes differ."""
+        """One accumulator holding ``parts``' images, in that order; ValueError when the classes differ."""
         if len({part.num_classes for part in parts}) != 1:
             raise ValueError("merging needs one accumulator or more, all of one number of classes")
         merged = cls(parts[0].num_classes)
         for part in parts:
-            merged.pictures += part.pictures
+            merged.images += part.images
             merged._correct += part._correct
             merged._scores += part._scores
             merged._label_classes += part._label_classes
         return merged
 
     def compute(self) -> DetectionMetrics:
-        """The metrics of all pictures so far; zeros when there are no labels or no detections."""
+        """The metrics of all images so far; zeros when there are no labels or no detections."""
         state = self.state()
         return detection_metrics(
             state["correct"],
@@ -85,7 +85,7 @@ class MetricAccumulator:
             state["scores"][:, 1].astype(np.int64),
             state["label_classes"],
             num_classes=self.num_classes,
-            pictures=self.pictures,
+            images=self.images,
         )
 
 

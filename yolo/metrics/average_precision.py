@@ -43,7 +43,7 @@ class DetectionMetrics:
     f1_curve: Floats
     pr_curve: Floats
     num_classes: int
-    pictures: int
+    images: int
 
     @property
     def fitness(self) -> float:
@@ -77,7 +77,7 @@ def detection_metrics(
     actual: NDArray[np.int64],
     *,
     num_classes: int,
-    pictures: int = 0,
+    images: int = 0,
 ) -> DetectionMetrics:
     """Metrics from matches ``correct [n, 10]``.
 
@@ -93,7 +93,7 @@ def detection_metrics(
         mine = predicted == category
         if mine.any():
             curves[:, row], ap[row] = _class_curves(correct[mine], confidence[mine], int(count))
-    return _metrics(classes, counts, curves, ap, num_classes, pictures)
+    return _metrics(classes, counts, curves, ap, num_classes, images)
 
 
 def precision_note(metrics: DetectionMetrics) -> str:
@@ -124,7 +124,7 @@ def _metrics(
     curves: Floats,
     ap: Floats,
     num_classes: int,
-    pictures: int,
+    images: int,
 ) -> DetectionMetrics:
     p_curve, r_curve, pr_curve = curves
     f1_curve = 2 * p_curve * r_curve / np.maximum(p_curve + r_curve, 1e-16)
@@ -152,7 +152,7 @@ def _metrics(
         f1_curve=f1_curve,
         pr_curve=pr_curve,
         num_classes=num_classes,
-        pictures=pictures,
+        images=images,
     )
 
 

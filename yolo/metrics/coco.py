@@ -23,7 +23,7 @@ _UNUSED_CATEGORIES = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 COCO_CATEGORIES = tuple(number for number in range(1, 91) if number not in _UNUSED_CATEGORIES)
 
 
-class LabelledPictures(Protocol):
+class LabelledImages(Protocol):
     """What ``labels_to_coco`` reads: a data set's index, or anything like it."""
 
     paths: Sequence[Path]
@@ -37,7 +37,7 @@ class CocoMetrics:
     """COCO's twelve figures; -1, as COCO prints it, where there is nothing to measure.
 
     ``small`` is an area below 32² pixels, ``large`` one from 96² on. ``recall_1`` is the average recall with at
-    most one detection a picture. ``ap_by_class`` holds AP50-95 by category name, for categories
+    most one detection an image. ``ap_by_class`` holds AP50-95 by category name, for categories
     with annotations.
     """
 
@@ -56,9 +56,9 @@ class CocoMetrics:
     ap_by_class: dict[str, float] = field(default_factory=dict)
 
 
-def image_id(picture: str | Path) -> ImageId:
-    """COCO's id of a picture file: the stem, as a number when it is one (``000000000139.jpg`` -> 139)."""
-    stem = Path(picture).stem
+def image_id(path: str | Path) -> ImageId:
+    """COCO's id of an image file: the stem, as a number when it is one (``000000000139.jpg`` -> 139)."""
+    stem = Path(path).stem
     return int(stem) if stem.isascii() and stem.isdecimal() else stem
 
 
@@ -67,7 +67,7 @@ def category_id(category: int, *, coco_ids: bool = False) -> int:
     return COCO_CATEGORIES[category] if coco_ids else category
 
 
-def coco_rows(detections: ArrayLike, picture: str | Path, *, coco_ids: bool = False) -> list[Row]:
+def coco_rows(detections: ArrayLike, path: str | Path, *, coco_ids: bool = False) -> list[Row]:
     """COCO result rows of ``detections [n, 6]`` (x1, y1, x2, y2, confidence, class; original pixels).
 
     A box is left, top, width, height to 3 decimals; a score has 5.
@@ -75,7 +75,7 @@ def coco_rows(detections: ArrayLike, picture: str | Path, *, coco_ids: bool = Fa
     detections = np.asarray(detections, np.float64).reshape(-1, 6)
     boxes = np.concatenate((detections[:, :2], detections[:, 2:4] - detections[:, :2]), 1).round(3).tolist()
     scores = detections[:, 4].round(5).tolist()
-    image = image_id(picture)
+    image = image_id(path)
     return [
         {
             "image_id": image,
@@ -87,10 +87,10 @@ def coco_rows(detections: ArrayLike, picture: str | Path, *, coco_ids: bool = Fa
     ]
 
 
-def labels_to_coco(index: LabelledPictures, *, coco_ids: bool = False) -> dict[str, Any]:
+def labels_to_coco(index: LabelledImages, *, coco_ids: bool = False) -> dict[str, Any]:
     """COCO annotations of a YOLO data set, so that COCO's rule can measure it.
 
-    Raises DataError when two pictures have one id (the same file name in two folders).
+    Raises DataError when two images have one id (the same file name in two folders).
     """
     images: list[Row] = []
     annotations: list[Row] = []
@@ -146,7 +146,7 @@ def _named(given: object, what: str) -> object:
 
 
 def refuse_unmeasurable(annotations: dict[str, Any], image_ids: Sequence[ImageId], where: object) -> None:
-    """Raise what ``evaluate_coco`` would raise of these pictures, before anything was detected in them."""
+    """Raise what ``evaluate_coco`` would raise of these images, before anything was detected in them."""
     _evaluation()
     with _in_cocos_form(where):
         check_annotations(annotations, where)
@@ -172,13 +172,13 @@ def read_coco(path: str | Path) -> Any:
 
 
 def _numbers(truth: dict[str, Any], image_ids: Iterable[ImageId] | None, where: object) -> dict[ImageId, int]:
-    """A number from 1 for each picture: the evaluation wants numbers, our ids may be names."""
+    """A number from 1 for each image: the evaluation wants numbers, our ids may be names."""
     known = [image["id"] for image in truth["images"]]
     wanted = known if image_ids is None else list(dict.fromkeys(image_ids))
     unknown = set(wanted) - set(known)
     if unknown:
         raise DataError(
-            f"{len(unknown)} of {len(wanted)} pictures are not in it (such as {min(map(str, unknown))})",
+            f"{len(unknown)} of {len(wanted)} images are not in it (such as {min(map(str, unknown))})",
             where=where,
             hint="give the annotations of the split that was validated",
         )

@@ -38,7 +38,7 @@ def check_detections(rows: Sequence[Row], truth: dict[str, Any], where: object) 
     for place, row in enumerate(rows):
         _check_row(row, images, categories, f"{where}: [{place}]", "the annotations")
         if not _is_number(row["score"]):
-            raise DataError(f"its score is {brief(row['score'])}, no finite number", where=f"{where}: [{place}]")
+            raise DataError(f"its score is {brief(row['score'])}, not a finite number", where=f"{where}: [{place}]")
 
 
 def _check_row(row: Row, images: set, categories: set, where: str, holder: str) -> None:
@@ -52,7 +52,7 @@ def _check_row(row: Row, images: set, categories: set, where: str, holder: str) 
     if not len(box) == 4 or not all(map(_is_number, box)) or min(box[2:]) < 0:
         raise DataError(f"its bbox is {brief(box, 100)}, not four finite numbers ({_BOX})", where=where)
     if not _is_number(row.get("area", 0)):
-        raise DataError(f"its area is {brief(row['area'])}, no finite number", where=where)
+        raise DataError(f"its area is {brief(row['area'])}, not a finite number", where=where)
 
 
 def _refuse_twice(what: str, values: Iterable[Any], where: object) -> None:

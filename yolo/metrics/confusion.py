@@ -22,10 +22,10 @@ class ConfusionMatrix:
         self.matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
 
     def update(self, detections: ArrayLike, labels: ArrayLike) -> None:
-        """Add one picture: ``detections [n, 6]`` and ``labels [m, 5]`` (class, xyxy), both in pixels.
+        """Add one image: ``detections [n, 6]`` and ``labels [m, 5]`` (class, xyxy), both in pixels.
 
         A detection keeps its best label, then a label its best detection, by IoU. Unlike YOLOv5's code, and
-        as its matrix is read, false detections count in pictures without a match or without labels, too.
+        as its matrix is read, false detections count in images without a match or without labels, too.
         Raises ValueError as ``match_detections`` does.
         """
         detections, labels = check_rows(detections, labels)

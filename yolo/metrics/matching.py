@@ -28,7 +28,7 @@ def match_detections(
     """Whether each detection finds a label, ``[n, t]``, in the order the detections are given in.
 
     ``detections [n, 6]`` are ``x1, y1, x2, y2, confidence, class`` and ``labels [m, 5]`` are
-    ``class, x1, y1, x2, y2``, both in pixels of one picture; ``thresholds [t]`` default to 0.50:0.05:0.95.
+    ``class, x1, y1, x2, y2``, both in pixels of one image; ``thresholds [t]`` default to 0.50:0.05:0.95.
 
     YOLOv5's rule: of the pairs of one class with IoU ≥ threshold, a detection keeps its best label (of equal
     ones the last), and a label that several detections keep goes to the most confident of them (of equally

@@ -50,7 +50,7 @@ def _bounds(layer: nn.Module) -> Iterator[tuple[flow.Tensor, float]]:
 
 
 def _bias_head(head: Detect, strides: Sequence[int], nc: int) -> None:
-    """Start from 8 objects in a 640 pixel picture and even classes (focal loss paper, section 3.3)."""
+    """Start from 8 objects in a 640 pixel image and even classes (focal loss paper, section 3.3)."""
     for conv, stride in zip(head.m, strides):
         bias = conv.bias.numpy().copy().reshape(head.na, head.no)
         bias[:, 4] += math.log(8 / (640 / stride) ** 2)

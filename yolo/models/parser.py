@@ -165,7 +165,7 @@ def _sources(row: Row, index: int, where: str) -> tuple[int, ...]:
     sources = tuple(s + index if s < 0 else s for s in row.sources)
     for written, source in zip(row.sources, sources):
         if not (0 <= source < index or (index == 0 and written == INPUT)):
-            raise ModelError(f"{row.module}: from {written} is no earlier layer (this is {index})", where=where)
+            raise ModelError(f"{row.module}: from {written} is not an earlier layer (this is {index})", where=where)
     if len(sources) > 1 and row.module not in _STACKED_SOURCES:
         raise ModelError(f"{row.module}: takes one input, from names {len(sources)}", where=where)
     return sources

@@ -15,7 +15,7 @@ from yolo.models.spec import INPUT, TRACE_SIZE, LayerSpec, NetworkSpec
 def describe(network: Network, imgsz: int = IMAGE_SIZE) -> str:
     """`YOLOv5n summary: 270 layers, 1872157 parameters, 1872157 gradients, 4.5 GFLOPs`.
 
-    Layers are all modules; gradients are the parameters that train; GFLOPs are for one square picture of
+    Layers are all modules; gradients are the parameters that train; GFLOPs are for one square image of
     ``imgsz`` pixels.
     """
     parameters = list(network.parameters())
@@ -31,7 +31,7 @@ def describe(network: Network, imgsz: int = IMAGE_SIZE) -> str:
 
 
 def gflops(network: Network, imgsz: int = IMAGE_SIZE) -> float:
-    """10⁹ operations (two per multiply-add) of all convolutions and linear layers for one square picture."""
+    """10⁹ operations (two per multiply-add) of all convolutions and linear layers for one square image."""
     total = 0
     for spec, layer in zip(network.spec.layers, network.model):
         for name, module in layer.named_modules():

@@ -1,1 +1,1 @@
-"""Plots and annotated pictures, by matplotlib's Agg canvas and OpenCV; nothing here needs a display."""
+"""Plots and annotated images, by matplotlib's Agg canvas and OpenCV; nothing here needs a display."""

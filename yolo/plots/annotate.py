@@ -1,4 +1,4 @@
-"""Boxes and names drawn on a picture."""
+"""Boxes and names drawn on an image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from yolo.plots.class_labels import class_label, say_fonts
 from yolo.plots.colours import Colour, class_colour, text_colour
 from yolo.plots.fonts import pillow_font, readable, runs, shorten
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 LONGEST_NAME = 40
 _CAPITAL = 0.73  # height of a capital letter in DejaVu Sans, by the font's size
 
@@ -22,16 +22,16 @@ _CAPITAL = 0.73  # height of a capital letter in DejaVu Sans, by the font's size
 class Tag:
     """Text ready to be pasted: how much of each pixel is ink, uint8 ``[h, w]``, and its upper left corner."""
 
-    mask: Picture
+    mask: Image
     x: int
     y: int
     colour: Colour
     background: Colour
 
-    def paste(self, picture: Picture) -> None:
-        """Onto ``picture``; what lies outside is cut off."""
+    def paste(self, image: Image) -> None:
+        """Onto ``image``; what lies outside is cut off."""
         x, y = self.x, self.y
-        target = picture[max(y, 0) : y + self.mask.shape[0], max(x, 0) : x + self.mask.shape[1]]
+        target = image[max(y, 0) : y + self.mask.shape[0], max(x, 0) : x + self.mask.shape[1]]
         mask = self.mask[max(-y, 0) :, max(-x, 0) :][: target.shape[0], : target.shape[1], None]
         share = mask.astype(np.float32) / 255
         target[:] = (share * self.colour + (1 - share) * self.background).round()
@@ -44,15 +44,15 @@ class Tag:
 
 
 class Annotator:
-    """Draws on a copy of ``picture`` (RGB uint8 ``[H, W, 3]``), which ``picture`` then gives.
+    """Draws on a copy of ``image`` (RGB uint8 ``[H, W, 3]``), which ``image`` then gives.
 
-    ``line_width`` (pixels) comes from the picture's size unless given; ``text_height`` (pixels, of a capital
+    ``line_width`` (pixels) comes from the image's size unless given; ``text_height`` (pixels, of a capital
     letter) from the line width.
     """
 
-    def __init__(self, picture: Picture, line_width: int | None = None, text_height: int | None = None) -> None:
-        self.picture: Picture = np.array(picture, np.uint8, order="C")
-        height, width = self.picture.shape[:2]
+    def __init__(self, image: Image, line_width: int | None = None, text_height: int | None = None) -> None:
+        self.image: Image = np.array(image, np.uint8, order="C")
+        height, width = self.image.shape[:2]
         self.line_width = line_width or max(round((height + width) / 2 * 0.003), 2)
         self.text_height = text_height or 4 + 3 * self.line_width
 
@@ -60,11 +60,11 @@ class Annotator:
         """Frames around boxes (xyxy, pixels) with their labels on tags, later ones on top.
 
         A tag lies above its box, or inside where there is no room; an empty label has none. All tags lie above
-        all frames. A box with a coordinate that is no number is left out; what lies outside the picture is cut
-        off. With ``most_tagged`` tags cover no other tag and at most this share of the picture, the last boxes' first;
+        all frames. A box with a coordinate that is no number is left out; what lies outside the image is cut
+        off. With ``most_tagged`` tags cover no other tag and at most this share of the image, the last boxes' first;
         gives how many tags were left out.
         """
-        height, width = self.picture.shape[:2]
+        height, width = self.image.shape[:2]
         far = np.array((width, height) * 2) + 10
         tags = []
         for xyxy, colour, label in boxes:
@@ -72,12 +72,12 @@ class Annotator:
             if not np.isfinite(corners).all():
                 continue
             x1, y1, x2, y2 = np.clip(corners, -10, far).round().astype(int).tolist()
-            cv2.rectangle(self.picture, (x1, y1), (x2, y2), colour, self.line_width, cv2.LINE_AA)
+            cv2.rectangle(self.image, (x1, y1), (x2, y2), colour, self.line_width, cv2.LINE_AA)
             tags.append((label, x1, y1, colour))
         tags = [self._tag(*tag) for tag in tags if tag[0]]
         shown = _apart(tags, most_tagged * height * width) if most_tagged else tags
         for tag in shown:
-            tag.paste(self.picture)
+            tag.paste(self.image)
         return len(tags) - len(shown)
 
     def box(self, xyxy: ArrayLike, colour: Colour, label: str = "") -> None:
@@ -105,17 +105,17 @@ class Annotator:
 
     def text(self, text: str, x: int, y: int, colour: Colour, background: Colour) -> None:
         """``text`` with its upper left corner at ``(x, y)`` on a rectangle of ``background``."""
-        Tag(self._rendered(text), x, y, colour, background).paste(self.picture)
+        Tag(self._rendered(text), x, y, colour, background).paste(self.image)
 
     def _tag(self, label: str, x: int, y: int, colour: Colour) -> Tag:
         mask = self._rendered(label)
         height, width = mask.shape
         half = self.line_width // 2
         top = y - height - half + 1 if y - height - half + 1 >= 0 else max(y, 0) + half
-        left = min(x - half, self.picture.shape[1] - width)
+        left = min(x - half, self.image.shape[1] - width)
         return Tag(mask, max(left, 0), top, text_colour(colour), colour)
 
-    def _rendered(self, text: str) -> Picture:
+    def _rendered(self, text: str) -> Image:
         """How much of each pixel is ink, uint8 ``[h, w]``, with a margin around the letters.
 
         Every text has the same height, so that tags in a row look alike.
@@ -151,18 +151,18 @@ def _apart(tags: Sequence[Tag], room: float) -> list[Tag]:
 
 
 def annotate(
-    picture: Picture,
+    image: Image,
     detections: ArrayLike,
     names: Sequence[str],
     *,
     line_width: int | None = None,
     hide_labels: bool = False,
     hide_conf: bool = False,
-) -> Picture:
-    """A copy of ``picture`` (RGB uint8 ``[H, W, 3]``) with ``detections [n, 6]`` (pixels) drawn on it."""
-    annotator = Annotator(picture, line_width)
+) -> Image:
+    """A copy of ``image`` (RGB uint8 ``[H, W, 3]``) with ``detections [n, 6]`` (pixels) drawn on it."""
+    annotator = Annotator(image, line_width)
     annotator.detections(detections, names, hide_labels=hide_labels, hide_conf=hide_conf)
-    return annotator.picture
+    return annotator.image
 
 
 def label_text(names: Sequence[str], category: int, confidence: float | None = None) -> str:

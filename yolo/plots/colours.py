@@ -1,4 +1,4 @@
-"""One colour a class, the same in every picture and plot."""
+"""One colour a class, the same in every image and plot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture: ``confusion_matrix.png``."""
+"""The confusion matrix as a plot: ``confusion_matrix.png``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plot_confusion(confusion: ConfusionMatrix, names: Sequence[str], path: str |
     axes = figure.add_subplot()
     fractions = confusion.normalised()
     shown = np.where(fractions < LEAST_SHOWN, np.nan, fractions)
-    picture = axes.imshow(shown, cmap="Blues", vmin=0, vmax=1)
+    cells = axes.imshow(shown, cmap="Blues", vmin=0, vmax=1)
     _ticks(axes, labels)
     if count - 1 <= NUMBERED_CLASSES:
         _numbers(axes, shown)
@@ -42,7 +42,7 @@ def plot_confusion(confusion: ConfusionMatrix, names: Sequence[str], path: str |
         color=GREY,
         fontsize=10,
     )
-    bar = figure.colorbar(picture, ax=axes, fraction=0.04, pad=0.02)
+    bar = figure.colorbar(cells, ax=axes, fraction=0.04, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, colors=GREY)
     return save_figure(figure, path)

@@ -17,11 +17,11 @@ BINS = 50
 def plot_correlogram(labels: ArrayLike, path: str | Path) -> Path:
     """Write a triangle of panels: each of x, y, width and height alone, and each pair of them as a density.
 
-    ``labels [n, 5]``: class, xywhn, of all pictures together.
+    ``labels [n, 5]``: class, xywhn, of all images together.
     """
     boxes = np.asarray(labels, np.float32).reshape(-1, 5)[:, 1:]
     figure = new_figure(10, 10)
-    figure.suptitle(f"Places and sizes of {len(boxes)} labels (fractions of the picture)", color=GREY, fontsize=11)
+    figure.suptitle(f"Places and sizes of {len(boxes)} labels (fractions of the image)", color=GREY, fontsize=11)
     grid = figure.subplots(4, 4)
     for row, vertical in enumerate(VARIABLES):
         for column, horizontal in enumerate(VARIABLES):

@@ -24,7 +24,7 @@ NUMBERED_CLASSES = 20
 def plot_labels(labels: ArrayLike, names: Sequence[str], path: str | Path) -> Path:
     """Write four panels: labels a class, box shapes, where the boxes lie, how big they are.
 
-    ``labels [n, 5]``: class, xywhn, of all pictures together.
+    ``labels [n, 5]``: class, xywhn, of all images together.
     """
     say_fonts(names)
     labels = np.asarray(labels, np.float32).reshape(-1, 5)
@@ -32,9 +32,9 @@ def plot_labels(labels: ArrayLike, names: Sequence[str], path: str | Path) -> Pa
     (classes, shapes), (places, sizes) = figure.subplots(2, 2)
     _class_histogram(classes, labels, names)
     _overlay(shapes, labels)
-    _histogram(places, labels[:, 1:3], "Centres (fraction of the picture)", ("x", "y"))
-    _histogram(sizes, labels[:, 3:5], "Sizes (fraction of the picture)", ("width", "height"))
-    places.invert_yaxis()  # as in the picture: y grows downwards
+    _histogram(places, labels[:, 1:3], "Centres (fraction of the image)", ("x", "y"))
+    _histogram(sizes, labels[:, 3:5], "Sizes (fraction of the image)", ("width", "height"))
+    places.invert_yaxis()  # as in the image: y grows downwards
     return save_figure(figure, path, dpi=120)
 
 

@@ -39,7 +39,7 @@ def read_results(path: str | Path) -> dict[str, Floats]:
 
 
 def plot_results(table: str | Path, path: str | Path | None = None) -> Path:
-    """Draw the CSV file ``table`` into ``path`` (``results.png`` beside it) and return the picture's path."""
+    """Draw the CSV file ``table`` into ``path`` (``results.png`` beside it) and return the plot's path."""
     columns = read_results(table)
     figure = new_figure(15, 6)
     grid = figure.subplots(*np.shape(PANELS))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DRAWN_BATCHES = 3
 
 
-class BatchPictures:
+class BatchImages:
     """Call it with each batch and its detections: the first three become ``val_batch<i>_{labels,pred}.jpg``."""
 
     def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
@@ -29,13 +29,13 @@ class BatchPictures:
         self._drawn = 0
 
     def __call__(self, batch: Batch, detections: list[NDArray[np.float32]]) -> None:
-        """detections: rows [n, 6] in pixels of the original pictures."""
-        if self._drawn == DRAWN_BATCHES or not len(batch.images):  # another rank keeps its pictures to itself
+        """detections: rows [n, 6] in pixels of the original images."""
+        if self._drawn == DRAWN_BATCHES or not len(batch.images):  # another rank keeps its images to itself
             return
         shown = [in_batch_pixels(rows, box) for rows, box in zip(detections, batch.letterboxes)]
         for kind, rows in (("labels", batch.labels), ("pred", shown)):
-            picture = plot_batch(batch.images, rows, batch.paths, self._names)
-            write_image(self._folder / f"val_batch{self._drawn}_{kind}.jpg", picture)
+            image = plot_batch(batch.images, rows, batch.paths, self._names)
+            write_image(self._folder / f"val_batch{self._drawn}_{kind}.jpg", image)
         self._drawn += 1
 
 
@@ -48,7 +48,7 @@ def draw_validation(
 
 
 def in_batch_pixels(rows: NDArray[np.float32], box) -> NDArray[np.float32]:
-    """Boxes from the original picture back into the letterboxed one."""
+    """Boxes from the original image back into the letterboxed one."""
     moved = rows.copy()
     moved[:, [0, 2]] = rows[:, [0, 2]] * box.ratio[1] + box.pad[0]
     moved[:, [1, 3]] = rows[:, [1, 3]] * box.ratio[0] + box.pad[1]

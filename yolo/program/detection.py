@@ -31,7 +31,7 @@ def most_detections(asked: int) -> int:
 class NmsSettings:
     """What non-maximum suppression keeps.
 
-    conf, iou: thresholds; max_det: most detections a picture; classes: class numbers to keep (none given: all);
+    conf, iou: thresholds; max_det: most detections an image; classes: class numbers to keep (none given: all);
     agnostic: boxes of different classes suppress one another; multi_label: a box may count for several classes.
     """
 
@@ -81,7 +81,7 @@ def levels_of(
 ) -> list[native.Level]:
     """The levels' grids, strides and anchors, as the compiled operators take them.
 
-    Of a network that saw the picture ``scale`` times as large and, where ``mirror`` is its unscaled width, mirrored.
+    Of a network that saw the image ``scale`` times as large and, where ``mirror`` is its unscaled width, mirrored.
     """
     return [
         native.Level(

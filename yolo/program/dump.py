@@ -19,7 +19,7 @@ def graph_lines(title: str, graph: Graph, size: Size) -> Iterator[str]:
     for node in graph.nodes:
         height, width = sizes[node.output]
         shape = f"[{graph.channels[node.output]}, {height}, {width}]"
-        inputs = ", ".join("pictures" if value == INPUT else f"%{value}" for value in node.inputs)
+        inputs = ", ".join("images" if value == INPUT else f"%{value}" for value in node.inputs)
         form, what = _form(node.output, graph), _attributes(node)
         yield f"%{node.output:<4} {node.kind:<14} {shape:<18} {form}<- {inputs:<18} {what:<44} {node.where}"
     yield "outputs: " + ", ".join(f"%{value}" for value in graph.outputs)

@@ -35,7 +35,7 @@ _HEAD: Final = struct.Struct("<8sI32s")
 MOST_DESCRIPTION: Final = 1 << 24
 """Bytes of JSON. Read, it takes some twenty times its size."""
 MOST_PIXELS: Final = 1 << 16
-"""Longest side of pictures, strides and anchors."""
+"""Longest side of images, strides and anchors."""
 _WRONG: Final = (ValueError, KeyError, TypeError, OverflowError, struct.error)
 _HINT: Final = "write it anew with python -m yolo.export --include program"
 
@@ -96,7 +96,7 @@ def load_program(path: str | Path) -> ProgramFile:
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
     if len(data) < _HEAD.size or data[: len(MAGIC)] != MAGIC:
-        raise WeightsError("is no compiled detector", where=path, hint=_HINT)
+        raise WeightsError("is not a compiled detector", where=path, hint=_HINT)
     _, version, digest = _HEAD.unpack_from(data)
     if version != VERSION:
         what = f"is a compiled detector of version {version}; this program reads version {VERSION}"
@@ -109,7 +109,7 @@ def load_program(path: str | Path) -> ProgramFile:
         return _parsed(payload)
     except (*_WRONG, SafetensorError, RecursionError, MemoryError) as error:
         what = "".join(letter if letter.isprintable() else "?" for letter in str(error)[:200])
-        raise WeightsError(f"is no compiled detector: {what}", where=path, hint=_HINT) from None
+        raise WeightsError(f"is not a compiled detector: {what}", where=path, hint=_HINT) from None
 
 
 def _needed(graph: Graph) -> dict[str, np.ndarray]:
@@ -126,9 +126,9 @@ def _parsed(payload: bytes) -> ProgramFile:
     graph = graph_from_json(content["graph"], load_tensors(payload))
     names, strides, precision, imgsz = (content[name] for name in ("names", "strides", "precision", "imgsz"))
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ValueError("its names are none")
+        raise ValueError("its class names are not valid")
     if not isinstance(precision, str) or precision not in PRECISIONS:
-        raise ValueError("its precision is none")
+        raise ValueError("its precision is not known")
     if (precision == "int8") != bool(graph.scales):
         raise ValueError("its scales do not fit its precision")
     anchors = _anchors(content["anchors"], len(graph.outputs))
@@ -145,25 +145,27 @@ def _anchors(rows: Any, levels: int) -> np.ndarray:
     alike = alike and len({len(row) for row in rows}) == 1 and len(rows[0]) > 0
     boxes = [box for row in rows for box in row] if alike else [None]
     if not all(isinstance(box, list) and len(box) == 2 for box in boxes):
-        raise ValueError("its anchors are no list of boxes a level")
+        raise ValueError("its anchors are not a list of boxes per level")
     if not all(type(side) in (int, float) and 0 < side <= MOST_PIXELS for box in boxes for side in box):
-        raise ValueError("an anchor has sides that no box has")
+        raise ValueError("an anchor has a width or height out of range")
     return np.array(rows, np.float32)
 
 
 def _check_strides(graph: Graph, strides: Any, imgsz: Any) -> None:
-    """The strides are those of the graph's outputs, for pictures of the size that it is meant for."""
+    """The strides are those of the graph's outputs, for images of the size that it is meant for."""
     if not isinstance(strides, list) or len(strides) != len(graph.outputs):
-        raise ValueError("its strides are no list of one a level")
+        raise ValueError("its strides are not a list of one per level")
     if not all(type(side) is int and 0 < side <= MOST_PIXELS for side in (*strides, imgsz)):
-        raise ValueError("its strides or its picture size are none")
+        raise ValueError("its strides or its image size are not valid")
     if imgsz % max(strides):
-        raise ValueError(f"its picture size {imgsz} is no multiple of its stride {max(strides)}")
+        raise ValueError(f"its image size {imgsz} is not a multiple of its stride {max(strides)}")
     sizes = graph.sizes(imgsz, imgsz)
     for value, stride in zip(graph.outputs, strides):
         height, width = sizes[value]
         if (height * stride, width * stride) != (imgsz, imgsz):
-            raise ValueError(f"output {value} has {height}x{width} cells of pictures of {imgsz}, no stride of {stride}")
+            raise ValueError(
+                f"output {value} has {height}x{width} cells of images of {imgsz}, not a stride of {stride}"
+            )
 
 
 def _metadata(payload: bytes) -> Mapping[str, Any]:

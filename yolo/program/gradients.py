@@ -48,7 +48,7 @@ class CompiledTraining:
         self._executor((1, spec.channels, side, side))  # what cannot be planned is refused here, not in a graph
 
     def step(self, shape: Shape, max_labels: int, ranks: int = 1) -> native.GradientStep:
-        """The step for images uint8 of this shape, a rank's part of a batch, with room for so many labels a picture."""
+        """The step for images uint8 of this shape, a rank's part of a batch, with room for so many labels an image."""
         executor = self._executor(shape)
         loss = detection_loss(self._heads(shape), *self._head)
         return native.GradientStep(executor, loss, max_labels, ranks)

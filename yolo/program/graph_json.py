@@ -37,20 +37,20 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
 
 
 def graph_from_json(content: Any, tensors: Mapping[str, np.ndarray]) -> Graph:
-    """The graph of ``graph_to_json`` with its tensors; raises ValueError, in one line, for what is none."""
+    """The graph of ``graph_to_json`` with its tensors; raises ValueError, in one line, for anything else."""
     try:
         rows, pixels = content["nodes"], content["whole_pixels"]
         if not isinstance(rows, list) or len(rows) > MOST_NODES:
-            raise ValueError(f"its nodes are no list of at most {MOST_NODES}")
+            raise ValueError(f"its nodes are not a list of at most {MOST_NODES}")
         types_of = {name: typing.get_type_hints(kind) for name, kind in KINDS.items()}  # slow: not once a node
         nodes = tuple(_node_from_json(row, types_of) for row in rows)
         outputs = tuple(_whole(value) for value in content["outputs"])
         scales = [(_whole(value), Scale(step, zero)) for value, step, zero in content.get("scales", [])]
         first = _whole(content["channels"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"no description of a graph ({error})") from None
+        raise ValueError(f"not a description of a graph ({error})") from None
     if not isinstance(pixels, bool):
-        raise ValueError("no description of a graph (its whole_pixels)")
+        raise ValueError("not a description of a graph (its whole_pixels)")
     if len(dict(scales)) < len(scales):
         raise ValueError("a value has two scales")
     graph = Graph(nodes, outputs, channels_of(nodes, first), tensors, pixels, scales=dict(scales))

@@ -237,7 +237,7 @@ class Dequantise(Node):
 
 
 INPUT = 0
-"""The value of the pictures."""
+"""The value of the images."""
 MOST_SIDE = 1 << 22
 """Cells that a map can have in a row or column (csrc/program/common/kinds.h)."""
 
@@ -254,7 +254,7 @@ class Part:
 class Graph:
     """A network: nodes in order, the values that come out of it, and its tensors by name.
 
-    ``channels`` has one entry a value. The input is pictures in 0..1, or in whole numbers 0..255 with
+    ``channels`` has one entry a value. The input is images in 0..1, or in whole numbers 0..255 with
     ``whole_pixels``. ``parts``: tensors that are parts of the network's own, by their names. Values in ``scales`` are
     bytes, the others floats. Graphs are not changed; passes give new ones.
     """
@@ -268,23 +268,23 @@ class Graph:
     scales: Mapping[int, Scale] = dataclasses.field(default_factory=dict)
 
     def sizes(self, height: int, width: int) -> dict[int, Size]:
-        """(height, width) of every value for pictures of that size.
+        """(height, width) of every value for images of that size.
 
         Raises ValueError where nothing is left, where a side is longer than any map's, and where values of different
-        sizes meet: pictures whose size is no multiple of the stride.
+        sizes meet: images whose size is not a multiple of the stride.
         """
         sizes: dict[int, Size] = {INPUT: (height, width)}
         for node in self.nodes:
             given = tuple(sizes[value] for value in node.inputs)
             size = node.size(given)
             if min(size) < 1:
-                raise ValueError(f"{node.where}: nothing is left of pictures of {height}x{width}")
+                raise ValueError(f"{node.where}: nothing is left of images of {height}x{width}")
             if max(size) > MOST_SIDE:
                 raise ValueError(f"{node.where}: a map of {size[0]}x{size[1]} is larger than any")
             meet = (*given[1:], size if node.kind == "conv" else given[0])
             if len(set(meet)) > 1:
                 sides = " and ".join(f"{high}x{wide}" for high, wide in sorted(set(meet)))
-                raise ValueError(f"{node.where}: of pictures of {height}x{width} it joins maps of {sides}")
+                raise ValueError(f"{node.where}: of images of {height}x{width} it joins maps of {sides}")
             sizes[node.output] = size
         return sizes
 

@@ -19,7 +19,7 @@ from yolo.program.scope import Scope
 
 
 def lower(spec: NetworkSpec, tensors: Mapping[str, np.ndarray]) -> Graph:
-    """The graph of a network: pictures in, one raw head ``[B, na * (5 + nc), h, w]`` a level out.
+    """The graph of a network: images in, one raw head ``[B, na * (5 + nc), h, w]`` a level out.
 
     ``tensors`` is the network's state; with none the graph has the names of its tensors only, as training wants it.
     """

@@ -93,7 +93,7 @@ class Plan:
                 content[part] = tuple(map(_step, content[part]))
             return cls(**content)
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"is no plan: {error}") from None
+            raise ValueError(f"is not a plan: {error}") from None
 
 
 def _step(row: Mapping[str, Any]) -> Step:

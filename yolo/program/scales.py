@@ -22,7 +22,7 @@ class Scale:
     def of_range(cls, low: float, high: float) -> Scale:
         """The bytes spread over low..high, zero among them: padding and ReLU's zeros are then exact."""
         if not math.isfinite(low) or not math.isfinite(high):
-            raise ValueError("the network's values are no numbers on these pictures")
+            raise ValueError("the network's values are not finite on these images")
         low, high = min(float(low), 0.0), max(float(high), 0.0)
         step = min(max(float(np.float32((high - low) / 255)), 2 * LEAST), MOST / 2)
         return cls(step, min(max(round(-low / step), 0), 255))
@@ -34,4 +34,4 @@ class Scale:
 
 
 PIXELS = Scale(float(np.float32(1 / 255)), 0)
-"""Of pictures: their bytes as they are."""
+"""Of images: their bytes as they are."""

@@ -40,7 +40,7 @@ def channels_of(nodes: Sequence[Node], first: int) -> tuple[int, ...]:
     if len(nodes) > MOST_NODES or sum(len(node.inputs) for node in nodes) > MOST_READS:
         raise ValueError(f"{len(nodes)} nodes, or inputs of them, which is more than any network has")
     if not 1 <= first <= MOST_CHANNELS:
-        raise ValueError(f"its pictures have {first} channels")
+        raise ValueError(f"its images have {first} channels")
     channels = {INPUT: first}
     for node in nodes:
         if not node.where.isprintable():

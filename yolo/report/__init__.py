@@ -1,1 +1,1 @@
-"""A training run as one HTML file that needs no network: charts as SVG, pictures inside, readable on any screen."""
+"""A training run as one HTML file that needs no network: charts as SVG, images inside, readable on any screen."""

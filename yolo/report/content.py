@@ -55,4 +55,4 @@ class RunContent:
     facts: Sequence[tuple[str, str]]
     summary: str
     layers: Sequence[Layer]
-    pictures: Sequence[Path]
+    images: Sequence[Path]

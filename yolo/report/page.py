@@ -11,7 +11,7 @@ from typing import Any
 
 from yolo import __version__
 from yolo.report.content import EpochRow, Layer, RunContent
-from yolo.report.pictures import described, embedded
+from yolo.report.images import described, embedded
 from yolo.report.sections import class_table, confusion_table, curves, detection_curves, headline, time_shares
 
 STYLE = Path(__file__).with_name("page.css")
@@ -27,8 +27,8 @@ def page(content: RunContent) -> str:
         sections.append(("pr", "Precision and recall", detection_curves(content.metrics, content.names)))
     if content.confusion is not None:
         sections.append(("confusion", "Confusion", confusion_table(content.confusion, content.names)))
-    if content.pictures:
-        sections.append(("pictures", "Pictures", _pictures(content.pictures)))
+    if content.images:
+        sections.append(("pictures", "Images", _images(content.images)))
     sections += [
         ("time", "Time", time_shares(content.rows) + _speed(content.speed_ms)),
         ("options", "Options", _settings(content)),
@@ -80,7 +80,7 @@ def _epochs_as_json(rows: Sequence[EpochRow]) -> str:
     return json.dumps(held).replace("<", "\\u003c")
 
 
-def _pictures(files: Sequence[Path]) -> str:
+def _images(files: Sequence[Path]) -> str:
     """Labels of a validation batch and what was found in it stand side by side where there is room."""
     pairs = [file for file in files if file.name.startswith("val_")]
     grids = ((" pairs", pairs), ("", [file for file in files if file not in pairs]))
@@ -108,7 +108,7 @@ def _speed(speed_ms: Mapping[str, float]) -> str:
     if not speed_ms:
         return ""
     parts = ", ".join(f"{value:.1f} ms {escape(name)}" for name, value in speed_ms.items())
-    return f'<p class="hint">In validation a picture took {parts}.</p>'
+    return f'<p class="hint">In validation an image took {parts}.</p>'
 
 
 def _settings(content: RunContent) -> str:

@@ -146,7 +146,7 @@ def clock(seconds: float) -> str:
 
 
 def _speed(row: EpochRow) -> float:
-    """Pictures a second while training, waiting for data included."""
+    """Images a second while training, waiting for data included."""
     busy = row.times.get("training", 0.0) + row.times.get("waiting", 0.0)
     return row.times.get("pictures", 0) / busy if busy > 0 else float("nan")
 

@@ -12,7 +12,7 @@ namespace yolo::ops {
 constexpr int64_t kAssignOffsets = 5;  // own cell, left, top, right, bottom
 constexpr float kReach = 0.5f;  // a neighbour whose border is nearer than this answers too, in cells
 constexpr float kMaxClass = 16777216.0f;
-constexpr float kFarthest = 1e6f;  // pictures
+constexpr float kFarthest = 1e6f;  // images
 
 struct Target {
     int32_t image, cls;
@@ -34,7 +34,7 @@ inline int32_t cell(float coordinate, int64_t cells) {
     return static_cast<int32_t>(std::clamp(std::floor(coordinate), 0.0f, static_cast<float>(cells - 1)));
 }
 
-// Padding, damaged rows, boxes without area and centres a million pictures away (whose squares would overflow) match
+// Padding, damaged rows, boxes without area and centres a million images away (whose squares would overflow) match
 // nothing.
 inline bool usable(const float* label) {
     for (int i = 0; i < 5; ++i) {

@@ -15,7 +15,7 @@ struct Sums {
     double box = 0, obj = 0, cls = 0;
 };
 
-// One level's labels, picture after picture: those of picture i are [first[i], first[i + 1]).
+// One level's labels, image after image: those of image i are [first[i], first[i + 1]).
 struct Targets {
     std::vector<Target> rows;
     std::vector<int64_t> first;
@@ -53,7 +53,7 @@ struct Plan {
     Scales scale;
 };
 
-// One picture's cells of one anchor: no other item reads or writes their head and gradient.
+// One image's cells of one anchor: no other item reads or writes their head and gradient.
 class Item {
   public:
     Item(const Plan& plan, int64_t classes, const LossSettings& settings, int64_t image, int64_t anchor)

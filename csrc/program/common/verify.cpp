@@ -36,7 +36,7 @@ void check_shapes(const Plan& plan, const Limits& limits) {
     for (const Numbers& head : plan.heads) fits = fits && is_shape(head) && head[0] == plan.images[0];
     fits = fits && (plan.element == 2 || plan.element == 4) && (plan.block == 8 || plan.block == 16);
     fits = fits && plan.values >= 0 && plan.gradient >= 0 && (plan.backward.empty() || !plan.per_image);
-    if (!fits) throw std::invalid_argument("the plan's images, heads, threads or numbers are none");
+    if (!fits) throw std::invalid_argument("the plan's images, heads, threads or numbers are not valid");
 }
 
 int64_t whole(const Plan& plan, int64_t channels) {

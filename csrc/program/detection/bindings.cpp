@@ -53,14 +53,14 @@ py::tuple call(DetectionHead& head, const std::vector<Floats>& heads, const std:
     return py::make_tuple(detections, counts);
 }
 
-py::tuple detect(DetectorProgram& detector, const py::array_t<uint8_t, py::array::c_style>& pictures) {
+py::tuple detect(DetectorProgram& detector, const py::array_t<uint8_t, py::array::c_style>& images) {
     const Numbers& wanted = detector.network().plan().images;
-    if (pictures.ndim() != 4 || !std::equal(wanted.begin(), wanted.end(), pictures.shape())) {
+    if (images.ndim() != 4 || !std::equal(wanted.begin(), wanted.end(), images.shape())) {
         throw py::value_error("the program takes images of another shape");
     }
     py::array_t<float> detections({detector.head().batch(), detector.head().max_det(), int64_t{6}});
     py::array_t<int32_t> counts(detector.head().batch());
-    const void* inputs[] = {pictures.data()};
+    const void* inputs[] = {images.data()};
     void* outputs[] = {detections.mutable_data(), counts.mutable_data()};
     {
         const py::gil_scoped_release free;

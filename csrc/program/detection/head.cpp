@@ -103,7 +103,7 @@ void DetectionHead::known(const float* boxes, int32_t count, std::vector<float>&
     }
 }
 
-void DetectionHead::picture(const void* const* inputs, int64_t number, float* detections, int32_t* count) const {
+void DetectionHead::detect_image(const void* const* inputs, int64_t number, float* detections, int32_t* count) const {
     std::vector<float> rows;
     for (size_t i = 0; i < levels_.size(); ++i) {
         const Level& level = levels_[i];
@@ -125,7 +125,7 @@ void DetectionHead::suppress(const void* const* inputs, void* const* outputs) co
     auto* counts = static_cast<int32_t*>(outputs[1]);
     parallel::deal(batch_, 1, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {
-            picture(inputs, i, detections + i * settings_.max_det * 6, counts + i);
+            detect_image(inputs, i, detections + i * settings_.max_det * 6, counts + i);
         }
     });
 }

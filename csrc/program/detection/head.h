@@ -16,8 +16,8 @@ struct Level {
     int64_t height, width;
     float stride;                // pixels a cell
     std::vector<float> anchors;  // width and height of each, pixels
-    // Of the picture that this level has seen, where it was not the one whose pixels are wanted: how much larger it
-    // was, and, where it was mirrored, the wanted picture's width.
+    // Of the image that this level has seen, where it was not the one whose pixels are wanted: how much larger it
+    // was, and, where it was mirrored, the wanted image's width.
     float scale = 1.0f;
     float mirror = 0.0f;
 };
@@ -71,7 +71,7 @@ private:
     void suppress(const void* const* inputs, void* const* outputs) const override;
     void candidates(const float* head, const Level& level, std::vector<float>& rows) const;
     void known(const float* boxes, int32_t count, std::vector<float>& rows) const;
-    void picture(const void* const* inputs, int64_t number, float* detections, int32_t* count) const;
+    void detect_image(const void* const* inputs, int64_t number, float* detections, int32_t* count) const;
 
     std::vector<Level> levels_;
     int64_t classes_;

@@ -26,7 +26,7 @@ public:
     void count(const float* labels, const int32_t* counts, int64_t batch, int64_t places, double* matches) const;
 
     size_t levels() const { return levels_.size(); }
-    // Values of one picture's head.
+    // Values of one image's head.
     int64_t head_size(size_t level) const;
 
 private:

@@ -18,7 +18,7 @@ from yolo.data.listing import label_path
 
 BOX = [10, 5, 20, 10]
 LINE = "0.200000 0.200000 0.200000 0.200000"
-"""BOX in a picture of 100 x 50 pixels, behind its class."""
+"""BOX in an image of 100 x 50 pixels, behind its class."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ def converted(kind: str, source: Path, names: Sequence[str] | None = None, *, se
     """Convert ``source`` into a new folder beside it."""
     target = Path(tempfile.mkdtemp(prefix="out", dir=source.parent))
     done = convert(kind, source, target, names, segments=segments)
-    pictures = [path for path in sorted(target.rglob("*")) if "images" in path.parts and path.is_file()]
-    pictures = [path for path in pictures if path.suffix != ".txt"]
-    labels = {str(path.relative_to(target / "images")): label_path(path).read_text().splitlines() for path in pictures}
+    images = [path for path in sorted(target.rglob("*")) if "images" in path.parts and path.is_file()]
+    images = [path for path in images if path.suffix != ".txt"]
+    labels = {str(path.relative_to(target / "images")): label_path(path).read_text().splitlines() for path in images}
     shades = {name: int(np.median(read_image(target / "images" / name)[..., 0])) for name in labels}
     return Result(done, labels, shades)
 

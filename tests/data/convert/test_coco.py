@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.convert.small import LINE, coco, converted
-from tests.data.foreign import picture, write
+from tests.data.foreign import shaded_image, write
 from yolo.errors import DataError
 
 CLASH = "JSON files that number their categories differently: classes go by name"
@@ -21,7 +21,7 @@ def categories(**numbers: int) -> list[dict]:
 def splits(root: Path, train: list[dict], valid: list[dict]) -> None:
     """An image in each, with an object of category 1."""
     for split, some in (("train", train), ("valid", valid)):
-        picture(root / split / f"{split}.png")
+        shaded_image(root / split / f"{split}.png")
         coco(root / split / "_annotations.coco.json", [f"{split}.png"], categories=some)
 
 
@@ -79,14 +79,14 @@ def test_a_name_asked_for_twice_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_one_id_for_two_things_is_refused(tmp_path: Path, more: dict, says: str) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     coco(tmp_path / "in/a.json", ["0.png"], **more)
     with pytest.raises(DataError, match=f"a.json: {says}"):
         converted("coco", tmp_path / "in")
 
 
 def test_json_files_that_are_not_read_are_named(tmp_path: Path) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     coco(tmp_path / "in/instances_train.json", ["0.png"])
     coco(tmp_path / "in/captions_train.json", ["0.png"])
     tasks = [{"id": 1, "annotations": [], "data": {"image": "/data/upload/0.png"}}]
@@ -109,7 +109,7 @@ def test_json_files_that_are_not_read_are_named(tmp_path: Path) -> None:
     "some", [{"category_id": [1]}, {"category_id": {}}, {"bbox": [10**400, 1, 2, 3]}, {"bbox": [1, 2, 3]}]
 )
 def test_an_annotation_that_makes_no_sense_is_counted(tmp_path: Path, some: dict) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     coco(tmp_path / "in/a.json", ["0.png"], [some, {}])
     result = converted("coco", tmp_path / "in")
     assert result.labels == {"a/0.png": [f"0 {LINE}"]}
@@ -117,13 +117,13 @@ def test_an_annotation_that_makes_no_sense_is_counted(tmp_path: Path, some: dict
 
 
 def test_a_size_that_makes_no_sense_is_the_images_own(tmp_path: Path) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     coco(tmp_path / "in/a.json", [], [{}], images=[{"id": 0, "file_name": "0.png", "width": 10**400, "height": 5}])
     assert converted("coco", tmp_path / "in").labels == {"a/0.png": [f"0 {LINE}"]}
 
 
 def test_a_file_that_is_no_image_is_left_out_whatever_the_json_says(tmp_path: Path) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     write(tmp_path / "in/1.png", "no image")
     coco(tmp_path / "in/a.json", ["0.png", "1.png"])
     result = converted("coco", tmp_path / "in")
@@ -131,6 +131,6 @@ def test_a_file_that_is_no_image_is_left_out_whatever_the_json_says(tmp_path: Pa
 
 
 def test_a_name_without_its_ending(tmp_path: Path) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     coco(tmp_path / "in/a.json", ["0"])
     assert converted("coco", tmp_path / "in").labels == {"a/0.png": [f"0 {LINE}"]}

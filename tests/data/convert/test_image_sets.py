@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.convert.small import converted, voc
-from tests.data.foreign import picture, write
+from tests.data.foreign import shaded_image, write
 from yolo.errors import DataError
 
 NO_XML = "entries of ImageSets/Main without an XML file"
@@ -16,7 +16,7 @@ NO_LIST = "XML files that no list in ImageSets/Main names"
 
 def pages(root: Path, *names: str) -> None:
     for shade, name in enumerate(names):
-        picture(root / f"JPEGImages/{name}.png", shade)
+        shaded_image(root / f"JPEGImages/{name}.png", shade)
         voc(root / f"Annotations/{name}.xml")
 
 
@@ -82,7 +82,7 @@ def test_trainval_is_for_training_where_nothing_divides_it(tmp_path: Path) -> No
     pages(tmp_path / "VOC2007", "a", "b", "c")
     lists(tmp_path / "VOC2007", trainval="a\nb\n", test="c\n")
     result = converted("voc", tmp_path / "VOC2007")
-    assert result.done.pictures == {"train": 2, "test": 1} and not result.done.skipped
+    assert result.done.images == {"train": 2, "test": 1} and not result.done.skipped
     assert sorted(result.labels) == ["test2007/c.png", "trainval2007/a.png", "trainval2007/b.png"]
 
 

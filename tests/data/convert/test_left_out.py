@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.convert.small import BOX, converted
-from tests.data.foreign import argoverse, globalwheat, picture, sku110k, visdrone, write, xview
+from tests.data.foreign import argoverse, globalwheat, shaded_image, sku110k, visdrone, write, xview
 from yolo.data.convert.run import convert
 from yolo.data.dataset import preset_names
 from yolo.errors import DataError
@@ -21,7 +21,7 @@ def skipped(kind: str, source: Path, preset: str) -> dict[str, int]:
 
 def test_visdrone(tmp_path: Path) -> None:
     visdrone(tmp_path / "in")
-    picture(tmp_path / "in/VisDrone2019-DET-test-challenge/images/9.jpg")
+    shaded_image(tmp_path / "in/VisDrone2019-DET-test-challenge/images/9.jpg")
     write(tmp_path / "in/labels/annotations/1.txt", "")
     write(tmp_path / "in/VisDrone2019-DET-train/annotations/._0001.txt", "\0")
     assert skipped("visdrone", tmp_path / "in", "VisDrone") == {
@@ -34,7 +34,7 @@ def test_visdrone(tmp_path: Path) -> None:
 
 def test_globalwheat_makes_no_background_of_a_form_to_fill_in(tmp_path: Path) -> None:
     globalwheat(tmp_path / "in")
-    picture(tmp_path / "in/test/z.png")
+    shaded_image(tmp_path / "in/test/z.png")
     write(tmp_path / "in/sample_submission.csv", "image_id,PredictionString\nz,1.0 0 0 50 50\n")
     assert skipped("globalwheat", tmp_path / "in", "GlobalWheat2020") == {
         "CSV lines without a column bbox or BoxesString": 1,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.data import foreign
 from tests.data.convert.small import LINE, Result, coco, converted
-from tests.data.foreign import picture, write
+from tests.data.foreign import shaded_image, write
 from yolo.data.convert.outline import joined
 from yolo.data.convert.records import Tally, shown
 from yolo.data.convert.run import convert
@@ -25,7 +25,7 @@ NO_FILES = "names of images that are no files"
 def linked(tmp_path: Path, name: str, target: Path, kind: Callable = coco) -> Result:
     """A source with one image of its own, 1.png, and the link ``name``; its JSON says the size of both."""
     source = tmp_path / "in"
-    picture(source / "images/1.png", 10)
+    shaded_image(source / "images/1.png", 10)
     (source / name).parent.mkdir(parents=True, exist_ok=True)
     (source / name).symlink_to(target)
     kind(source / "a.json", ["1.png", "x.png"])
@@ -38,7 +38,7 @@ def written(tmp_path: Path) -> list[Path]:
 
 def test_an_image_elsewhere_is_copied_and_said(tmp_path: Path) -> None:
     """A hard link would be a second name of a file that nobody named: whoever writes to one writes to both."""
-    outside = picture(tmp_path / "disk/photo.png", 200)
+    outside = shaded_image(tmp_path / "disk/photo.png", 200)
     result = linked(tmp_path, "images/x.png", outside)
     assert result.shades == {"a/1.png": 10, "a/x.png": 200} and not result.done.skipped
     assert result.done.noticed.lines() == [f"1 {COPIED} (x.png)"]
@@ -48,7 +48,7 @@ def test_an_image_elsewhere_is_copied_and_said(tmp_path: Path) -> None:
 
 
 def test_an_image_behind_a_link_within_the_source_is_one_of_its_own(tmp_path: Path) -> None:
-    inside = picture(tmp_path / "in/store/photo.png", 200)
+    inside = shaded_image(tmp_path / "in/store/photo.png", 200)
     result = linked(tmp_path, "images/x.png", Path("../store/photo.png"))
     assert result.shades == {"a/1.png": 10, "a/x.png": 200} and not result.done.noticed
     assert inside.stat().st_nlink == 2 and not written(tmp_path)[1].is_symlink()
@@ -67,7 +67,7 @@ def test_what_is_no_image_never_comes_along(tmp_path: Path, content: str) -> Non
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     """A pipe is read for ever, and so is /dev/zero; a link may lead nowhere."""
     source = tmp_path / "in"
-    picture(source / "zero.png", 10)
+    shaded_image(source / "zero.png", 10)
     os.mkfifo(source / "pipe.png")
     os.mkfifo(source / "pipe.json")
     (source / "null.png").symlink_to("/dev/zero")
@@ -82,7 +82,7 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
 
 
 def test_folders_on_another_disk_are_gone_through(tmp_path: Path) -> None:
-    picture(tmp_path / "disk/deep/x.png", 200)
+    shaded_image(tmp_path / "disk/deep/x.png", 200)
     (tmp_path / "disk/deep/loop").symlink_to("..")
     coco(tmp_path / "notes/a.json", ["x.png"])
     (tmp_path / "in").mkdir()
@@ -95,9 +95,9 @@ def test_folders_on_another_disk_are_gone_through(tmp_path: Path) -> None:
 
 def test_a_folder_is_gone_through_once_under_its_plain_name(tmp_path: Path) -> None:
     source = tmp_path / "in"
-    picture(source / ".store/x.png", 200)
-    picture(source / "images/1.png", 10)
-    picture(tmp_path / "disk/2.png", 20)
+    shaded_image(source / ".store/x.png", 200)
+    shaded_image(source / "images/1.png", 10)
+    shaded_image(tmp_path / "disk/2.png", 20)
     for name, target in (("a", "images"), ("b", ".store"), ("c", "../disk"), ("d", "../disk")):
         (source / name).symlink_to(target)
     coco(source / "set.json", ["1.png", "x.png", "2.png"])
@@ -109,8 +109,8 @@ def test_a_folder_is_gone_through_once_under_its_plain_name(tmp_path: Path) -> N
 
 def test_a_link_to_the_top_does_not_have_the_whole_disk_gone_through(tmp_path: Path) -> None:
     source = tmp_path / "here/in"
-    picture(source / "images/1.png")
-    picture(tmp_path / "here/other.png")
+    shaded_image(source / "images/1.png")
+    shaded_image(tmp_path / "here/other.png")
     for number, target in enumerate((Path("/"), tmp_path, source, source / "images")):
         (source / f"link{number}").symlink_to(target)
     skipped = Tally()
@@ -128,11 +128,11 @@ def test_a_name_that_is_no_text_is_left_out_and_said(tmp_path: Path) -> None:
     os.rename(os.fsencode(folder / "annotations/0001.txt"), os.fsencode(folder / "annotations") + b"/\xff.txt")
     (tmp_path / "out").mkdir()
     done = convert("visdrone", tmp_path / "in", tmp_path / "out", preset_names("VisDrone"))
-    assert done.pictures == {"val": 1} and done.skipped["pictures whose name is no Unicode text"] == 1
+    assert done.images == {"val": 1} and done.skipped["pictures whose name is no Unicode text"] == 1
 
 
 def test_class_names_are_text(tmp_path: Path) -> None:
-    picture(tmp_path / "in/x.png")
+    shaded_image(tmp_path / "in/x.png")
     coco(tmp_path / "in/a.json", ["x.png"], categories=[{"id": 1, "name": "\ud800"}])
     with pytest.raises(DataError, match=r"in: the class name \\ud800 is no Unicode text; give --names"):
         converted("coco", tmp_path / "in")

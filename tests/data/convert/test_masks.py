@@ -11,7 +11,7 @@ from faster_coco_eval import mask as coco_mask
 from numpy.typing import NDArray
 
 from tests.data.convert.small import LINE, coco, converted
-from tests.data.foreign import picture
+from tests.data.foreign import shaded_image
 from yolo.data.convert.masks import decode_mask, mask_polygons, object_outline
 from yolo.data.convert.outline import joined
 from yolo.data.convert.records import Tally
@@ -78,7 +78,7 @@ def test_a_square_is_four_points_and_a_pixel_has_an_area() -> None:
 
 @pytest.mark.parametrize("form", [runs, text])
 def test_a_mask_becomes_an_outline(tmp_path: Path, form) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     outline = {"size": [50, 100], "counts": form(MASK)}
     coco(tmp_path / "in/a.json", ["0.png"], [{"segmentation": outline, "bbox": [0, 0, 1, 1]}])
     result = converted("coco", tmp_path / "in", segments=True)
@@ -110,7 +110,7 @@ def test_a_mask_becomes_an_outline(tmp_path: Path, form) -> None:
 )
 @pytest.mark.parametrize("sized", [True, False])
 def test_objects_that_stay_boxes_are_counted(tmp_path: Path, outline: object, reason: str, sized: bool) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     more = {} if sized else {"images": [{"id": 0, "file_name": "0.png"}]}
     coco(tmp_path / "in/a.json", ["0.png"], [{"segmentation": outline}], **more)
     result = converted("coco", tmp_path / "in", segments=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.convert.small import LINE, converted, voc
-from tests.data.foreign import picture, write
+from tests.data.foreign import shaded_image, write
 
 GOOD = "<bndbox><xmin>11</xmin><ymin>6</ymin><xmax>30</xmax><ymax>15</ymax></bndbox>"
 
@@ -24,7 +24,7 @@ GOOD = "<bndbox><xmin>11</xmin><ymin>6</ymin><xmax>30</xmax><ymax>15</ymax></bnd
     ],
 )
 def test_an_object_that_says_too_little_is_left_out_alone(tmp_path: Path, spoilt: str, reason: str) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     voc(tmp_path / "in/0.xml", body=f"{spoilt}<object><name>cat</name>{GOOD}</object>")
     result = converted("voc", tmp_path / "in")
     assert result.labels == {"train/0.png": [f"0 {LINE}"]} and result.done.names == ("cat",)
@@ -32,7 +32,7 @@ def test_an_object_that_says_too_little_is_left_out_alone(tmp_path: Path, spoilt
 
 
 def test_other_xml_files_and_hidden_ones_are_counted(tmp_path: Path) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     voc(tmp_path / "in/0.xml")
     write(tmp_path / "in/annotations.xml", "<annotations><image id='0'/></annotations>")
     write(tmp_path / "in/._0.xml", "\0\0")
@@ -41,7 +41,7 @@ def test_other_xml_files_and_hidden_ones_are_counted(tmp_path: Path) -> None:
 
 
 def test_an_unusable_size_does_not_matter(tmp_path: Path) -> None:
-    picture(tmp_path / "in/0.png")
+    shaded_image(tmp_path / "in/0.png")
     voc(tmp_path / "in/0.xml", "<size><width>x</width><height>0</height></size>")
     result = converted("voc", tmp_path / "in")
     assert result.labels == {"train/0.png": [f"0 {LINE}"]} and not result.done.noticed

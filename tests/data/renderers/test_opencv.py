@@ -19,8 +19,8 @@ NONE = np.zeros((0, 5), np.float32)
 @pytest.fixture
 def paths(tmp_path):
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 256, (20, 30, 3), dtype=np.uint8) for _ in range(2)]
-    return [write_image(tmp_path / f"{k}.png", picture) for k, picture in enumerate(pictures)], pictures
+    images = [rng.integers(0, 256, (20, 30, 3), dtype=np.uint8) for _ in range(2)]
+    return [write_image(tmp_path / f"{k}.png", image) for k, image in enumerate(images)], images
 
 
 def sample(*views, **options):
@@ -29,9 +29,9 @@ def sample(*views, **options):
 
 @pytest.mark.parametrize("offset", [(0, 0), (5, 3), (-7, 4), (-29, -19), (35, 36), (50, 50)])
 def test_tiles_are_cut_at_the_canvas(paths, offset):
-    files, pictures = paths
+    files, images = paths
     wanted = np.full((120, 120, 3), 114, np.uint8)
-    wanted[40 + offset[1] : 60 + offset[1], 40 + offset[0] : 70 + offset[0]] = pictures[0]
+    wanted[40 + offset[1] : 60 + offset[1], 40 + offset[0] : 70 + offset[0]] = images[0]
     got = rendered(sample(View((40, 40), (Tile(0, (20, 30), offset),), (40, 40))), files)
     np.testing.assert_array_equal(got, wanted[40:80, 40:80])
 
@@ -79,7 +79,7 @@ def test_colours(paths):
     assert shift_colours(red, (1.5, 1.0, 1.0)).tolist() == [[[255, 0, 0]]], "180 is 0 again"
 
 
-def test_an_unreadable_picture_is_named(tmp_path):
+def test_an_unreadable_image_is_named(tmp_path):
     view = View((20, 30), (Tile(0, (20, 30), (0, 0)),), (20, 30))
     with pytest.raises(DataError, match=r"gone\.png"):
         rendered(sample(view), [tmp_path / "gone.png"])
@@ -101,8 +101,8 @@ def test_tiles_out_of_sight_are_not_loaded_and_nobody_sees_it(paths, monkeypatch
     hidden = sum(not may_be_seen(tile, view) for view in views for tile in view.tiles)
     assert 50 < hidden < 750
     monkeypatch.setattr("yolo.data.renderers.opencv.may_be_seen", lambda tile, view: True)
-    for view, picture in zip(views, got):
-        np.testing.assert_array_equal(rendered(sample(view), files), picture)
+    for view, image in zip(views, got):
+        np.testing.assert_array_equal(rendered(sample(view), files), image)
 
 
 def test_tiles_are_loaded_where_more_than_an_affine_warp_may_show_them(paths):
@@ -190,7 +190,7 @@ def test_closing_gives_up_what_has_not_begun(paths, monkeypatch):
         assert go_on.wait(60)
         return np.zeros((*size, 3), np.uint8)
 
-    monkeypatch.setattr("yolo.data.renderers.opencv.load_picture", slow)
+    monkeypatch.setattr("yolo.data.renderers.opencv.load_image", slow)
     renderer = OpenCVRenderer(files, 1)
     plans = [sample(View((20, 30), (Tile(0, (20, 30), (0, 0)),), (20, 30)))] * 5
     with ThreadPoolExecutor(2) as others:

@@ -42,7 +42,9 @@ def test_one_launcher_of_all_ranks_is_of_this_machine(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("port", ["", "0", "-1", "x", "65536", "99999"])
 def test_a_port_that_is_none_is_refused(port: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^environment: MASTER_PORT={port} is no port; give one from 1 to 65535$"):
+    with pytest.raises(
+        ConfigError, match=rf"^environment: MASTER_PORT={port} is not a port; give one from 1 to 65535$"
+    ):
         Job.of(RANKS, {"MASTER_PORT": port})
 
 
@@ -67,7 +69,7 @@ def test_the_secret_is_in_the_environment_or_in_a_file(tmp_path: Path, mode: int
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644, 0o666, 0o601])
 def test_a_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
     given = secret_file(tmp_path, mode)
-    with pytest.raises(ConfigError, match=rf"is not this user's alone \(mode {mode:o}, .*; type: chmod 600 "):
+    with pytest.raises(ConfigError, match=rf"is not this user's alone \(mode {mode:o}, .*; run: chmod 600 "):
         read_secret(given)
 
 

@@ -46,7 +46,7 @@ def test_the_late_and_the_early_meet(how: dict[str, Any]) -> None:
 
 @BOTH
 def test_those_who_do_not_come_are_named(how: dict[str, Any]) -> None:
-    with pytest.raises(RuntimeError, match=r"^of 3 ranks these did not come within 0 s: 1, 2$"):
+    with pytest.raises(RuntimeError, match=r"^of 3 ranks these did not connect within 0 s: 1, 2$"):
         meet(job(0, 3, free_port(), **how), 0.2)
     with pytest.raises(RuntimeError, match=r"^rank 1 cannot reach rank 0 at 127\.0\.0\.1:\d+ within 0 s$"):
         meet(job(1, 2, free_port(), **how), 0.2)

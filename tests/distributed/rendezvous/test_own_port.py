@@ -52,5 +52,5 @@ def test_looking_leaves_the_port_free() -> None:
         pytest.skip("this system lets nobody make a network of their own")
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
-    assert first == "of 2 ranks these did not come within 0 s: 1"  # it was listening
+    assert first == "of 2 ranks these did not connect within 0 s: 1"  # it was listening
     assert second == "rank 1 cannot reach rank 0 at 127.0.0.1:23456 within 2 s"

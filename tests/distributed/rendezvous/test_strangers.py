@@ -128,8 +128,8 @@ def test_who_was_turned_away_is_counted() -> None:
         knock(job(1, 2, port, **APART)).close()
         with pytest.raises(RuntimeError) as error:
             waiting.result()
-    line = "(turned away: 1 that said nothing a rank says, 1 without this job's YOLO_JOB_SECRET)"
-    assert str(error.value) == f"of 2 ranks these did not come within 1 s: 1 {line}"
+    line = "(turned away: 1 that did not speak the ranks' protocol, 1 without this job's YOLO_JOB_SECRET)"
+    assert str(error.value) == f"of 2 ranks these did not connect within 1 s: 1 {line}"
 
 
 @BOTH

@@ -66,7 +66,7 @@ class Failing(Formula):
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No pause between polls, and an empty file for the picture, which takes seconds to draw."""
+    """No pause between polls, and an empty file for the plot, which takes seconds to draw."""
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.0)
     monkeypatch.setattr("yolo.plots.evolution.plot_evolution", lambda table, path: path.touch())
     Formula.at_work = Formula.most = 0
@@ -254,7 +254,7 @@ def test_going_on_by_name_or_with_the_newest(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "two/opt.yaml").read_text())["evolve"] == 4
     assert evolve(config(tmp_path, evolve=3, resume=str(tmp_path / "one")), launch)["save_dir"] == str(tmp_path / "one")
     for resume, where in (("newest", tmp_path / "none"), (str(tmp_path / "none"), tmp_path)):
-        with pytest.raises(ConfigError, match=r"--resume.*: (no search in|is no search's folder)"):
+        with pytest.raises(ConfigError, match=r"--resume.*: (no search in|is not a search folder)"):
             evolve(config(where, evolve=3, resume=resume), launch)
 
 
@@ -295,7 +295,7 @@ def test_a_search_goes_on_with_its_own_options(tmp_path: Path, caplog: pytest.Lo
 def test_a_training_s_folder_is_no_search_and_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "opt.yaml").write_text("epochs: 3\n")
     for take in (resumed_search, lambda asked: evolve(asked, launch)):
-        with pytest.raises(ConfigError, match="is no search's folder"):
+        with pytest.raises(ConfigError, match="is not a search folder"):
             take(config(tmp_path, evolve=2, resume=str(tmp_path)))
     assert os.listdir(tmp_path) == ["opt.yaml"]
 

@@ -1,4 +1,4 @@
-"""The hook that weighs pictures: what it makes of validations, and what it hands on to a resumed run."""
+"""The hook that weighs images: what it makes of validations, and what it hands on to a resumed run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from yolo.data.image_weights import picture_weights
+from yolo.data.image_weights import image_weights
 from yolo.engine.hooks.image_weights import ImageWeights
 
 LABELS = [np.array([[label, 0.5, 0.5, 0.1, 0.1]], np.float32) for label in (0, 0, 1, 2)]
@@ -37,7 +37,7 @@ def test_what_was_measured_counts_from_the_next_epoch_on_and_survives_a_resume()
     resumed.load_state(json.loads(json.dumps(hook.state())))
     for one, place in ((hook, run), (resumed, other)):
         one.before_epoch(place, 1)
-        expected = picture_weights(LABELS, np.array([0.2, 0.45, 0.7]))
+        expected = image_weights(LABELS, np.array([0.2, 0.45, 0.7]))
         np.testing.assert_array_equal(place.parts.loader.weights, expected)
 
 

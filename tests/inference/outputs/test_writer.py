@@ -71,13 +71,13 @@ def test_label_lines_are_normalised_and_best_last() -> None:
     assert result().label_lines(confidence=True).splitlines()[2] == "0 0.375 0.5 0.5 0.5 0.9"
 
 
-def test_drawing_leaves_the_picture_alone(tmp_path: Path) -> None:
+def test_drawing_leaves_the_image_alone(tmp_path: Path) -> None:
     found = result()
     drawn = found.annotated(line_width=1)
-    assert drawn.shape == found.picture.shape and (drawn != found.picture).any()
-    np.testing.assert_array_equal(found.picture, noise())
+    assert drawn.shape == found.image.shape and (drawn != found.image).any()
+    np.testing.assert_array_equal(found.image, noise())
     np.testing.assert_array_equal(read_image(found.save(tmp_path / "a.png")), found.annotated())
-    with pytest.raises(DataError, match="no picture can be written"):
+    with pytest.raises(DataError, match="no image can be written"):
         found.save(tmp_path / "a.xyz")
 
 
@@ -97,11 +97,11 @@ def test_every_kind_of_file(tmp_path: Path) -> None:
 
 def test_each_output_on_its_own(tmp_path: Path) -> None:
     assert write(tmp_path / "a", ["a.jpg"], Outputs()) == ["a.jpg"]
-    assert write(tmp_path / "b", ["a.jpg", "b.mp4:1"], Outputs(pictures=False, text=True)) == [
+    assert write(tmp_path / "b", ["a.jpg", "b.mp4:1"], Outputs(images=False, text=True)) == [
         "labels/a.txt",
         "labels/b_1.txt",
     ]
-    assert not Outputs(pictures=False, confidence=True).any
+    assert not Outputs(images=False, confidence=True).any
 
 
 def test_no_result_replaces_another(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_formats_that_cannot_be_written_become_jpeg(tmp_path: Path) -> None:
 
 
 def test_a_label_file_of_an_earlier_run_does_not_outlive_its_objects(tmp_path: Path) -> None:
-    outputs = Outputs(pictures=False, text=True)
+    outputs = Outputs(images=False, text=True)
     assert write(tmp_path, ["a.jpg", "b.jpg"], outputs) == ["labels/a.txt", "labels/b.txt"]
     assert write(tmp_path, ["a.jpg"], outputs, ROWS[:0]) == ["labels/b.txt"]
 
@@ -191,7 +191,7 @@ def test_the_frames_of_streams_are_mixed(tmp_path: Path) -> None:
 
 
 def test_the_table(tmp_path: Path) -> None:
-    outputs = Outputs(pictures=False, table=True)
+    outputs = Outputs(images=False, table=True)
     assert write(tmp_path, ["in/bus.png", "in/empty, too.png"], outputs) == ["predictions.csv"]
     assert (tmp_path / "predictions.csv").read_text().splitlines()[:4] == [
         "Image Name,Prediction,Confidence",
@@ -203,13 +203,13 @@ def test_the_table(tmp_path: Path) -> None:
 
 
 def test_crops_are_a_little_larger_than_their_boxes() -> None:
-    picture = np.arange(100 * 200 * 3, dtype=np.uint32).astype(np.uint8).reshape(100, 200, 3)
+    image = np.arange(100 * 200 * 3, dtype=np.uint32).astype(np.uint8).reshape(100, 200, 3)
     # 50 x 20 at (100, 50): 51 + 10 by 20.4 + 10, corners cut to whole pixels.
-    inside = cut_out(picture, np.array([75.2, 39.8, 125.4, 60.3], np.float32))
-    np.testing.assert_array_equal(inside, picture[34:65, 69:130])
-    assert cut_out(picture, np.array([0, 0, 200, 100], np.float32)).shape == picture.shape
-    assert cut_out(picture, np.array([200, 100, 200, 100], np.float32)).shape == (5, 5, 3)
-    assert cut_out(picture[:1], np.array([3, 0, 9, 1], np.float32)).shape == (1, 14, 3)
+    inside = cut_out(image, np.array([75.2, 39.8, 125.4, 60.3], np.float32))
+    np.testing.assert_array_equal(inside, image[34:65, 69:130])
+    assert cut_out(image, np.array([0, 0, 200, 100], np.float32)).shape == image.shape
+    assert cut_out(image, np.array([200, 100, 200, 100], np.float32)).shape == (5, 5, 3)
+    assert cut_out(image[:1], np.array([3, 0, 9, 1], np.float32)).shape == (1, 14, 3)
 
 
 def test_class_folders_are_safe_and_different() -> None:
@@ -234,19 +234,19 @@ def test_results_are_never_written_over_their_source(tmp_path: Path) -> None:
 
 def test_a_video_too_small_to_be_written_goes_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with ResultWriter(tmp_path, Outputs(text=True, table=True)) as writer:
-        for name, picture in (("dot.gif", np.zeros((1, 1, 3), np.uint8)), ("a.mp4", noise())):
-            found = Result(picture, ROWS, NAMES, Path(name), 1)
-            writer.write(found, Frame(picture, Path(name), 1, 1, fps=5.0))
+        for name, image in (("dot.gif", np.zeros((1, 1, 3), np.uint8)), ("a.mp4", noise())):
+            found = Result(image, ROWS, NAMES, Path(name), 1)
+            writer.write(found, Frame(image, Path(name), 1, 1, fps=5.0))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "labels", "predictions.csv"]
     assert "dot.gif: no video of 1 x 1 pixels can be written" in caplog.text
     assert sum("dot.gif" in line for line in (tmp_path / "predictions.csv").read_text().splitlines()) == len(ROWS)
 
 
 def test_the_table_has_what_was_found_until_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), ResultWriter(tmp_path, Outputs(pictures=False, table=True)) as writer:
+    with pytest.raises(ZeroDivisionError), ResultWriter(tmp_path, Outputs(images=False, table=True)) as writer:
         writer.write(result(path=Path("a.jpg")), Frame(noise(), Path("a.jpg"), 1))
         raise ZeroDivisionError
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + len(ROWS)
-    with pytest.raises(ZeroDivisionError), ResultWriter(tmp_path / "none", Outputs(pictures=False, table=True)):
+    with pytest.raises(ZeroDivisionError), ResultWriter(tmp_path / "none", Outputs(images=False, table=True)):
         raise ZeroDivisionError
     assert not (tmp_path / "none").exists()

@@ -20,8 +20,8 @@ def write_matroska(path: Path, times: Sequence[int], length: float, damaged: Seq
     blocks = [_block(time, _jpeg(number, number in damaged)) for number, time in enumerate(times, 1)]
     info = _element("1549A966", _element("2AD7B1", b"\x0f\x42\x40") + _element("4489", struct.pack(">d", length)))
     height, width = (struct.pack(">H", side) for side in SIZE)
-    picture = _element("E0", _element("B0", width) + _element("BA", height))
-    entry = b"".join(_element(name, b"\1") for name in ("D7", "73C5", "83")) + _element("86", b"V_MJPEG") + picture
+    image = _element("E0", _element("B0", width) + _element("BA", height))
+    entry = b"".join(_element(name, b"\1") for name in ("D7", "73C5", "83")) + _element("86", b"V_MJPEG") + image
     segment = info + _element("1654AE6B", _element("AE", entry))
     segment += _element("1F43B675", _element("E7", b"\0") + b"".join(blocks))
     head = _element("1A45DFA3", _element("4282", b"matroska"))

@@ -1,4 +1,4 @@
-"""A camera on this machine: pictures one after the other over HTTP, as network cameras send them."""
+"""A camera on this machine: images one after the other over HTTP, as network cameras send them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 
 class Camera:
-    """Sends ``frames`` pictures a connection, then drops it; takes ``connections`` of them, then is gone.
+    """Sends ``frames`` images a connection, then drops it; takes ``connections`` of them, then is gone.
 
-    Picture i of all (from 1) is grey of ``8 * i``, 48 x 64 pixels. A context manager.
+    Image i of all (from 1) is grey of ``8 * i``, 48 x 64 pixels. A context manager.
     """
 
     def __init__(self, frames: int, connections: int = 1, interval: float = 0.01) -> None:
@@ -53,8 +53,8 @@ class Camera:
         try:
             for _ in range(self.frames):
                 self.sent += 1
-                picture = np.full((48, 64, 3), min(8 * self.sent, 255), np.uint8)
-                content = cv2.imencode(".jpg", picture)[1].tobytes()
+                image = np.full((48, 64, 3), min(8 * self.sent, 255), np.uint8)
+                content = cv2.imencode(".jpg", image)[1].tobytes()
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}\r\n\r\n".encode()
                 request.wfile.write(head + content + b"\r\n")
                 request.wfile.flush()

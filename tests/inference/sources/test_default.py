@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.inference.samples import make_picture
+from tests.inference.samples import make_image
 from yolo.inference.sources.default import DEMO, default_source
 from yolo.inference.sources.files import find_files
 
@@ -24,7 +24,7 @@ def test_the_folder_of_yolov5_comes_first_where_it_holds_something(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in there:
-        make_picture(tmp_path / "data/images/x.png").rename(tmp_path / "data/images/x")
+        make_image(tmp_path / "data/images/x.png").rename(tmp_path / "data/images/x")
         (tmp_path / "data/images" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "data/images/x").rename(tmp_path / "data/images" / name)
     with caplog.at_level(logging.INFO, "yolo"):

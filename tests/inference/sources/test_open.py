@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.inference.samples import make_picture, make_video, noise
+from tests.inference.samples import make_image, make_video, noise
 from tests.inference.sources.matroska import write_matroska
 from yolo.data.images import read_whole_image
 from yolo.errors import DataError, DownloadError
@@ -26,7 +26,7 @@ def names(source: object) -> list[str]:
     return [path.name for path in find_files(str(source))]
 
 
-def test_a_folder_gives_pictures_then_videos_and_not_its_subfolders(tmp_path: Path) -> None:
+def test_a_folder_gives_images_then_videos_and_not_its_subfolders(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.png", "._a.png", "notes.txt", "z.bmp", "sub/c.jpg", "A.MP4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -53,7 +53,7 @@ def test_a_pattern_below_a_folder_with_brackets(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     assert find_files("set [v1]/[ab].*") == (Path("set [v1]/a.png"), Path("set [v1]/b.jpg"))
     assert names("list.txt") == ["b.jpg"]
-    with pytest.raises(DataError, match="no picture and no video matches"):
+    with pytest.raises(DataError, match="no image and no video matches"):
         find_files("set [v1]/*.bmp")
     with pytest.raises(DataError, match="does not exist"):
         find_files("set [v1]/absent.jpg")
@@ -63,10 +63,10 @@ def test_a_pattern_below_a_folder_with_brackets(tmp_path: Path, monkeypatch: pyt
     ("source", "message"),
     [
         ("absent.jpg", "does not exist"),
-        ("empty", "no picture and no video in the folder"),
-        ("empty/*.jpg", "no picture and no video matches"),
-        ("notes.text", "neither a picture nor a video"),
-        ("pipe.jpg", "no ordinary file"),
+        ("empty", "no image and no video in the folder"),
+        ("empty/*.jpg", "no image and no video matches"),
+        ("notes.text", "neither an image nor a video"),
+        ("pipe.jpg", "not a regular file"),
         ("x" * 5000 + ".jpg", "does not exist"),
         ("a\0b*.jpg", "does not exist"),
     ],
@@ -107,14 +107,14 @@ def test_a_list_is_relative_to_the_working_folder_first(tmp_path: Path, monkeypa
     ],
 )
 def test_lists_that_are_wrong(tmp_path: Path, content: bytes, message: str) -> None:
-    make_picture(tmp_path / "a.png")
+    make_image(tmp_path / "a.png")
     (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(DataError, match=message):
         open_sources(tmp_path / "list.txt")
 
 
 def test_a_file_elsewhere_is_fetched_for_the_run(tmp_path: Path) -> None:
-    make_picture(tmp_path / "a b.png")
+    make_image(tmp_path / "a b.png")
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(tmp_path))) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         sources = open_sources(f"http://127.0.0.1:{server.server_port}/a%20b.png?size=1")
@@ -125,7 +125,7 @@ def test_a_file_elsewhere_is_fetched_for_the_run(tmp_path: Path) -> None:
         with pytest.raises(DownloadError, match="404"):
             open_sources(f"http://127.0.0.1:{server.server_port}/absent.jpg")
         server.shutdown()
-    np.testing.assert_array_equal(frame.picture, noise())
+    np.testing.assert_array_equal(frame.image, noise())
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -134,7 +134,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def test_frames_say_where_they_are_from(tmp_path: Path) -> None:
-    make_picture(tmp_path / "a.png")
+    make_image(tmp_path / "a.png")
     make_video(tmp_path / "b.mp4", frames=4, fps=10)
     sources = open_sources(tmp_path, 2)
     frames = list(sources)
@@ -144,7 +144,7 @@ def test_frames_say_where_they_are_from(tmp_path: Path) -> None:
         ("b.mp4", 2, 1, 4, 5.0),
         ("b.mp4", 2, 3, 4, 5.0),
     ]
-    np.testing.assert_array_equal(frames[0].picture, noise())
+    np.testing.assert_array_equal(frames[0].image, noise())
 
 
 def test_an_unreadable_file_is_passed_over_while_there_are_others(
@@ -152,7 +152,7 @@ def test_an_unreadable_file_is_passed_over_while_there_are_others(
 ) -> None:
     for name in ("a.jpg", "c.png", "d.mp4"):
         (tmp_path / name).write_bytes(b"nonsense")
-    make_picture(tmp_path / "b.jpg")
+    make_image(tmp_path / "b.jpg")
     with caplog.at_level(logging.WARNING, "yolo"):
         assert [frame.path.name for frame in open_sources(tmp_path)] == ["b.jpg"]
     assert [record.message.split(": ")[0] for record in caplog.records] == ["left out"] * 3
@@ -170,7 +170,7 @@ def test_what_is_left_out_of_videos_is_said(tmp_path: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING, "yolo"):
         assert len(list(sources)) == 37 + 20
     assert [(entry.path.name, entry.reason, entry.frames) for entry in sources.left_out] == [
-        ("c.png", "the picture cannot be decoded", None),
+        ("c.png", "the image cannot be decoded", None),
         ("a.mkv", "3 of 40 frames cannot be decoded", 3),
         ("b.mkv", "cut off: its frames end at 0.80 s of 1.60 s", None),
     ]
@@ -178,35 +178,35 @@ def test_what_is_left_out_of_videos_is_said(tmp_path: Path, caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_a_picture_that_was_cut_off_is_refused_quietly(
+def test_an_image_that_was_cut_off_is_refused_quietly(
     tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    path = make_picture(tmp_path / f"a{suffix}", (200, 300))
+    path = make_image(tmp_path / f"a{suffix}", (200, 300))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    with pytest.raises(DataError, match="corrupt picture"):
+    with pytest.raises(DataError, match="corrupt image"):
         open_sources(path)
     assert capfd.readouterr().err == ""
 
 
 def test_bytes_behind_a_jpeg_do_no_harm(tmp_path: Path) -> None:
-    path = make_picture(tmp_path / "a.jpg")
+    path = make_image(tmp_path / "a.jpg")
     expected = read_whole_image(path)
     path.write_bytes(path.read_bytes() + b"trailer of a camera")
     np.testing.assert_array_equal(read_whole_image(path), expected)
 
 
-def test_pictures_of_every_kind_become_upright_rgb(tmp_path: Path) -> None:
-    picture = noise()
-    cv2.imwrite(str(tmp_path / "grey.png"), picture[..., 0])
-    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([picture[..., ::-1], picture[..., 0]]))
-    cv2.imwrite(str(tmp_path / "deep.png"), picture[..., ::-1].astype(np.uint16) * 257)
-    make_picture(tmp_path / "猫 café.webp", (1, 300))
+def test_images_of_every_kind_become_upright_rgb(tmp_path: Path) -> None:
+    image = noise()
+    cv2.imwrite(str(tmp_path / "grey.png"), image[..., 0])
+    cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([image[..., ::-1], image[..., 0]]))
+    cv2.imwrite(str(tmp_path / "deep.png"), image[..., ::-1].astype(np.uint16) * 257)
+    make_image(tmp_path / "猫 café.webp", (1, 300))
     turned = Image.Exif()
     turned[274] = 6
-    Image.fromarray(picture).save(tmp_path / "turned.jpg", exif=turned)
-    read = {frame.path.name: frame.picture for frame in open_sources(tmp_path)}
-    np.testing.assert_array_equal(read["grey.png"], np.repeat(picture[..., :1], 3, axis=2))
-    np.testing.assert_array_equal(read["alpha.png"], picture)
-    np.testing.assert_array_equal(read["deep.png"], picture)
+    Image.fromarray(image).save(tmp_path / "turned.jpg", exif=turned)
+    read = {frame.path.name: frame.image for frame in open_sources(tmp_path)}
+    np.testing.assert_array_equal(read["grey.png"], np.repeat(image[..., :1], 3, axis=2))
+    np.testing.assert_array_equal(read["alpha.png"], image)
+    np.testing.assert_array_equal(read["deep.png"], image)
     assert read["turned.jpg"].shape == (64, 48, 3)
     assert read["猫 café.webp"].shape == (1, 300, 3)

@@ -38,9 +38,9 @@ def test_a_slow_consumer_gets_the_newest_frame() -> None:
     numbers = [frame.number for frame in seen]
     assert numbers == sorted(set(numbers)) and numbers[-1] == 30
     assert 2 <= len(seen) < 20
-    for frame in seen:  # the picture is that of its number, and not an older one
-        assert frame.picture.shape == (48, 64, 3) and frame.picture.dtype == np.uint8
-        assert abs(frame.picture.mean() - min(8 * frame.number, 255)) < 3
+    for frame in seen:  # the image is that of its number, and not an older one
+        assert frame.image.shape == (48, 64, 3) and frame.image.dtype == np.uint8
+        assert abs(frame.image.mean() - min(8 * frame.number, 255)) < 3
         assert frame.live and frame.count is None and frame.position == 1
     assert streams_running() == 0
 
@@ -158,7 +158,7 @@ def test_the_screen(monkeypatch: pytest.MonkeyPatch, source: str, area: tuple[in
     assert isinstance(sources, ScreenSources) and sources.live
     tasks = sources.tasks()
     frame = next(tasks)()
-    assert frame.picture.shape == (area[3], area[2], 3) and frame.picture[0, 0].tolist() == [0, 0, 200]
+    assert frame.image.shape == (area[3], area[2], 3) and frame.image[0, 0].tolist() == [0, 0, 200]
     assert tuple(grabber.area[key] for key in ("left", "top", "width", "height")) == area
     assert (frame.number, next(tasks)().number, str(frame.path)) == (1, 2, "screen")
     sources.close()

@@ -21,7 +21,7 @@ def test_frames_come_in_order_with_their_numbers(tmp_path: Path, suffix: str) ->
     video = VideoReader(make_video(tmp_path / f"clip{suffix}", frames=5, fps=12))
     frames = list(video)
     assert [number for number, _ in frames] == [1, 2, 3, 4, 5]
-    assert [round(float(picture.mean()) / 20) for _, picture in frames] == [1, 2, 3, 4, 5]
+    assert [round(float(image.mean()) / 20) for _, image in frames] == [1, 2, 3, 4, 5]
     assert frames[0][1].shape == (48, 64, 3) and frames[0][1].dtype == np.uint8
     assert (video.count, video.fps, video.missed, video.timeline.is_cut_off) == (5, 12, 0, False)
 
@@ -80,7 +80,7 @@ def test_a_damaged_frame_is_counted_and_does_not_end_the_video(
     video = VideoReader(write_matroska(tmp_path / "clip.mkv", EVEN, 1600, damaged), stride)
     frames = list(video)
     assert [number for number, _ in frames] == numbers
-    assert [round(float(picture.mean()) / 2) for _, picture in frames] == numbers
+    assert [round(float(image.mean()) / 2) for _, image in frames] == numbers
     assert (video.read, video.missed, video.timeline.is_cut_off) == (40 - len(damaged), len(damaged), False)
 
 
@@ -143,7 +143,7 @@ def test_a_written_video_reads_back(tmp_path: Path, size: tuple[int, int]) -> No
     assert not (tmp_path / "out.mp4").exists()
     assert writer.finish() == tmp_path / "out.mp4"
     video = VideoReader(tmp_path / "out.mp4")
-    assert [picture.shape[:2] for _, picture in video] == [(size[0] & ~1, size[1] & ~1)] * 4
+    assert [image.shape[:2] for _, image in video] == [(size[0] & ~1, size[1] & ~1)] * 4
     assert video.fps == 7.5
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 

@@ -39,6 +39,6 @@ def all_int8(graph: Graph, scale: Scale = SCALE) -> Graph:
     return with_int8(graph, {node.output for node in graph.nodes if isinstance(node, Conv)}, lambda values: scale)
 
 
-def pictures(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Random uint8 pictures."""
+def random_images(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    """Random uint8 images."""
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)

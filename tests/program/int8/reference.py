@@ -11,12 +11,12 @@ from yolo.program.ir import Conv, Graph
 from yolo.program.scales import Scale
 
 
-def run_whole(graph: Graph, picture: np.ndarray) -> dict[int, np.ndarray]:
-    """Every value of a graph of int8 nodes only, for a picture uint8 ``[C, H, W]``: bytes as int64, outputs as float64.
+def run_whole(graph: Graph, image: np.ndarray) -> dict[int, np.ndarray]:
+    """Every value of a graph of int8 nodes only, for an image uint8 ``[C, H, W]``: bytes as int64, outputs as float64.
 
     Bytes of the same place in the executor may differ by one where a value lies half-way between two.
     """
-    values = {ir.INPUT: picture.astype(np.int64)}
+    values = {ir.INPUT: image.astype(np.int64)}
     for node in graph.nodes:
         given = [values[value] for value in node.inputs]
         if isinstance(node, Conv):

@@ -12,7 +12,7 @@ from tests.program.networks import (
     ROWS,
     narrow_zoo_network,
     network_of,
-    pictures,
+    random_images,
     state_of,
     stirred,
     two_levels,
@@ -37,8 +37,8 @@ def graph_of(network) -> Graph:
     return optimise(lower(network.spec, state_of(network)), "int8")
 
 
-def soft_pictures(count: int, size: tuple[int, int] = (64, 64), seed: int = 0) -> list[np.ndarray]:
-    """Pictures with areas, as photographs have: noise alone leaves a network's deep values nearly equal."""
+def soft_images(count: int, size: tuple[int, int] = (64, 64), seed: int = 0) -> list[np.ndarray]:
+    """Images with areas, as photographs have: noise alone leaves a network's deep values nearly equal."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (count, 3, size[0] // 8, size[1] // 8)).repeat(8, 2).repeat(8, 3)
     return list(np.clip(coarse + rng.normal(0, 10, coarse.shape), 0, 255).astype(np.uint8))
@@ -64,23 +64,23 @@ def runs_near(graph: Graph, images: list[np.ndarray], limit: float) -> Graph:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_layer(name: str) -> None:
-    graph = runs_near(graph_of(network_of(name)), soft_pictures(3), 0.1)
+    graph = runs_near(graph_of(network_of(name)), soft_images(3), 0.1)
     assert graph.scales
 
 
 @pytest.mark.parametrize("name", ZOO)
 def test_small_models_of_the_zoo(name: str) -> None:
-    runs_near(graph_of(zoo_network(name)), soft_pictures(2, (64, 64)), 0.3)
+    runs_near(graph_of(zoo_network(name)), soft_images(2, (64, 64)), 0.3)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BIG)
 def test_big_models_of_the_zoo(name: str) -> None:
-    runs_near(graph_of(stirred(narrow_zoo_network(name, 0.25), 0)), soft_pictures(1, (128, 128)), 0.3)
+    runs_near(graph_of(stirred(narrow_zoo_network(name, 0.25), 0)), soft_images(1, (128, 128)), 0.3)
 
 
 def test_yolov5_is_bytes_from_pixels_to_heads() -> None:
-    graph = everything(graph_of(zoo_network("yolov5n")), soft_pictures(1))
+    graph = everything(graph_of(zoo_network("yolov5n")), soft_images(1))
     assert not [node for node in graph.nodes if node.kind in ("quantise", "dequantise")]
     made = {node.output for node in graph.nodes} | {INPUT}
     assert graph.scales.keys() == made - set(graph.outputs)
@@ -102,7 +102,7 @@ def test_conversions_stand_only_where_forms_meet() -> None:
 
 
 def test_the_search_keeps_what_moves_the_heads_most_within_its_share() -> None:
-    graph, images = graph_of(two_levels()), soft_pictures(6)
+    graph, images = graph_of(two_levels()), soft_images(6)
     ranges = Ranges(observe(graph, images))
     able = {node.output for node in candidates(graph)}
     nothing, some = (choose(graph, ranges, images[:2], share=share) for share in (0.0, 0.3))
@@ -113,23 +113,23 @@ def test_the_search_keeps_what_moves_the_heads_most_within_its_share() -> None:
     assert moved[1] < moved[0]
 
 
-def test_the_same_pictures_give_the_same_graph_and_the_cost_is_said() -> None:
-    graph, images = graph_of(two_levels()), soft_pictures(9)
+def test_the_same_images_give_the_same_graph_and_the_cost_is_said() -> None:
+    graph, images = graph_of(two_levels()), soft_images(9)
     (first, cost), (second, _) = quantise(graph, images), quantise(graph, images)
     assert first.nodes == second.nodes and first.scales == second.scales
-    assert 0 < cost.movement < 0.2 and cost.pictures == 9 and cost.int8 + len(cost.kept) == cost.convolutions
-    assert "the heads move by " in str(cost)
+    assert 0 < cost.movement < 0.2 and cost.random_images == 9 and cost.int8 + len(cost.kept) == cost.convolutions
+    assert "the outputs change by " in str(cost)
     assert str(Cost(0.012, ("model.0",), 3, 4, 8)).endswith(
-        "3 of 4 convolutions; for accuracy these stay in float: model.0; the heads move by 1.2 % of their norm"
+        "3 of 4 convolutions; for accuracy these stay in float: model.0; the outputs change by 1.2 % of their norm"
     )
 
 
 def test_what_cannot_be_quantised() -> None:
-    graph, images = graph_of(two_levels()), soft_pictures(2)
-    with pytest.raises(ValueError, match="needs pictures"):
+    graph, images = graph_of(two_levels()), soft_images(2)
+    with pytest.raises(ValueError, match="needs calibration images"):
         quantise(graph, [])
     broken = {name: np.full_like(values, np.nan) for name, values in graph.tensors.items()}
-    with pytest.raises(ValueError, match="no numbers on these pictures"):
+    with pytest.raises(ValueError, match="not finite on these images"):
         quantise(dataclasses.replace(graph, tensors=broken), images)
     maker = Maker()
     transposed = maker.graph(maker.conv(INPUT, out=3, k=3))
@@ -139,7 +139,7 @@ def test_what_cannot_be_quantised() -> None:
 
 
 def test_programs_run_in_the_precision_of_their_graph() -> None:
-    network, images = two_levels(), soft_pictures(1)
+    network, images = two_levels(), soft_images(1)
     graph = graph_of(network)
     with pytest.raises(ValueError, match="without int8 values does not run in int8"):
         CompiledNetwork(graph, precision="int8")
@@ -150,13 +150,13 @@ def test_programs_run_in_the_precision_of_their_graph() -> None:
         CompiledNetwork(found, precision="int8").update(network.spec, state_of(network))
 
 
-def test_one_picture_is_enough_to_run() -> None:
-    graph, _ = quantise(graph_of(network_of("csp")), soft_pictures(1))
+def test_one_image_is_enough_to_run() -> None:
+    graph, _ = quantise(graph_of(network_of("csp")), soft_images(1))
     assert graph.scales
 
 
 def test_repeated_runs_are_bit_equal_and_threads_do_not_matter() -> None:
-    graph, images = everything(graph_of(two_levels()), soft_pictures(2)), pictures((2, 3, 64, 64))
+    graph, images = everything(graph_of(two_levels()), soft_images(2)), random_images((2, 3, 64, 64))
     first = CompiledNetwork(graph, precision="int8", threads=1).program(images.shape)(images)
     two = CompiledNetwork(graph, precision="int8", threads=2).program(images.shape)
     for _ in range(10):
@@ -165,7 +165,7 @@ def test_repeated_runs_are_bit_equal_and_threads_do_not_matter() -> None:
 
 
 def test_scales_that_do_not_fit_are_refused() -> None:
-    graph = everything(graph_of(network_of("sppf")), soft_pictures(1))
+    graph = everything(graph_of(network_of("sppf")), soft_images(1))
     moved = next(node for node in graph.nodes if node.kind in MOVEMENTS)
     head = graph.outputs[0]
     bad = [

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.program.int8.test_build import soft_pictures
-from tests.program.networks import pictures, state_of, two_levels
+from tests.program.int8.test_build import soft_images
+from tests.program.networks import random_images, state_of, two_levels
 from tests.program.test_file import content_of, load_bytes, replace_somewhere, with_content
 from yolo.errors import WeightsError, YoloError
 from yolo.inference.models import program_model
@@ -24,7 +24,7 @@ from yolo.program.passes import optimise
 @pytest.fixture(scope="module")
 def program() -> ProgramFile:
     network = two_levels()
-    graph, _ = quantise(optimise(lower(network.spec, state_of(network)), "int8"), soft_pictures(6))
+    graph, _ = quantise(optimise(lower(network.spec, state_of(network)), "int8"), soft_images(6))
     names = tuple(f"class {number}" for number in range(network.nc))
     return ProgramFile(graph, names, network.strides, network.anchors, "int8", 64)
 
@@ -33,7 +33,7 @@ def test_what_comes_back_computes_the_same(tmp_path: Path, program: ProgramFile)
     found = load_program(save_program(tmp_path / "a.program", program))
     assert found.precision == "int8" and found.graph.scales == program.graph.scales
     assert any(name.endswith(".mean") for name in found.graph.tensors)
-    images = pictures((1, 3, 64, 64))
+    images = random_images((1, 3, 64, 64))
     ours, theirs = (
         CompiledNetwork(graph, precision="int8").program(images.shape)(images) for graph in (found.graph, program.graph)
     )
@@ -66,7 +66,7 @@ def test_hostile_descriptions_with_a_right_checksum(tmp_path: Path, program: Pro
         replace_somewhere(content["graph"]["scales"] if number % 2 else content, rng, others)
         try:
             found = load_bytes(tmp_path, with_content(header, content, rest))
-            program_model("it", found).runner(NmsSettings(max_det=10)).detect(pictures((1, 3, 64, 64)))
+            program_model("it", found).runner(NmsSettings(max_det=10)).detect(random_images((1, 3, 64, 64)))
         except YoloError as error:
             refused += 1
             assert "\n" not in str(error)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.program.int8.networks import Maker, all_int8, pictures
+from tests.program.int8.networks import Maker, all_int8, random_images
 from tests.program.int8.reference import run_whole
 from yolo import native
 from yolo.program import ir
@@ -18,7 +18,7 @@ from yolo.program.ir import INPUT, Concat, Dequantise, Graph, Pool, Upsample
 from yolo.program.scales import PIXELS, Scale
 
 SHAPES = {
-    "pictures": {"out": 16, "k": 6, "stride": (2, 2), "padding": (2, 2)},
+    "images": {"out": 16, "k": 6, "stride": (2, 2), "padding": (2, 2)},
     "3x3": {"out": 24},
     "1x1": {"out": 255, "k": 1},
     "odd": {"out": 10, "k": 3},
@@ -40,17 +40,17 @@ def seen(graph: Graph, value: int) -> Graph:
     return dataclasses.replace(graph, nodes=nodes, outputs=(last.output,), channels=channels)
 
 
-def run(graph: Graph, picture: np.ndarray) -> np.ndarray:
+def run(graph: Graph, image: np.ndarray) -> np.ndarray:
     check_scales(graph)
-    program = CompiledNetwork(graph, precision="int8").program((1, *picture.shape))
+    program = CompiledNetwork(graph, precision="int8").program((1, *image.shape))
     assert not any("ref" in step.implementation for step in program.steps)
-    return program(picture[None])[0][0]
+    return program(image[None])[0][0]
 
 
-def same_bytes(graph: Graph, value: int, picture: np.ndarray) -> None:
+def same_bytes(graph: Graph, value: int, image: np.ndarray) -> None:
     """The executor's bytes of a value are NumPy's, but for roundings of what lies half-way between two."""
-    scale, expected = graph.scales[value], run_whole(graph, picture)[value]
-    found = np.rint(run(seen(graph, value), picture) / scale.step + scale.zero)
+    scale, expected = graph.scales[value], run_whole(graph, image)[value]
+    found = np.rint(run(seen(graph, value), image) / scale.step + scale.zero)
     assert len(np.unique(expected)) > 20
     off = np.abs(found - expected)
     assert off.max() <= 1 and np.mean(off > 0) < 0.002
@@ -59,14 +59,14 @@ def same_bytes(graph: Graph, value: int, picture: np.ndarray) -> None:
 @pytest.mark.parametrize("name", SHAPES)
 def test_convolutions(name: str) -> None:
     maker = Maker()
-    first = INPUT if name == "pictures" else maker.conv(INPUT, out=16)
+    first = INPUT if name == "images" else maker.conv(INPUT, out=16)
     last = maker.conv(first, **SHAPES[name])
     head = maker.conv(last, out=8, k=1, act="nn.Identity()")
-    graph, picture = all_int8(maker.graph(head)), pictures((3, 23, 31))
+    graph, image = all_int8(maker.graph(head)), random_images((3, 23, 31))
     assert graph.scales[INPUT] == PIXELS
-    same_bytes(graph, last, picture)
-    expected = run_whole(graph, picture)[head]
-    assert np.abs(run(graph, picture) - expected).max() <= 0.02 * np.abs(expected).max()
+    same_bytes(graph, last, image)
+    expected = run_whole(graph, image)[head]
+    assert np.abs(run(graph, image) - expected).max() <= 0.02 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("act", ["nn.SiLU()", "nn.Identity()"])
@@ -77,10 +77,10 @@ def test_residuals_of_another_scale(act: str) -> None:
     head = maker.conv(b, b, out=16, k=1, act=act)
     graph = all_int8(maker.graph(head))
     graph = dataclasses.replace(graph, scales={**graph.scales, a: Scale(0.017, 20)})
-    picture = pictures((3, 16, 24))
-    same_bytes(graph, b, picture)
-    expected = run_whole(graph, picture)[head]
-    np.testing.assert_allclose(run(graph, picture), expected, atol=0.02 * np.abs(expected).max())
+    image = random_images((3, 16, 24))
+    same_bytes(graph, b, image)
+    expected = run_whole(graph, image)[head]
+    np.testing.assert_allclose(run(graph, image), expected, atol=0.02 * np.abs(expected).max())
 
 
 def test_bytes_that_are_moved() -> None:
@@ -92,9 +92,9 @@ def test_bytes_that_are_moved() -> None:
     big = add(Upsample, small, where="u", scale=2)
     joined = add(Concat, a, pooled, big, where="c")
     head = maker.conv(joined, out=8, k=1)
-    graph, picture = all_int8(maker.graph(head)), pictures((3, 32, 40))
+    graph, image = all_int8(maker.graph(head)), random_images((3, 32, 40))
     assert len({graph.scales[value] for value in (a, pooled, small, big, joined)}) == 1
-    same_bytes(graph, joined, picture)
+    same_bytes(graph, joined, image)
 
 
 def test_the_largest_sums_are_exact() -> None:
@@ -126,11 +126,11 @@ def test_floats_to_bytes_and_back() -> None:
     quantised, back = ir.Quantise((a,), 2, "q"), ir.Dequantise((2,), 3, "d")
     nodes = (*graph.nodes, quantised, back)
     whole = dataclasses.replace(graph, nodes=nodes, outputs=(3,), channels=(3, 10, 10, 10), scales={2: scale})
-    picture = pictures((3, 9, 11))
-    floats = CompiledNetwork(graph).program((1, *picture.shape))(picture[None])[0][0]
+    image = random_images((3, 9, 11))
+    floats = CompiledNetwork(graph).program((1, *image.shape))(image[None])[0][0]
     shifted = dict(graph.tensors)
     shifted["w0.weight"], shifted["w0.bias"] = 30 * shifted["w0.weight"], 30 * shifted["w0.bias"]
-    found = run(dataclasses.replace(whole, tensors=shifted), picture)
+    found = run(dataclasses.replace(whole, tensors=shifted), image)
     steps = np.clip(np.rint(30 * floats / 0.5) + 10, 0, 255)
     assert steps.min() == 0 and np.mean(np.abs(found / 0.5 + 10 - steps) > 0) < 0.01
 

@@ -66,7 +66,7 @@ def file_mutants(folder: Path):
     path = folder / "mutant.program"
     wholes = [save_program(path, program).read_bytes() for program in bases().values()]
     shapes = ((1, 3, IMGSZ, IMGSZ), (2, 3, 2 * IMGSZ, IMGSZ))
-    pictures = [np.random.default_rng(0).integers(0, 256, shape, np.uint8) for shape in shapes]
+    batches = [np.random.default_rng(0).integers(0, 256, shape, np.uint8) for shape in shapes]
 
     def attempt(seed: int, number: int) -> str:
         path.write_bytes(mutant(wholes[number % len(wholes)], np.random.default_rng((seed, number))))
@@ -75,7 +75,7 @@ def file_mutants(folder: Path):
         except YoloError as error:
             return _refused(error, path, "refused")
         try:
-            for images in pictures:
+            for images in batches:
                 found = runner.detect(images)
                 assert found.rows.shape == (len(images), 10, 6) and found.counts.max() <= 10
         except YoloError as error:

@@ -35,26 +35,26 @@ class Finding:
 def findings(dataset: Dataset, splits: Mapping[str, Sequence[Seen]], imgsz: int) -> list[Finding]:
     """Everything about all splits; boxes are measured as they are when the long side is ``imgsz`` pixels."""
     found: list[Finding] = []
-    for split, pictures in splits.items():
-        for seen in pictures:
-            found += _of_picture(seen, split)
+    for split, images in splits.items():
+        for seen in images:
+            found += _of_image(seen, split)
             found += _of_labels(seen, split, imgsz)
-        found += _of_split(pictures, split)
-        found += _twice(pictures, split)
+        found += _of_split(images, split)
+        found += _twice(images, split)
     found += _in_both(dataset, splits)
     found += _labelled_otherwise(splits)
     found += _classes(dataset, splits)
     return found
 
 
-def _of_picture(seen: Seen, split: str) -> Iterator[Finding]:
+def _of_image(seen: Seen, split: str) -> Iterator[Finding]:
     where = str(seen.path)
     if seen.missing:
-        yield Finding("missing-picture", WARNING, split, where, "the picture is not there")
+        yield Finding("missing-picture", WARNING, split, where, "the image is not there")
     elif seen.broken:
         yield Finding("broken-picture", WARNING, split, where, seen.broken)
     elif seen.turned:
-        text = "EXIF turns it: it is trained upright, so its labels must be for the upright picture"
+        text = "EXIF turns it: it is trained upright, so its labels must be for the upright image"
         yield Finding("turned-picture", NOTE, split, where, text)
 
 
@@ -91,27 +91,27 @@ def _kind(reason: str) -> str:
     return "broken-label"
 
 
-def _of_split(pictures: Sequence[Seen], split: str) -> Iterator[Finding]:
-    usable = [seen for seen in pictures if seen.usable]
+def _of_split(images: Sequence[Seen], split: str) -> Iterator[Finding]:
+    usable = [seen for seen in images if seen.usable]
     if not usable:
-        yield Finding("empty-split", ERROR, split, split, "no usable picture")
+        yield Finding("empty-split", ERROR, split, split, "no usable image")
         return
     empty = sum(not seen.labels or not len(seen.labels.rows) for seen in usable)
     if empty == len(usable):
         level = ERROR if split == "train" else WARNING
         where = str(usable[0].label_file.parent)
-        yield Finding("no-labels", level, split, where, "no picture has a label; is this where the label files lie?")
+        yield Finding("no-labels", level, split, where, "no image has a label; is this where the label files lie?")
     elif empty > len(usable) / 2:
-        yield Finding("backgrounds", NOTE, split, split, f"{empty} of {len(usable)} pictures have no label")
-    for file in stray_labels(pictures):
-        yield Finding("stray-labels", NOTE, split, str(file), "no picture belongs to this label file")
+        yield Finding("backgrounds", NOTE, split, split, f"{empty} of {len(usable)} images have no label")
+    for file in stray_labels(images):
+        yield Finding("stray-labels", NOTE, split, str(file), "no image belongs to this label file")
 
 
 def _labelled_otherwise(splits: Mapping[str, Sequence[Seen]]) -> Iterator[Finding]:
-    """Copies of a picture with other labels than the first: one of them is wrong."""
+    """Copies of an image with other labels than the first: one of them is wrong."""
     first: dict[str, Seen] = {}
-    for split, pictures in splits.items():
-        for seen in filter(lambda seen: seen.usable, pictures):
+    for split, images in splits.items():
+        for seen in filter(lambda seen: seen.usable, images):
             other = first.setdefault(seen.digest, seen)
             if seen is not other and seen.labels and other.labels and _rows(seen) != _rows(other):
                 text = f"its labels ({seen.objects}) are not those ({other.objects}) of {other.path}, the same image"
@@ -122,23 +122,23 @@ def _rows(seen: Seen) -> list[list[float]]:
     return sorted(map(list, seen.labels.rows))
 
 
-def _twice(pictures: Sequence[Seen], split: str) -> Iterator[Finding]:
+def _twice(images: Sequence[Seen], split: str) -> Iterator[Finding]:
     first: dict[str, Path] = {}
-    for seen in filter(lambda seen: seen.usable, pictures):
+    for seen in filter(lambda seen: seen.usable, images):
         other = first.setdefault(seen.digest, seen.path)
         if other != seen.path:
-            yield Finding("duplicate-picture", WARNING, split, str(seen.path), f"the same picture as {other}")
+            yield Finding("duplicate-picture", WARNING, split, str(seen.path), f"the same image as {other}")
 
 
 def _in_both(dataset: Dataset, splits: Mapping[str, Sequence[Seen]]) -> Iterator[Finding]:
-    """Pictures that are trained on and measured with."""
+    """Images that are trained on and measured with."""
     first = {seen.digest: seen.path for seen in splits.get("train", ()) if seen.usable}
     for split in ("val", "test"):
-        pictures = splits.get(split, ())
-        shared = [seen for seen in pictures if seen.digest in first]
+        images = splits.get(split, ())
+        shared = [seen for seen in images if seen.digest in first]
         if shared and dataset.splits.get(split) == dataset.splits.get("train"):
             yield Finding(
-                "same-split", NOTE, split, split, "the same pictures as train: it measures what was learnt by heart"
+                "same-split", NOTE, split, split, "the same images as train: it does not measure generalisation"
             )
             continue
         for seen in shared:
@@ -146,9 +146,9 @@ def _in_both(dataset: Dataset, splits: Mapping[str, Sequence[Seen]]) -> Iterator
             yield Finding("picture-in-both", WARNING, split, str(seen.path), text)
 
 
-def class_counts(pictures: Sequence[Seen]) -> Counter:
-    """Labels of usable pictures by class number."""
-    rows = (row for seen in pictures if seen.usable and seen.labels for row in seen.labels.rows)
+def class_counts(images: Sequence[Seen]) -> Counter:
+    """Labels of usable images by class number."""
+    rows = (row for seen in images if seen.usable and seen.labels for row in seen.labels.rows)
     return Counter(int(row[0]) for row in rows)
 
 

@@ -21,22 +21,22 @@ from yolo.io.files import write_text_atomic
 
 
 def write_mended(dataset: Dataset, splits: Mapping[str, Sequence[Seen]], folder: Path) -> Path:
-    """Write usable pictures with mended labels and ``data.yaml`` into the new ``folder``; give the YAML file.
+    """Write usable images with mended labels and ``data.yaml`` into the new ``folder``; give the YAML file.
 
-    Left out are pictures that are missing, broken, a second copy in their split, or in train although val or test has
+    Left out are images that are missing, broken, a second copy in their split, or in train although val or test has
     them (unless nothing would remain to train on); what stays has the labels of the copy that has most. Labels are cut
-    to the picture; lines that cannot be mended, that repeat another or whose class has no name are left out. Pictures
+    to the image; lines that cannot be mended, that repeat another or whose class has no name are left out. Images
     are hard links where that is possible. Raises DataError when ``folder`` is within the data set's own folders, or
     holds something.
     """
     _refuse_own(dataset, folder)
     chosen = choose(splits)
     with new_folder(folder, dataset.source, "--fix") as target:
-        for split, pictures in chosen.items():
-            parents = [str(seen.path.parent) for seen in pictures]
+        for split, images in chosen.items():
+            parents = [str(seen.path.parent) for seen in images]
             common = os.path.commonpath([os.path.abspath(parent) for parent in parents]) if parents else "."
             (target / "images" / split).mkdir(parents=True)
-            for seen in pictures:
+            for seen in images:
                 place = target / "images" / split / os.path.relpath(os.path.abspath(seen.path), common)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 link_or_copy(seen.path, place)
@@ -52,14 +52,14 @@ def write_mended(dataset: Dataset, splits: Mapping[str, Sequence[Seen]], folder:
 
 
 def choose(splits: Mapping[str, Sequence[Seen]]) -> dict[str, list[Seen]]:
-    """The pictures of each split that are kept."""
+    """The images of each split that are kept."""
     held_out = {seen.digest for split in ("val", "test") for seen in splits.get(split, ()) if seen.usable}
     richest: dict[str, Seen] = {}
-    for seen in (seen for pictures in splits.values() for seen in pictures if seen.usable):
+    for seen in (seen for images in splits.values() for seen in images if seen.usable):
         richest[seen.digest] = max(richest.get(seen.digest, seen), seen, key=lambda copy: copy.objects)
     chosen = {}
-    for split, pictures in splits.items():
-        kept = list({seen.digest: seen for seen in reversed(pictures) if seen.usable}.values())[::-1]
+    for split, images in splits.items():
+        kept = list({seen.digest: seen for seen in reversed(images) if seen.usable}.values())[::-1]
         if split == "train":
             kept = [seen for seen in kept if seen.digest not in held_out] or kept
         chosen[split] = [_with_labels_of(richest[seen.digest], seen) for seen in kept]
@@ -67,13 +67,13 @@ def choose(splits: Mapping[str, Sequence[Seen]]) -> dict[str, list[Seen]]:
 
 
 def _with_labels_of(copy: Seen, seen: Seen) -> Seen:
-    """The picture with the labels of its copy where those are more."""
+    """The image with the labels of its copy where those are more."""
     more = copy.objects > seen.objects
     return dataclasses.replace(seen, content=copy.content, labels=copy.labels) if more else seen
 
 
 def mended_lines(content: bytes, classes: int) -> list[str]:
-    """The lines of a label file that can be used, as they are or cut to the picture, each once."""
+    """The lines of a label file that can be used, as they are or cut to the image, each once."""
     lines: dict[str, None] = {}
     for line in content.decode("utf-8-sig", errors="replace").replace("\r", "\n").split("\n"):
         text = " ".join(line.split())
@@ -88,7 +88,7 @@ def mended_lines(content: bytes, classes: int) -> list[str]:
 
 
 def _cut(text: str) -> str:
-    """A box or outline that leaves the picture, cut to it; '' for what is no such line."""
+    """A box or outline that leaves the image, cut to it; '' for what is no such line."""
     try:
         values = np.array([float(word) for word in text.split()[1:]])
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is in a data set: every picture with its content's hash, its shape and its labels."""
+"""What is in a data set: every image with its content's hash, its shape and its labels."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from yolo.data.dataset import Dataset
 from yolo.data.image_header import read_header
 from yolo.data.images import check_image, decode_image, read_bytes
 from yolo.data.labels import LabelFile, parse_labels
-from yolo.data.listing import label_files, list_pictures
+from yolo.data.listing import label_files, list_images
 from yolo.errors import DataError
 from yolo.io.files import require_file
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One picture of a split."""
+    """One image of a split."""
 
     path: Path
     label_file: Path
     missing: bool = False
     broken: str = ""
-    """Why the picture cannot be used, '' when it can."""
+    """Why the image cannot be used, '' when it can."""
     digest: str = ""
     """Of the file's bytes."""
     shape: tuple[int, int] = (0, 0)
@@ -50,18 +50,18 @@ class Seen:
 
 
 def scan(dataset: Dataset, split: str, workers: int) -> list[Seen]:
-    """Look at every picture of ``split``, in order. Raises DataError when it has none."""
-    pictures = list_pictures(dataset, split)
+    """Look at every image of ``split``, in order. Raises DataError when it has none."""
+    images = list_images(dataset, split)
     pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="check")
     try:
-        return list(pool.map(lambda *files: _look(*files, dataset.nc), pictures, label_files(pictures)))
+        return list(pool.map(lambda *files: _look(*files, dataset.nc), images, label_files(images)))
     finally:  # also when interrupted: what has not begun is not begun
         pool.shutdown(cancel_futures=True)
 
 
-def stray_labels(pictures: Sequence[Seen]) -> list[Path]:
-    """Label files beside those of ``pictures`` that belong to no picture (``classes.txt`` belongs to none)."""
-    known = {seen.label_file for seen in pictures}
+def stray_labels(images: Sequence[Seen]) -> list[Path]:
+    """Label files beside those of ``images`` that belong to no image (``classes.txt`` belongs to none)."""
+    known = {seen.label_file for seen in images}
     found = []
     for folder in sorted({file.parent for file in known}):
         if folder.name in ("labels",) or "labels" in folder.parts:
@@ -84,10 +84,10 @@ def _look(path: Path, file: Path, classes: int) -> Seen:
         return Seen(path, file, missing=True, content=content, labels=labels)
     try:
         shape = check_image(path)
-        picture = read_bytes(path)
-        decode_image(picture, path)  # training only looks at the header before it begins
+        encoded = read_bytes(path)
+        decode_image(encoded, path)  # training only looks at the header before it begins
     except DataError as error:
         return Seen(path, file, broken=error.what, content=content, labels=labels)
-    turned = read_header(io.BytesIO(memoryview(picture))).orientation != 1
-    digest = hashlib.blake2b(picture, digest_size=16).hexdigest()
+    turned = read_header(io.BytesIO(memoryview(encoded))).orientation != 1
+    digest = hashlib.blake2b(encoded, digest_size=16).hexdigest()
     return Seen(path, file, False, "", digest, shape, turned, content, labels)

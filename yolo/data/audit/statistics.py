@@ -16,9 +16,9 @@ _MOST_SHOWN = 10
 _MOST_CLASSES = 100
 
 
-def statistics(dataset: Dataset, pictures: Sequence[Seen], imgsz: int) -> dict[str, Any]:
+def statistics(dataset: Dataset, images: Sequence[Seen], imgsz: int) -> dict[str, Any]:
     """Counts, and quantiles (least, a quarter, half, three quarters, most) of sizes; boxes at ``imgsz`` pixels."""
-    usable = [seen for seen in pictures if seen.usable]
+    usable = [seen for seen in images if seen.usable]
     shapes = np.array([seen.shape for seen in usable], float).reshape(-1, 2)
     boxes = [
         np.sqrt(seen.labels.rows[:, 3] * seen.shape[1] * seen.labels.rows[:, 4] * seen.shape[0])
@@ -48,8 +48,8 @@ def _quantiles(values: np.ndarray) -> list[float]:
 def report(figures: Mapping[str, Mapping[str, Any]], found: Sequence[Finding], imgsz: int) -> Iterator[str]:
     """The lines of the text report: figures, then what was found, the gravest first."""
     for split, values in figures.items():
-        pictures, empty, labels = (values[key] for key in ("pictures", "without_labels", "labels"))
-        yield f"{split}: {_counted(pictures, 'image')} ({empty} without labels), {_counted(labels, 'label')}"
+        images, empty, labels = (values[key] for key in ("pictures", "without_labels", "labels"))
+        yield f"{split}: {_counted(images, 'image')} ({empty} without labels), {_counted(labels, 'label')}"
         for title, key, digits in (
             ("width", "widths", 0),
             ("height", "heights", 0),
@@ -71,7 +71,7 @@ def report(figures: Mapping[str, Mapping[str, Any]], found: Sequence[Finding], i
             if len(some) > _MOST_SHOWN:
                 yield f"  and {len(some) - _MOST_SHOWN} more (--json has all)"
     wrong = {level: sum(finding.level == level for finding in found) for level in (ERROR, WARNING)}
-    yield ", ".join(_counted(number, level) for level, number in wrong.items() if number) or "nothing is wrong"
+    yield ", ".join(_counted(number, level) for level, number in wrong.items() if number) or "no problems found"
 
 
 def _counted(number: int, what: str) -> str:

@@ -1,1 +1,1 @@
-"""Data sets in other formats to pictures with YOLO labels."""
+"""Data sets in other formats to images with YOLO labels."""

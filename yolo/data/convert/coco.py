@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from yolo.data.convert.categories import merged, renamed
+from yolo.data.convert.image_finder import ImageFinder, Wanted, plain_name
 from yolo.data.convert.masks import object_outline
-from yolo.data.convert.pictures import PictureFinder, Wanted, plain_name
 from yolo.data.convert.records import (
     Conversion,
     Label,
@@ -37,7 +37,7 @@ _TASKS = "JSON files of Label Studio's own form, which are not read: export them
 class _Reading:
     """What holds for all files of a conversion."""
 
-    finder: PictureFinder
+    finder: ImageFinder
     segments: bool
     skipped: Tally
     noticed: Tally
@@ -65,20 +65,20 @@ def coco(source: Path, names: Sequence[str] | None, segments: bool = False) -> C
     chosen, order = renamed(own, names, source, noticed)
     classes = [{number: order[position] for number, position in some.items()} for some in numbers]
 
-    def pictures() -> Iterator[Labelled]:
-        reading = _Reading(PictureFinder(source), segments, skipped, noticed)
+    def labelled() -> Iterator[Labelled]:
+        reading = _Reading(ImageFinder(source), segments, skipped, noticed)
         wanted = [_wanted(path, image) for path, content in files for image in _images(path, content)]
         found = iter(reading.finder.find_all(wanted, skipped))
         for (path, content), some in zip(files, classes):
             yield from _split(path, content, some, found, reading)
 
-    return Conversion(chosen, pictures(), skipped, noticed)
+    return Conversion(chosen, labelled(), skipped, noticed)
 
 
 def _files(source: Path, skipped: Tally) -> list[tuple[Path, dict]]:
     """The COCO JSON files with their content; other JSON files are counted."""
     every = files_below(source, "*.json", skipped)
-    # COCO's own archive also holds captions and keypoints of the same pictures.
+    # COCO's own archive also holds captions and keypoints of the same images.
     instances = [path for path in every if path.name.startswith("instances_")]
     files: list[tuple[Path, dict]] = []
     for candidates in filter(None, (instances, every)):
@@ -120,7 +120,7 @@ def _has(record: Any, **types: type | tuple) -> bool:
 
 def _name(path: Path) -> str:
     name = path.stem.removeprefix("instances_").removeprefix("zhiyuan_objv2_")
-    # as an annotation service exports it: beside the pictures
+    # as an annotation service exports it: beside the images
     return path.parent.name if name == "_annotations.coco" else name
 
 
@@ -142,43 +142,43 @@ def _wanted(path: Path, image: dict) -> Wanted:
 
 
 def source_folder(path: Path, name: str) -> Path:
-    """Where the pictures of ``annotations/instances_<name>.json`` lie."""
+    """Where the images of ``annotations/instances_<name>.json`` lie."""
     return path.parent.parent / "images" / name
 
 
 def _split(
     path: Path, content: dict, classes: dict[int, int], found: Iterator[Path | None], reading: _Reading
 ) -> Iterator[Labelled]:
-    """The pictures of one file, of which ``found`` gives the files."""
+    """The images of one file, of which ``found`` gives the files."""
     name = _name(path)
     objects = defaultdict(list)
     for annotation in content["annotations"]:
         need(_has(annotation, image_id=(int, str)), "an annotation without image_id", path)
         objects[annotation["image_id"]].append(annotation)
     listed = f"{name}.txt" if path.parent.name == "annotations" else ""
-    for image, picture in zip(content["images"], found):
+    for image, file in zip(content["images"], found):
         own = objects.pop(image["id"], ())
-        if picture is None:
+        if file is None:
             continue
         size = _size(image)
-        frame = size or (_own_size(picture) if reading.segments else None)
+        frame = size or (_own_size(file) if reading.segments else None)
         labels = [_label(some, classes, frame, reading) for some in own]
-        place = PurePosixPath("images", name, plain_name(picture))
-        yield Labelled(picture, place, split_of(name), tuple(filter(None, labels)), size, listed)
+        place = PurePosixPath("images", name, plain_name(file))
+        yield Labelled(file, place, split_of(name), tuple(filter(None, labels)), size, listed)
     number = sum(map(len, objects.values()))
     count(reading.skipped, "annotations of pictures that the file does not name", number, path.name)
 
 
 def _size(image: dict) -> tuple[int, int] | None:
-    """Height and width; None where the file does not say them and the picture has to."""
+    """Height and width; None where the file does not say them and the image has to."""
     sides = (image.get("height"), image.get("width"))
     usable = all(is_number(side) and math.isfinite(side) and side >= 1 for side in sides)
     return (int(sides[0]), int(sides[1])) if usable else None
 
 
-def _own_size(picture: Path) -> tuple[int, int] | None:
+def _own_size(file: Path) -> tuple[int, int] | None:
     try:
-        return check_image(picture)
+        return check_image(file)
     except DataError:  # counted where it is written
         return None
 

@@ -30,12 +30,12 @@ def in_frame(
     """
     if item.size is None or item.size == actual:
         return item.labels, actual
-    name = item.picture.name
+    name = item.image.name
     if item.size != actual[::-1]:
         what = "scaled to it" if item.scaled else "taken as they are"
         count(noticed, f"images of another size than their annotations say: boxes are {what}", 1, name)
         return item.labels, item.size if item.scaled else actual
-    turn = _TURNS.get(_orientation(item.picture, item.size))
+    turn = _TURNS.get(_orientation(item.image, item.size))
     fit_said, fit_own = (all(_fits(label, size) for label in item.labels) for size in (item.size, actual))
     if turn and (fit_said or not fit_own):
         count(noticed, f"{_SWAPPED}: boxes are turned with the image by its EXIF orientation", 1, name)
@@ -46,9 +46,9 @@ def in_frame(
     return None
 
 
-def _orientation(picture: Path, size: tuple[int, int]) -> int:
+def _orientation(image: Path, size: tuple[int, int]) -> int:
     """The EXIF orientation of an image that is stored with that height and width; 1 for any other."""
-    with open(picture, "rb") as stream:
+    with open(image, "rb") as stream:
         header = read_header(stream)
     return header.orientation if (header.height, header.width) == size else 1
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from yolo.data.convert.pictures import common_end, parts_of, plain_name
+from yolo.data.convert.image_finder import common_end, parts_of, plain_name
 from yolo.data.convert.records import Tally, count, split_of, splits_in
 from yolo.data.images import SUFFIXES
 from yolo.errors import DataError

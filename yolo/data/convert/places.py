@@ -1,4 +1,4 @@
-"""Formats with pictures from above and from the road: xView (GeoJSON) and Argoverse-HD (JSON)."""
+"""Formats with images from above and from the road: xView (GeoJSON) and Argoverse-HD (JSON)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from yolo.data.convert.coco import read_json
-from yolo.data.convert.pictures import PictureFinder, Wanted, parts_of, plain_name
+from yolo.data.convert.image_finder import ImageFinder, Wanted, parts_of, plain_name
 from yolo.data.convert.records import (
     Conversion,
     Label,
@@ -35,7 +35,7 @@ XVIEW_TYPES = (
 def xview(source: Path, names: Sequence[str], segments: bool = False) -> Conversion:
     """``*.geojson`` with ``image_id``, ``type_id`` and ``bounds_imcoords`` (``x1,y1,x2,y2``) for each object.
 
-    xView has one labelled set; one picture of ten, chosen by its name's hash, is for validation.
+    xView has one labelled set; one image of ten, chosen by its name's hash, is for validation.
     """
     skipped = Tally()
     files = files_below(source, "*.geojson", skipped)
@@ -48,17 +48,17 @@ def xview(source: Path, names: Sequence[str], segments: bool = False) -> Convers
         for name, label in _objects(features, skipped):
             labels[name, path].append(label)
 
-    def pictures() -> Iterator[Labelled]:
+    def labelled() -> Iterator[Labelled]:
         objects = sorted(labels.items())
         wanted = [Wanted((name,), path) for (name, path), _ in objects]
-        for ((name, _), some), picture in zip(objects, PictureFinder(source).find_all(wanted, skipped)):
-            if picture is None:
+        for ((name, _), some), file in zip(objects, ImageFinder(source).find_all(wanted, skipped)):
+            if file is None:
                 continue
             split = "val" if hashlib.sha256(name.encode()).digest()[0] % 10 == 0 else "train"
-            place = PurePosixPath("images", "train_images", plain_name(picture))
-            yield Labelled(picture, place, split, tuple(some), None, f"images/autosplit_{split}.txt")
+            place = PurePosixPath("images", "train_images", plain_name(file))
+            yield Labelled(file, place, split, tuple(some), None, f"images/autosplit_{split}.txt")
 
-    return Conversion(names, pictures(), skipped)
+    return Conversion(names, labelled(), skipped)
 
 
 def _objects(features: list[Any], skipped: Tally) -> Iterator[tuple[str, Label]]:
@@ -87,7 +87,7 @@ def _bounds(properties: Any) -> tuple[float, float, float, float] | None:
 def argoverse(source: Path, names: Sequence[str], segments: bool = False) -> Conversion:
     """``annotations/{train,val}.json``: images with ``sid``, ``seq_dirs``, annotations with ``bbox`` xywh.
 
-    Pictures go to ``Argoverse-1.1/images/<split>/<drive>/<camera>/``.
+    Images go to ``Argoverse-1.1/images/<split>/<drive>/<camera>/``.
     """
     skipped = Tally()
     contents = [(path, read_json(path)) for path in files_below(source, "*.json", skipped)]
@@ -97,19 +97,19 @@ def argoverse(source: Path, names: Sequence[str], segments: bool = False) -> Con
     others = [path.relative_to(source) for path, _ in contents if path not in read]
     count(skipped, "JSON files that are not read", len(others), *others)
 
-    def pictures() -> Iterator[Labelled]:
+    def labelled() -> Iterator[Labelled]:
         images = [(path, content, image) for path, content in files for image in _list(content, "images", path)]
         folders = [_sequence(content, image, path) for path, content, image in images]
         wanted = [Wanted((str(folder / image["name"]),), path) for (path, _, image), folder in zip(images, folders)]
         labels = {path: _road_labels(content, path, len(names), skipped) for path, content in files}
-        for (path, _, image), folder, picture in zip(images, folders, PictureFinder(source).find_all(wanted, skipped)):
-            if picture is None:
+        for (path, _, image), folder, file in zip(images, folders, ImageFinder(source).find_all(wanted, skipped)):
+            if file is None:
                 continue
             split = split_of(path.stem)
-            place = PurePosixPath("Argoverse-1.1", "images", split, *folder.parts[-2:], plain_name(picture))
-            yield Labelled(picture, place, split, tuple(labels[path].get(image.get("id"), ())))
+            place = PurePosixPath("Argoverse-1.1", "images", split, *folder.parts[-2:], plain_name(file))
+            yield Labelled(file, place, split, tuple(labels[path].get(image.get("id"), ())))
 
-    return Conversion(names, pictures(), skipped)
+    return Conversion(names, labelled(), skipped)
 
 
 def _road_labels(content: dict, path: Path, classes: int, skipped: Tally) -> dict[Any, list[Label]]:

@@ -46,9 +46,9 @@ class Label:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A picture, where it goes in the new data set, and its objects."""
+    """An image, where it goes in the new data set, and its objects."""
 
-    picture: Path
+    image: Path
     place: PurePosixPath
     """Below the data set's folder, with a folder ``images`` in it: ``images/train/x.jpg``."""
     split: str
@@ -57,20 +57,20 @@ class Labelled:
     size: tuple[int, int] | None = None
     """Height and width in pixels as the annotations say; None where they do not."""
     listed: str = ""
-    """The list of pictures (``train.txt``) that names it; '' where the split is a folder."""
+    """The list of images (``train.txt``) that names it; '' where the split is a folder."""
     scaled: bool = True
     """Boxes are in units of ``size`` even if the image has another one; False: in the image's own pixels."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """Class names and pictures of a whole data set.
+    """Class names and images of a whole data set.
 
     ``skipped`` counts what was left out while reading, ``noticed`` what was taken otherwise than the files say it.
     """
 
     names: Sequence[str]
-    pictures: Iterable[Labelled]
+    images: Iterable[Labelled]
     skipped: Tally
     noticed: Tally = field(default_factory=Tally)
 

@@ -1,4 +1,4 @@
-"""From another format to a folder with pictures, YOLO labels and a data set file."""
+"""From another format to a folder with images, YOLO labels and a data set file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Converted:
     names: tuple[str, ...]
     entries: dict[str, list[str]] = field(default_factory=dict)
     """Per split its folders and lists."""
-    pictures: Counter = field(default_factory=Counter)
+    images: Counter = field(default_factory=Counter)
     """Per split."""
     labels: int = 0
     skipped: Tally = field(default_factory=Tally)
@@ -63,7 +63,7 @@ class Converted:
 def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, *, segments: bool = False) -> Converted:
     """Write what lies below ``source`` in the format ``kind`` into the empty folder ``target``.
 
-    Pictures are hard links where the file system allows it, else copies. Links in ``source`` are followed, since many
+    Images are hard links where the file system allows it, else copies. Links in ``source`` are followed, since many
     keep their images elsewhere; what one leads to outside of it is copied, so that no file out there gets a second
     name, and is ``noticed``. Whatever is not an image by its content is left out. ``names`` are the classes; None:
     those that the data names. Raises DataError for an unknown format, a file that is broken, and when nothing is found.
@@ -83,17 +83,15 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
         for item, written in _each(pool, read, source, target):
             done.skipped.add(written.skipped)
             done.noticed.add(written.noticed)
-            used.add(item.picture)
+            used.add(item.image)
             if written.labels is not None:
                 _enter(item, written.labels, done, lists)
     finally:
         pool.shutdown(cancel_futures=True)
     every = list(image_files(source, done.skipped))
-    if not done.pictures:
+    if not done.images:
         why = f" ({'; '.join(done.skipped.lines())})" if done.skipped else ""
-        raise DataError(
-            f"annotations but none of their pictures{why}", where=source, hint="put the pictures beside them"
-        )
+        raise DataError(f"annotations but none of their images{why}", where=source, hint="put the images beside them")
     unused = [path for path in every if path not in used]
     some = [path.relative_to(source) for path in unused[:3]]
     count(done.skipped, "image files that no annotation is used for", len(unused), *some)
@@ -104,8 +102,8 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
 
 
 def _enter(item: Labelled, labels: int, done: Converted, lists: dict[str, list[str]]) -> None:
-    """Note a picture that was written, in its split's folders and lists."""
-    done.pictures[item.split] += 1
+    """Note an image that was written, in its split's folders and lists."""
+    done.images[item.split] += 1
     done.labels += labels
     entry = item.listed or str(item.place.parent)
     entries = done.entries.setdefault(item.split, [])
@@ -118,7 +116,7 @@ def _enter(item: Labelled, labels: int, done: Converted, lists: dict[str, list[s
 
 @dataclass
 class _Written:
-    """What became of one picture: the number of its labels, None where it was left out."""
+    """What became of one image: the number of its labels, None where it was left out."""
 
     labels: int | None = None
     skipped: Tally = field(default_factory=Tally)
@@ -128,10 +126,10 @@ class _Written:
 def _each(
     pool: ThreadPoolExecutor, read: Conversion, source: Path, target: Path
 ) -> Iterator[tuple[Labelled, _Written]]:
-    """Every picture, in order, with what ``_write`` says of it."""
+    """Every image, in order, with what ``_write`` says of it."""
     waiting, taken = [], {}
     source = Path(os.path.realpath(source))
-    for item in read.pictures:
+    for item in read.images:
         placed = _placed(item, taken)
         waiting.append((placed or item, pool.submit(_write, item, placed, source, target)))
         if len(waiting) > 1000:
@@ -142,23 +140,23 @@ def _each(
 
 
 def _placed(item: Labelled, taken: dict[PurePosixPath, Path]) -> Labelled | None:
-    """At a place that nobody has ``taken``: numbered where another picture has its own; None where it is there itself.
+    """At a place that nobody has ``taken``: numbered where another image has its own; None where it is there itself.
 
-    Pictures that differ in their endings alone are told apart, too: they would share a label file.
+    Images that differ in their endings alone are told apart, too: they would share a label file.
     """
     place, number = item.place, 1
     while (key := place.with_suffix("")) in taken:
-        if taken[key] == item.picture:
+        if taken[key] == item.image:
             return None
         number += 1
         place = item.place.with_stem(f"{item.place.stem}-{number}")
-    taken[key] = item.picture
+    taken[key] = item.image
     return dataclasses.replace(item, place=place)
 
 
 def _write(item: Labelled, placed: Labelled | None, source: Path, target: Path) -> _Written:
-    """Put one picture with its labels where it is ``placed``; ``source`` is the real path of where it is from."""
-    done, name = _Written(), item.picture.name
+    """Put one image with its labels where it is ``placed``; ``source`` is the real path of where it is from."""
+    done, name = _Written(), item.image.name
     if placed is None:
         count(done.skipped, "pictures occur twice", 1, name)
         count(done.skipped, "labels of pictures that occur twice", len(item.labels), name)
@@ -167,7 +165,7 @@ def _write(item: Labelled, placed: Labelled | None, source: Path, target: Path) 
         count(done.skipped, reason, 1, placed.place)
         return done
     try:
-        actual = check_image(item.picture)
+        actual = check_image(item.image)
     except DataError:
         count(done.skipped, "pictures are broken", 1, name)
         return done
@@ -177,7 +175,7 @@ def _write(item: Labelled, placed: Labelled | None, source: Path, target: Path) 
         return done
     place = target / placed.place
     place.parent.mkdir(parents=True, exist_ok=True)
-    real = os.path.realpath(item.picture)
+    real = os.path.realpath(item.image)
     inside = is_within(real, str(source))
     count(done.noticed, "images that links lead to outside of the source: copied", int(not inside), name)
     link_or_copy(Path(real), place, link=inside)
@@ -212,25 +210,25 @@ def _misplaced(place: PurePosixPath) -> str:
     return "pictures with an unsafe path" if too_long or unsafe else ""
 
 
-def link_or_copy(picture: Path, place: Path, *, link: bool = True) -> None:
-    """``picture`` at ``place``; with ``link`` sharing its bytes on disk where that is possible.
+def link_or_copy(image: Path, place: Path, *, link: bool = True) -> None:
+    """``image`` at ``place``; with ``link`` sharing its bytes on disk where that is possible.
 
     Raises FileExistsError where something is at ``place``: it may be such a link, whose bytes are somebody's own.
     """
     if link:
         try:
-            os.link(picture.resolve(), place)
+            os.link(image.resolve(), place)
             return
         except FileExistsError:
             raise
         except OSError:  # another disk, a file system without links
             pass
-    with open(picture, "rb") as source, open(place, "xb") as target:
+    with open(image, "rb") as source, open(place, "xb") as target:
         shutil.copyfileobj(source, target)
 
 
 def label_lines(labels: Sequence[Label], size: tuple[int, int], skipped: Tally, noticed: Tally) -> list[str]:
-    """The lines of a label file: each once, cut to the picture; what is left out or becomes a box is counted."""
+    """The lines of a label file: each once, cut to the image; what is left out or becomes a box is counted."""
     lines: dict[str, None] = {}
     for label in labels:
         outline = _outline_words(label, size)
@@ -254,7 +252,7 @@ def _box_words(label: Label, size: tuple[int, int]) -> str:
 
 
 def _outline_words(label: Label, size: tuple[int, int]) -> str:
-    """The outline, '' where there is none or nothing of it is within the picture."""
+    """The outline, '' where there is none or nothing of it is within the image."""
     sides = (size[1], size[0])
     values = [min(max(value, 0), sides[k % 2]) / sides[k % 2] for k, value in enumerate(label.outline)]
     flat = any(max(some) - min(some) < 1e-6 for some in (values[0::2], values[1::2]) if some)
@@ -270,9 +268,9 @@ def write_dataset_file(target: Path, converted: Converted, source: Path) -> Path
 
 
 def _report(done: Converted, source: Path) -> None:
-    pictures = ", ".join(f"{number} for {split}" for split, number in done.pictures.items())
-    _LOG.info("%s: %s, %d labels, %d classes", source, pictures, done.labels, len(done.names))
-    if "train" not in done.pictures:
+    images = ", ".join(f"{number} for {split}" for split, number in done.images.items())
+    _LOG.info("%s: %s, %d labels, %d classes", source, images, done.labels, len(done.names))
+    if "train" not in done.images:
         _LOG.warning("nothing is for training: by the names of files and folders all of it is val or test")
     for line in done.noticed.lines():
         _LOG.warning("noticed: %s", line)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from yolo.data.convert.pictures import PictureFinder, Wanted, plain_name
+from yolo.data.convert.image_finder import ImageFinder, Wanted, plain_name
 from yolo.data.convert.records import Conversion, Label, Labelled, Tally, box_of, count, need, split_of
 from yolo.data.convert.walk import files_below, folders_below
 from yolo.errors import DataError
@@ -34,17 +34,17 @@ def visdrone(source: Path, names: Sequence[str], segments: bool = False) -> Conv
             count(skipped, "annotations without a folder images beside them", 1, path.relative_to(source))
     need(folders, "no folder with images and annotations below it", source)
 
-    def pictures() -> Iterator[Labelled]:
+    def labelled() -> Iterator[Labelled]:
         for folder in folders:
             base = folder.parent
             files = [path for path in files_below(folder, "*.txt", skipped) if path.parent == folder]
             wanted = [Wanted((path.stem,), path) for path in files]
-            for path, picture in zip(files, PictureFinder(base / "images").find_all(wanted, skipped)):
-                if picture is not None:
-                    place = PurePosixPath(base.name, "images", plain_name(picture))
-                    yield Labelled(picture, place, split_of(base.name), _drone_labels(path, len(names), skipped))
+            for path, file in zip(files, ImageFinder(base / "images").find_all(wanted, skipped)):
+                if file is not None:
+                    place = PurePosixPath(base.name, "images", plain_name(file))
+                    yield Labelled(file, place, split_of(base.name), _drone_labels(path, len(names), skipped))
 
-    return Conversion(names, pictures(), skipped)
+    return Conversion(names, labelled(), skipped)
 
 
 def _drone_labels(path: Path, classes: int, skipped: Tally) -> tuple[Label, ...]:
@@ -65,7 +65,7 @@ def _drone_labels(path: Path, classes: int, skipped: Tally) -> tuple[Label, ...]
 
 def globalwheat(source: Path, names: Sequence[str], segments: bool = False) -> Conversion:
     """CSV files with ``image_id, bbox`` (``[x, y, width, height]``, a line a box) or ``image_name, BoxesString``
-    (``x1 y1 x2 y2;…`` or ``no_box``); pictures go to ``images/<their folder or source>``."""
+    (``x1 y1 x2 y2;…`` or ``no_box``); images go to ``images/<their folder or source>``."""
     skipped = Tally()
     boxes: dict[tuple[str, str, Path], list] = defaultdict(list)
     for path in files_below(source, "*.csv", skipped):
@@ -80,16 +80,14 @@ def globalwheat(source: Path, names: Sequence[str], segments: bool = False) -> C
             boxes[name, domain, path.parent] += _wheat_boxes(row, path, line)
     need(boxes, "no CSV file with boxes below it", source)
 
-    def pictures() -> Iterator[Labelled]:
+    def labelled() -> Iterator[Labelled]:
         wanted = [Wanted((name,), folder / "x.csv") for name, _, folder in boxes]
-        for (_, domain, _), some, picture in zip(
-            boxes, boxes.values(), PictureFinder(source).find_all(wanted, skipped)
-        ):
-            if picture is not None:
-                place = PurePosixPath("images", domain.replace("\\", "/").replace("/", "_"), plain_name(picture))
-                yield Labelled(picture, place, _WHEAT_SPLITS.get(domain, "train"), tuple(Label(0, box) for box in some))
+        for (_, domain, _), some, file in zip(boxes, boxes.values(), ImageFinder(source).find_all(wanted, skipped)):
+            if file is not None:
+                place = PurePosixPath("images", domain.replace("\\", "/").replace("/", "_"), plain_name(file))
+                yield Labelled(file, place, _WHEAT_SPLITS.get(domain, "train"), tuple(Label(0, box) for box in some))
 
-    return Conversion(names, pictures(), skipped)
+    return Conversion(names, labelled(), skipped)
 
 
 def _wheat_boxes(row: dict[str, str], path: Path, line: int) -> list[tuple[float, float, float, float]]:
@@ -102,7 +100,7 @@ def _wheat_boxes(row: dict[str, str], path: Path, line: int) -> list[tuple[float
             values = json.loads(row.get("bbox") or "[]")
         except (ValueError, RecursionError):
             values = None
-        need(isinstance(values, list), "bbox is no list", f"{path}:{line}")
+        need(isinstance(values, list), "bbox is not a list", f"{path}:{line}")
         corners = [_numbers(values, path, line)] if values else []
         need(all(len(box) == 4 for box in corners), "a box needs 4 values", f"{path}:{line}")
         corners = [box_of(*box) for box in corners]
@@ -119,18 +117,18 @@ def sku110k(source: Path, names: Sequence[str], segments: bool = False) -> Conve
     others = [path.relative_to(source) for path in every if path not in files]
     count(skipped, "CSV files that are not read", len(others), *others)
 
-    def pictures() -> Iterator[Labelled]:
+    def labelled() -> Iterator[Labelled]:
         tables = [(path, *_shelves(path)) for path in files]
         wanted = [Wanted((name,), path) for path, labels, _ in tables for name in labels]
-        found = iter(PictureFinder(source).find_all(wanted, skipped))
+        found = iter(ImageFinder(source).find_all(wanted, skipped))
         for path, labels, sizes in tables:
             split = split_of(path.stem)
-            for (name, some), picture in zip(labels.items(), found):
-                if picture is not None:
-                    place = PurePosixPath("images", plain_name(picture))
-                    yield Labelled(picture, place, split, tuple(some), sizes[name], f"{split}.txt")
+            for (name, some), file in zip(labels.items(), found):
+                if file is not None:
+                    place = PurePosixPath("images", plain_name(file))
+                    yield Labelled(file, place, split, tuple(some), sizes[name], f"{split}.txt")
 
-    return Conversion(names, pictures(), skipped)
+    return Conversion(names, labelled(), skipped)
 
 
 def _shelves(path: Path) -> tuple[dict[str, list[Label]], dict[str, tuple[int, int] | None]]:

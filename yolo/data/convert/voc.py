@@ -1,4 +1,4 @@
-"""PASCAL VOC: one XML file a picture, ``Annotations`` beside ``JPEGImages`` and, perhaps, ``ImageSets/Main``."""
+"""PASCAL VOC: one XML file an image, ``Annotations`` beside ``JPEGImages`` and, perhaps, ``ImageSets/Main``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
+from yolo.data.convert.image_finder import ImageFinder, Wanted, parts_of, plain_name
 from yolo.data.convert.image_sets import members
-from yolo.data.convert.pictures import PictureFinder, Wanted, parts_of, plain_name
 from yolo.data.convert.records import Conversion, Label, Labelled, Tally, count, need, split_of
 from yolo.data.convert.walk import files_below
 from yolo.errors import DataError
@@ -20,7 +20,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 class _Page:
     """One XML file: ``objects`` are name and box; ``left_out`` counts those that are not among them."""
 
-    picture: str
+    filename: str
     """What <filename> says; '' where there is none."""
     paths: tuple[str, ...]
     """Where <folder> and <path> say that the image is."""
@@ -43,22 +43,22 @@ def voc(source: Path, names: Sequence[str] | None, segments: bool = False) -> Co
     found = sorted({name for page in pages.values() for name, _ in page.objects})
     classes = {name: number for number, name in enumerate(names or found)}
 
-    def pictures() -> Iterator[Labelled]:
-        finder = PictureFinder(source)
+    def labelled() -> Iterator[Labelled]:
+        finder = ImageFinder(source)
         chosen = list(members(source, list(pages), skipped))
         wanted = [_wanted(path, pages[path]) for path, _ in chosen]
-        for (path, split), picture in zip(chosen, finder.find_all(wanted, skipped)):
-            if picture is None:
+        for (path, split), file in zip(chosen, finder.find_all(wanted, skipped)):
+            if file is None:
                 continue
             page = pages[path]
-            if _names_another(page, picture, finder):
+            if _names_another(page, file, finder):
                 reason = "XML files whose <filename> is another image than the one of their own name, which is taken"
                 count(noticed, reason, 1, path.relative_to(source))
-            place = PurePosixPath("images", split, plain_name(picture))
+            place = PurePosixPath("images", split, plain_name(file))
             labels = _labels(page, classes, skipped)
-            yield Labelled(picture, place, split_of(split), labels, page.size, scaled=False)
+            yield Labelled(file, place, split_of(split), labels, page.size, scaled=False)
 
-    return Conversion(tuple(classes), pictures(), skipped, noticed)
+    return Conversion(tuple(classes), labelled(), skipped, noticed)
 
 
 def _wanted(path: Path, page: _Page) -> Wanted:
@@ -66,14 +66,14 @@ def _wanted(path: Path, page: _Page) -> Wanted:
     folder = path.parent
     top = next((above for above in (folder, *folder.parents) if above.name == "Annotations"), folder)
     usual = [top.parent / images / folder.relative_to(top) for images in ("JPEGImages", "images")]
-    names = (Path(plain_name(path)).stem, *filter(None, [page.picture]))
+    names = (Path(plain_name(path)).stem, *filter(None, [page.filename]))
     return Wanted(names, path, page.paths, (folder, folder.parent / "JPEGImages", *usual))
 
 
-def _names_another(page: _Page, picture: Path, finder: PictureFinder) -> bool:
-    """Whether <filename> is an image that is there, and another one than ``picture``."""
-    name = (parts_of(page.picture) or ("",))[-1]
-    own = plain_name(picture)
+def _names_another(page: _Page, file: Path, finder: ImageFinder) -> bool:
+    """Whether <filename> is an image that is there, and another one than ``file``."""
+    name = (parts_of(page.filename) or ("",))[-1]
+    own = plain_name(file)
     return name not in (own, Path(own).stem) and finder.has(name)
 
 
@@ -102,7 +102,7 @@ def _read(path: Path, source: Path, skipped: Tally) -> _Page | None:
 
 
 def _page(root: ElementTree.Element) -> _Page:
-    picture, folder, path = ((root.findtext(key) or "").strip() for key in ("filename", "folder", "path"))
+    filename, folder, path = ((root.findtext(key) or "").strip() for key in ("filename", "folder", "path"))
     left_out, objects = Tally(), []
     for some in root.findall("object"):
         name, box = (some.findtext("name") or "").strip(), _box(some)
@@ -114,8 +114,8 @@ def _page(root: ElementTree.Element) -> _Page:
             count(left_out, "objects without a name")
         else:
             objects.append((name, box))
-    paths = [f"{folder}/{picture}"] if folder and picture else []
-    return _Page(picture, (*paths, *filter(None, [path])), _size(root), tuple(objects), left_out)
+    paths = [f"{folder}/{filename}"] if folder and filename else []
+    return _Page(filename, (*paths, *filter(None, [path])), _size(root), tuple(objects), left_out)
 
 
 def _size(root: ElementTree.Element) -> tuple[int, int] | None:

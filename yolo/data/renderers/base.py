@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.data.picture_cache import PictureCache
+from yolo.data.image_cache import ImageCache
 from yolo.data.plan import SamplePlan
 from yolo.errors import DataError
 
@@ -37,14 +37,14 @@ class RendererType(Protocol):
     With 0 ``threads`` it works in its caller's. Images in ``cache`` are not read again.
     """
 
-    def __call__(self, paths: Sequence[Path], threads: int, cache: PictureCache | None) -> Renderer: ...
+    def __call__(self, paths: Sequence[Path], threads: int, cache: ImageCache | None) -> Renderer: ...
 
 
 class RendererChain:
     """Opens renderers and gives each sample to the first that supports it."""
 
     def __init__(
-        self, renderers: Sequence[RendererType], paths: Sequence[Path], threads: int, cache: PictureCache | None
+        self, renderers: Sequence[RendererType], paths: Sequence[Path], threads: int, cache: ImageCache | None
     ) -> None:
         self._renderers = [open_one(paths, threads, cache) for open_one in renderers]
         self._paths = paths

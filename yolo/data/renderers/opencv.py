@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.data.extras import apply_extras
-from yolo.data.images import limit_opencv_threads, load_picture
+from yolo.data.image_cache import ImageCache
+from yolo.data.images import limit_opencv_threads, load_image
 from yolo.data.letterbox import FILL, letterbox_into
-from yolo.data.picture_cache import PictureCache
 from yolo.data.plan import SamplePlan, Tile, View
 from yolo.errors import DataError
 
@@ -28,7 +28,7 @@ class OpenCVRenderer:
     OpenCV's own threads are switched off for the whole process.
     """
 
-    def __init__(self, paths: Sequence[Path], threads: int, cache: PictureCache | None = None) -> None:
+    def __init__(self, paths: Sequence[Path], threads: int, cache: ImageCache | None = None) -> None:
         limit_opencv_threads()
         self._paths, self._cache = paths, cache
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="renderer") if threads else None
@@ -64,8 +64,8 @@ class OpenCVRenderer:
             raise DataError(f"the sample cannot be made ({error})", where=self._paths[plan.index]) from error
 
     def _load(self, tile: Tile, augmented: bool) -> NDArray[np.uint8]:
-        kept = None if self._cache is None else self._cache.get(tile.picture, tile.resized, augmented)
-        return load_picture(self._paths[tile.picture], tile.resized, augmented=augmented) if kept is None else kept
+        kept = None if self._cache is None else self._cache.get(tile.image, tile.resized, augmented)
+        return load_image(self._paths[tile.image], tile.resized, augmented=augmented) if kept is None else kept
 
 
 def _render_sample(plan: SamplePlan, load: Callable[[Tile], NDArray[np.uint8]]) -> NDArray[np.uint8]:

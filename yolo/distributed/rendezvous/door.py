@@ -61,7 +61,7 @@ class Door:
         return ", ".join(str(rank) for rank in ranks if any((rank, c) not in self._seats for c in range(CHANNELS)))
 
     def _who_did_not_come(self, seconds: float) -> str:
-        line = f"of {self._job.ranks.count} ranks these did not come within {int(seconds)} s: {self.absent()}"
+        line = f"of {self._job.ranks.count} ranks these did not connect within {int(seconds)} s: {self.absent()}"
         turned_away = ", ".join(f"{count} {why}" for why, count in sorted(self._refused.items()))
         return f"{line} (turned away: {turned_away})" if turned_away else line
 
@@ -82,7 +82,7 @@ class Door:
         try:
             await asyncio.wait_for(self._hear(guest), GREETING_SECONDS)
         except (StrangerError, EOFError, asyncio.TimeoutError, OSError):
-            self._refused["that said nothing a rank says"] += 1
+            self._refused["that did not speak the ranks' protocol"] += 1
         finally:
             if guest not in self._seats.values():
                 guest.close()

@@ -89,7 +89,7 @@ def _read_private(path: Path) -> str:
             found = os.fstat(stream.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077 or found.st_uid not in (0, os.geteuid()):
                 what = f"is not this user's alone (mode {stat.S_IMODE(found.st_mode):o}, user {found.st_uid})"
-                raise ConfigError(what, where=f"{SECRET_FILE}={path}", hint=f"type: chmod 600 {path}")
+                raise ConfigError(what, where=f"{SECRET_FILE}={path}", hint=f"run: chmod 600 {path}")
             return stream.read(1 << 16).strip()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "is no text"
@@ -105,7 +105,7 @@ def _port(environment: Mapping[str, str], local: bool) -> int:
     text = environment.get("MASTER_PORT", "29500")
     most = 65535 if local else 65534  # across machines the one behind it is needed too
     if not (text.isdecimal() and 0 < int(text) <= most):
-        raise ConfigError(f"MASTER_PORT={text} is no port", where="environment", hint=f"give one from 1 to {most}")
+        raise ConfigError(f"MASTER_PORT={text} is not a port", where="environment", hint=f"give one from 1 to {most}")
     return int(text)
 
 

@@ -219,7 +219,7 @@ def _folder(config: TrainConfig) -> Path:
         return tables[-1].parent
     folder = Path(config.resume)
     if not (folder / "opt.yaml").is_file() or not own_options(folder).evolve:
-        raise ConfigError("is no search's folder", where=f"--resume {folder}", hint=hint)
+        raise ConfigError("is not a search folder", where=f"--resume {folder}", hint=hint)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""``--close-mosaic``: the last epochs see whole pictures."""
+"""``--close-mosaic``: the last epochs see whole images."""
 
 from __future__ import annotations
 

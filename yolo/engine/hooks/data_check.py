@@ -13,7 +13,7 @@ logger = logging.getLogger("yolo")
 
 
 class SameData(Hook):
-    """Keeps a digest of the training pictures and labels in the checkpoints; compares it when a run is resumed."""
+    """Keeps a digest of the training images and labels in the checkpoints; compares it when a run is resumed."""
 
     def __init__(self) -> None:
         self._now: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Shows pictures of rare and badly found classes more often."""
+"""Shows images of rare and badly found classes more often."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from yolo.data.image_weights import picture_weights
+from yolo.data.image_weights import image_weights
 from yolo.engine.hooks.base import EpochReport, Hook, Training
 
 
 class ImageWeights(Hook):
-    """Weighs the loader's pictures by what each class's mAP50-95 was when it was last measured; at first 0."""
+    """Weighs the loader's images by what each class's mAP50-95 was when it was last measured; at first 0."""
 
     def __init__(self) -> None:
         self.maps: np.ndarray | None = None
@@ -26,7 +26,7 @@ class ImageWeights(Hook):
         if self.maps is None:
             self.maps = np.zeros(len(trainer.parts.names))
         loader = trainer.parts.loader
-        loader.weights = picture_weights(loader.index.labels, self.maps)
+        loader.weights = image_weights(loader.index.labels, self.maps)
 
     def after_epoch(self, trainer: Training, report: EpochReport) -> None:
         if report.validation is not None:

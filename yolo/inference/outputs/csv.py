@@ -24,7 +24,7 @@ class DetectionTable:
         """Detections so far."""
 
     def add(self, result: Result) -> None:
-        """The detections of one picture or frame, the most confident last as in label files."""
+        """The detections of one image or frame, the most confident last as in label files."""
         name = "" if result.path is None else result.path.name
         for number, confidence in zip(result.classes[::-1], result.confidences[::-1]):
             self.count += 1

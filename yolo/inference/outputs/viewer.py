@@ -30,16 +30,16 @@ class Viewer:
                 "opencv-python-headless"
             )
 
-    def show(self, name: str, picture: NDArray[np.uint8]) -> None:
-        """Show an annotated picture (RGB) in the window ``name``."""
+    def show(self, name: str, image: NDArray[np.uint8]) -> None:
+        """Show an annotated image (RGB) in the window ``name``."""
         if not self._works:
             return
         try:
             if name not in self._opened:
                 cv2.namedWindow(name, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-                cv2.resizeWindow(name, picture.shape[1], picture.shape[0])
+                cv2.resizeWindow(name, image.shape[1], image.shape[0])
                 self._opened.add(name)
-            cv2.imshow(name, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            cv2.imshow(name, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
             cv2.waitKey(1)
         except cv2.error as error:
             self._works = False

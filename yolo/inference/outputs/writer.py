@@ -1,4 +1,4 @@
-"""What a detection run leaves on disk: annotated pictures and videos, label files, cut-out objects, a table."""
+"""What a detection run leaves on disk: annotated images and videos, label files, cut-out objects, a table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from yolo.io.files import write_text_atomic
 
 logger = logging.getLogger("yolo")
 
-# Picture formats that can be read but not written become JPEG.
+# Image formats that can be read but not written become JPEG.
 _WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # A cut-out object has this much around it.
 _CROP_GAIN, _CROP_PAD = 1.02, 10
@@ -33,11 +33,11 @@ _CROP_GAIN, _CROP_PAD = 1.02, 10
 class Outputs:
     """What to write.
 
-    pictures: annotated pictures and videos; text: label files; crops: one picture an object; table: all detections in
+    images: annotated images and videos; text: label files; crops: one image an object; table: all detections in
     predictions.csv.
     """
 
-    pictures: bool = True
+    images: bool = True
     text: bool = False
     confidence: bool = False
     crops: bool = False
@@ -49,10 +49,10 @@ class Outputs:
     @property
     def any(self) -> bool:
         """Whether anything is written at all."""
-        return self.pictures or self.text or self.crops or self.table
+        return self.images or self.text or self.crops or self.table
 
     def drawn(self, result: Result) -> NDArray[np.uint8]:
-        """A copy of the result's picture with its detections, in this look."""
+        """A copy of the result's image with its detections, in this look."""
         return result.annotated(line_width=self.line_width, hide_labels=self.hide_labels, hide_conf=self.hide_conf)
 
 
@@ -61,7 +61,7 @@ class _Place:
     """Where a source's results go."""
 
     target: Path
-    """Of the annotated picture or video."""
+    """Of the annotated image or video."""
     stem: str
     video: VideoWriter | None = None
     drawn: bool = True
@@ -84,7 +84,7 @@ class ResultWriter:
         self._places: dict[Path, _Place] = {}
         self._videos: list[_Place] = []
         self._stems = set[str]()
-        self._pictures, self._texts = UniqueNames(), UniqueNames()
+        self._images, self._texts = UniqueNames(), UniqueNames()
         self._crops: dict[str, UniqueNames] = {}
         self._classes: tuple[str, ...] = ()
         self._table = DetectionTable()
@@ -121,7 +121,7 @@ class ResultWriter:
             self._write_crops(result, place.stem)
         if self.outputs.table:
             self._table.add(result)
-        if self.outputs.pictures and place.drawn:
+        if self.outputs.images and place.drawn:
             self._behind.do(functools.partial(self._draw, result, place), in_order=place.video is not None)
 
     def _begin(self, frame: Frame) -> _Place:
@@ -131,20 +131,18 @@ class ResultWriter:
             suffix = ".mp4"
         elif suffix.lower() not in _WRITABLE:
             suffix = ".jpg"
-        name = self._pictures.take(frame.path.name if frame.live else frame.path.stem, suffix)
+        name = self._images.take(frame.path.name if frame.live else frame.path.stem, suffix)
         # bus.jpg and bus.png keep their names; the labels of the second are in bus.png.txt.
         stem = name[: len(name) - len(suffix)]
         place = _Place(self.folder / name, name if stem in self._stems else stem)
         self._stems.add(place.stem)
-        if frame.number is not None and self.outputs.pictures:
-            height, width = frame.picture.shape[:2]
+        if frame.number is not None and self.outputs.images:
+            height, width = frame.image.shape[:2]
             if min(height, width) < LEAST_SIDE:
-                logger.warning(
-                    "%s: no video of %d x %d pixels can be written; it goes without", frame.path, width, height
-                )
+                logger.warning("%s: no video of %d x %d pixels can be written; skipped", frame.path, width, height)
                 place.drawn = False
                 return place
-            place.video = VideoWriter(place.target, frame.fps, frame.picture.shape[:2])
+            place.video = VideoWriter(place.target, frame.fps, frame.image.shape[:2])
             self._videos = [other for other in self._videos if other.video is not None] + [place]
         return place
 
@@ -179,21 +177,21 @@ class ResultWriter:
     def _write_crops(self, result: Result, stem: str) -> None:
         self._classes = self._classes or class_folders(result.names)
         for box, number in zip(result.boxes[::-1], result.classes[::-1]):
-            crop = cut_out(result.picture, box)
+            crop = cut_out(result.image, box)
             if crop.size:
                 folder = self._classes[number]
                 name = self._crops.setdefault(folder, UniqueNames("")).take(stem, ".jpg")
                 self._behind.do(functools.partial(write_image, self.folder / "crops" / folder / name, crop))
 
 
-def cut_out(picture: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The part of ``picture`` in ``box`` (xyxy, pixels) and a little around it: 1.02 times as large and 10 pixels."""
+def cut_out(image: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The part of ``image`` in ``box`` (xyxy, pixels) and a little around it: 1.02 times as large and 10 pixels."""
     corners = np.round(box.astype(np.float64))
     centre, size = (corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]
     half = (size * _CROP_GAIN + _CROP_PAD) / 2
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     x1, y1, x2, y2 = np.clip(np.trunc([*(centre - half), *(centre + half)]), 0, [width, height] * 2).astype(int)
-    return np.ascontiguousarray(picture[y1:y2, x1:x2])
+    return np.ascontiguousarray(image[y1:y2, x1:x2])
 
 
 def refuse_own_results(files: tuple[Path, ...], folder: Path) -> None:

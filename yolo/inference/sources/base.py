@@ -1,4 +1,4 @@
-"""Frames to look at, from files of pictures and videos."""
+"""Frames to look at, from files of images and videos."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ logger = logging.getLogger("yolo")
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A picture (RGB uint8 ``[H, W, 3]``) and where it is from."""
+    """An image (RGB uint8 ``[H, W, 3]``) and where it is from."""
 
-    picture: NDArray[np.uint8] = field(repr=False)
+    image: NDArray[np.uint8] = field(repr=False)
     path: Path
     """Of the file; of a stream a name that can be a file's."""
     position: int
     """Of the file among all files of the source, from 1; of the stream among all streams."""
     number: int | None = None
-    """Of the frame in its video, from 1; None for a picture."""
+    """Of the frame in its video, from 1; None for an image."""
     count: int | None = None
     """Frames of the video, as far as that is known before it ends."""
     fps: float = 0.0
@@ -98,7 +98,7 @@ class Sources:
     def _all_tasks(self) -> Iterator[Task]:
         for position, path in enumerate(self.files, 1):
             if suffix_of(path) not in VIDEOS:
-                yield functools.partial(self._picture, path, position)
+                yield functools.partial(self._image, path, position)
                 continue
             try:
                 for frame in self._video_frames(path, position):
@@ -106,7 +106,7 @@ class Sources:
             except DataError as error:
                 self._pass_over(path, error)
 
-    def _picture(self, path: Path, position: int) -> Frame | None:
+    def _image(self, path: Path, position: int) -> Frame | None:
         try:
             return Frame(read_whole_image(path), path, position)
         except DataError as error:
@@ -122,8 +122,8 @@ class Sources:
 
     def _video_frames(self, path: Path, position: int) -> Iterator[Frame]:
         video = VideoReader(path, self._vid_stride)
-        for number, picture in video:
-            yield Frame(picture, path, position, number, video.count, video.fps / self._vid_stride)
+        for number, image in video:
+            yield Frame(image, path, position, number, video.count, video.fps / self._vid_stride)
         reasons = []
         if video.missed:
             frames = f"{video.missed} of {video.read + video.missed} frames"

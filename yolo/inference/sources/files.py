@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from yolo.data.images import SUFFIXES as PICTURES
+from yolo.data.images import SUFFIXES as IMAGES
 from yolo.data.patterns import is_pattern, is_there, matching_files
 from yolo.errors import DataError
 from yolo.inference.sources.video import SUFFIXES as VIDEOS
@@ -17,23 +17,23 @@ LIST = ".txt"
 
 
 def find_files(source: str | Path) -> tuple[Path, ...]:
-    """The picture files, then the video files that ``source`` means; raises DataError when there is none."""
+    """The image files, then the video files that ``source`` means; raises DataError when there is none."""
     text = os.fspath(source)
     if os.path.isfile(text) and suffix_of(text) == LIST:
         return _listed(text)
     if os.path.isdir(text):
-        return _usable(_children(text), text, "no picture and no video in the folder")
+        return _usable(_children(text), text, "no image and no video in the folder")
     if os.path.isfile(text):
-        return _usable([text], text, "neither a picture nor a video")
+        return _usable([text], text, "neither an image nor a video")
     if os.path.exists(text):
-        raise DataError("is no ordinary file", where=text)
+        raise DataError("is not a regular file", where=text)
     if is_pattern(text):
-        return _usable(list(matching_files(text)), text, "no picture and no video matches")
-    raise DataError("does not exist", where=text, hint="give a picture, a video, a folder or a glob")
+        return _usable(list(matching_files(text)), text, "no image and no video matches")
+    raise DataError("does not exist", where=text, hint="give an image, a video, a folder or a glob")
 
 
 def files_of(found: Iterable[Iterable[Path]]) -> tuple[Path, ...]:
-    """All of them once, in their order, videos behind pictures."""
+    """All of them once, in their order, videos behind images."""
     files = dict.fromkeys(itertools.chain.from_iterable(found))
     return tuple(sorted(files, key=lambda file: suffix_of(file) in VIDEOS))
 
@@ -59,13 +59,13 @@ def _listed(path: str) -> tuple[Path, ...]:
         beside = os.path.join(os.path.dirname(path), line)
         where = f"{path}:{number}"
         if suffix_of(line) == LIST:
-            raise DataError(f"{line} is a list itself", where=where, hint="name pictures, videos, folders and globs")
+            raise DataError(f"{line} is a list itself", where=where, hint="name images, videos, folders and globs")
         try:
             found.append(find_files(line if is_there(line) else beside))
         except DataError as error:
             raise DataError(f"{line}: {error.what}", where=where, hint="mend that line") from error
     if not found:
-        raise DataError("the list is empty", where=path, hint="name a picture, video, folder or glob a line")
+        raise DataError("the list is empty", where=path, hint="name an image, video, folder or glob a line")
     return files_of(found)
 
 
@@ -80,9 +80,9 @@ def _children(folder: str) -> list[str]:
 
 
 def _usable(paths: Iterable[str], source: str, otherwise: str) -> tuple[Path, ...]:
-    """Pictures first, then videos, each kind sorted."""
-    kinds = [sorted({path for path in paths if suffix_of(path) in kind}) for kind in (PICTURES, VIDEOS)]
+    """Images first, then videos, each kind sorted."""
+    kinds = [sorted({path for path in paths if suffix_of(path) in kind}) for kind in (IMAGES, VIDEOS)]
     if not any(kinds):
-        known = " ".join(sorted(PICTURES | VIDEOS))
+        known = " ".join(sorted(IMAGES | VIDEOS))
         raise DataError(otherwise, where=source, hint=f"it takes {known}")
     return tuple(Path(path) for kind in kinds for path in kind)

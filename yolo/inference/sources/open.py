@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from yolo.data.images import SUFFIXES as PICTURES
+from yolo.data.images import SUFFIXES as IMAGES
 from yolo.errors import DataError
 from yolo.inference.sources.base import Sources
 from yolo.inference.sources.capture import shown_name
@@ -30,7 +30,7 @@ Source = str | Path | int | Sequence[str | Path | int]
 def open_sources(source: Source, vid_stride: int = 1) -> Sources | LiveSources | ScreenSources:
     """The frames of ``source``.
 
-    A picture, a video, a folder of them (not its subfolders), a glob pattern, the URL of a file, a .txt list of files,
+    An image, a video, a folder of them (not its subfolders), a glob pattern, the URL of a file, a .txt list of files,
     folders and patterns; a camera's number, the URL of a stream, a .streams list of both; ``screen``. A list or tuple
     names files, folders and patterns, or cameras and streams. Of videos and streams every ``vid_stride``-th frame is
     taken. The first frame is read, or all streams connected to, at once, so
@@ -65,7 +65,7 @@ def is_stream(text: str) -> bool:
 
 
 def _text(source: object) -> str:
-    """A source as ``--source`` has it; raises DataError for what is none."""
+    """A source as ``--source`` has it; raises DataError for anything else."""
     if isinstance(source, numbers.Integral) and not isinstance(source, bool):
         return str(source)
     if not isinstance(source, (str, os.PathLike)):
@@ -76,14 +76,18 @@ def _text(source: object) -> str:
 
 def _several(texts: list[str], vid_stride: int) -> Sources | LiveSources:
     if not texts:
-        raise DataError("nothing to work on", where="source", hint="name a picture, video, folder, glob or stream")
+        raise DataError("nothing to work on", where="source", hint="name an image, video, folder, glob or stream")
     live = [text for text in texts if is_stream(text) and not os.path.exists(text)]
     if remote := [text for text in live if _is_remote_file(text)]:
-        raise DataError("is a file elsewhere, among others", where=shown_name(remote[0]), hint="give it alone")
+        raise DataError(
+            "a remote file cannot be mixed with other sources", where=shown_name(remote[0]), hint="give it alone"
+        )
     if live and len(live) == len(texts):
         return LiveSources(texts, vid_stride)
     if live:
-        raise DataError("is a stream among files", where=shown_name(live[0]), hint="give files and streams apart")
+        raise DataError(
+            "a stream cannot be mixed with files", where=shown_name(live[0]), hint="give files and streams apart"
+        )
     return Sources(files_of(find_files(text) for text in texts), vid_stride)
 
 
@@ -103,8 +107,8 @@ def _is_remote_file(url: str) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise DataError(f"is no URL ({error})", where=url) from error
-    return is_url(url) and suffix_of(parts.path) in PICTURES | VIDEOS
+        raise DataError(f"is not a URL ({error})", where=url) from error
+    return is_url(url) and suffix_of(parts.path) in IMAGES | VIDEOS
 
 
 def _fetched(url: str, vid_stride: int) -> Sources:

@@ -45,7 +45,7 @@ class ScreenSources:
         self._number = 0
 
     def tasks(self) -> Iterator[Task]:
-        """Each takes a picture of the screen when it is called."""
+        """Each takes an image of the screen when it is called."""
         while True:
             yield self._frame
 

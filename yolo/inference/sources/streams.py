@@ -86,11 +86,11 @@ class LiveStream:
             self._number += 1
             if (self._number - 1) % self._stride:
                 continue
-            picture = capture.retrieve()
-            if picture is None:
+            image = capture.retrieve()
+            if image is None:
                 return
             with self._changed:
-                self._newest = (self._number, picture)
+                self._newest = (self._number, image)
                 self._changed.notify_all()
 
     def _again(self) -> Capture | None:
@@ -134,12 +134,12 @@ class LiveSources:
     def tasks(self) -> Iterator[Task]:
         """Each waits for a frame that was not looked at yet; None tells that a stream has ended meanwhile."""
         while (frames := self._wait()) is not None:
-            for position, number, picture in frames:
-                yield self._task(position, number, picture)
+            for position, number, image in frames:
+                yield self._task(position, number, image)
 
-    def _task(self, position: int, number: int, picture: NDArray[np.uint8]) -> Callable[[], Frame]:
+    def _task(self, position: int, number: int, image: NDArray[np.uint8]) -> Callable[[], Frame]:
         name, fps = self._names[position], self._streams[position].fps
-        return lambda: Frame(picture, Path(name), position + 1, number, fps=fps, live=True)
+        return lambda: Frame(image, Path(name), position + 1, number, fps=fps, live=True)
 
     def _wait(self) -> list[tuple[int, int, NDArray[np.uint8]]] | None:
         """All untaken frames (at least one), or None when none will come any more."""

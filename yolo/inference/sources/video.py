@@ -30,14 +30,14 @@ _PATIENCE = 64
 class VideoReader:
     """The frames of a video file, upright by its orientation, every ``stride``-th beginning with the first.
 
-    Iterating gives (number, picture): numbers count all frames from 1, pictures are RGB uint8 ``[H, W, 3]``. A frame
+    Iterating gives (number, image): numbers count all frames from 1, images are RGB uint8 ``[H, W, 3]``. A frame
     that cannot be decoded keeps its number and is left out; ``missed`` counts those.
     Raises DataError when the file cannot be opened or holds no frame.
     """
 
     def __init__(self, path: str | Path, stride: int = 1) -> None:
         self.path, self._stride = Path(path), stride
-        # An absolute path is never taken for a URL, nor FFmpeg's for a pattern of numbered pictures.
+        # An absolute path is never taken for a URL, nor FFmpeg's for a pattern of numbered images.
         absolute = os.path.abspath(path)
         with quiet():
             try:
@@ -115,11 +115,11 @@ class VideoWriter:
             self.abort()
             raise DataError(f"no video of {size[1]} x {size[0]} pixels can be written", where=path)
 
-    def add(self, picture: NDArray[np.uint8]) -> None:
+    def add(self, image: NDArray[np.uint8]) -> None:
         """Append a frame, RGB uint8 ``[H, W, 3]``; one of another size is scaled to the video's."""
-        if picture.shape[:2] != self._size:
-            picture = cv2.resize(picture, self._size[::-1])
-        self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        if image.shape[:2] != self._size:
+            image = cv2.resize(image, self._size[::-1])
+        self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         self._frames += 1
 
     def finish(self) -> Path:

@@ -44,7 +44,7 @@ def split_sum(name: str) -> tuple[str, str | None]:
     """
     name, mark, stated = name.partition(_MARK)
     if mark and not re.fullmatch("[0-9a-fA-F]{64}", stated):
-        raise WeightsError(f"{stated[:80]!r} is no SHA-256", where=name[:200], hint="give its 64 hex digits")
+        raise WeightsError(f"{stated[:80]!r} is not a SHA-256 sum", where=name[:200], hint="give its 64 hex digits")
     return name, stated.lower() if mark else None
 
 

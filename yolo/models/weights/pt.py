@@ -135,7 +135,7 @@ def _class_of(identity: Any) -> Global | None:
 
 
 def _no_storage(identity: Any) -> Any:
-    raise ForbiddenError("a storage where none may stand")
+    raise ForbiddenError("a storage where none is allowed")
 
 
 def _storages(file_bytes: int, seen: dict[str, Storage] | None = None) -> Callable[[Any], Storage]:
@@ -192,7 +192,7 @@ def _with_modules(checkpoint: Checkpoint, found: Found, attach: Attach, path: Pa
     check_modules(found, spec, strides, path)
     norms = norms_in(found)
     if not all(_is_fraction(eps) and (momentum is None or _is_fraction(momentum)) for eps, momentum in norms.values()):
-        raise ValueError("a batch norm whose eps or momentum is none")
+        raise ValueError("a batch norm with an invalid eps or momentum")
     other = {norm: eps for norm, (eps, _) in norms.items() if eps != EPS}
     if other:
         notes.append(f"batch norms with eps {_listed(other.values())}, their weights brought to {EPS}")
@@ -240,6 +240,6 @@ def plain(value: Any) -> Any:
             return [convert(entry, depth + 1) for entry in item]
         if item is None or isinstance(item, (str, int, float)):
             return item
-        raise ValueError(f"a {type(item).__name__} where plain data must stand")
+        raise ValueError(f"a {type(item).__name__} where plain data is expected")
 
     return convert(value, 0)

@@ -63,7 +63,7 @@ def read_safetensors(path: str | Path) -> Checkpoint:
         raise WeightsError("altered or damaged: its SHA-256 does not match", where=path, hint="copy it again")
     fields = _fields(header, path)
     if not isinstance(fields["config"], dict) or not isinstance(fields["meta"], dict):
-        raise WeightsError("its configuration or metadata is no mapping", where=path)
+        raise WeightsError("its configuration or metadata is not a mapping", where=path)
     model = {name: values for name, values in tensors.items() if not name.startswith(_TRAINING)}
     check_finite(model, path)
     training = {k[len(_TRAINING) :]: v for k, v in tensors.items() if k.startswith(_TRAINING)}
@@ -83,7 +83,7 @@ def _check_format(header: Mapping[str, str], path: Path) -> None:
         raise WeightsError("a safetensors file, but no YOLOv5 checkpoint", where=path, hint=hint)
     version = header.get("version", "")
     if not version.isdecimal() or len(version) > 9:
-        raise WeightsError("its format version is no number", where=path)
+        raise WeightsError("its format version is not a number", where=path)
     if int(version) != VERSION:
         what = f"checkpoint format {int(version)}; this release reads {VERSION}"
         raise WeightsError(what, where=path, hint="use the release that wrote it, or a newer one")

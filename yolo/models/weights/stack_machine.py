@@ -51,7 +51,7 @@ class _Machine:
     def pop(self) -> Any:
         value = self.stack.pop()
         if value is _MARK:
-            raise ForbiddenError("a mark where a value must stand")
+            raise ForbiddenError("a mark where a value is expected")
         return value
 
     def pop_to_mark(self) -> list[Any]:
@@ -77,7 +77,7 @@ class _Machine:
 
     def top(self, kind: type) -> Any:
         if not isinstance(self.stack[-1], kind):
-            raise ForbiddenError(f"{type(self.stack[-1]).__name__} where a {kind.__name__} must stand")
+            raise ForbiddenError(f"{type(self.stack[-1]).__name__} where a {kind.__name__} is expected")
         return self.stack[-1]
 
 

@@ -1,4 +1,4 @@
-"""What the values of a graph hold on real pictures."""
+"""What the values of a graph hold on real images."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from yolo.program.ir import INPUT, Conv, Graph
 
 @dataclasses.dataclass(frozen=True)
 class Observations:
-    """extremes: of each computed value [pictures, 2], its least and largest element in each picture; means: float64
-    [C] over all pictures, of what convolutions read."""
+    """extremes: of each computed value [images, 2], its least and largest element in each image; means: float64
+    [C] over all images, of what convolutions read."""
 
     extremes: Mapping[int, np.ndarray]
     means: Mapping[int, np.ndarray]
 
 
-def observe(graph: Graph, pictures: Sequence[np.ndarray], *, threads: int = 0) -> Observations:
-    """Run an fp32 graph on pictures, uint8 ``[C, H, W]`` each."""
+def observe(graph: Graph, images: Sequence[np.ndarray], *, threads: int = 0) -> Observations:
+    """Run an fp32 graph on images, uint8 ``[C, H, W]`` each."""
     computed = {INPUT} | {node.output for node in graph.nodes if node.kind not in MOVEMENTS}
     read = {node.inputs[0] for node in graph.nodes if isinstance(node, Conv)}
     watched = tuple(sorted((computed | read) - {INPUT}))
     compiled = CompiledNetwork(dataclasses.replace(graph, outputs=watched), threads=threads)
     extremes: dict[int, list[tuple[float, float]]] = {value: [] for value in computed}
     sums = {value: np.zeros(graph.channels[value]) for value in sorted(read)}
-    for picture in pictures:
-        arrays = [picture[None].astype(np.float32) / 255, *compiled.program((1, *picture.shape))(picture[None])]
+    for image in images:
+        arrays = [image[None].astype(np.float32) / 255, *compiled.program((1, *image.shape))(image[None])]
         for value, array in zip((INPUT, *watched), arrays):
             if value in read:
                 sums[value] += array[0].mean((1, 2), dtype=np.float64)
             if value in computed:
                 extremes[value].append((float(array.min()), float(array.max())))
     found = {value: np.array(rows) for value, rows in extremes.items()}
-    return Observations(found, {value: total / len(pictures) for value, total in sums.items()})
+    return Observations(found, {value: total / len(images) for value, total in sums.items()})
 
 
 def with_means(graph: Graph, seen: Observations) -> Graph:

@@ -10,7 +10,7 @@ class Ranges:
     """Gives the scale of values that are joined: bytes spread over all that was seen of them.
 
     Cutting extremes off gains nothing (COCO128, calibrated on either half of it): by the least squared error over the
-    elements mAP50-95 falls; with the largest values of a fifth of the pictures cut off yolov5n's heads move by 2.0 %
+    elements mAP50-95 falls; with the largest values of a fifth of the images cut off yolov5n's heads move by 2.0 %
     and not 2.2 %, but its mAP50-95 is 0.350 and 0.351, not 0.355 and 0.355.
     """
 

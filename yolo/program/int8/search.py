@@ -29,22 +29,22 @@ class Choice:
 
 
 def choose(
-    graph: Graph, scale_of: ScaleOf, pictures: Sequence[np.ndarray], *, share: float = FLOAT_SHARE, threads: int = 0
+    graph: Graph, scale_of: ScaleOf, images: Sequence[np.ndarray], *, share: float = FLOAT_SHARE, threads: int = 0
 ) -> Choice:
-    """Leave each convolution out of int8 in turn and measure how far the heads then move on ``pictures``.
+    """Leave each convolution out of int8 in turn and measure how far the heads then move on ``images``.
 
     (Each alone in int8 says less: what its input and output lose as bytes, its neighbours would make them lose
     anyway.) Those that bring back most of the squared error for each product stay in float, while their products are
     within ``share`` of all; none do where all of these together bring nothing back.
     """
     able = candidates(graph)
-    expected, everything = heads_of(graph, pictures, threads=threads), frozenset(node.output for node in able)
+    expected, everything = heads_of(graph, images, threads=threads), frozenset(node.output for node in able)
 
     def error(chosen: frozenset[int]) -> float:
-        found = heads_of(with_int8(graph, chosen, scale_of), pictures, threads=threads)
+        found = heads_of(with_int8(graph, chosen, scale_of), images, threads=threads)
         return movement(found, expected) ** 2
 
-    sizes, whole = graph.sizes(*pictures[0].shape[1:]), error(everything)
+    sizes, whole = graph.sizes(*images[0].shape[1:]), error(everything)
     costs = {node.output: products(graph, node, sizes[node.output]) for node in able}
     left, kept = share * sum(costs.values()), []
     tried = [node for node in able if costs[node.output] <= left]
@@ -57,14 +57,14 @@ def choose(
     return Choice(chosen, tuple(kept)) if kept and error(chosen) < whole else Choice(everything, ())
 
 
-def heads_of(graph: Graph, pictures: Sequence[np.ndarray], *, threads: int = 0) -> Heads:
-    """What comes out of the graph for each picture, uint8 ``[C, H, W]``."""
+def heads_of(graph: Graph, images: Sequence[np.ndarray], *, threads: int = 0) -> Heads:
+    """What comes out of the graph for each image, uint8 ``[C, H, W]``."""
     compiled = CompiledNetwork(graph, precision="int8" if graph.scales else "fp32", threads=threads)
-    return [compiled.program((1, *picture.shape))(picture[None]) for picture in pictures]
+    return [compiled.program((1, *image.shape))(image[None]) for image in images]
 
 
 def movement(found: Heads, expected: Heads) -> float:
-    """Norm of the heads' differences divided by their norm, over all pictures; the mean square over the levels."""
+    """Norm of the heads' differences divided by their norm, over all images; the mean square over the levels."""
     levels = []
     for ours, theirs in zip(zip(*found), zip(*expected)):
         difference = sum(float(np.sum((a - b) ** 2, dtype=np.float64)) for a, b in zip(ours, theirs))

@@ -1,4 +1,4 @@
-"""Finding the picture that an annotation names."""
+"""Finding the image that an annotation names."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def plain_name(path: Path) -> str:
     return (parts_of(path.name) or (path.name,))[-1]
 
 
-class PictureFinder:
-    """All picture files below a folder, found by path, by name, or by name without its ending."""
+class ImageFinder:
+    """All image files below a folder, found by path, by name, or by name without its ending."""
 
     def __init__(self, root: Path) -> None:
         self._by_name: dict[str, list[Path]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The pictures that every contender of a benchmark is given, as .npz files."""
+"""The images that every contender of a benchmark is given, as .npz files."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from yolo.data.loader import train_loader
 STRIDE = 32
 
 
-def write_pictures(path: Path, pictures: list[Path], size: int) -> None:
-    """Write ``pictures``: uint8 ``[n, 3, size, size]``, the files letterboxed."""
+def write_images(path: Path, files: list[Path], size: int) -> None:
+    """Write ``images``: uint8 ``[n, 3, size, size]``, the files letterboxed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    images = map(read_image, pictures)
-    np.savez(path, pictures=np.stack([letterbox(image, fit(image.shape[:2], size)) for image in images]))
+    images = map(read_image, files)
+    np.savez(path, images=np.stack([letterbox(image, fit(image.shape[:2], size)) for image in images]))
 
 
-def first_pictures(data: Path, count: int) -> list[Path]:
-    """The first picture files of a data set's training split; raises DataError."""
+def first_images(data: Path, count: int) -> list[Path]:
+    """The first image files of a data set's training split; raises DataError."""
     return list(index_split(load_dataset(data), "train").paths[:count])
 
 

@@ -1,4 +1,4 @@
-"""A run's pictures inside the page: which, what they show, and small enough to be sent by mail."""
+"""A run's images inside the page: which, what they show, and small enough to be sent by mail."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _KINDS = (
 )
 
 
-def pictures_of(run: Path, *, matrix: bool = False) -> list[Path]:
-    """The pictures that a report shows, in its order; a batch's labels stand before what was found.
+def images_of(run: Path, *, matrix: bool = False) -> list[Path]:
+    """The images that a report shows, in its order; a batch's labels stand before what was found.
 
     matrix: the confusion matrix too, where it has too many classes for a table.
     """
@@ -38,7 +38,7 @@ def pictures_of(run: Path, *, matrix: bool = False) -> list[Path]:
 
 
 def described(file: Path) -> str:
-    """What the picture shows, in a sentence."""
+    """What the image shows, in a sentence."""
     for pattern, text in _KINDS:
         match = re.fullmatch(pattern, file.name)
         if match:
@@ -47,10 +47,10 @@ def described(file: Path) -> str:
 
 
 def embedded(file: Path) -> str:
-    """The picture as a ``data:`` URL, its longer side at most 1280 pixels."""
-    picture = read_image(file)
-    scale = LONGEST_SIDE / max(picture.shape[:2])
+    """The image as a ``data:`` URL, its longer side at most 1280 pixels."""
+    image = read_image(file)
+    scale = LONGEST_SIDE / max(image.shape[:2])
     if scale < 1:
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")

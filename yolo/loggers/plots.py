@@ -1,4 +1,4 @@
-"""The pictures of a training run: its labels, its first batches, its curves."""
+"""The plots of a training run: its labels, its first batches, its curves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DRAWN_BATCHES = 3
 
 
-class Pictures(Hook):
+class Plots(Hook):
     """Writes ``labels.jpg``, ``labels_correlogram.jpg``, the first training batches, and ``results.png`` at the end."""
 
     def __init__(self, run: Path) -> None:
@@ -33,8 +33,8 @@ class Pictures(Hook):
 
     def after_step(self, trainer: Training, step: int, batch: Batch, losses: np.ndarray) -> None:
         if step < DRAWN_BATCHES:
-            picture = plot_batch(batch.images, batch.labels, batch.paths, trainer.parts.names)
-            write_image(self._run / f"train_batch{step}.jpg", picture)
+            image = plot_batch(batch.images, batch.labels, batch.paths, trainer.parts.names)
+            write_image(self._run / f"train_batch{step}.jpg", image)
 
     def after_train(self, trainer: Training) -> None:
         plot_results(self._run / "results.csv", self._run / "results.png")

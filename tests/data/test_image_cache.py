@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.data.samples import LOW, hyperparameters, make_index
-from yolo.data import images, picture_cache
+from yolo.data import image_cache, images
+from yolo.data.image_cache import DiskCache, RamCache, open_caches
 from yolo.data.images import write_image
 from yolo.data.loader import train_loader, val_loader
-from yolo.data.picture_cache import DiskCache, RamCache, open_caches
 from yolo.errors import DataError
 
 KINDS = {"ram": RamCache, "disk": DiskCache}
@@ -23,7 +23,7 @@ def kind(request):
 
 @pytest.fixture
 def index(tmp_path):
-    """Pictures of noise: every pixel tells."""
+    """Images of noise: every pixel tells."""
     texts = [f"{k % 2} .5 .5 .{k % 8 + 1} .5\n0 .2 .2 .7 .2 .7 .6\n" for k in range(9)]
     made = make_index(tmp_path, texts, sizes=[(48, 64), (150, 90), (50, 50), (64, 128)])
     rng = np.random.default_rng(0)
@@ -34,7 +34,7 @@ def index(tmp_path):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """The pictures that are decoded."""
+    """The images that are decoded."""
     read, seen = images.read_image, []
     monkeypatch.setattr(images, "read_image", lambda path: (seen.append(path.name), read(path))[1])
     return seen
@@ -58,7 +58,7 @@ def test_batches_are_the_same_bit_for_bit(index, kind, options, reads):
         np.testing.assert_array_equal(one, two)
 
 
-def test_each_picture_is_made_once_for_all_who_ask(index, kind, reads, caplog):
+def test_each_image_is_made_once_for_all_who_ask(index, kind, reads, caplog):
     caplog.set_level("INFO", "yolo.data")
     first = open_caches(kind, {"train": (index, True)}, 64, 2)
     assert sorted(reads) == sorted(path.name for path in index.paths)
@@ -69,11 +69,11 @@ def test_each_picture_is_made_once_for_all_who_ask(index, kind, reads, caplog):
     for i, size in enumerate(sizes):
         one, two = (caches["train"].get(i, size, True) for caches in (first, second))
         np.testing.assert_array_equal(one, two)
-        np.testing.assert_array_equal(one, images.load_picture(index.paths[i], size, augmented=True))
+        np.testing.assert_array_equal(one, images.load_image(index.paths[i], size, augmented=True))
     total = sum(3 * height * width for height, width in sizes) / 2**20
     said = [record.getMessage() for record in caplog.records if "cached" in record.getMessage()]
     for line, there in zip(said, (0, total)):
-        pattern = rf"cached 9 pictures in .*: {total:.1f} MB, of which {there:.1f} MB were there already, in \d+\.\d s"
+        pattern = rf"cached 9 images in .*: {total:.1f} MB, of which {there:.1f} MB were there already, in \d+\.\d s"
         assert re.fullmatch(pattern, line), line
 
 
@@ -86,7 +86,7 @@ def test_nothing_is_cached_unless_asked_for(index, reads):
     assert open_caches("", {"train": (index, True)}, 64, 2) == {} and not reads
 
 
-def test_a_picture_that_changed_is_made_again(index, kind):
+def test_an_image_that_changed_is_made_again(index, kind):
     old = open_caches(kind, {"train": (index, True)}, 64, 1)["train"]
     before = old.get(2, (64, 64), True).copy()
     files = [set(folder.iterdir()) for folder in getattr(old, "folders", [])]
@@ -110,28 +110,28 @@ def test_files_of_the_cache_are_plain_and_broken_ones_are_made_again(index, read
         cache._files[i].write_bytes(content)
     np.save(cache._files[3], np.zeros((99, 99, 3), np.float32))
     reads.clear()
-    for i, picture in enumerate(wanted):
-        np.testing.assert_array_equal(cache.get(i, cache.sizes[i], True), picture)
-        np.testing.assert_array_equal(np.load(cache._files[i]), picture)
+    for i, image in enumerate(wanted):
+        np.testing.assert_array_equal(cache.get(i, cache.sizes[i], True), image)
+        np.testing.assert_array_equal(np.load(cache._files[i]), image)
     assert len(reads) == 4
 
 
 @pytest.mark.parametrize("free", [0, 70_000])
 def test_what_does_not_fit_is_refused_before_anything_is_made(index, kind, free, monkeypatch, reads):
-    monkeypatch.setattr(picture_cache, "free_memory", lambda: free)
-    monkeypatch.setattr(picture_cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": free}))
-    with pytest.raises(DataError, match=rf"--cache {kind}: the pictures take 0\.1 MB, and 0\.\d MB .*free.*; leave it"):
+    monkeypatch.setattr(image_cache, "free_memory", lambda: free)
+    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": free}))
+    with pytest.raises(DataError, match=rf"--cache {kind}: the images take 0\.1 MB, and 0\.\d MB .*free.*; leave it"):
         open_caches(kind, {"train": (index, True)}, 64, 2)
     assert not reads and not list(index.paths[0].parent.parent.glob("*.oneflow*"))
-    monkeypatch.setattr(picture_cache, "free_memory", lambda: 10**6)
-    monkeypatch.setattr(picture_cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**6}))
+    monkeypatch.setattr(image_cache, "free_memory", lambda: 10**6)
+    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**6}))
     kept = open_caches(kind, {"train": (index, True)}, 64, 2)
-    monkeypatch.setattr(picture_cache, "free_memory", lambda: 0)
-    monkeypatch.setattr(picture_cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
+    monkeypatch.setattr(image_cache, "free_memory", lambda: 0)
+    monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 0}))
     assert kept and open_caches(kind, {"train": (index, True)}, 64, 2), "what is there needs no room"
 
 
-def test_an_unreadable_picture_is_named(index, kind):
+def test_an_unreadable_image_is_named(index, kind):
     index.paths[4].write_bytes(b"broken")
     with pytest.raises(DataError, match=r"4\.png"):
         open_caches(kind, {"train": (index, True)}, 64, 2)
@@ -139,7 +139,7 @@ def test_an_unreadable_picture_is_named(index, kind):
 
 def test_a_folder_that_cannot_be_made_is_refused(index):
     (index.paths[0].parent.parent / "train.oneflow-64").write_text("in the way")
-    with pytest.raises(DataError, match=r"train\.oneflow-64: the pictures cannot be kept .*; try --cache ram"):
+    with pytest.raises(DataError, match=r"train\.oneflow-64: the images cannot be kept .*; try --cache ram"):
         open_caches("disk", {"train": (index, True)}, 64, 1)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.data.convert.small import LINE, coco, converted, voc
-from tests.data.foreign import picture
-from yolo.data.convert.pictures import OTHERS, SEVERAL, PictureFinder, Wanted
+from tests.data.foreign import shaded_image
+from yolo.data.convert.image_finder import OTHERS, SEVERAL, ImageFinder, Wanted
 from yolo.data.convert.records import Tally
 from yolo.errors import DataError
 
@@ -18,8 +18,8 @@ UNUSED = "image files that no annotation is used for"
 
 def two(root: Path, first: str, second: str) -> None:
     """Red values 10 and 200."""
-    picture(root / first, 10)
-    picture(root / second, 200)
+    shaded_image(root / first, 10)
+    shaded_image(root / second, 200)
 
 
 def test_the_image_nearest_to_its_json_is_meant(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_two_tasks_with_the_same_names_are_two_images_with_a_label_file_each(tmp
 def test_labels_never_go_onto_the_image_of_another_annotation(tmp_path: Path) -> None:
     """The first task's image is not there: its name alone fits the second one's."""
     source = tmp_path / "in"
-    picture(source / "task2/images/0.png", 200)
+    shaded_image(source / "task2/images/0.png", 200)
     for task in (1, 2):
         coco(source / f"task{task}/annotations/instances_default.json", ["0.png"], [{"bbox": [0, 0, 50 * task, 50]}])
     result = converted("coco", source)
@@ -57,7 +57,7 @@ def test_labels_never_go_onto_the_image_of_another_annotation(tmp_path: Path) ->
 
 def test_folders_in_a_name_are_respected(tmp_path: Path) -> None:
     source = tmp_path / "in"
-    picture(source / "images/cam2/0.png", 200)
+    shaded_image(source / "images/cam2/0.png", 200)
     coco(source / "a.json", ["cam1/0.png", "cam2/0.png"], [{"image_id": 0}])
     result = converted("coco", source)
     assert result.labels == {"a/0.png": []} and result.done.skipped == {OTHERS: 1}
@@ -77,19 +77,19 @@ def test_names_with_a_prefix_or_from_windows(tmp_path: Path, name: str, folder: 
 def test_a_name_that_two_images_have_equally_is_left_out_and_said(tmp_path: Path) -> None:
     source = tmp_path / "in"
     two(source, "cam1/0.png", "cam2/0.png")
-    picture(source / "1.png")
+    shaded_image(source / "1.png")
     coco(source / "a.json", ["0.png", "1.png"])
     result = converted("coco", source)
     assert list(result.labels) == ["a/1.png"] and result.done.skipped == {SEVERAL: 1, UNUSED: 2}
     assert f"1 {SEVERAL} (0.png)" in result.done.skipped.lines()
     coco(source / "a.json", ["0.png"])
-    with pytest.raises(DataError, match=f"none of their pictures .1 {SEVERAL}"):
+    with pytest.raises(DataError, match=f"none of their images .1 {SEVERAL}"):
         converted("coco", source)
 
 
 def test_copies_of_one_image_are_one(tmp_path: Path) -> None:
     source = tmp_path / "in"
-    picture(source / "one/0.png", 10)
+    shaded_image(source / "one/0.png", 10)
     (source / "two").mkdir()
     shutil.copy(source / "one/0.png", source / "two/0.png")
     coco(source / "a.json", ["0.png"])
@@ -99,7 +99,7 @@ def test_copies_of_one_image_are_one(tmp_path: Path) -> None:
 def test_two_files_may_name_one_image(tmp_path: Path) -> None:
     """As for several folds: the image goes to both splits."""
     source = tmp_path / "in"
-    picture(source / "images/0.png", 10)
+    shaded_image(source / "images/0.png", 10)
     for fold in ("fold1", "fold2"):
         coco(source / f"annotations/{fold}.json", ["0.png"])
     result = converted("coco", source)
@@ -108,7 +108,7 @@ def test_two_files_may_name_one_image(tmp_path: Path) -> None:
 
 def test_labels_of_an_image_that_occurs_twice_are_counted(tmp_path: Path) -> None:
     source = tmp_path / "in"
-    picture(source / "0.png")
+    shaded_image(source / "0.png")
     for folder in ("a", "b"):
         coco(source / folder / "x.json", ["0.png"], [{}, {"bbox": [0, 0, 9, 9]}])
     result = converted("coco", source)
@@ -200,6 +200,6 @@ def test_a_table_goes_with_the_images_in_its_folder(tmp_path: Path) -> None:
 
 def test_no_image_is_none(tmp_path: Path) -> None:
     skipped = Tally()
-    finder = PictureFinder(tmp_path)
+    finder = ImageFinder(tmp_path)
     wanted = [Wanted((name,), tmp_path / "x.json") for name in ("", "/", "..", "a.png", "\0")]
     assert finder.find_all(wanted, skipped) == [None] * 5 and skipped == {"pictures are not there": 5}

@@ -1,4 +1,4 @@
-"""Decoded pictures kept in memory or on disk, resized as the loaders want them: the same pixels, sooner."""
+"""Decoded images kept in memory or on disk, resized as the loaders want them: the same pixels, sooner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.data.cache import fingerprint
-from yolo.data.images import limit_opencv_threads, load_picture
+from yolo.data.images import limit_opencv_threads, load_image
 from yolo.data.letterbox import Size, resized_size
 from yolo.data.records import Index
 from yolo.data.shared import SharedMemory
@@ -29,24 +29,24 @@ KINDS = ("ram", "disk")
 
 _LOG = logging.getLogger("yolo.data")
 _FORMAT = 2  # rises when what is kept changes
-_RESERVE = 1.1  # times what the pictures take must be free: training wants some too
+_RESERVE = 1.1  # times what the images take must be free: training wants some too
 
 
-class PictureCache(Protocol):
-    """Pictures of an index by position."""
+class ImageCache(Protocol):
+    """Images of an index by position."""
 
     def get(self, i: int, size: Size, augmented: bool) -> NDArray[np.uint8] | None:
         """RGB uint8 ``[*size, 3]``, not to be written to; None where this size is not what is kept."""
 
 
 class _Cache:
-    """What the kinds share: which pictures in which size. ``augmented``: as in ``load_picture``."""
+    """What the kinds share: which images in which size. ``augmented``: as in ``load_image``."""
 
     def __init__(self, index: Index, imgsz: int, augmented: bool) -> None:
         self.paths, self.augmented = index.paths, augmented
         self.sizes = [resized_size((int(height), int(width)), imgsz) for height, width in index.shapes]
         self.bytes = sum(map(self._bytes, range(len(self.sizes))))
-        """Of all pictures."""
+        """Of all images."""
 
     def get(self, i: int, size: Size, augmented: bool) -> NDArray[np.uint8] | None:
         if size != self.sizes[i] or augmented != self.augmented:
@@ -54,9 +54,9 @@ class _Cache:
         kept = self._kept(i)
         if kept is not None:
             return kept
-        picture = load_picture(self.paths[i], size, augmented=augmented)
-        self._keep(i, picture)
-        return picture
+        image = load_image(self.paths[i], size, augmented=augmented)
+        self._keep(i, image)
+        return image
 
     def fill(self, workers: int) -> None:
         """Make what is missing. Processes that fill the same cache begin at different places."""
@@ -71,21 +71,21 @@ class _Cache:
             pool.shutdown(cancel_futures=True)
 
     def missing(self) -> int:
-        """Bytes of the pictures that are not kept yet."""
+        """Bytes of the images that are not kept yet."""
         return sum(self._bytes(i) for i in range(len(self.sizes)) if not self._has(i))
 
     def _make(self, i: int) -> None:
         if not self._has(i):
-            self._keep(i, load_picture(self.paths[i], self.sizes[i], augmented=self.augmented))
+            self._keep(i, load_image(self.paths[i], self.sizes[i], augmented=self.augmented))
 
     def _bytes(self, i: int) -> int:
         return 3 * self.sizes[i][0] * self.sizes[i][1]
 
 
 class RamCache(_Cache):
-    """In memory that all processes of the machine share which train on the same pictures: one copy of them.
+    """In memory that all processes of the machine share which train on the same images: one copy of them.
 
-    A byte a picture says that it is there. Two processes may make one picture at once: both write the same bytes.
+    A byte an image says that it is there. Two processes may make one image at once: both write the same bytes.
     """
 
     def __init__(self, index: Index, imgsz: int, augmented: bool) -> None:
@@ -102,8 +102,8 @@ class RamCache(_Cache):
     def _kept(self, i: int) -> NDArray[np.uint8] | None:
         return self._place(i) if self._there[i] else None
 
-    def _keep(self, i: int, picture: NDArray[np.uint8]) -> None:
-        self._place(i)[:] = picture
+    def _keep(self, i: int, image: NDArray[np.uint8]) -> None:
+        self._place(i)[:] = image
         self._there[i] = 1
 
     def _place(self, i: int) -> NDArray[np.uint8]:
@@ -111,9 +111,9 @@ class RamCache(_Cache):
 
 
 class DiskCache(_Cache):
-    """As ``.npy`` files in a folder beside the pictures' own, ``<folder>.oneflow-<imgsz>``.
+    """As ``.npy`` files in a folder beside the images' own, ``<folder>.oneflow-<imgsz>``.
 
-    A file's name says which picture it is, and of which size and time of change: of a picture that changed another
+    A file's name says which image it is, and of which size and time of change: of an image that changed another
     file is made and the old one removed. All of it may be deleted at any time.
     """
 
@@ -139,25 +139,23 @@ class DiskCache(_Cache):
 
     def _kept(self, i: int) -> NDArray[np.uint8] | None:
         try:
-            picture = np.load(self._files[i], allow_pickle=False)
+            image = np.load(self._files[i], allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        return picture if picture.shape == (*self.sizes[i], 3) and picture.dtype == np.uint8 else None
+        return image if image.shape == (*self.sizes[i], 3) and image.dtype == np.uint8 else None
 
-    def _keep(self, i: int, picture: NDArray[np.uint8]) -> None:
+    def _keep(self, i: int, image: NDArray[np.uint8]) -> None:
         def write(temporary: Path) -> None:
             with open(temporary, "wb") as stream:
-                np.save(stream, picture)
+                np.save(stream, image)
 
         # After a power cut some may be lost, which is noticed and costs no more than making them again.
         write_atomic(self._files[i], write, durable=False)
 
 
-def open_caches(
-    kind: str, parts: Mapping[str, tuple[Index, bool]], imgsz: int, workers: int
-) -> dict[str, PictureCache]:
+def open_caches(kind: str, parts: Mapping[str, tuple[Index, bool]], imgsz: int, workers: int) -> dict[str, ImageCache]:
     """Filled caches of ``kind`` ("ram" or "disk"; "" gives none) by the names of ``parts``: an index, and whether its
-    pictures are loaded for augmentation.
+    images are loaded for augmentation.
 
     Says in one line what they took. Raises DataError when memory or disk does not suffice, before anything is made.
     """
@@ -173,12 +171,12 @@ def open_caches(
             cache.fill(workers)
     except OSError as error:
         raise DataError(
-            f"the pictures cannot be kept ({error.strerror or error})", where=error.filename, hint="try --cache ram"
+            f"the images cannot be kept ({error.strerror or error})", where=error.filename, hint="try --cache ram"
         ) from error
     count, total = (sum(values) for values in zip(*((len(cache.sizes), cache.bytes) for cache in caches.values())))
     where = "in memory, one copy for this machine" if kind == "ram" else f"in {caches[next(iter(caches))].folders[0]}"
     _LOG.info(
-        "cached %d pictures %s: %s, of which %s were there already, in %.1f s",
+        "cached %d images %s: %s, of which %s were there already, in %.1f s",
         *(count, where, _size(total), _size(total - sum(missing.values())), time.perf_counter() - begin),
     )
     return dict(caches)
@@ -192,7 +190,7 @@ def _refuse_unfit(kind: str, caches: list[_Cache], missing: int) -> None:
         free, what = shutil.disk_usage(folder).free, f"are free on the disk of {folder}"
     if missing * _RESERVE > free:
         raise DataError(
-            f"the pictures take {_size(missing)}, and {_size(free)} {what}",
+            f"the images take {_size(missing)}, and {_size(free)} {what}",
             where=f"--cache {kind}",
             hint="leave it out, " + ("use --cache disk, " if kind == "ram" else "") + "or lower --imgsz",
         )
@@ -207,7 +205,7 @@ def _beside(path: Path, kind: str) -> Path:
 
 
 def _names(folder: Path) -> dict[str, list[str]]:
-    """The files of a cache by the picture that they are of."""
+    """The files of a cache by the image that they are of."""
     found: dict[str, list[str]] = {}
     if folder.is_dir():
         for entry in os.scandir(folder):
@@ -216,7 +214,7 @@ def _names(folder: Path) -> dict[str, list[str]]:
 
 
 def _state(path: Path) -> str:
-    """What changes when the picture does."""
+    """What changes when the image does."""
     status = path.stat()
     text = f"{_FORMAT} {cv2.__version__} {status.st_size} {status.st_mtime_ns}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]
