@@ -17,6 +17,7 @@ from yolo.config.options import to_argv
 from yolo.engine.child import start_child, stop_child
 from yolo.engine.memory import free_gpu_memory
 from yolo.errors import ConfigError, YoloError
+from yolo.inference.compile import is_compiled
 from yolo.io.memory import free_memory
 
 logger = logging.getLogger("yolo")
@@ -68,7 +69,7 @@ def with_batch_size(
             hint=_HINT,
         )
     chosen = most = max(min(fits, measured[0].images, MOST) // unit * unit, unit)
-    plain = config.compile == "off" or measured[0].device != "cpu"
+    plain = not is_compiled(measured[0].device, config.compile)
 
     def needed(size: int) -> float:
         return base + slope * (size + (_last_batch(size, measured[0].images) if plain else 0))
