@@ -140,7 +140,7 @@ def test_a_disk_without_room_is_said_before_it_is_full(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: Usage)
     (tmp_path / "out").mkdir()
-    assert "no room on the disk" in refused(make(tmp_path / "set.zip"), tmp_path / "out" / "set", DataError)
+    assert "not enough disk space" in refused(make(tmp_path / "set.zip"), tmp_path / "out" / "set", DataError)
     Usage.free += 1
     unpack(tmp_path / "set.zip", tmp_path / "out" / "set")
 

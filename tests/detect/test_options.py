@@ -261,7 +261,7 @@ def test_an_ensemble(run, weights: Path, tmp_path: Path) -> None:
     assert sorted(both, key=str) == sorted(one + two, key=str)
     foreign = make_weights(tmp_path / "three.safetensors", names=("a", "b", "c"))
     code, out, err = run("--source", "in", "--weights", str(weights), str(foreign))
-    assert (code, out) == (2, "") and f"{foreign}: knows 3 classes, {weights} knows 2" in err
+    assert (code, out) == (2, "") and f"{foreign}: has 3 classes, {weights} has 2" in err
 
 
 @pytest.mark.covers("detect", "save_csv")

@@ -162,5 +162,5 @@ def test_a_description_of_many_nodes_costs_little_for_each(monkeypatch: pytest.M
     monkeypatch.setattr(typing, "get_type_hints", lambda kind: calls.append(kind) or hints(kind))
     graph_from_json(graph_to_json(graph), graph.tensors)
     assert len(calls) == len(graph_json.KINDS)
-    with pytest.raises(ValueError, match="no list of at most"):
+    with pytest.raises(ValueError, match="not a list of at most"):
         graph_from_json({**graph_to_json(graph), "nodes": [None] * 100_001}, graph.tensors)

@@ -117,7 +117,7 @@ def test_the_same_images_give_the_same_graph_and_the_cost_is_said() -> None:
     graph, images = graph_of(two_levels()), soft_images(9)
     (first, cost), (second, _) = quantise(graph, images), quantise(graph, images)
     assert first.nodes == second.nodes and first.scales == second.scales
-    assert 0 < cost.movement < 0.2 and cost.random_images == 9 and cost.int8 + len(cost.kept) == cost.convolutions
+    assert 0 < cost.movement < 0.2 and cost.images == 9 and cost.int8 + len(cost.kept) == cost.convolutions
     assert "the outputs change by " in str(cost)
     assert str(Cost(0.012, ("model.0",), 3, 4, 8)).endswith(
         "3 of 4 convolutions; for accuracy these stay in float: model.0; the outputs change by 1.2 % of their norm"
