@@ -38,12 +38,13 @@ def test_a_few_mutants(kind: str) -> None:
 @pytest.mark.stress
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_thousand_mutants_under_address_sanitizer(kind: str, seed: int) -> None:
+def test_thousands_of_mutants_under_address_sanitizer(kind: str, seed: int) -> None:
     module = max(ROOT.glob("build/*/checked/_native*.so"), key=lambda path: path.stat().st_mtime, default=None)
     if module is None:
         pytest.skip("make stress builds yolo._native under AddressSanitizer first")
     # The sanitizer looks for the library of C++ when it is loaded, which Python itself does not need.
     names = ("libasan.so", "libstdc++.so.6")
     libraries = [subprocess.check_output(["g++", f"-print-file-name={name}"], text=True).strip() for name in names]
-    found = attempted(kind, seed, 2000, module, " ".join(libraries))
+    # One in ten of the changed training plans holds still: of all kinds 200 are to run.
+    found = attempted(kind, seed, 3000 if kind == "training" else 2000, module, " ".join(libraries))
     assert found["ran"] >= 200 and found["refused"] >= 500
