@@ -8,6 +8,7 @@ import numpy as np
 import oneflow as flow
 import pytest
 
+from tests.graphs.tiny import SETTINGS as PLAIN
 from tests.reference.iou import pairwise_iou
 from tests.reference.loss import Loss
 from yolo.config.hyp import Hyperparameters
@@ -18,17 +19,6 @@ ANCHORS = np.array([[(10, 13), (16, 30), (33, 23)], [(30, 61), (62, 45), (59, 11
 STRIDES = (8, 16)
 GRIDS = ((8, 10), (4, 5))
 IMAGES, PLACES = 3, 12
-PLAIN = LossSettings(
-    box=0.05,
-    obj=1.0,
-    cls=0.5,
-    cls_pw=1.0,
-    obj_pw=1.0,
-    anchor_t=4.0,
-    fl_gamma=0.0,
-    label_smoothing=0.0,
-    balance=(4.0, 1.0),
-)
 VARIANTS = {
     "plain": {},
     "smoothed": {"label_smoothing": 0.1},

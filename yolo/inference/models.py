@@ -161,10 +161,10 @@ def _of_program(
     half: bool = False,
     compile: str = "program",
     int8: Calibration | None = None,
+    alone: bool = True,
     classes: ClassNames | None = None,
-    **_: object,
 ) -> CompiledModel:
-    """A compiled detector's file, which has decided all of these."""
+    """A compiled detector's file, which has decided all of these; it runs without graphs, so ``alone`` is all one."""
     if device.strip().lower() not in ("", "cpu"):
         raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", hint="use --device cpu")
     if half or int8 is not None or compile != "program":
