@@ -169,7 +169,7 @@ def test_labels_say_where_the_pixels_are(tmp_path):
     images = made(opened, plans)
     opened.close()
     found = [one for plan, image in zip(plans, images) for one in overlaps(image.transpose(1, 2, 0), plan.labels)]
-    assert len(found) > 60 and np.mean(found) >= 0.95 and np.mean(np.array(found) >= 0.93) > 0.9
+    assert len(found) > 60 and min(found) >= 0.93
 
 
 @pytest.mark.parametrize("workers", [0, 3])

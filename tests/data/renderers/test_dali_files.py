@@ -1,5 +1,6 @@
 """Which samples DALI is given, what happens with files that it cannot decode, and what it needs."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from yolo.errors import ConfigError, DataError
 ROOT = Path(__file__).parents[3]
 NONE = np.zeros((0, 5), np.float32)
 SIZE = (96, 128)
+FRAME, HUFFMAN = 0xC0, 0xC4  # markers of a JPEG
 
 
 def picture():
@@ -70,6 +72,14 @@ def test_what_dali_makes(tmp_path, opened):
     assert renderer.supports(sample(augmented=False)) and renderer.supports(sample(resized=(200, 200), augmented=False))
 
 
+def segment(content, marker):
+    """The place of the first segment of a JPEG with ``marker``."""
+    place = 2
+    while content[place + 1] != marker:
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return place
+
+
 def saved(path, mode="RGB", orientation=1, **options):
     exif = Image.Exif()
     exif[274] = orientation
@@ -85,6 +95,7 @@ def test_which_files_dali_reads(tmp_path, opened):
         saved(tmp_path / "grey.jpg", "L"),
         saved(tmp_path / "progressive.jpg", progressive=True, subsampling=0),
         saved(tmp_path / "quality.png", format="JPEG", quality=20),
+        saved(tmp_path / "stored_as_rgb.jpg", keep_rgb=True),
     ]
     others = [
         saved(tmp_path / "turned.jpg", orientation=6),
@@ -93,13 +104,18 @@ def test_which_files_dali_reads(tmp_path, opened):
         saved(tmp_path / "other.webp"),
         saved(tmp_path / "other.tif"),
         saved(tmp_path / "other.bmp"),
+        tmp_path / "twelve_bits.jpg",
         tmp_path / "cut.jpg",
         tmp_path / "empty.jpg",
+        tmp_path / "pipe.jpg",
         tmp_path / "gone.jpg",
         tmp_path / "a\0b.jpg",
     ]
     (tmp_path / "cut.jpg").write_bytes(content[: len(content) // 2])
     (tmp_path / "empty.jpg").touch()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    bits = segment(content, FRAME) + 4
+    (tmp_path / "twelve_bits.jpg").write_bytes(content[:bits] + b"\x0c" + content[bits + 1 :])
     renderer = opened(*read, *others)
     assert [renderer.supports(sample(k)) for k in range(len(read + others))] == [True] * len(read) + [False] * len(
         others
@@ -109,17 +125,6 @@ def test_which_files_dali_reads(tmp_path, opened):
     renderer.render(plans, one)
     OpenCVRenderer(read, 0).render(plans, two)
     np.testing.assert_array_equal(one, two)
-
-
-def segment(content, marker):
-    """The place of the first segment of a JPEG with ``marker``."""
-    place = 2
-    while content[place + 1] != marker:
-        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
-    return place
-
-
-QUANTISATION, HUFFMAN = 0xDB, 0xC4
 
 
 def padded(content):

@@ -1,5 +1,7 @@
 """The thread of the pipeline, with pipelines that need no DALI."""
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
@@ -97,3 +99,26 @@ def test_closing_gives_up_what_has_not_begun(squares):
     with pytest.raises(RuntimeError, match="closed"):
         thread.submit(5)
     thread.close()
+
+
+def test_the_end_of_the_process_waits_for_it():
+    """What was registered before, as DALI's own end, finds no pipeline in use."""
+    script = """if True:
+        import atexit, threading, time
+        from yolo.data.renderers.dali_thread import PipelineThread
+
+        class Slow:
+            def start(self, batch):
+                begun.set()
+
+            def finish(self):
+                time.sleep(0.3)
+
+        begun = threading.Event()
+        atexit.register(lambda: print([thread.name for thread in threading.enumerate()]))
+        thread = PipelineThread(Slow, 1)
+        thread.submit(1)
+        assert begun.wait(60)
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "['MainThread']\n"), done.stderr

@@ -23,9 +23,10 @@ from yolo.data.plan import SamplePlan, Tile
 from yolo.data.renderers.dali_inputs import Encoded, Slots, Source, is_affine
 from yolo.data.renderers.dali_thread import PipelineThread
 from yolo.errors import ConfigError, DataError
+from yolo.io.files import require_file
 
 _LOG = logging.getLogger("yolo.data")
-_SLOTS = 129  # 32 mosaics and the grey: at 640 their canvases take 160 MB at most
+_SLOTS = 65  # 16 mosaics and the grey: at 640 about half a gigabyte while colours are changed
 _JPEG_END = b"\xff\xd9"
 _BITS, _CHANNELS = 8, (1, 3)
 _UNKNOWN = -1
@@ -129,6 +130,7 @@ class DaliRenderer:
         """Of an image that DALI reads as OpenCV does, by the head and the end of its file."""
         if self._sizes[image, 0] == _UNKNOWN:
             try:
+                require_file(self._paths[image])
                 with open(self._paths[image], "rb") as stream:
                     size = _plain_jpeg(stream)
             except (OSError, ValueError):  # the renderer that gets it says why

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -40,6 +41,7 @@ class PipelineThread(Generic[_Batch, _Result]):
         self._changed, self._closed = threading.Condition(), False
         self._thread = threading.Thread(target=self._work, name="dali", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # before DALI's own: it aborts where a pipeline is still in use
 
     def submit(self, batch: _Batch) -> Future[_Result]:
         """Its future result. Raises RuntimeError when the thread has ended."""
@@ -53,6 +55,7 @@ class PipelineThread(Generic[_Batch, _Result]):
 
     def close(self) -> None:
         """End the thread and the pipeline's; batches that are not on their way are cancelled."""
+        atexit.unregister(self.close)
         with self._changed:
             self._closed = True
             self._cancel()
