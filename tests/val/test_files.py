@@ -47,7 +47,10 @@ def test_the_figures_are_those_that_training_gave(measure, trained: Done) -> Non
 def test_json(measure) -> None:
     done = measure("--json", "--noplots")
     found = result(done)
-    assert set(found) == {"schema_version", "command", "save_dir", "metrics", "per_class", "undetected", "speed_ms"}
+    assert set(found) == {
+        *("schema_version", "command", "save_dir", "metrics", "per_class", "undetected", "speed_ms", "loader"),
+    }
+    assert found["loader"]["bottleneck"] in ("plan", "render", "consumer") and found["loader"]["ahead"] == 2
     assert (found["schema_version"], found["command"], found["save_dir"]) == (1, "val", str(done.folder))
     assert set(found["metrics"]) == {"precision", "recall", "map50", "map50_95"}
     for number, row in enumerate(found["per_class"]):
