@@ -91,12 +91,12 @@ Sample sample_of(const py::handle& value) {
 }
 
 // The arrays stay alive: the caller holds `given`.
-std::vector<std::array<int64_t, 3>> render_samples(Renderer& renderer, const py::list& given, bool parallel) {
+std::vector<std::array<int64_t, 3>> render_samples(Renderer& renderer, const py::list& given, int threads) {
     std::vector<Sample> samples;
     for (const py::handle& value : given) samples.push_back(sample_of(value));
     std::vector<std::array<int64_t, 3>> unread;
     const py::gil_scoped_release free;
-    for (const Unread& one : renderer.render(samples, parallel)) unread.push_back({one.sample, one.view, one.tile});
+    for (const Unread& one : renderer.render(samples, threads)) unread.push_back({one.sample, one.view, one.tile});
     return unread;
 }
 
@@ -105,7 +105,7 @@ std::vector<std::array<int64_t, 3>> render_samples(Renderer& renderer, const py:
 void bind_render(py::module_& module) {
     py::class_<Renderer>(module, "Renderer")
         .def(py::init<const std::string&>(), py::arg("jpeg"))
-        .def("render", &render_samples, py::arg("samples"), py::arg("parallel"))
+        .def("render", &render_samples, py::arg("samples"), py::arg("threads"))
         .def("close", &Renderer::close);
 }
 

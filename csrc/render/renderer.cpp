@@ -157,7 +157,7 @@ void Renderer::give_back(std::unique_ptr<Scratch> scratch) {
     free_.push_back(std::move(scratch));
 }
 
-std::vector<Unread> Renderer::render(const std::vector<Sample>& samples, bool parallel) {
+std::vector<Unread> Renderer::render(const std::vector<Sample>& samples, int threads) {
     std::vector<Unread> unread;
     const auto one = [&](int64_t begin, int64_t end) {
         for (int64_t k = begin; k < end; ++k) {
@@ -170,7 +170,7 @@ std::vector<Unread> Renderer::render(const std::vector<Sample>& samples, bool pa
         }
     };
     const auto count = static_cast<int64_t>(samples.size());
-    parallel ? parallel::deal(count, 1, one) : one(0, count);
+    threads > 0 ? parallel::deal(count, 1, one, threads) : one(0, count);
     return unread;
 }
 

@@ -28,8 +28,9 @@ public:
     ~Renderer();
 
     // Makes all samples but those with a tile that is given back, whose planes may be written or not. Several threads
-    // may call it. `parallel`: on the process's threads, else on the caller's. Raises std::runtime_error when closed.
-    std::vector<Unread> render(const std::vector<Sample>& samples, bool parallel);
+    // may call it. It takes at most `threads` of the process's, or the caller's alone (0). Raises std::runtime_error when
+    // closed.
+    std::vector<Unread> render(const std::vector<Sample>& samples, int threads);
     void close() { closed_ = true; }
 
 private:

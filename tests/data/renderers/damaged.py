@@ -67,6 +67,6 @@ def damaged_jpegs(folder: Path):
         planes = np.zeros((3, 40, 60), np.uint8)
         view = ((40, 60), (40, 60), None, None, [tile])
         sample = (planes, (40, 60), [view], 1.0, None, False, False, bool(number % 2))
-        return "refused" if renderer.render([sample], False) else "ran"
+        return "refused" if renderer.render([sample], 0) else "ran"
 
     return attempt

@@ -271,7 +271,7 @@ def test_what_does_not_fit_is_refused(files: list[Path]) -> None:
     core, view = Renderer(""), ((8, 8), (8, 8), None, None, [])
     good = np.zeros((3, 8, 8), np.uint8)
     flags = (1.0, None, False, False, True)
-    core.render([(good, (8, 8), [view], *flags)], False)
+    core.render([(good, (8, 8), [view], *flags)], 0)
     assert (good == 114).all()
     still = good.copy()
     still.flags.writeable = False
@@ -293,7 +293,7 @@ def test_what_does_not_fit_is_refused(files: list[Path]) -> None:
     ]
     for fields in refused:
         with pytest.raises((ValueError, TypeError)):
-            core.render([(*fields, *flags)], False)
+            core.render([(*fields, *flags)], 0)
 
 
 def test_several_threads_at_once_and_after_closing_an_error(files: list[Path]) -> None:

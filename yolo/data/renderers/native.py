@@ -28,7 +28,7 @@ Key = tuple[int, Size, bool]
 
 
 class NativeRenderer:
-    """Makes every sample without extras, on the process's threads; with 0 ``threads`` on its caller's.
+    """Makes every sample without extras, on at most ``threads`` of the process's; with 0 on its caller's.
 
     JPEG files are read by libjpeg-turbo, of each only the rows and columns that are seen; one that becomes half as
     large or less is decoded at a half, a quarter or an eighth of its size. What that reader does not take (other
@@ -37,7 +37,7 @@ class NativeRenderer:
 
     def __init__(self, paths: Sequence[Path], threads: int, cache: ImageCache | None = None) -> None:
         limit_opencv_threads()
-        self._paths, self._cache = paths, cache
+        self._paths, self._cache, self._threads = paths, cache, threads
         self._renderer = native.Renderer(jpeg_library())
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="renderer") if threads else None
         self._others: set[int] = set()
@@ -51,7 +51,7 @@ class NativeRenderer:
         images = self._images(key for key in keys if self._cache is not None or key[0] in self._others)
         while plans:
             samples = [self._sample(plan, planes, images) for plan, planes in zip(plans, out)]
-            unread = sorted(self._renderer.render(samples, self._pool is not None))
+            unread = sorted(self._renderer.render(samples, self._threads))
             keys = [_key(plans[k], plans[k].views[view].tiles[tile]) for k, view, tile in unread]
             self._others.update(image for image, _, _ in keys)
             images |= self._images(keys)
