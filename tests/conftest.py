@@ -23,7 +23,13 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, then those that train: of several workers none is left with them at the end."""
+    """Files with slow tests first, then those that train: of several workers none is left with them at the end.
+
+    The longest tests may take an hour each, whatever else the machine does.
+    """
+    for item in items:
+        if item.get_closest_marker("stress") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(3600))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     training = {item.path for item in items if "shop" in item.fixturenames}
     items.sort(key=lambda item: (item.path not in slow, item.path not in training))

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <cstdint>
 #include <exception>
 
@@ -68,16 +69,16 @@ void each(int64_t total, const Action& action) {
     });
 }
 
-// Calls action(begin, end) for pieces of at most `grain` items that together are 0 .. total, as the process's threads
-// become free for them: for work whose pieces differ, and whose results do not depend on who does them. When all are
-// through it throws what a piece threw first; pieces that nobody had begun by then are left out.
+// Calls action(begin, end) for pieces of at most `grain` items that together are 0 .. total, as the process's threads, at
+// most `most` of them, become free for them: for work whose pieces differ, and whose results do not depend on who does
+// them. When all are through it throws what a piece threw first; pieces that nobody had begun by then are left out.
 template <class Action>
-void deal(int64_t total, int64_t grain, const Action& action) {
+void deal(int64_t total, int64_t grain, const Action& action, int64_t most = INT_MAX) {
     const int64_t pieces = (total + grain - 1) / grain;
     std::atomic<int64_t> next{0};
     std::atomic<bool> failed{false};
     std::exception_ptr failure;
-    share(static_cast<int>(std::min<int64_t>(default_threads(), pieces)), pieces, [&](int, int64_t, int64_t) {
+    share(static_cast<int>(std::min({int64_t{default_threads()}, pieces, most})), pieces, [&](int, int64_t, int64_t) {
         try {
             for (int64_t piece = next++; piece < pieces; piece = next++) {
                 action(piece * grain, std::min(total, (piece + 1) * grain));
