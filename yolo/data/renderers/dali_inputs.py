@@ -17,13 +17,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yolo.data.images import divisor
 from yolo.data.letterbox import FILL, Size
 from yolo.data.plan import SamplePlan, Tile, View
+
+HALVINGS = 3
+"""How often an image is halved at most, as often as libjpeg can."""
 
 NUMBERS: dict[str, tuple[tuple[int, ...], Any]] = {
     "encoded": ((), np.bool_),
     "start": ((2,), np.int32),
     "shape": ((2,), np.int32),
+    "halvings": ((), np.int32),
+    "half_sizes": ((HALVINGS, 2), np.float32),
     "resized": ((), np.bool_),
     "size": ((2,), np.float32),
     "roi_start": ((2,), np.float32),
@@ -186,15 +192,17 @@ class Slots:
             self._pixels[slot] = np.ascontiguousarray(source[part.y0 : part.y1, part.x0 : part.x1])
             return
         self._files[slot], self.decoded[slot] = source.content, tile.image
-        if source.size == tile.resized:
-            self._set(slot, encoded=True, start=(part.y0, part.x0), shape=part.size)
-            return
-        scale = np.divide(source.size, tile.resized)
-        low, high = scale * (part.y0, part.x0), scale * (part.y1, part.x1)
-        start = np.maximum(np.floor(low) - _MARGIN, 0)
-        end = np.minimum(np.ceil(high) + _MARGIN, source.size)
-        self._set(slot, encoded=True, start=start, shape=end - start)
-        self._set(slot, resized=True, size=part.size, roi_start=low - start, roi_end=high - start)
+        by = divisor(source.size, tile.resized)
+        size = -(-np.array(source.size) // by)
+        start, end = np.array(((part.y0, part.x0), (part.y1, part.x1)))
+        if tuple(size) != tile.resized:
+            low, high = size / tile.resized * ((part.y0, part.x0), (part.y1, part.x1))
+            start = np.maximum(np.floor(low).astype(int) - _MARGIN, 0)
+            end = np.minimum(np.ceil(high).astype(int) + _MARGIN, size)
+            self._set(slot, resized=True, size=part.size, roi_start=low - start, roi_end=high - start)
+        shape = np.minimum(end * by, source.size) - start * by
+        self._set(slot, encoded=True, start=start * by, shape=shape, halvings=by.bit_length() - 1)
+        self._set(slot, half_sizes=[-(-shape // 2**k) for k in range(1, HALVINGS + 1)])
 
     def _sample(self, number: int, plan: SamplePlan, size: Size) -> None:
         if plan.hsv is not None:

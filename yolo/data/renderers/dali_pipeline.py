@@ -14,7 +14,7 @@ from nvidia.dali import backend, fn, pipeline_def, types
 
 from yolo.data.letterbox import FILL
 from yolo.data.renderers.dali_colours import shift_colours
-from yolo.data.renderers.dali_inputs import NUMBERS, File, Slots, empty_batch
+from yolo.data.renderers.dali_inputs import HALVINGS, NUMBERS, File, Slots, empty_batch
 
 DEPTH = 2
 """How many batches may be on their way through a pipeline."""
@@ -112,6 +112,11 @@ def _decode(file, start, shape, device):
     )
 
 
+def _halved(image, size):
+    # Means of four pixels: within a rounding what libjpeg gives at half the size, which DALI does not ask it for.
+    return fn.resize(image, size=size, roi_start=(0.0, 0.0), roi_end=size * 2.0, antialias=False)
+
+
 @pipeline_def
 def _decoding(device):
     return _decode(*(fn.external_source(name=name) for name in ("file", "start", "shape")), device)
@@ -127,6 +132,9 @@ def _definition(device):
 
     if one["encoded"]:
         image = _decode(file, one["start"], one["shape"], device)
+        for k in range(HALVINGS):
+            if one["halvings"] > k:
+                image = _halved(image, one["half_sizes"][k])
         if one["resized"]:
             image = fn.resize(
                 image, size=one["size"], roi_start=one["roi_start"], roi_end=one["roi_end"], antialias=False
