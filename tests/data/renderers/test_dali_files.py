@@ -105,6 +105,7 @@ def test_which_files_dali_reads(tmp_path, opened):
         saved(tmp_path / "other.tif"),
         saved(tmp_path / "other.bmp"),
         tmp_path / "twelve_bits.jpg",
+        tmp_path / "too_large.jpg",
         tmp_path / "cut.jpg",
         tmp_path / "empty.jpg",
         tmp_path / "pipe.jpg",
@@ -116,6 +117,7 @@ def test_which_files_dali_reads(tmp_path, opened):
     os.mkfifo(tmp_path / "pipe.jpg")
     bits = segment(content, FRAME) + 4
     (tmp_path / "twelve_bits.jpg").write_bytes(content[:bits] + b"\x0c" + content[bits + 1 :])
+    (tmp_path / "too_large.jpg").write_bytes(content[: bits + 1] + b"\xff\xdc" * 2 + content[bits + 5 :])
     renderer = opened(*read, *others)
     assert [renderer.supports(sample(k)) for k in range(len(read + others))] == [True] * len(read) + [False] * len(
         others

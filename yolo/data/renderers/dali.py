@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from yolo.data.image_cache import ImageCache
 from yolo.data.image_header import read_header
-from yolo.data.images import limit_opencv_threads, load_image, read_bytes
+from yolo.data.images import MAX_PIXELS, limit_opencv_threads, load_image, read_bytes
 from yolo.data.letterbox import Size
 from yolo.data.plan import SamplePlan, Tile
 from yolo.data.renderers.dali_inputs import Encoded, Slots, Source, is_affine
@@ -26,7 +26,7 @@ from yolo.errors import ConfigError, DataError
 from yolo.io.files import require_file
 
 _LOG = logging.getLogger("yolo.data")
-_SLOTS = 65  # 16 mosaics and the grey: at 640 about half a gigabyte while colours are changed
+_SLOTS = 65  # 16 mosaics and the grey: 0.7 GB at 640, most of it while colours are changed
 _JPEG_END = b"\xff\xd9"
 _BITS, _CHANNELS = 8, (1, 3)
 _UNKNOWN = -1
@@ -61,9 +61,7 @@ class DaliRenderer:
         self._paths, self._cache = paths, cache
         self._sizes = np.full((len(paths), 2), _UNKNOWN, np.int32)
         """Of the images; 0 where one is not supported."""
-        self._thread = PipelineThread(
-            lambda: self._dali.DaliPipeline(_SLOTS, max(threads, 1), self._device), self._dali.DEPTH
-        )
+        self._thread = PipelineThread(lambda: self._dali.DaliPipeline(_SLOTS, threads, self._device), self._dali.DEPTH)
 
     def supports(self, plan: SamplePlan) -> bool:
         if plan.extras or not all(map(is_affine, plan.views)):
@@ -149,7 +147,7 @@ def _plain_jpeg(stream: BinaryIO) -> Size | None:
         and header.orientation == 1
         and header.bits == _BITS
         and header.channels in _CHANNELS
-        and min(header.height, header.width) > 0
+        and 0 < header.height * header.width <= MAX_PIXELS
         and stream.read() == _JPEG_END
     )
     return header.upright if plain else None

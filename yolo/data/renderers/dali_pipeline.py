@@ -54,6 +54,7 @@ class DaliPipeline:
     """Makes batches of at most ``slots`` slots, in order, for one thread. After an error it is of no more use."""
 
     def __init__(self, slots: int, threads: int, device: str) -> None:
+        """``device`` as of ``default_device``; of several GPUs it is CUDA's current one."""
         self._counts: list[int] = []
         self._pipeline = _definition(
             device, batch_size=slots, num_threads=max(threads, 1), device_id=None, prefetch_queue_depth=DEPTH
