@@ -14,6 +14,7 @@
 #include "program/python_runnable.h"
 #include "program/common/runnable.h"
 #include "program/step/bindings.h"
+#include "render/bindings.h"
 
 namespace py = pybind11;
 
@@ -46,4 +47,5 @@ PYBIND11_MODULE(_native, module) {
     bind_cpu(module);
     bind_detection(module);
     bind_step(module);
+    yolo::bind_render(module);
 }
