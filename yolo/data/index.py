@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from yolo.data import cache
 from yolo.data.dataset import Dataset
+from yolo.data.fingerprint import fingerprint
 from yolo.data.images import check_image
 from yolo.data.labels import LabelFile, parse_labels
 from yolo.data.listing import label_files, list_images
@@ -40,18 +39,23 @@ def index_split(
     classes = None if single_cls else dataset.nc
     names = single_class_names(dataset) if single_cls else dataset.names
     place = cache.cache_path(files, dataset.entries(split))
-    key = cache.fingerprint(images, files, classes) if use_cache else ""
+    key = fingerprint(f"{cache.FORMAT} {classes}", images, files) if use_cache else ""
     index = cache.load(place, key, names) if use_cache else None
     if index is None:
         index = _scan(images, files, classes, names, workers)
-        if use_cache:
-            cache.save(place, key, index)
+        index = _kept(index, place, key) if use_cache else index
     _log(split, index.report)
     _refuse_unusable(dataset, split, index)
-    if single_cls:
-        for rows in index.labels:
-            rows[:, 0] = 0
     return index
+
+
+def _kept(index: Index, place: Path, key: str) -> Index:
+    """``index`` from its file, which other processes share; as it is where no file can be written."""
+    other = cache.load(place, key, index.names)  # another rank was quicker: one file for all of them
+    if other is None:
+        cache.save(place, key, index)
+        other = cache.load(place, key, index.names)
+    return other or index
 
 
 def single_class_names(dataset: Dataset) -> tuple[str, ...]:
@@ -60,8 +64,8 @@ def single_class_names(dataset: Dataset) -> tuple[str, ...]:
 
 
 def _scan(
-    images: list[Path],
-    label_files: list[Path],
+    images: list[str],
+    label_files: list[str],
     classes: int | None,
     names: tuple[str, ...],
     workers: int,
@@ -80,23 +84,21 @@ def _scan(
                 report.problems.append(str(parsed))
                 parsed = LabelFile()
             _report_lines(report, label_file, parsed)
+            if classes is None:
+                parsed.rows[:, 0] = 0
             paths.append(image)
             shapes.append(shape)
             labels.append(parsed.rows)
             segments.append(parsed.segments)
     finally:  # also when interrupted: what has not begun is not begun
         pool.shutdown(cancel_futures=True)
-    report.pictures = len(paths)
-    report.labels = sum(map(len, labels))
-    report.without_labels = sum(not len(rows) for rows in labels)
-    sizes = np.array(shapes, np.int64).reshape(-1, 2)
-    return Index(tuple(paths), labels, segments, sizes, names, report)
+    return Index.of(paths, labels, segments, shapes, names, report)
 
 
-def _attempt(check: Callable[[Path], object]) -> Callable[[Path], object]:
+def _attempt(check: Callable[[str], object]) -> Callable[[str], object]:
     """``check`` with its DataError as a result instead of an exception."""
 
-    def attempt(path: Path) -> object:
+    def attempt(path: str) -> object:
         try:
             return check(path)
         except DataError as error:
@@ -105,17 +107,17 @@ def _attempt(check: Callable[[Path], object]) -> Callable[[Path], object]:
     return attempt
 
 
-def _read_labels(path: Path, classes: int | None) -> LabelFile:
+def _read_labels(path: str, classes: int | None) -> LabelFile:
     try:
         require_file(path)
-        return parse_labels(path.read_bytes(), classes)
+        return parse_labels(Path(path).read_bytes(), classes)
     except (FileNotFoundError, NotADirectoryError):
         return LabelFile()
     except OSError as error:
         raise DataError(f"the label file cannot be read ({error.strerror})", where=path) from error
 
 
-def _report_lines(report: IndexReport, file: Path, parsed: LabelFile) -> None:
+def _report_lines(report: IndexReport, file: str, parsed: LabelFile) -> None:
     report.problems += [f"{file}:{line}: {reason}" for line, reason in parsed.problems]
     report.out_of_range += [f"{file}:{line}: class {number}" for line, number in parsed.out_of_range]
 

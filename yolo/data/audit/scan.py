@@ -54,7 +54,7 @@ def scan(dataset: Dataset, split: str, workers: int) -> list[Seen]:
     images = list_images(dataset, split)
     pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="check")
     try:
-        return list(pool.map(lambda *files: _look(*files, dataset.nc), images, label_files(images)))
+        return list(pool.map(lambda *files: _look(*map(Path, files), dataset.nc), images, label_files(images)))
     finally:  # also when interrupted: what has not begun is not begun
         pool.shutdown(cancel_futures=True)
 
