@@ -9,6 +9,7 @@ from tests.data.samples import make_dataset, make_index, save_image
 from tests.parity import PARITY, needs_parity
 from yolo.data.audit.scan import scan
 from yolo.data.cache import SUFFIX
+from yolo.data.convert.records import Tally
 from yolo.data.images import read_image
 from yolo.data.index import index_split
 from yolo.data.load import load_dataset
@@ -181,6 +182,10 @@ def test_what_never_ends_is_not_read(tmp_path):
     assert [line for line in report.corrupt if "the image cannot be read (it is not a file)" in line] == report.corrupt
     assert len(report.corrupt) == 2 and report.pictures == 3
     assert report.problems == [f"{labels / 'unlabelled.txt'}: the label file cannot be read (it is not a file)"]
-    assert not any(seen.usable for seen in scan(dataset, "train", 1) if seen.path.name in ("pipe.png", "device.png"))
+    assert not any(
+        seen.usable
+        for seen in scan(dataset, "train", 1, Tally(), Tally())
+        if seen.path.name in ("pipe.png", "device.png")
+    )
     with pytest.raises(DataError, match="it is not a file"):
         read_image(images / "pipe.png")

@@ -33,6 +33,11 @@ _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _HINT = "replace or remove the file"
 
 
+def is_image_name(path: str) -> bool:
+    """Whether a file's name ends like that of an image."""
+    return f".{path.rpartition('.')[2].lower()}" in SUFFIXES
+
+
 def limit_opencv_threads() -> None:
     """Make OpenCV single-threaded for the whole process.
 

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from yolo.data.annotated import is_annotated, read_split
 from yolo.data.dataset import Dataset
-from yolo.data.images import SUFFIXES
+from yolo.data.images import SUFFIXES, is_image_name
 from yolo.data.patterns import is_pattern, matching_files
 from yolo.errors import DataError
 
@@ -18,11 +19,13 @@ _LABELS = f"{os.sep}labels{os.sep}"
 def list_images(dataset: Dataset, split: str) -> list[str]:
     """The image files of ``split``, each once, sorted by path.
 
-    Files with other endings are passed over. Raises DataError when an entry does not exist or when there
-    is no image at all.
+    Files with other endings are passed over, as are those that annotations in another format do not name. Raises
+    DataError when an entry does not exist or when there is no image at all.
     """
+    if is_annotated(dataset, split):
+        return [str(item.image) for item in read_split(dataset, split).images]
     entries = dataset.entries(split)
-    found = sorted({path for entry in entries for path in _expand(entry, dataset) if is_image(path)})
+    found = sorted({path for entry in entries for path in _expand(entry, dataset) if is_image_name(path)})
     if not found:
         where = ", ".join(map(str, entries))
         raise DataError(f"no image for split '{split}'", where=where, hint=f"it takes {' '.join(sorted(SUFFIXES))}")
@@ -58,11 +61,6 @@ def label_files(images: Sequence[str]) -> list[str]:
 def _label_folder(folder: str) -> str:
     head, found, tail = f"{folder}{os.sep}".rpartition(_IMAGES)
     return f"{head}{_LABELS}{tail}".rstrip(os.sep) if found else folder
-
-
-def is_image(path: str) -> bool:
-    """Whether a file's name ends like that of an image."""
-    return f".{path.rpartition('.')[2].lower()}" in SUFFIXES
 
 
 def _expand(entry: Path, dataset: Dataset) -> Iterable[str]:
