@@ -102,6 +102,29 @@ def files_of(dataset: Dataset, split: str) -> tuple[list[str], list[str]]:
     return files, sorted({path for folder in folders for path in _images_below(folder)})
 
 
+@dataclass(frozen=True)
+class CocoIds:
+    """What a split's COCO JSON says, and what its ids mean: those of images by path, of categories by class."""
+
+    file: Path
+    content: dict
+    images: dict[Path, int | str]
+    categories: dict[int, int]
+
+
+def coco_ids(dataset: Dataset, split: str) -> CocoIds | None:
+    """Of a split that is one COCO JSON; None for any other. Raises DataError as ``read_split``."""
+    entry, *others = dataset.entries(split)
+    if others or _kind(dataset, entry) != "coco":
+        return None
+    content = coco.read_coco(entry)
+    (numbers,) = _classes(dataset, [(entry, content)], Tally())
+    images: dict[Path, int | str] = {}
+    for item in _coco(dataset, [entry], Annotated([])):
+        images.setdefault(item.image, item.number)
+    return CocoIds(entry, content, images, {number: category for category, number in numbers.items()})
+
+
 def own_names(dataset: Dataset) -> tuple[str, ...]:
     """The classes that the annotations name, in the order that ``yolo.convert`` gives them. Raises DataError."""
     splits = [split for split in ("train", "val") if split in dataset.splits] or list(dataset.splits)
