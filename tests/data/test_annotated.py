@@ -149,6 +149,29 @@ def test_classes_go_by_name(tmp_path: Path, names: str, train: int, val: int) ->
     assert names or index.names == ("cat", "dog")
 
 
+@pytest.mark.parametrize(("kind", "text"), [("coco", COCO), ("voc", VOC)])
+def test_annotations_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their classes, too: a second start looks at no more than the files' sizes and times."""
+    foreign.MAKERS[kind](tmp_path)
+    found = {split: content(direct(tmp_path, text, split)) for split in ("train", "val")}
+    with monkeypatch.context() as patch:
+        for reader in (
+            "yolo.data.convert.coco.read_json",
+            "yolo.data.convert.voc._read",
+            "yolo.data.annotated.check_image",
+        ):
+            patch.setattr(reader, lambda *given: pytest.fail("read again"))
+        with caplog.at_level(logging.INFO, "yolo.data"):
+            assert {split: content(direct(tmp_path, text, split)) for split in ("train", "val")} == found
+        assert "direct.yaml has no 'names': the annotations' " in caplog.text
+    for page in (*tmp_path.rglob("*.json"), *tmp_path.rglob("*.xml")):
+        page.write_text(page.read_text().replace("toothbrush", "brush").replace("person", "human"))
+    names = direct(tmp_path, text).names
+    assert {"brush", "human"} & set(names) and not {"toothbrush", "person"} & set(names)
+
+
 def test_several_files_make_a_split(tmp_path: Path) -> None:
     two_files(tmp_path)
     text = "train: [annotations/instances_train.json, annotations/instances_val.json]\nnames: [cat, dog]"

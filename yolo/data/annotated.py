@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from yolo.data import cache
 from yolo.data.convert import coco, voc
 from yolo.data.convert.categories import merged, renamed
 from yolo.data.convert.image_finder import ImageFinder
@@ -20,6 +21,7 @@ from yolo.data.convert.lines import image_lines
 from yolo.data.convert.records import Labelled, Tally, count, need
 from yolo.data.convert.walk import files_below, walk
 from yolo.data.dataset import Dataset
+from yolo.data.fingerprint import fingerprint
 from yolo.data.images import check_image, is_image_name
 from yolo.data.labels import LabelFile, parse_labels
 from yolo.errors import DataError
@@ -125,23 +127,44 @@ def coco_ids(dataset: Dataset, split: str) -> CocoIds | None:
     return CocoIds(entry, content, images, {number: category for category, number in numbers.items()})
 
 
+def cache_place(dataset: Dataset, split: str) -> Path:
+    """Where the index of a split is kept: beside its annotations."""
+    entry = dataset.entries(split)[0]
+    return entry.parent / f"{entry.stem}{cache.SUFFIX}"
+
+
+def own_key(dataset: Dataset) -> str:
+    """A fingerprint of the annotations that ``own_names`` reads."""
+    entries = _naming(dataset)
+    pages = [str(page) for entry in entries if _kind(dataset, entry) == "voc" for page in _pages(entry, Tally())]
+    return fingerprint(cache.FORMAT, list(map(str, entries)), pages)
+
+
 def own_names(dataset: Dataset) -> tuple[str, ...]:
     """The classes that the annotations name, in the order that ``yolo.convert`` gives them. Raises DataError."""
-    splits = [split for split in ("train", "val") if split in dataset.splits] or list(dataset.splits)
-    entries = list(dict.fromkeys(entry for split in splits for entry in dataset.splits[split]))
+    entries = _naming(dataset)
     kinds = {_kind(dataset, entry) for entry in entries}
-    if kinds == {"coco"}:
-        files = [(entry, coco.read_coco(entry)["categories"]) for entry in entries]
-        names = merged(files, _common(entries), Tally())[0]
-    elif kinds == {"voc"}:
-        names = tuple(voc.names_in({p: page for entry in entries for p, page in _voc_pages(entry, Tally()).items()}))
-    else:
+    if len(kinds) > 1:
         raise DataError("'names' is missing: COCO's and VOC's annotations name classes in different orders",
                         where=dataset.source, hint="list the class names there")  # fmt: skip
+    key = own_key(dataset)
+    places = [cache_place(dataset, split) for split in dataset.splits]
+    names = next(filter(None, (cache.own_names(place, key) for place in places)), None)
+    if names is None and kinds == {"coco"}:
+        files = [(entry, coco.read_coco(entry)["categories"]) for entry in entries]
+        names = merged(files, _common(entries), Tally())[0]
+    elif names is None:
+        names = tuple(voc.names_in({p: page for entry in entries for p, page in _voc_pages(entry, Tally()).items()}))
     if not names:
         raise DataError("the annotations name no class", where=entries[0], hint=f"add 'names' to {dataset.source}")
     _LOG.info("%s has no 'names': the annotations' %d classes are taken", dataset.source, len(names))
     return names
+
+
+def _naming(dataset: Dataset) -> list[Path]:
+    """The annotations that name the classes: those that must be there."""
+    splits = [split for split in ("train", "val") if split in dataset.splits] or list(dataset.splits)
+    return list(dict.fromkeys(entry for split in splits for entry in dataset.splits[split]))
 
 
 def _kind(dataset: Dataset, entry: Path) -> str:

@@ -11,9 +11,10 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,14 +51,25 @@ def cache_path(label_files: Sequence[str], entries: Sequence[Path]) -> Path:
     return folder.parent / f"{folder.name}{''.join(lists[:1])}{SUFFIX}"
 
 
-def save(path: Path, key: str, index: Index) -> None:
-    """Write ``index`` under its fingerprint ``key``; a folder that cannot be written is no error."""
+@dataclass(frozen=True)
+class OwnNames:
+    """The classes that a data set's annotations name, and the fingerprint of these."""
+
+    key: str
+    names: tuple[str, ...]
+
+
+def save(path: Path, key: str, index: Index, own: OwnNames | None = None) -> None:
+    """Write ``index`` under its fingerprint ``key``; a folder that cannot be written is no error.
+
+    ``own``: what ``own_names`` gives.
+    """
     folder = path.parent
     # Root may write everywhere, but a folder that is marked read-only is meant to stay as it is.
     if not folder.is_dir() or not folder.stat().st_mode & 0o222:
         _LOG.debug("no cache at %s (no folder there, or a read-only one)", path)
         return
-    content = _encoded(key, index)
+    content = _encoded(key, index, own)
     try:
         write_atomic(path, lambda temporary: temporary.write_bytes(content))
         path.with_name(path.name.removesuffix(SUFFIX) + _BEFORE).unlink(missing_ok=True)
@@ -70,12 +82,27 @@ def load(path: Path, key: str, names: tuple[str, ...]) -> Index | None:
 
     A file that another one replaces stays what it was for those who have mapped it.
     """
+    return _tried(path, lambda content: _restored(content, key, names))
+
+
+def own_names(path: Path, key: str) -> tuple[str, ...] | None:
+    """The names kept at ``path`` beside an index, when their fingerprint is ``key``, else None. Never raises."""
+
+    def read(content: mmap.mmap) -> tuple[str, ...] | None:
+        own = _header(content)[0]["own"]
+        return tuple(map(str, own["names"])) if own and own["key"] == key else None
+
+    return _tried(path, read)
+
+
+def _tried(path: Path, read: Callable[[mmap.mmap], Any]) -> Any:
+    """What ``read`` makes of a file; None where there is none, or a broken one."""
     try:
         require_file(path)
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             content = mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ)
-        return _restored(content, key, names)
+        return read(content)
     except FileNotFoundError:
         return None
     # A damaged file can fail in mmap, struct, json or numpy; whatever it is, it is only a cache.
@@ -84,13 +111,14 @@ def load(path: Path, key: str, names: tuple[str, ...]) -> Index | None:
         return None
 
 
-def _encoded(key: str, index: Index) -> bytes:
+def _encoded(key: str, index: Index, own: OwnNames | None) -> bytes:
     lengths, points = index.segments.joined()
     paths = Paths.of(list(index.paths.texts()))
     arrays = [index.shapes, edges(paths.counts), edges(index.labels.counts), edges(lengths)]
     arrays += [index.labels.joined(), points, paths.text]
     sizes = {"images": len(index), "rows": len(lengths), "points": len(points), "text": len(paths.text)}
-    header = json.dumps({"key": key, "sizes": sizes, "report": asdict(index.report)}).encode()
+    parts = {"key": key, "sizes": sizes, "report": asdict(index.report), "own": own and asdict(own)}
+    header = json.dumps(parts).encode()
     header += b" " * (-(_HEAD.size + len(header)) % _ALIGNMENT)
     body = b"".join([header, *(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays)])
     return _HEAD.pack(_MAGIC, len(header), zlib.crc32(body), _HEAD.size + len(body)) + body
@@ -98,19 +126,13 @@ def _encoded(key: str, index: Index) -> bytes:
 
 def _restored(content: mmap.mmap, key: str, names: tuple[str, ...]) -> Index | None:
     """The index in a mapped file; None where it is another one. Raises ValueError and others for a broken file."""
-    magic, length, checksum, size = _HEAD.unpack_from(content)
-    if magic != _MAGIC or size != len(content):
-        raise ValueError("it is no cache, or is cut off")
-    header = json.loads(content[_HEAD.size : _HEAD.size + length])
+    header, begin = _header(content)
     if header["key"] != key:
         return None
-    with memoryview(content) as view, view[_HEAD.size :] as body:
-        if zlib.crc32(body) != checksum:
-            raise ValueError("its checksum is wrong")
     images, rows, points, text = (header["sizes"][name] for name in ("images", "rows", "points", "text"))
     layout = [("<i8", (images, 2)), ("<i8", (images + 1,)), ("<i8", (images + 1,)), ("<i8", (rows + 1,))]
     layout += [("<f4", (rows, 5)), ("<f4", (points, 2)), ("u1", (text,))]
-    shapes, *ends, labels, outlines, words = _arrays(content, _HEAD.size + length, layout)
+    shapes, *ends, labels, outlines, words = _arrays(content, begin, layout)
     for some, count in zip(ends, (text, rows, points)):
         if some[0] or some[-1] != count or (np.diff(some) < 0).any():
             raise ValueError("its parts do not agree")
@@ -123,6 +145,18 @@ def _restored(content: mmap.mmap, key: str, names: tuple[str, ...]) -> Index | N
         names=names,
         report=IndexReport(**header["report"]),
     )
+
+
+def _header(content: mmap.mmap) -> tuple[dict[str, Any], int]:
+    """The header of a file that is whole, and where the arrays begin. Raises ValueError and others for another file."""
+    magic, length, checksum, size = _HEAD.unpack_from(content)
+    if magic != _MAGIC or size != len(content):
+        raise ValueError("it is no cache, or is cut off")
+    with memoryview(content) as view, view[_HEAD.size :] as body:
+        if zlib.crc32(body) != checksum:
+            raise ValueError("its checksum is wrong")
+    begin = _HEAD.size + length
+    return json.loads(content[_HEAD.size : begin]), begin
 
 
 def _arrays(content: mmap.mmap, begin: int, layout: Sequence[tuple[str, tuple[int, ...]]]) -> list[NDArray]:

@@ -29,12 +29,14 @@ class Dataset:
     """The YAML file."""
     root: Path
     names: tuple[str, ...]
-    """Class names; the position is the class. Empty where the annotations are to name them."""
+    """Class names; the position is the class. ``read_dataset`` gives none where the annotations are to name them."""
     splits: Mapping[str, tuple[Path, ...]]
     """Per split ("train", "val", "test") its folders, image files, ``.txt`` lists, glob patterns, and annotations."""
     annotations: Mapping[Path, Path | None] = field(default_factory=dict)
     """Of these paths those that are annotations in another format (``yolo.data.annotated``): COCO's JSON files, lists
     of VOC's ``ImageSets``, folders of VOC's XML files; and the folder of their images where the file names it."""
+    named: bool = True
+    """Whether the file names the classes, and not its annotations."""
     segments: bool = False
     """Labels are the outlines in COCO's JSON, where it has them, and not its boxes."""
     download: Any = None
@@ -80,6 +82,7 @@ def read_dataset(path: str | Path) -> Dataset:
         names=names,
         splits=splits,
         annotations=annotations,
+        named=bool(names),
         segments=_segments(content, source),
         download=content.get("download"),
         convert=_optional_text(content, "convert", source),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.data import cache
-from yolo.data.annotated import check_annotated, files_of, is_annotated, read_split
+from yolo.data.annotated import cache_place, check_annotated, files_of, is_annotated, own_key, read_split
 from yolo.data.dataset import Dataset
 from yolo.data.fingerprint import fingerprint
 from yolo.data.images import check_image
@@ -43,8 +43,7 @@ def index_split(
     names = single_class_names(dataset) if single_cls else dataset.names
     classes = None if single_cls else dataset.nc
     if is_annotated(dataset, split):
-        entry = dataset.entries(split)[0]
-        place, files = entry.parent / f"{entry.stem}{cache.SUFFIX}", files_of(dataset, split)
+        place, files = cache_place(dataset, split), files_of(dataset, split)
         what = f"{cache.FORMAT} {classes} {dataset.segments} {dataset.names}"
         scan = functools.partial(_scan_annotated, dataset, split, names, classes, workers)
     else:
@@ -56,17 +55,18 @@ def index_split(
     index = cache.load(place, key, names) if use_cache else None
     if index is None:
         index = scan()
-        index = _kept(index, place, key) if use_cache else index
+        own = None if dataset.named else cache.OwnNames(own_key(dataset), dataset.names)
+        index = _kept(index, place, key, own) if use_cache else index
     _log(split, index.report)
     _refuse_unusable(dataset, split, index)
     return index
 
 
-def _kept(index: Index, place: Path, key: str) -> Index:
+def _kept(index: Index, place: Path, key: str, own: cache.OwnNames | None) -> Index:
     """``index`` from its file, which other processes share; as it is where no file can be written."""
     other = cache.load(place, key, index.names)  # another rank was quicker: one file for all of them
     if other is None:
-        cache.save(place, key, index)
+        cache.save(place, key, index, own)
         other = cache.load(place, key, index.names)
     return other or index
 

@@ -23,7 +23,7 @@ def load_dataset(path: str | Path) -> Dataset:
     dataset = read_dataset(path)
     if not is_present(dataset):
         _obtain(dataset)
-    return dataset if dataset.names else dataclasses.replace(dataset, names=own_names(dataset))
+    return dataset if dataset.named else dataclasses.replace(dataset, names=own_names(dataset))
 
 
 def _obtain(dataset: Dataset) -> None:
