@@ -242,7 +242,8 @@ def _pages(entry: Path, skipped: Tally) -> list[Path]:
 def _images_below(folder: Path) -> Iterator[str]:
     for place, folders, names in walk(folder, Tally()):
         folders[:] = [name for name in folders if name[0] != "."]
-        yield from (os.path.join(place, name) for name in names if name[0] != "." and is_image_name(name))
+        begin = os.path.join(place, "")
+        yield from (begin + name for name in names if name[0] != "." and is_image_name(name))
 
 
 def _common(paths: Sequence[Path]) -> Path:
