@@ -19,7 +19,6 @@ from tests.val.outcome import labels_in, result, table
 from yolo.data.index import index_split
 from yolo.data.load import load_dataset
 from yolo.engine.val_outputs import CocoJson
-from yolo.ops import labels_to_xyxy
 
 PROGRAM = "yolo.val"
 IMAGES = {
@@ -143,17 +142,7 @@ def test_cocos_json(measure) -> None:
 def test_a_coco_json_as_the_split_is_measured_by_its_own_ids(measure, shop: Workshop, tmp_path: Path) -> None:
     """Ids that no file name has, categories in another order, and a crowd."""
     index = index_split(load_dataset(shop.data), "val", use_cache=False)
-    images, annotations = [], []
-    for path, (height, width), rows in zip(index.paths, index.shapes.tolist(), index.labels):
-        number = 700 + len(images)
-        images.append({"id": number, "file_name": path.name, "height": height, "width": width})
-        for category, x1, y1, x2, y2 in labels_to_xyxy(rows, (height, width)).tolist():
-            some = {"id": len(annotations) + 1, "image_id": number, "category_id": 9 - int(category), "iscrowd": 0}
-            annotations.append({**some, "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1)})
-    crowd = {"id": 999, "image_id": 700, "category_id": 9, "iscrowd": 1, "bbox": [0, 0, 64, 64], "area": 4096}
-    categories = [{"id": 8, "name": "blue"}, {"id": 9, "name": "red"}]
-    content = {"images": images, "annotations": [*annotations, crowd], "categories": categories}
-    (tmp_path / "own.json").write_text(json.dumps(content))
+    small.coco_of(index, tmp_path / "own.json")
     val = {"annotations": str(tmp_path / "own.json"), "images": str(index.paths[0].parent)}
     data = write_yaml(tmp_path / "own.yaml", {"path": str(shop.data.parent), "train": val, "val": val})
     by_labels = result(measure("--noplots", "--json", "--save-json"))
@@ -161,10 +150,8 @@ def test_a_coco_json_as_the_split_is_measured_by_its_own_ids(measure, shop: Work
     done = measure("--noplots", "--json", "--save-json", data=str(names), name="own")
     found = result(done)
     assert found["metrics"] == pytest.approx(by_labels["metrics"], abs=1e-6)
-    assert (
-        found["coco"]["map50"] == pytest.approx(by_labels["coco"]["map50"], abs=0.02)
-        and "left out: 1 crowds" in done.err
-    )
+    assert found["coco"]["map50"] == pytest.approx(by_labels["coco"]["map50"], abs=0.02)
+    assert "left out: 1 crowds" in done.err
     rows = json.loads((done.folder / "best_predictions.json").read_text())
     assert {row["image_id"] for row in rows} <= set(range(700, 706)) and {row["category_id"] for row in rows} == {8, 9}
     read = measure("--noplots", "--json", "--save-json", data=str(data), name="unnamed")  # blue is 0 there
