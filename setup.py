@@ -66,6 +66,7 @@ setup(
     ext_modules=[
         Extension(f"yolo.{name}", sources=[]) for name in ("_native", "_graph_queue", "_stand_in", "_oneflow")
     ],
+    extras_require={"dali": ["nvidia-dali-cuda120==2.4.0"]},  # --loader dali
     cmdclass={"build_ext": CMakeBuild},
     zip_safe=False,
 )

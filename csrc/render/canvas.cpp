@@ -28,7 +28,7 @@ bool read_file(const std::string& path, std::vector<uint8_t>& content) {
     return good;
 }
 
-// The largest of 1, 2, 4, 8 that divides an image into no less than is wanted: as yolo.data.images._divisor.
+// The largest of 1, 2, 4, 8 that divides an image into no less than is wanted: as yolo.data.images.divisor.
 int64_t divisor_of(const Size& size, const Size& wanted) {
     for (const int64_t divisor : {8, 4, 2}) {
         const Size divided = JpegReader::divided(size, divisor);

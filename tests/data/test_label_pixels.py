@@ -16,7 +16,7 @@ COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), 
 IMGSZ = 320
 
 
-def build(folder, polygons):
+def build(folder, polygons, suffix=".png"):
     (folder / "labels").mkdir()
     rng = np.random.default_rng(7)
     for k, colour in enumerate(COLOURS):
@@ -33,7 +33,7 @@ def build(folder, polygons):
                 corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h)]
                 values = [value for cx, cy in corners for value in (cx / width, cy / height)]
             lines.append(f"{k} " + " ".join(f"{value:.6f}" for value in values))
-        write_image(folder / "images" / f"{k}.png", image)
+        write_image(folder / "images" / f"{k}{suffix}", image, quality=100)
         (folder / "labels" / f"{k}.txt").write_text("\n".join(lines))
     (folder / "data.yaml").write_text("train: images\nval: images\nnames: [a, b, c, d, e, f]\n")
     return index_split(load_dataset(folder / "data.yaml"), "train", use_cache=False)

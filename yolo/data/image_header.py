@@ -29,6 +29,10 @@ class Header:
     """EXIF's, 1 to 8; 1 where there is none, or none that can be read."""
     orientation_at: tuple[int, str] | None = None
     """Of a TIFF, the place in the file and the ``struct`` format of the orientation."""
+    bits: int = 0
+    """Of a JPEG: for each channel."""
+    channels: int = 0
+    """Of a JPEG."""
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -61,7 +65,7 @@ def _unpack(stream: BinaryIO, layout: str) -> tuple:
 
 
 def _jpeg(stream: BinaryIO) -> Header:
-    height = width = 0
+    height = width = bits = channels = 0
     orientation = None
     stream.seek(2)
     while True:
@@ -69,13 +73,13 @@ def _jpeg(stream: BinaryIO) -> Header:
         while marker == 0xFF:  # padding
             (marker,) = _unpack(stream, "B")
         if lead != 0xFF or marker in _END_OF_HEAD:
-            return Header("jpeg", height, width, orientation or 1)
+            return Header("jpeg", height, width, orientation or 1, bits=bits, channels=channels)
         if marker in _BARE:
             continue
         (length,) = _unpack(stream, ">H")
         behind = stream.tell() + length - 2
         if marker in _SIZED:
-            _, height, width = _unpack(stream, ">BHH")
+            bits, height, width, channels = _unpack(stream, ">BHHB")
         elif marker == 0xE1 and orientation is None and stream.read(len(_EXIF_BEGIN)) == _EXIF_BEGIN:
             orientation = _exif(stream, stream.tell())
         stream.seek(behind)

@@ -83,7 +83,7 @@ def decode_image(content: NDArray[np.uint8], where: object, least: tuple[int, in
     """
     header = read_header(io.BytesIO(memoryview(content)))
     _refuse_too_large(header, where)
-    flags = _FLAGS | (_REDUCED[_divisor(header.upright, least)] if least and header.kind == "jpeg" else 0)
+    flags = _FLAGS | (_REDUCED[divisor(header.upright, least)] if least and header.kind == "jpeg" else 0)
     # OpenCV's rules for turning differ by format and version: it is given no say, and a TIFF no orientation.
     if header.orientation_at:
         place, layout = header.orientation_at
@@ -101,7 +101,7 @@ def decode_image(content: NDArray[np.uint8], where: object, least: tuple[int, in
     return _turned(rgb, header.orientation)
 
 
-def _divisor(size: tuple[int, int], least: tuple[int, int]) -> int:
+def divisor(size: tuple[int, int], least: tuple[int, int]) -> int:
     """The largest of 1, 2, 4 and 8 that divides ``size`` (rounded up) into no less than ``least``."""
     return next((by for by in (8, 4, 2) if all(-(-side // by) >= end for side, end in zip(size, least))), 1)
 

@@ -135,7 +135,7 @@ def test_an_image_that_shrinks_much_is_decoded_smaller(files: list[Path], to: tu
     linear = cv2.resize(images.read_image(files[4]), to[::-1], interpolation=cv2.INTER_LINEAR)
     errors = [np.abs(ours[0].transpose(1, 2, 0) - other).mean() for other in (area, linear)]
     assert errors[0] < 6 and (to[0] >= 75 or errors[0] < errors[1])
-    monkeypatch.setattr(images, "_divisor", lambda *_: 1)
+    monkeypatch.setattr(images, "divisor", lambda *_: 1)
     assert (both([sample(view)], files)[0] != theirs).any()
 
 
