@@ -33,7 +33,8 @@ COLUMNS = {
     "slowest": "slowest stage",
     "others": "by others",
 }
-"""spread: of the times of an epoch; others: samples of an epoch that the loader's first renderer did not make."""
+"""spread: of the times of an epoch; others: samples of an epoch that the loader's first renderer did not make; peak MB
+of PyTorch's grows with the rounds: glibc's malloc takes batches anew (not with MALLOC_MMAP_THRESHOLD_=1000000)."""
 
 _EPOCHS, _DAY = 300, 86_400
 _V100_DAYS = {"yolov5n": 1, "yolov5s": 2, "yolov5m": 4, "yolov5l": 6, "yolov5x": 8}

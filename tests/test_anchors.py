@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from yolo import anchors
-from yolo.data.records import Index, IndexReport
+from yolo.data.records import Index
 
 COCO = np.array([10, 13, 16, 30, 33, 23, 30, 61, 62, 45, 59, 119, 116, 90, 156, 198, 373, 326], float).reshape(3, 3, 2)
 
@@ -16,8 +14,8 @@ COCO = np.array([10, 13, 16, 30, 33, 23, 30, 61, 62, 45, 59, 119, 116, 90, 156, 
 def index_of(shapes: list[tuple[int, int]], shares: list[list[tuple[float, float]]]) -> Index:
     """An index of images (height, width) with boxes of these shares of width and height."""
     labels = [np.array([(0, 0.5, 0.5, *share) for share in some], np.float32).reshape(-1, 5) for some in shares]
-    paths = tuple(Path(f"{number}.png") for number in range(len(shapes)))
-    return Index(paths, labels, [[] for _ in shapes], np.array(shapes, np.int64), ("item",), IndexReport())
+    paths = [f"{number}.png" for number in range(len(shapes))]
+    return Index.of(paths, labels, [[] for _ in shapes], shapes, ("item",))
 
 
 def clusters(centres: list[tuple[float, float]], each: int = 60, seed: int = 0) -> np.ndarray:

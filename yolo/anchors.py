@@ -44,9 +44,7 @@ def box_sizes(index: Index, imgsz: int, rng: Generator | None = None) -> Floats:
     images = index.shapes[:, ::-1] * (imgsz / index.shapes.max(1, keepdims=True).clip(1))
     if rng is not None:
         images = images * rng.uniform(0.9, 1.1, (len(images), 1))
-    counts = [len(rows) for rows in index.labels]
-    shares = np.concatenate([rows[:, 3:5] for rows in index.labels] or [np.zeros((0, 2))])
-    return shares * np.repeat(images, counts, axis=0)
+    return index.labels.joined()[:, 3:5] * np.repeat(images, index.labels.counts, axis=0)
 
 
 def recall(sizes: Floats, anchors: Floats, anchor_t: float) -> Recall:

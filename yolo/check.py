@@ -18,10 +18,11 @@ from typing import Any
 
 from yolo.command import run_command
 from yolo.config.commands import CheckConfig
-from yolo.data.audit.findings import ERROR, NOTE, Finding, findings
+from yolo.data.audit.findings import ERROR, NOTE, Finding, annotation_findings, findings
 from yolo.data.audit.mend import write_mended
 from yolo.data.audit.scan import Seen, scan
 from yolo.data.audit.statistics import report, statistics
+from yolo.data.convert.records import Tally
 from yolo.data.load import load_dataset
 from yolo.errors import DataError
 
@@ -35,7 +36,9 @@ def check(config: CheckConfig) -> dict[str, Any]:
     found: list[Finding] = []
     for split in dataset.splits:
         try:
-            splits[split] = scan(dataset, split, config.workers)
+            skipped, noticed = Tally(), Tally()
+            splits[split] = scan(dataset, split, config.workers, skipped, noticed)
+            found += annotation_findings(dataset.entries(split)[0], split, skipped, noticed)
         except DataError as error:
             level = NOTE if split == "test" else ERROR
             found.append(Finding("empty-split", level, split, str(dataset.source), str(error)))

@@ -170,8 +170,11 @@ def _study(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
 def _index(config: ValConfig, dataset: Dataset) -> Index:
     from yolo.data.index import index_split
 
-    split = config.task if config.task in ("train", "val", "test") else "val"
-    return index_split(dataset, split, single_cls=config.single_cls)
+    return index_split(dataset, _split(config), single_cls=config.single_cls)
+
+
+def _split(config: ValConfig) -> str:
+    return config.task if config.task in ("train", "val", "test") else "val"
 
 
 def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, group: ProcessGroup = LONE) -> list[Model]:
@@ -257,7 +260,7 @@ def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -
         listeners.append(BatchImages(run, index.names))
     if config.save_txt or config.save_hybrid:
         listeners.append(LabelFiles(run, confidence=config.save_conf))
-    coco = CocoJson(dataset, index) if config.save_json else None
+    coco = CocoJson(dataset, index, _split(config)) if config.save_json else None
     if coco is not None:
         listeners.append(coco)
     validation = validator.run(listeners)

@@ -14,6 +14,7 @@ from benchmarks.coco_like import make_coco_like
 from benchmarks.driver import Contender, Measurement
 from benchmarks.loader_table import device_columns, device_rows, loader_rows, needs
 from benchmarks.loading import read_set, write_set
+from benchmarks.places import PEERS_PYTHON
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,17 @@ def test_the_table_names_the_images(bench, data: Path) -> None:
     lines = out.splitlines()
     assert code == 0 and lines[0].startswith(f"Mosaics of 64x64, batches of 4, {data}; a worker has one core; ")
     assert lines[2].split()[:3] == ["OpenCV", "ram", "1"] and len(lines) == 4  # devices' speeds are at 640
+
+
+@pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="the other frameworks are not installed: make bench-peers")
+@pytest.mark.parametrize("source", ["files", "ram"])
+def test_the_loader_under_pytorch(bench, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    monkeypatch.setattr(loader, "PEERS_PYTHON", PEERS_PYTHON)
+    code, out, err = bench("--json", "--rounds", "1", "--sources", source, "--loaders", "torch", "opencv")
+    torch, opencv = json.loads(out)["rows"]
+    assert code == 0 and torch["note"] is None, err
+    assert torch["labels"] == pytest.approx(opencv["labels"], rel=0.5) and torch["mosaics_s"] > 0
+    assert 0.05 < torch["cpu_ms"] < 1000 and torch["torch_cpu_ratio"] == 1 and 0 < opencv["torch_cpu_ratio"] < 10
 
 
 def test_a_long_run_tells_memory_ten_times(bench) -> None:

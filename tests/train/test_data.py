@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -11,10 +12,14 @@ import pytest
 import yaml
 
 from tests.data import stand_in
+from tests.data.convert import small
 from tests.data.renderers import stand_ins
-from tests.train.samples import QUICK, Done, Workshop, drawn_image, make_data, write_yaml
+from tests.train.samples import NAMES, QUICK, Done, Workshop, drawn_image, make_data, write_yaml
 from tests.train.test_resume import differences, interrupt, resume
+from yolo import convert
 from yolo.data.images import write_image
+from yolo.data.index import index_split
+from yolo.data.load import load_dataset
 from yolo.data.planner import Planner
 from yolo.models.weights.load import load_weights
 from yolo.plots.results import read_results
@@ -98,6 +103,20 @@ def test_cached_images_train_the_same_weights(shop: Workshop) -> None:
     assert [len(list(folder.glob("*.npy"))) for folder in folders] == [8, 6]
     again = shop.train("again", "--noplots", "--noval", "--cache", "disk", hyp=str(hyp))
     assert "cached 8 images in " in again.err and "0.1 MB, of which 0.1 MB were there already" in again.err
+
+
+def test_a_coco_json_trains_the_same_weights_as_its_conversion(shop: Workshop) -> None:
+    source, output = shop.folder / "coco", shop.folder / "converted"
+    splits = ("train", "val")
+    for split in splits:
+        shutil.copytree(shop.data.parent / "images" / split, source / "images" / split)
+        small.coco_of(index_split(load_dataset(shop.data), split), source / f"annotations/instances_{split}.json")
+    data = write_yaml(source / "data.yaml", {split: f"annotations/instances_{split}.json" for split in splits})
+    convert.main(["--format", "coco", "--source", str(source), "--output", str(output)])
+    runs = [shop.train(f"of{k}", "--noplots", data=str(d)) for k, d in enumerate((data, output / "data.yaml"))]
+    assert [done.code for done in runs] == [0, 0], runs[0].err
+    assert same(*map(weights, runs)) and load_weights(runs[0].folder / "weights/last.safetensors").names == NAMES[::-1]
+    assert "data.yaml has no 'names': the annotations' 2 classes are taken" in runs[0].err
 
 
 def test_a_cache_that_does_not_fit_is_one_line(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

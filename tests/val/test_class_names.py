@@ -78,7 +78,7 @@ def test_cocos_numbers_follow_the_names(tmp_path: Path) -> None:
         source = write_yaml(tmp_path / "coco_own.yaml", {**content, "names": list(names)})
         dataset = load_dataset(source)
         index = index_split(dataset, "val", use_cache=False)
-        writer = CocoJson(dataset, index)
+        writer = CocoJson(dataset, index, "val")
         rows = np.array([(0, 0, 9, 9, 0.9, 0), (0, 0, 9, 9, 0.8, 1)], np.float32)
         writer(SimpleNamespace(paths=index.paths), [rows])
         assert [row["category_id"] for row in writer._rows] == ids

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
+from tests.data import foreign
+from tests.data.convert import small
 from tests.train.samples import SIZE, Done, Workshop, write_yaml
 from tests.val.outcome import labels_in, result, table
+from yolo.data.index import index_split
+from yolo.data.load import load_dataset
+from yolo.engine.val_outputs import CocoJson
 
 PROGRAM = "yolo.val"
 IMAGES = {
@@ -139,6 +145,43 @@ def test_cocos_json(measure) -> None:
         assert min(x, y, w, h) >= 0 and max(x + w, y + h) <= 64.01 and 0 < row["score"] <= 1
     assert len({row["image_id"] for row in rows}) == 6 and {row["category_id"] for row in rows} <= {0, 1}
     assert "COCO's rule: mAP50 " in done.err
+
+
+def test_a_coco_json_as_the_split_is_measured_by_its_own_ids(measure, shop: Workshop, tmp_path: Path) -> None:
+    """Ids that no file name has, categories in another order, and a crowd."""
+    index = index_split(load_dataset(shop.data), "val", use_cache=False)
+    small.coco_of(index, tmp_path / "own.json")
+    val = {"annotations": str(tmp_path / "own.json"), "images": str(index.paths[0].parent)}
+    data = write_yaml(tmp_path / "own.yaml", {"path": str(shop.data.parent), "train": val, "val": val})
+    by_labels = result(measure("--noplots", "--json", "--save-json"))
+    names = write_yaml(tmp_path / "names.yaml", {**yaml.safe_load(data.read_text()), "names": ["red", "blue"]})
+    done = measure("--noplots", "--json", "--save-json", data=str(names), name="own")
+    found = result(done)
+    assert found["metrics"] == pytest.approx(by_labels["metrics"], abs=1e-6)
+    assert found["coco"]["map50"] == pytest.approx(by_labels["coco"]["map50"], abs=0.02)
+    assert "left out: 1 crowds" in done.err
+    rows = json.loads((done.folder / "best_predictions.json").read_text())
+    assert {row["image_id"] for row in rows} <= set(range(700, 706)) and {row["category_id"] for row in rows} == {8, 9}
+    read = measure("--noplots", "--json", "--save-json", data=str(data), name="unnamed")  # blue is 0 there
+    assert result(read)["metrics"] == pytest.approx(by_labels["metrics"], abs=1e-6)
+    single = measure("--noplots", "--json", "--save-json", "--single-cls", data=str(names), name="single")
+    assert single.code == 0, single.err
+
+
+def test_a_class_that_the_coco_json_lacks_is_measured_as_one_without_labels(tmp_path: Path) -> None:
+    small.coco(tmp_path / "own.json", ["1.jpg"], [{"id": 1, "area": 200, "iscrowd": 0}])
+    foreign.shaded_image(tmp_path / "1.jpg")
+    dataset = load_dataset(write_yaml(tmp_path / "data.yaml", {"val": "own.json", "names": ["dog", "cat"]}))
+    index = index_split(dataset, "val")
+    writer = CocoJson(dataset, index, "val")
+    writer(SimpleNamespace(paths=index.paths), [np.array([(10, 5, 30, 15, 0.9, 1), (0, 0, 9, 9, 0.8, 0)])])
+    assert writer.finish(tmp_path / "found.json") == {"map50": pytest.approx(1), "map50_95": pytest.approx(1)}
+    assert [row["category_id"] for row in json.loads((tmp_path / "found.json").read_text())] == [1, 2]
+    foreign.save_image(tmp_path / "1.jpg", (25, 50))  # its boxes are scaled to it: the JSON's would be of no use
+    index = index_split(dataset, "val")
+    writer = CocoJson(dataset, index, "val")
+    writer(SimpleNamespace(paths=index.paths), [np.array([(5, 2.5, 15, 7.5, 0.9, 1)])])
+    assert writer.finish(tmp_path / "found.json")["map50"] == pytest.approx(1)
 
 
 @pytest.mark.covers("val", "single_cls")

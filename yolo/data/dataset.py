@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,16 @@ class Dataset:
     """The YAML file."""
     root: Path
     names: tuple[str, ...]
-    """Class names; the position is the class."""
+    """Class names; the position is the class. ``read_dataset`` gives none where the annotations are to name them."""
     splits: Mapping[str, tuple[Path, ...]]
-    """Per split ("train", "val", "test") its folders, image files, ``.txt`` lists and glob patterns."""
+    """Per split ("train", "val", "test") its folders, image files, ``.txt`` lists, glob patterns, and annotations."""
+    annotations: Mapping[Path, Path | None] = field(default_factory=dict)
+    """Of these paths those that are annotations in another format (``yolo.data.annotated``): COCO's JSON files, lists
+    of VOC's ``ImageSets``, folders of VOC's XML files; and the folder of their images where the file names it."""
+    named: bool = True
+    """Whether the file names the classes, and not its annotations."""
+    segments: bool = False
+    """Labels are the outlines in COCO's JSON, where it has them, and not its boxes."""
     download: Any = None
     """What ``yolo.data.archives.parse_archives`` reads: looked at only when the data is not there."""
     convert: str | None = None
@@ -62,29 +69,57 @@ def read_dataset(path: str | Path) -> Dataset:
     """
     source = _find(path)
     content = _read(source)
-    names = _names(content, source)
     entries = {split: _entries(content[split], split, source) for split in _SPLITS if content.get(split)}
+    foreign = [entry.is_annotation for some in entries.values() for entry in some]
+    names = () if foreign and all(foreign) and _is_nameless(content, source) else _names(content, source)
     if not entries:
         raise DataError("no split in the file", where=source, hint="add 'train:' and 'val:'")
     base = _optional_text(content, "path", source) or ""
-    root, splits = _places(base, entries, source)
+    root, splits, annotations = _places(base, entries, source)
     return Dataset(
         source=source,
         root=root,
         names=names,
         splits=splits,
+        annotations=annotations,
+        named=bool(names),
+        segments=_segments(content, source),
         download=content.get("download"),
         convert=_optional_text(content, "convert", source),
         generator=_generator(content, source),
     )
 
 
-def _places(base: str, entries: dict[str, tuple[str, ...]], source: Path) -> tuple[Path, dict[str, tuple[Path, ...]]]:
-    """The root, and per split its paths."""
+@dataclass(frozen=True)
+class _Entry:
+    """What a split names: a path, and the folder of the images where it is annotations of them."""
+
+    path: str
+    images: str | None = None
+    """None: a path alone was given; '': annotations alone."""
+
+    @property
+    def is_annotation(self) -> bool:
+        parts = Path(self.path).parts
+        is_list = "ImageSets" in parts[:-1] and parts[-1].lower().endswith(".txt")
+        is_json = parts[-1:] and parts[-1].lower().endswith(".json")
+        return self.images is not None or bool(is_json) or is_list or parts[-1:] == ("Annotations",)
+
+
+def _places(
+    base: str, entries: dict[str, tuple[_Entry, ...]], source: Path
+) -> tuple[Path, dict[str, tuple[Path, ...]], dict[Path, Path | None]]:
+    """The root, per split its paths, and those of annotations with the folder of their images."""
     try:
-        root = _root(base, entries, source)
-        splits = {split: tuple(_resolve(root, entry) for entry in some) for split, some in entries.items()}
-        return root, splits
+        root = _root(base, next(iter(entries.values()))[0].path, source)
+        splits = {split: tuple(_resolve(root, entry.path) for entry in some) for split, some in entries.items()}
+        annotations = {
+            path: _resolve(root, entry.images) if entry.images else None
+            for split, some in entries.items()
+            for path, entry in zip(splits[split], some)
+            if entry.is_annotation
+        }
+        return root, splits, annotations
     except OSError as error:  # a name too long, a folder that may not be entered
         raise DataError(f"a path in it cannot be looked at ({error.strerror})", where=source) from error
 
@@ -169,11 +204,39 @@ def _names(content: dict[str, Any], source: Path) -> tuple[str, ...]:
     return names
 
 
-def _entries(given: object, split: str, source: Path) -> tuple[str, ...]:
-    entries = given if isinstance(given, list) else [given]
-    if not all(isinstance(entry, str) and entry and "\0" not in entry for entry in entries):
+def _entries(given: object, split: str, source: Path) -> tuple[_Entry, ...]:
+    return tuple(_entry(some, split, source) for some in (given if isinstance(given, list) else [given]))
+
+
+def _entry(given: object, split: str, source: Path) -> _Entry:
+    if isinstance(given, dict):
+        path, images = given.get("annotations"), given.get("images", "")
+        if given.keys() - {"annotations", "images"} or not _is_path(path) or not (images == "" or _is_path(images)):
+            what = f"'{split}' takes a path, or a mapping of 'annotations' and 'images', each a path"
+            raise DataError(what, where=source)
+        return _Entry(path, images)
+    if not _is_path(given):
         raise DataError(f"'{split}' must be a path or a list of paths", where=source)
-    return tuple(entries)
+    return _Entry(given)
+
+
+def _is_path(given: object) -> bool:
+    return isinstance(given, str) and bool(given) and "\0" not in given
+
+
+def _is_nameless(content: dict[str, Any], source: Path) -> bool:
+    """Whether there are no class names; then the annotations have them."""
+    if content.get("names") is None and content.get("nc") is not None:
+        hint = "list the class names, or leave 'nc' out too: then the annotations name the classes"
+        raise DataError("'nc' without 'names'", where=source, hint=hint)
+    return content.get("names") is None
+
+
+def _segments(content: dict[str, Any], source: Path) -> bool:
+    value = content.get("segments", False)
+    if not isinstance(value, bool):
+        raise DataError(f"'segments' must be true or false, not {brief(value)}", where=source)
+    return value
 
 
 def _optional_text(content: dict[str, Any], key: str, source: Path) -> str | None:
@@ -190,10 +253,9 @@ def _generator(content: dict[str, Any], source: Path) -> dict[str, Any] | None:
     return value
 
 
-def _root(base: str, entries: dict[str, tuple[str, ...]], source: Path) -> Path:
+def _root(base: str, wanted: str, source: Path) -> Path:
     """The folder that holds the data, or where the data would be put."""
     candidates = [source.parent / base, Path.cwd() / base, Path.cwd() / "datasets" / base]
-    wanted = next(iter(entries.values()))[0]
     # A folder may have the right name by chance; the one that holds the data is meant.
     for holds in (lambda folder: is_there(_resolve(folder, wanted)), Path.is_dir):
         for folder in candidates:

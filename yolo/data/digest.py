@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,9 +14,8 @@ from yolo.data.records import Index
 def index_digest(index: Index) -> str:
     """SHA-256 of the images' names and sizes and their labels and outlines, in order; not of where they lie."""
     total = hashlib.sha256()
-    total.update("\0".join(path.name for path in index.paths).encode("utf-8", "surrogateescape"))
-    arrays = [index.shapes, *index.labels, *(outline for outlines in index.segments or [] for outline in outlines)]
-    for array in arrays:
+    total.update("\0".join(map(os.path.basename, index.paths.texts())).encode("utf-8", "surrogateescape"))
+    for array in (index.shapes, index.labels.counts, index.labels.joined(), *index.segments.joined()):
         total.update(f"{array.shape}".encode())
         total.update(np.ascontiguousarray(array).tobytes())
     return total.hexdigest()

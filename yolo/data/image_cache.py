@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.data.cache import fingerprint
+from yolo.data.fingerprint import fingerprint
 from yolo.data.images import limit_opencv_threads, load_image
 from yolo.data.letterbox import Size, resized_size
 from yolo.data.records import Index
@@ -90,9 +90,9 @@ class RamCache(_Cache):
 
     def __init__(self, index: Index, imgsz: int, augmented: bool) -> None:
         super().__init__(index, imgsz, augmented)
-        content = f"{_FORMAT} {cv2.__version__} {imgsz} {augmented} {fingerprint(index.paths, (), None)}"
+        content = fingerprint(f"{_FORMAT} {cv2.__version__} {imgsz} {augmented}", list(index.paths.texts()))
         starts = len(self.sizes) + np.cumsum([0, *map(self._bytes, range(len(self.sizes)))])
-        self.memory = SharedMemory(hashlib.sha256(content.encode()).hexdigest()[:32], int(starts[-1]))
+        self.memory = SharedMemory(content[:32], int(starts[-1]))
         self._starts = starts.tolist()
         self._there = self.memory.content[: len(self.sizes)]
 

@@ -34,6 +34,11 @@ _REDUCED = {1: 0, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 
 _HINT = "replace or remove the file"
 
 
+def is_image_name(path: str) -> bool:
+    """Whether a file's name ends like that of an image."""
+    return f".{path.rpartition('.')[2].lower()}" in SUFFIXES
+
+
 def limit_opencv_threads() -> None:
     """Make OpenCV single-threaded for the whole process.
 

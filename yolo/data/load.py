@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+from yolo.data.annotated import own_names
 from yolo.data.dataset import Dataset, is_present, read_dataset
 from yolo.data.fetch import fetch
 from yolo.data.patterns import is_pattern
@@ -15,12 +17,13 @@ def load_dataset(path: str | Path) -> Dataset:
     """Read a data set YAML (``read_dataset``) and make sure that its data is there.
 
     Data that is absent is made by its ``generator`` or fetched from its ``download`` URL; nothing in the file is ever
-    executed. Raises DataError for whatever is wrong with the file or its data.
+    executed. Where it names no classes, they are those of its annotations. Raises DataError for whatever is wrong with
+    the file or its data.
     """
     dataset = read_dataset(path)
     if not is_present(dataset):
         _obtain(dataset)
-    return dataset
+    return dataset if dataset.named else dataclasses.replace(dataset, names=own_names(dataset))
 
 
 def _obtain(dataset: Dataset) -> None:

@@ -137,10 +137,10 @@ def epoch_order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 def label_bound(index: Index, hyp: Augmentation | None) -> int:
     """The most labels that one sample can have, at least 1: what padded labels must have room for."""
-    counts = [len(rows) for rows in index.labels] or [0]
+    most = int(index.labels.counts.max(initial=0))
     if hyp is None or hyp.mosaic <= 0:
-        return max(max(counts), 1)
-    polygons = max(sum(len(segment) > 0 for segment in some) for some in index.segments or [[]])
+        return max(most, 1)
+    polygons = int(index.segments.polygons().max(initial=0))
     # The four images are drawn with replacement, so they may all be the fullest one.
     pasted = round(hyp.copy_paste * 4 * polygons) if hyp.copy_paste > 0 else 0
-    return max((4 * max(counts) + pasted) * (2 if hyp.mixup > 0 else 1), 1)
+    return max((4 * most + pasted) * (2 if hyp.mixup > 0 else 1), 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from yolo.data.records import Index
@@ -21,18 +19,7 @@ def take_fraction(index: Index, fraction: float) -> Index:
         raise ConfigError(
             f"is {fraction:g}, which leaves none of {len(index)} images", where="--fraction", hint="give more"
         )
+    if count == len(index):
+        return index
     chosen = np.arange(count) * len(index) // count
-    report = dataclasses.replace(
-        index.report,
-        pictures=count,
-        labels=sum(len(index.labels[i]) for i in chosen),
-        without_labels=sum(not len(index.labels[i]) for i in chosen),
-    )
-    return Index(
-        paths=tuple(index.paths[i] for i in chosen),
-        labels=[index.labels[i] for i in chosen],
-        segments=[index.segments[i] for i in chosen],
-        shapes=index.shapes[chosen],
-        names=index.names,
-        report=report,
-    )
+    return index.take(chosen)

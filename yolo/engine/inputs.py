@@ -144,7 +144,7 @@ def _refuse_impossible(config: TrainConfig) -> None:
 
 
 def _refuse_unlabelled(index: Index, dataset: Dataset) -> None:
-    if not any(len(rows) for rows in index.labels):
+    if not index.labels.counts.any():
         raise ConfigError(
             "no image of the training split has a label",
             where=dataset.source,

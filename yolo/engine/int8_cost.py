@@ -61,13 +61,7 @@ def some_images(index: Index, most: int) -> Index:
     if len(index) <= most:
         return index
     places = np.linspace(0, len(index) - 1, most).round().astype(int)
-    return dataclasses.replace(
-        index,
-        paths=tuple(index.paths[place] for place in places),
-        labels=[index.labels[place] for place in places],
-        segments=[index.segments[place] for place in places],
-        shapes=index.shapes[places],
-    )
+    return index.take(places)
 
 
 def _validation(program: ProgramFile, index: Index) -> Validation:

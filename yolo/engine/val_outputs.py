@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from yolo.class_names import match_names
+from yolo.data.annotated import CocoIds, coco_ids
 from yolo.data.batch import Batch
 from yolo.data.dataset import Dataset, preset_names
 from yolo.data.records import Index, renumbered
@@ -43,27 +45,38 @@ class LabelFiles:
 class CocoJson:
     """Called for every batch; ``finish`` writes COCO's JSON and measures it by COCO's own rule.
 
-    The data set's own ``annotations/instances_val2017.json`` is used when it is there (it knows crowds), else
-    annotations made from the labels. Raises DataError where they cannot tell the images apart or do not know them.
+    The annotations are the COCO JSON that the split is, else the data set's own ``annotations/instances_val2017.json``
+    when it is there (both know crowds), else made from the labels. Raises DataError where they cannot tell the images
+    apart or do not know them.
     """
 
-    def __init__(self, dataset: Dataset, index: Index) -> None:
-        self._order = _coco_order(dataset, index)
+    def __init__(self, dataset: Dataset, index: Index, split: str) -> None:
+        self._own = _own_annotations(dataset, index, split)
+        self._order = None if self._own else _coco_order(dataset, index)
         self._coco_ids = self._order is not None
-        index = renumbered(index, self._order) if self._coco_ids else index
         self._rows: list[dict] = []
         published = dataset.root / "annotations" / "instances_val2017.json"
-        own = self._coco_ids and published.is_file()
-        self._truth = read_coco(published) if own else labels_to_coco(index, coco_ids=self._coco_ids)
-        self._ids = [image_id(image) for image in index.paths]
-        refuse_unmeasurable(self._truth, self._ids, published if own else dataset.source)
+        if self._own is not None:
+            where, self._truth = self._own.file, self._own.content
+        elif self._coco_ids and published.is_file():
+            where, self._truth = published, read_coco(published)
+        else:
+            index = renumbered(index, self._order) if self._coco_ids else index
+            where, self._truth = dataset.source, labels_to_coco(index, coco_ids=self._coco_ids)
+        self._ids = [self._own.images[path] if self._own else image_id(path) for path in index.paths]
+        refuse_unmeasurable(self._truth, self._ids, where)
 
     def __call__(self, batch: Batch, detections: list[np.ndarray]) -> None:
         for path, rows in zip(batch.paths, detections):
             if self._coco_ids:
                 rows = rows.copy()
                 rows[:, 5] = np.argsort(self._order)[rows[:, 5].astype(int)]
-            self._rows += coco_rows(rows, path, coco_ids=self._coco_ids)
+            found = coco_rows(rows, path, coco_ids=self._coco_ids)
+            if self._own is not None:
+                for row in found:
+                    row["image_id"] = self._own.images[path]
+                    row["category_id"] = self._own.categories[row["category_id"]]
+            self._rows += found
 
     def finish(self, path: Path) -> dict[str, float]:
         """Write ``path``; give mAP50 and mAP50-95 by COCO's rule."""
@@ -71,6 +84,25 @@ class CocoJson:
         found = evaluate_coco(self._truth, self._rows, self._ids)
         logger.info("COCO's rule: mAP50 %.4f, mAP50-95 %.4f (%s)", found.map50, found.map50_95, path)
         return {"map50": found.map50, "map50_95": found.map50_95}
+
+
+def _own_annotations(dataset: Dataset, index: Index, split: str) -> CocoIds | None:
+    """The COCO JSON that the split is; None where it is none, or where its boxes or classes are not the index's."""
+    if index.names != dataset.names or (own := coco_ids(dataset, split)) is None:
+        return None
+    sizes = {some["id"]: (some.get("height"), some.get("width")) for some in own.content["images"]}
+    if any(sizes[own.images[path]] != tuple(shape) for path, shape in zip(index.paths, index.shapes.tolist())):
+        logger.warning(
+            "%s: images have other sizes than it says: COCO's rule measures the labels read from it", own.file
+        )
+        return None
+    # Its evaluation knows the file's categories only; the data set may have more classes.
+    categories, free = dict(own.categories), max(own.categories.values(), default=0) + 1
+    added = [number for number in range(len(index.names)) if number not in categories]
+    categories |= {number: free + place for place, number in enumerate(added)}
+    more = [{"id": categories[number], "name": index.names[number]} for number in added]
+    content = {**own.content, "categories": [*own.content["categories"], *more]}
+    return dataclasses.replace(own, content=content, categories=categories)
 
 
 def _coco_order(dataset: Dataset, index: Index) -> Sequence[int] | None:

@@ -98,7 +98,7 @@ class Validator:
         self.runner, self.loader, self.classes, self.single_cls = runner, loader, classes, single_cls
         self._hybrid, self._group = hybrid, group
         self.tracer = Tracer()
-        self._max_labels = max((len(rows) for rows in loader.index.labels), default=1)
+        self._max_labels = int(loader.index.labels.counts.max(initial=0))
 
     def run(self, listeners: Sequence[BatchListener] = ()) -> Validation:
         """Go through all batches once; ``listeners`` see each with its detections, in order.

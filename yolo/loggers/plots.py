@@ -27,7 +27,7 @@ class Plots(Hook):
         self._run = run
 
     def before_train(self, trainer: Training) -> None:
-        labels = np.concatenate(trainer.parts.loader.index.labels)
+        labels = trainer.parts.loader.index.labels.joined()
         plot_labels(labels, trainer.parts.names, self._run / "labels.jpg")
         plot_correlogram(labels, self._run / "labels_correlogram.jpg")
 

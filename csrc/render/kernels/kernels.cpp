@@ -32,24 +32,17 @@ void sample_at(const uint8_t* pixels, int64_t row, int64_t width, int64_t height
 
 void sample(const uint8_t* pixels, int64_t row, int64_t width, int64_t height, const int32_t* x, const int32_t* y,
             int64_t count, uint8_t* const* planes) {
-    int64_t k = 0;
-    for (; k + kRun <= count; k += kRun) {
-        bool whole = true;
-        for (int64_t i = 0; i < kRun; ++i) {
-            whole &= inside(x[k + i] >> kPlaceBits, width - 1) & inside(y[k + i] >> kPlaceBits, height - 1);
-        }
-        if (whole && sample_run(pixels, row, x + k, y + k, planes, k)) continue;
-        for (int64_t i = k; i < k + kRun; ++i) {
-            uint8_t rgb[kChannels];
-            sample_at(pixels, row, width, height, x[i], y[i], rgb);
-            for (int c = 0; c < kChannels; ++c) planes[c][i] = rgb[c];
-        }
-    }
-    for (; k < count; ++k) {
+    const auto alone = [&](int64_t k) {
         uint8_t rgb[kChannels];
         sample_at(pixels, row, width, height, x[k], y[k], rgb);
         for (int c = 0; c < kChannels; ++c) planes[c][k] = rgb[c];
+    };
+    int64_t k = 0;
+    for (; k + kRun <= count; k += kRun) {
+        if (sample_run(pixels, row, width, height, x + k, y + k, planes, k)) continue;
+        for (int64_t i = k; i < k + kRun; ++i) alone(i);
     }
+    for (; k < count; ++k) alone(k);
 }
 
 void split(const uint8_t* pixels, int64_t count, uint8_t* const* planes) {
@@ -61,39 +54,51 @@ void split(const uint8_t* pixels, int64_t count, uint8_t* const* planes) {
     }
 }
 
-int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
-int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
-float between(float value, float low, float high) {
-    const float least = value > low ? value : low;
-    return least < high ? least : high;
-}
-float distance(float a, float b) { return a > b ? a - b : b - a; }
+float larger(float a, float b) { return a > b ? a : b; }
+float smaller(float a, float b) { return a < b ? a : b; }
+float distance(float a, float b) { return larger(a - b, b - a); }
+float cut(float value) { return static_cast<float>(static_cast<int32_t>(value)); }
 
-// numerator / divisor, rounded, as OpenCV's tables have it; 0 for a divisor of 0.
-int32_t quotient(float numerator, int32_t divisor) {
-    return static_cast<int32_t>(numerator / static_cast<float>(larger(divisor, 1)) + 0.5F);
-}
+// The whole number of 1/4096 that OpenCV's tables hold for numerator / divisor.
+float quotient(float numerator, float divisor) { return cut(4096.0F * numerator / larger(divisor, 1.0F) + 0.5F); }
 
-// OpenCV's conversions of 8 bits: to HSV in whole numbers, hue in units of two degrees, and back in floats, cut off.
-void colour(const float* gains, int64_t count, uint8_t* const* planes) {
-    uint8_t *const reds = planes[0], *const greens = planes[1], *const blues = planes[2];
+constexpr int64_t kBlock = 256;  // pixels whose floats stay in the first-level cache
+
+// OpenCV's conversions of 8 bits: to whole numbers of hue (units of two degrees), saturation and value, and back in
+// floats, cut off. All is done in floats, where but for one product it is exact: so the compiler makes vectors of it.
+void colour_block(const float* gains, int64_t count, float* reds, float* greens, float* blues) {
     const float hue_gain = gains[0], saturation_gain = gains[1], value_gain = gains[2];
 #pragma GCC ivdep
     for (int64_t k = 0; k < count; ++k) {
-        const int32_t r = reds[k], g = greens[k], b = blues[k];
-        const int32_t high = larger(larger(r, g), b), low = smaller(smaller(r, g), b), spread = high - low;
-        const int32_t turn = high == r ? g - b : high == g ? b - r + 2 * spread : r - g + 4 * spread;
-        const int32_t saturation = (spread * quotient(1044480.0F, high) + 2048) >> 12;
-        const int32_t hue = (turn * quotient(122880.0F, spread) + 2048) >> 12;
-        const int32_t turned = static_cast<int32_t>(static_cast<float>(hue + (hue < 0 ? 180 : 0)) * hue_gain);
-        const int32_t turns = static_cast<int32_t>(static_cast<float>(turned) * (1.0F / 180.0F) + 1e-4F);
-        const float h = static_cast<float>(turned - 180 * turns) * (6.0F / 180.0F);
-        const float s = static_cast<float>(smaller(static_cast<int32_t>(static_cast<float>(saturation) * saturation_gain), 255)) * (1.0F / 255.0F);
-        const float v = static_cast<float>(smaller(static_cast<int32_t>(static_cast<float>(high) * value_gain), 255));
-        const float least = v * (1.0F - s), rest = v - least;
-        reds[k] = static_cast<uint8_t>(static_cast<int32_t>(least + rest * between(distance(h, 3.0F) - 1.0F, 0.0F, 1.0F)));
-        greens[k] = static_cast<uint8_t>(static_cast<int32_t>(least + rest * between(2.0F - distance(h, 2.0F), 0.0F, 1.0F)));
-        blues[k] = static_cast<uint8_t>(static_cast<int32_t>(least + rest * between(2.0F - distance(h, 4.0F), 0.0F, 1.0F)));
+        const float r = reds[k], g = greens[k], b = blues[k];
+        const float high = larger(larger(r, g), b), spread = high - smaller(smaller(r, g), b);
+        const float saturation = cut(spread * quotient(255.0F, high) * (1.0F / 4096.0F) + 0.5F);
+        const float turn = high == r ? g - b : high == g ? b - r + 2.0F * spread : r - g + 4.0F * spread;
+        const float around = cut(turn * quotient(30.0F, spread) * (1.0F / 4096.0F) + 180.5F);
+        const float turned = cut((around >= 180.0F ? around - 180.0F : around) * hue_gain);
+        const float h = (turned - 180.0F * cut(turned * (1.0F / 180.0F) + 1e-4F)) * (1.0F / 30.0F);
+        const float v = smaller(cut(high * value_gain), 255.0F);
+        const float rest = v * smaller(cut(saturation * saturation_gain), 255.0F) * (1.0F / 255.0F), least = v - rest;
+        const auto channel = [&](float ramp) { return least + rest * smaller(larger(ramp, 0.0F), 1.0F); };
+        reds[k] = channel(distance(h, 3.0F) - 1.0F);
+        greens[k] = channel(2.0F - distance(h, 2.0F));
+        blues[k] = channel(2.0F - distance(h, 4.0F));
+    }
+}
+
+void colour(const float* gains, int64_t count, uint8_t* const* planes) {
+    float values[kChannels][kBlock];
+    for (int64_t begin = 0; begin < count; begin += kBlock) {
+        const int64_t number = count - begin < kBlock ? count - begin : kBlock;
+        for (int c = 0; c < kChannels; ++c) {
+            const uint8_t* const from = planes[c] + begin;  // a local: bytes that are written may be anything's
+            for (int64_t k = 0; k < number; ++k) values[c][k] = from[k];
+        }
+        colour_block(gains, number, values[0], values[1], values[2]);
+        for (int c = 0; c < kChannels; ++c) {
+            uint8_t* const to = planes[c] + begin;
+            for (int64_t k = 0; k < number; ++k) to[k] = static_cast<uint8_t>(static_cast<int32_t>(values[c][k]));
+        }
     }
 }
 

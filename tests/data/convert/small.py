@@ -15,6 +15,8 @@ from tests.data import foreign
 from yolo.data.convert.run import Converted, convert
 from yolo.data.images import read_image
 from yolo.data.listing import label_path
+from yolo.data.records import Index
+from yolo.ops import labels_to_xyxy
 
 BOX = [10, 5, 20, 10]
 LINE = "0.200000 0.200000 0.200000 0.200000"
@@ -57,3 +59,16 @@ def voc(path: Path, head: str = "", body: str | None = None) -> Path:
     corners = "<xmin>11</xmin><ymin>6</ymin><xmax>30</xmax><ymax>15</ymax>"
     body = f"<object><name>cat</name><bndbox>{corners}</bndbox></object>" if body is None else body
     return foreign.write(path, f"<annotation>{head}{body}</annotation>")
+
+
+def coco_of(index: Index, path: Path, first: int = 700) -> Path:
+    """An index as a COCO JSON: images from id ``first`` on, class k as category 9 - k, and a crowd in the first one."""
+    images, annotations = [], [{"image_id": first, "category_id": 9, "iscrowd": 1, "bbox": [0, 0, 9, 9], "area": 81}]
+    for number, (image, size, rows) in enumerate(zip(index.paths, index.shapes.tolist(), index.labels), first):
+        images.append({"id": number, "file_name": image.name, "height": size[0], "width": size[1]})
+        for category, x1, y1, x2, y2 in labels_to_xyxy(rows, size).tolist():
+            box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
+            annotations.append({"image_id": number, "category_id": 9 - int(category), **box})
+    categories = [{"id": 9 - number, "name": name} for number, name in enumerate(index.names)]
+    content = {"images": images, "annotations": annotations, "categories": categories[::-1]}
+    return foreign.write(path, json.dumps(content))

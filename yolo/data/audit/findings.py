@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolo.data.audit.scan import Seen, stray_labels
+from yolo.data.convert.records import Tally
 from yolo.data.dataset import Dataset
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -47,6 +48,12 @@ def findings(dataset: Dataset, splits: Mapping[str, Sequence[Seen]], imgsz: int)
     return found
 
 
+def annotation_findings(entry: Path, split: str, skipped: Tally, noticed: Tally) -> list[Finding]:
+    """What is not used, or taken otherwise than said, of annotations in another format."""
+    left_out = [Finding("left-out", WARNING, split, str(entry), line) for line in skipped.lines()]
+    return left_out + [Finding("taken-otherwise", NOTE, split, str(entry), line) for line in noticed.lines()]
+
+
 def _of_image(seen: Seen, split: str) -> Iterator[Finding]:
     where = str(seen.path)
     if seen.missing:
@@ -59,7 +66,7 @@ def _of_image(seen: Seen, split: str) -> Iterator[Finding]:
 
 
 def _of_labels(seen: Seen, split: str, imgsz: int) -> Iterator[Finding]:
-    file = str(seen.label_file)
+    file = seen.where
     if seen.labels is None:
         yield Finding("unreadable-labels", WARNING, split, file, "the label file cannot be read")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -10,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from yolo.data.annotated import check_annotated, is_annotated, read_split
+from yolo.data.convert.records import Labelled, Tally
 from yolo.data.dataset import Dataset
 from yolo.data.image_header import read_header
 from yolo.data.images import check_image, decode_image, read_bytes
@@ -35,9 +38,17 @@ class Seen:
     turned: bool = False
     """Whether EXIF says that it is stored lying or upside down."""
     content: bytes = b""
-    """Of the label file; empty where there is none."""
+    """Of the label file, or what it would be; empty where there is none."""
     labels: LabelFile | None = None
     """None where the label file cannot be read."""
+
+    shared: bool = False
+    """Whether the label file holds other images' labels too."""
+
+    @property
+    def where(self) -> str:
+        """Where its labels are, for messages."""
+        return f"{self.label_file} ({self.path.name})" if self.shared else str(self.label_file)
 
     @property
     def usable(self) -> bool:
@@ -49,12 +60,22 @@ class Seen:
         return len(self.labels.rows) if self.labels else 0
 
 
-def scan(dataset: Dataset, split: str, workers: int) -> list[Seen]:
-    """Look at every image of ``split``, in order. Raises DataError when it has none."""
-    images = list_images(dataset, split)
+def scan(dataset: Dataset, split: str, workers: int, skipped: Tally, noticed: Tally) -> list[Seen]:
+    """Look at every image of ``split``, in order. Raises DataError when it has none.
+
+    Of annotations in another format ``skipped`` counts what is left out, ``noticed`` what is taken otherwise than said.
+    """
     pool = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="check")
     try:
-        return list(pool.map(lambda *files: _look(*files, dataset.nc), images, label_files(images)))
+        if not is_annotated(dataset, split):
+            images = list_images(dataset, split)
+            return list(pool.map(lambda *files: _look(*map(Path, files), dataset.nc), images, label_files(images)))
+        read = read_split(dataset, split)
+        looks = list(pool.map(lambda item: _look_annotated(item, dataset.nc), read.images))
+        for tallies in [(read.skipped, read.noticed), *(tallies for _, *tallies in looks)]:
+            skipped.add(tallies[0])
+            noticed.add(tallies[1])
+        return [seen for seen, *_ in looks if seen is not None]
     finally:  # also when interrupted: what has not begun is not begun
         pool.shutdown(cancel_futures=True)
 
@@ -80,6 +101,21 @@ def _look(path: Path, file: Path, classes: int) -> Seen:
         pass
     except (OSError, ValueError):
         labels = None
+    return _seen(path, file, content, labels)
+
+
+def _look_annotated(item: Labelled, classes: int) -> tuple[Seen | None, Tally, Tally]:
+    """The image, None where its labels cannot be used, and what is counted."""
+    shared = item.file.suffix.lower() != ".xml"
+    try:
+        checked = check_annotated(item, classes)
+    except DataError:
+        return dataclasses.replace(_seen(item.image, item.file, b"", LabelFile()), shared=shared), Tally(), Tally()
+    seen = checked.labels and _seen(item.image, item.file, checked.content, checked.labels)
+    return seen and dataclasses.replace(seen, shared=shared), checked.skipped, checked.noticed
+
+
+def _seen(path: Path, file: Path, content: bytes, labels: LabelFile | None) -> Seen:
     if not os.path.isfile(path):
         return Seen(path, file, missing=True, content=content, labels=labels)
     try:

@@ -33,9 +33,13 @@ _PEEK = 65536
 _TASKS = "JSON files of Label Studio's own form, which are not read: export them as COCO"
 
 
+Contents = Sequence[tuple[Path, dict]]
+"""Files and what they hold."""
+
+
 @dataclass(frozen=True)
-class _Reading:
-    """What holds for all files of a conversion."""
+class Reading:
+    """What holds for all files of a conversion: where the images are, whether outlines are kept, what is counted."""
 
     finder: ImageFinder
     segments: bool
@@ -66,16 +70,28 @@ def coco(source: Path, names: Sequence[str] | None, segments: bool = False) -> C
     classes = [{number: order[position] for number, position in some.items()} for some in numbers]
 
     def labelled() -> Iterator[Labelled]:
-        reading = _Reading(ImageFinder(source), segments, skipped, noticed)
-        wanted = [_wanted(path, image) for path, content in files for image in _images(path, content)]
-        found = iter(reading.finder.find_all(wanted, skipped))
-        for (path, content), some in zip(files, classes):
-            yield from _split(path, content, some, found, reading)
+        yield from labelled_images(files, classes, Reading(ImageFinder(source), segments, skipped, noticed))
 
     return Conversion(chosen, labelled(), skipped, noticed)
 
 
-def _files(source: Path, skipped: Tally) -> list[tuple[Path, dict]]:
+def labelled_images(files: Contents, classes: Sequence[dict[int, int]], reading: Reading) -> Iterator[Labelled]:
+    """The images that the files name and that are there; ``classes`` are those of each file's category ids."""
+    wanted = [_wanted(path, image) for path, content in files for image in _images(path, content)]
+    found = iter(reading.finder.find_all(wanted, reading.skipped))
+    for (path, content), some in zip(files, classes):
+        yield from _split(path, content, some, found, reading)
+
+
+def read_coco(path: Path) -> dict:
+    """The content of a COCO JSON. Raises DataError, also for another JSON file."""
+    content = read_json(path)
+    need(not isinstance(content, list), "a JSON list and no COCO JSON: export it as COCO", path)
+    need(_is_coco(content), "no COCO JSON (images, annotations, categories)", path)
+    return content
+
+
+def _files(source: Path, skipped: Tally) -> Contents:
     """The COCO JSON files with their content; other JSON files are counted."""
     every = files_below(source, "*.json", skipped)
     # COCO's own archive also holds captions and keypoints of the same images.
@@ -147,7 +163,7 @@ def source_folder(path: Path, name: str) -> Path:
 
 
 def _split(
-    path: Path, content: dict, classes: dict[int, int], found: Iterator[Path | None], reading: _Reading
+    path: Path, content: dict, classes: dict[int, int], found: Iterator[Path | None], reading: Reading
 ) -> Iterator[Labelled]:
     """The images of one file, of which ``found`` gives the files."""
     name = _name(path)
@@ -164,7 +180,8 @@ def _split(
         frame = size or (_own_size(file) if reading.segments else None)
         labels = [_label(some, classes, frame, reading) for some in own]
         place = PurePosixPath("images", name, plain_name(file))
-        yield Labelled(file, place, split_of(name), tuple(filter(None, labels)), size, listed)
+        own_labels = tuple(filter(None, labels))
+        yield Labelled(file, place, split_of(name), own_labels, size, listed, number=image["id"], file=path)
     number = sum(map(len, objects.values()))
     count(reading.skipped, "annotations of pictures that the file does not name", number, path.name)
 
@@ -183,7 +200,7 @@ def _own_size(file: Path) -> tuple[int, int] | None:
         return None
 
 
-def _label(annotation: dict, classes: dict[int, int], size: tuple[int, int] | None, reading: _Reading) -> Label | None:
+def _label(annotation: dict, classes: dict[int, int], size: tuple[int, int] | None, reading: Reading) -> Label | None:
     box, category = annotation.get("bbox"), annotation.get("category_id")
     numbers = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
     if annotation.get("iscrowd"):

@@ -64,26 +64,35 @@ def _folder_split(folder: Path, source: Path) -> str:
 
 
 def _listed(base: Path, lists: Sequence[Path], files: Sequence[Path], skipped: Tally) -> Iterator[tuple[Path, str]]:
+    unlisted = dict.fromkeys(files)
+    for file in lists:
+        for path in listed(base, file, files, skipped):
+            unlisted.pop(path, None)
+            yield path, f"{file.stem}{_year(base)}"
+    left = [path.relative_to(base) for path in unlisted]
+    count(skipped, "XML files that no list in ImageSets/Main names", len(left), *left[:3])
+
+
+def listed(base: Path, file: Path, files: Sequence[Path], skipped: Tally) -> Iterator[Path]:
+    """Those of the XML ``files`` that a list names; ``base`` is the folder of ``Annotations`` and ``ImageSets``.
+
+    Entries that mean no file, or several, are counted.
+    """
     by_stem: dict[str, list[tuple[tuple[str, ...], Path]]] = defaultdict(list)
     for path in files:
         parts = (*path.relative_to(base).parts[1:-1], *parts_of(plain_name(path)))  # below Annotations
         by_stem[Path(parts[-1]).stem].append((parts, path))
-    unlisted = dict.fromkeys(files)
-    for file in lists:
-        entries = _entries(file)
-        plain = [head for head, *flag in (entry.rsplit(maxsplit=1) for entry in entries) if flag and flag[0] in _FLAGS]
-        flagged = len(plain) == len(entries)
-        for number, entry in enumerate(entries):
-            forms = [entry, plain[number]] if flagged else [entry]
-            matches = next(filter(None, (_matches(form, by_stem) for form in forms)), [])
-            if len(matches) == 1:
-                unlisted.pop(matches[0], None)
-                yield matches[0], f"{file.stem}{_year(base)}"
-            else:
-                reason = "that several XML files may mean" if matches else "without an XML file"
-                count(skipped, f"entries of ImageSets/Main {reason}", 1, f"{file.name}: {entry}")
-    left = [path.relative_to(base) for path in unlisted]
-    count(skipped, "XML files that no list in ImageSets/Main names", len(left), *left[:3])
+    entries = _entries(file)
+    plain = [head for head, *flag in (entry.rsplit(maxsplit=1) for entry in entries) if flag and flag[0] in _FLAGS]
+    flagged = len(plain) == len(entries)
+    for number, entry in enumerate(entries):
+        forms = [entry, plain[number]] if flagged else [entry]
+        matches = next(filter(None, (_matches(form, by_stem) for form in forms)), [])
+        if len(matches) == 1:
+            yield matches[0]
+        else:
+            reason = "that several XML files may mean" if matches else "without an XML file"
+            count(skipped, f"entries of ImageSets/Main {reason}", 1, f"{file.name}: {entry}")
 
 
 def _entries(file: Path) -> list[str]:

@@ -58,6 +58,10 @@ class Labelled:
     """Height and width in pixels as the annotations say; None where they do not."""
     listed: str = ""
     """The list of images (``train.txt``) that names it; '' where the split is a folder."""
+    number: int | str | None = None
+    """Its id in the annotations, where they have ids."""
+    file: Path | None = None
+    """The annotation file, where it is said of which one an image is."""
     scaled: bool = True
     """Boxes are in units of ``size`` even if the image has another one; False: in the image's own pixels."""
 

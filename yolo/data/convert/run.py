@@ -16,9 +16,9 @@ import yaml
 from PIL import Image
 
 from yolo.data.convert.coco import coco
-from yolo.data.convert.frame import in_frame
+from yolo.data.convert.lines import image_lines
 from yolo.data.convert.places import argoverse, xview
-from yolo.data.convert.records import Conversion, Label, Labelled, Tally, count, shown
+from yolo.data.convert.records import Conversion, Labelled, Tally, count, shown
 from yolo.data.convert.tables import globalwheat, sku110k, visdrone
 from yolo.data.convert.voc import voc
 from yolo.data.convert.walk import image_files, is_within
@@ -169,9 +169,8 @@ def _write(item: Labelled, placed: Labelled | None, source: Path, target: Path) 
     except DataError:
         count(done.skipped, "pictures are broken", 1, name)
         return done
-    framed = in_frame(item, actual, done.noticed)
-    if framed is None:
-        count(done.skipped, "pictures whose width and height are swapped, and whose boxes fit only so", 1, name)
+    lines = image_lines(item, actual, done.skipped, done.noticed)
+    if lines is None:
         return done
     place = target / placed.place
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +178,6 @@ def _write(item: Labelled, placed: Labelled | None, source: Path, target: Path) 
     inside = is_within(real, str(source))
     count(done.noticed, "images that links lead to outside of the source: copied", int(not inside), name)
     link_or_copy(Path(real), place, link=inside)
-    lines = label_lines(*framed, done.skipped, done.noticed)
     file = label_path(place)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -225,38 +223,6 @@ def link_or_copy(image: Path, place: Path, *, link: bool = True) -> None:
             pass
     with open(image, "rb") as source, open(place, "xb") as target:
         shutil.copyfileobj(source, target)
-
-
-def label_lines(labels: Sequence[Label], size: tuple[int, int], skipped: Tally, noticed: Tally) -> list[str]:
-    """The lines of a label file: each once, cut to the image; what is left out or becomes a box is counted."""
-    lines: dict[str, None] = {}
-    for label in labels:
-        outline = _outline_words(label, size)
-        words = outline or _box_words(label, size)
-        line = f"{label.category} {words}"
-        count(skipped, "boxes without area in their picture", not words)
-        count(skipped, "labels that repeat another", line in lines)
-        if words:
-            lines[line] = None
-            flat = bool(label.outline) and not outline
-            count(noticed, "objects whose outline has no area in their picture: kept as boxes", flat)
-    return list(lines)
-
-
-def _box_words(label: Label, size: tuple[int, int]) -> str:
-    height, width = size
-    left, right = (min(max(value, 0), width) / width for value in label.box[0::2])
-    top, bottom = (min(max(value, 0), height) / height for value in label.box[1::2])
-    words = [f"{value:.6f}" for value in ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)]
-    return " ".join(words) if all(float(word) > 0 for word in words[2:]) else ""
-
-
-def _outline_words(label: Label, size: tuple[int, int]) -> str:
-    """The outline, '' where there is none or nothing of it is within the image."""
-    sides = (size[1], size[0])
-    values = [min(max(value, 0), sides[k % 2]) / sides[k % 2] for k, value in enumerate(label.outline)]
-    flat = any(max(some) - min(some) < 1e-6 for some in (values[0::2], values[1::2]) if some)
-    return "" if flat else " ".join(f"{value:.6f}" for value in values)
 
 
 def write_dataset_file(target: Path, converted: Converted, source: Path) -> Path:

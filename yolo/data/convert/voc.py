@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
@@ -17,7 +17,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True)
-class _Page:
+class Page:
     """One XML file: ``objects`` are name and box; ``left_out`` counts those that are not among them."""
 
     filename: str
@@ -27,6 +27,16 @@ class _Page:
     size: tuple[int, int] | None
     objects: tuple[tuple[str, tuple[float, float, float, float]], ...]
     left_out: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What holds for all files of a conversion: where they lie, where the images are, what is counted."""
+
+    source: Path
+    finder: ImageFinder
+    skipped: Tally
+    noticed: Tally
 
 
 def voc(source: Path, names: Sequence[str] | None, segments: bool = False) -> Conversion:
@@ -39,29 +49,44 @@ def voc(source: Path, names: Sequence[str] | None, segments: bool = False) -> Co
     skipped, noticed = Tally(), Tally()
     files = files_below(source, "*.xml", skipped)
     need(files, "no XML file below it", source)
-    pages = {path: page for path in files if (page := _read(path, source, skipped))}
-    found = sorted({name for page in pages.values() for name, _ in page.objects})
-    classes = {name: number for number, name in enumerate(names or found)}
+    pages = read_pages(files, source, skipped)
+    classes = {name: number for number, name in enumerate(names or names_in(pages))}
 
     def labelled() -> Iterator[Labelled]:
-        finder = ImageFinder(source)
-        chosen = list(members(source, list(pages), skipped))
-        wanted = [_wanted(path, pages[path]) for path, _ in chosen]
-        for (path, split), file in zip(chosen, finder.find_all(wanted, skipped)):
-            if file is None:
-                continue
-            page = pages[path]
-            if _names_another(page, file, finder):
-                reason = "XML files whose <filename> is another image than the one of their own name, which is taken"
-                count(noticed, reason, 1, path.relative_to(source))
-            place = PurePosixPath("images", split, plain_name(file))
-            labels = _labels(page, classes, skipped)
-            yield Labelled(file, place, split_of(split), labels, page.size, scaled=False)
+        finder, chosen = ImageFinder(source), list(members(source, list(pages), skipped))
+        yield from labelled_images(chosen, pages, classes, Reading(source, finder, skipped, noticed))
 
     return Conversion(tuple(classes), labelled(), skipped, noticed)
 
 
-def _wanted(path: Path, page: _Page) -> Wanted:
+def read_pages(files: Sequence[Path], source: Path, skipped: Tally) -> dict[Path, Page]:
+    """What the XML files hold; those of another kind, named as they lie below ``source``, are counted."""
+    return {path: page for path in files if (page := _read(path, source, skipped))}
+
+
+def names_in(pages: Mapping[Path, Page]) -> list[str]:
+    """The classes that any object has, sorted."""
+    return sorted({name for page in pages.values() for name, _ in page.objects})
+
+
+def labelled_images(
+    chosen: Sequence[tuple[Path, str]], pages: Mapping[Path, Page], classes: Mapping[str, int], reading: Reading
+) -> Iterator[Labelled]:
+    """The images of XML files that are there; ``chosen`` are the files with the folder name of their split."""
+    wanted = [_wanted(path, pages[path]) for path, _ in chosen]
+    for (path, split), file in zip(chosen, reading.finder.find_all(wanted, reading.skipped)):
+        if file is None:
+            continue
+        page = pages[path]
+        if _names_another(page, file, reading.finder):
+            reason = "XML files whose <filename> is another image than the one of their own name, which is taken"
+            count(reading.noticed, reason, 1, path.relative_to(reading.source))
+        place = PurePosixPath("images", split, plain_name(file))
+        labels = _labels(page, classes, reading.skipped)
+        yield Labelled(file, place, split_of(split), labels, page.size, scaled=False, file=path)
+
+
+def _wanted(path: Path, page: Page) -> Wanted:
     """An XML file's own name goes before <filename>: whoever renames images rarely mends that."""
     folder = path.parent
     top = next((above for above in (folder, *folder.parents) if above.name == "Annotations"), folder)
@@ -70,14 +95,14 @@ def _wanted(path: Path, page: _Page) -> Wanted:
     return Wanted(names, path, page.paths, (folder, folder.parent / "JPEGImages", *usual))
 
 
-def _names_another(page: _Page, file: Path, finder: ImageFinder) -> bool:
+def _names_another(page: Page, file: Path, finder: ImageFinder) -> bool:
     """Whether <filename> is an image that is there, and another one than ``file``."""
     name = (parts_of(page.filename) or ("",))[-1]
     own = plain_name(file)
     return name not in (own, Path(own).stem) and finder.has(name)
 
 
-def _labels(page: _Page, classes: dict[str, int], skipped: Tally) -> tuple[Label, ...]:
+def _labels(page: Page, classes: Mapping[str, int], skipped: Tally) -> tuple[Label, ...]:
     skipped.add(page.left_out)
     for name, _ in page.objects:
         if name not in classes:
@@ -85,7 +110,7 @@ def _labels(page: _Page, classes: dict[str, int], skipped: Tally) -> tuple[Label
     return tuple(Label(classes[name], box) for name, box in page.objects if name in classes)
 
 
-def _read(path: Path, source: Path, skipped: Tally) -> _Page | None:
+def _read(path: Path, source: Path, skipped: Tally) -> Page | None:
     """The XML file's content; None, which is counted, for one of another kind."""
     try:
         content = path.read_bytes()
@@ -101,7 +126,7 @@ def _read(path: Path, source: Path, skipped: Tally) -> _Page | None:
         raise DataError(f"not a VOC annotation ({str(error)[:100]})", where=path) from error
 
 
-def _page(root: ElementTree.Element) -> _Page:
+def _page(root: ElementTree.Element) -> Page:
     filename, folder, path = ((root.findtext(key) or "").strip() for key in ("filename", "folder", "path"))
     left_out, objects = Tally(), []
     for some in root.findall("object"):
@@ -115,7 +140,7 @@ def _page(root: ElementTree.Element) -> _Page:
         else:
             objects.append((name, box))
     paths = [f"{folder}/{filename}"] if folder and filename else []
-    return _Page(filename, (*paths, *filter(None, [path])), _size(root), tuple(objects), left_out)
+    return Page(filename, (*paths, *filter(None, [path])), _size(root), tuple(objects), left_out)
 
 
 def _size(root: ElementTree.Element) -> tuple[int, int] | None:
