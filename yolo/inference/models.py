@@ -23,7 +23,8 @@ from yolo.models.weights.load import load_weights
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.file import ProgramFile, is_program, load_program
-from yolo.program.footprint import Shape, image_bytes, inference_bytes
+from yolo.program.footprint import image_bytes, inference_bytes
+from yolo.program.ir import Shape
 from yolo.program.lower import lower
 from yolo.program.state import checked_state
 

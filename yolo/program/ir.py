@@ -7,6 +7,8 @@ A value is a feature map; it is named by a number. Its channels are fixed, its h
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
@@ -17,6 +19,7 @@ from yolo.program.scales import Scale
 
 Pair = tuple[int, int]
 Size = tuple[int, int]
+Shape = tuple[int, int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,13 +291,29 @@ class Graph:
             sizes[node.output] = size
         return sizes
 
-    def consumers(self) -> dict[int, list[Node]]:
+    def head_shapes(self, images: Shape) -> list[Shape]:
+        """Shapes of the outputs for images of this shape; raises as ``sizes`` does."""
+        sizes = self.sizes(*images[2:])
+        return [(images[0], self.channels[value], *sizes[value]) for value in self.outputs]
+
+    def products(self, conv: Conv, sizes: Mapping[int, Size]) -> int:
+        """Multiplications of a convolution for one image."""
+        each = self.channels[conv.inputs[0]] // conv.groups * math.prod(conv.kernel)
+        return each * conv.out_channels * math.prod(sizes[conv.inputs[0] if conv.transposed else conv.output])
+
+    @functools.cached_property
+    def consumers(self) -> Mapping[int, list[Node]]:
         """The nodes that read each value."""
         found: dict[int, list[Node]] = {value: [] for value in range(len(self.channels))}
         for node in self.nodes:
             for value in node.inputs:
                 found[value].append(node)
         return found
+
+    def only_consumer(self, value: int) -> Node | None:
+        """The one node that reads ``value``, or None where several do or the value comes out of the graph."""
+        readers = self.consumers[value]
+        return readers[0] if len(readers) == 1 and value not in self.outputs else None
 
     def producers(self) -> dict[int, Node]:
         """The node that makes each value but the input."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from yolo.program.ir import Graph
-from yolo.program.plan import Plan, Shape
+from yolo.program.ir import Graph, Shape
+from yolo.program.plan import Plan
 from yolo.program.plan_builder import PlanBuilder
 from yolo.program.target import Target
 from yolo.program.training.backward import plan_backward
-from yolo.program.training.forward import Norm, TrainingPlanner, plan_forward
+from yolo.program.training.forward import TrainingPlanner, plan_forward
 from yolo.program.training.fused import fuse
 from yolo.program.training.placement import Placement
 
 PRECISIONS: Final = ("fp32", "bf16")
-DEFAULT_NORM: Final = Norm()
 
 
 def training_target(precision: str = "fp32", threads: int = 0) -> Target:
@@ -36,7 +35,6 @@ def plan_training(
     *,
     bytes_in: bool = True,
     recompute: bool = False,
-    norm: Norm = DEFAULT_NORM,
     frozen: Collection[str] = (),
 ) -> Plan:
     """The plan of a graph as ``lower`` gives it, forward and backward.
@@ -52,8 +50,7 @@ def plan_training(
     if channels != graph.channels[0]:
         raise ValueError(f"the network takes {graph.channels[0]} channels, not {channels}")
     fused, builder = fuse(graph, height, width, target.block), PlanBuilder(target, batch)
-    planner = TrainingPlanner(fused, builder, Placement(fused, builder), values, norm)
+    planner = TrainingPlanner(fused, builder, Placement(fused, builder), values)
     plan_forward(planner, bytes_in=bytes_in)
     plan_backward(planner, frozen, recompute=recompute)
-    heads = [(batch, fused.channels[value], *fused.sizes[value]) for value in fused.outputs]
-    return builder.build(shape, heads, values=planner.values_end, gradient=planner.gradient_end)
+    return builder.build(shape, graph.head_shapes(shape), values=planner.values_end, gradient=planner.gradient_end)
