@@ -18,9 +18,13 @@ void require_same_size(const Step& step, const TensorView& a, const TensorView& 
     require(a.height == b.height && a.width == b.width, step, "its maps have different sizes");
 }
 
-void require_alike(const Step& step, const TensorView& a, const TensorView& b) {
+void require_same_shape(const Step& step, const TensorView& a, const TensorView& b) {
     require_same_size(step, a, b);
     require(a.channels == b.channels, step, "its maps have different numbers of channels");
+}
+
+void require_alike(const Step& step, const TensorView& a, const TensorView& b) {
+    require_same_shape(step, a, b);
     require(a.layout == b.layout, step, "its maps have different layouts");
     require(a.element == b.element, step, "its maps have different numbers");
 }

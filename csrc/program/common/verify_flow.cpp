@@ -1,9 +1,9 @@
-#include "program/common/verify_flow.h"
-
 #include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
+
+#include "program/common/kinds.h"
 
 namespace yolo::program {
 namespace {

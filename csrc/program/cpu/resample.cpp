@@ -43,15 +43,6 @@ struct Resampling {
     }
 };
 
-// Calls action(thread, image, block) for each plane.
-template <class Action>
-void each_plane(const ExecContext& exec, const TensorView& view, const Action& action) {
-    const int64_t blocks = exec.blocks(view);
-    parallel::share(exec.threads, exec.batch * blocks, [&](int thread, int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) action(thread, i / blocks, i % blocks);
-    });
-}
-
 // The plane's gradient as floats: where it lies, or summed up in `room`.
 const float* gradient_plane(const ExecContext& exec, const Views& gradients, float* room, int64_t n, int64_t b) {
     const TensorView& first = gradients[0];

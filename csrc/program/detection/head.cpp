@@ -1,7 +1,6 @@
 #include "program/detection/head.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -38,12 +37,6 @@ void NmsSettings::check(double rows, int64_t classes) const {
     const bool fits = wanted.empty() || static_cast<int64_t>(wanted.size()) == classes;
     require(fits, "the wanted classes are others than the head's");
     require(rows * static_cast<double>(classes) < 4294967296.0, "more predictions than suppression can number");
-}
-
-void Suppression::run(const void* const* inputs, void* const* outputs) {
-    const auto begin = std::chrono::steady_clock::now();
-    suppress(inputs, outputs);
-    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
@@ -106,10 +99,8 @@ void DetectionHead::known(const float* boxes, int32_t count, std::vector<float>&
 void DetectionHead::detect_image(const void* const* inputs, int64_t number, float* detections, int32_t* count) const {
     std::vector<float> rows;
     for (size_t i = 0; i < levels_.size(); ++i) {
-        const Level& level = levels_[i];
-        const auto anchors = static_cast<int64_t>(level.anchors.size() / 2);
-        const int64_t values = anchors * (5 + classes_) * level.height * level.width;
-        candidates(static_cast<const float*>(inputs[i]) + number * values, level, rows);
+        const float* head = static_cast<const float*>(inputs[i]) + number * levels_[i].numbers(classes_);
+        candidates(head, levels_[i], rows);
     }
     if (places_ > 0) {
         const auto* boxes = static_cast<const float*>(inputs[levels_.size()]);
@@ -120,7 +111,7 @@ void DetectionHead::detect_image(const void* const* inputs, int64_t number, floa
     ops::nms(rows.data(), 1, found, classes_, settings_.options(), detections, count);
 }
 
-void DetectionHead::suppress(const void* const* inputs, void* const* outputs) const {
+void DetectionHead::compute(const void* const* inputs, void* const* outputs) {
     auto* detections = static_cast<float*>(outputs[0]);
     auto* counts = static_cast<int32_t*>(outputs[1]);
     parallel::deal(batch_, 1, [&](int64_t first, int64_t last) {
@@ -136,9 +127,31 @@ Nms::Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings)
     settings_.check(static_cast<double>(rows), classes);
 }
 
-void Nms::suppress(const void* const* inputs, void* const* outputs) const {
+void Nms::compute(const void* const* inputs, void* const* outputs) {
     ops::nms(static_cast<const float*>(inputs[0]), batch_, rows_, classes_, settings_.options(),
              static_cast<float*>(outputs[0]), static_cast<int32_t*>(outputs[1]));
+}
+
+DetectorProgram::DetectorProgram(Executor& network, DetectionHead& head) : network_(network), head_(head) {
+    const std::vector<Numbers>& shapes = network.plan().heads;
+    bool fits = shapes.size() == head.levels().size() && head.places() == 0 && network.plan().values == 0;
+    for (size_t i = 0; fits && i < shapes.size(); ++i) {
+        const Level& level = head.levels()[i];
+        fits = shapes[i] == Numbers{head.batch(), level.channels(head.classes()), level.height, level.width};
+    }
+    require(fits, "the head is another network's");
+    for (const Level& level : head.levels()) {
+        heads_.emplace_back(static_cast<size_t>(head.batch() * level.numbers(head.classes())) * sizeof(float));
+    }
+}
+
+void DetectorProgram::run(const void* const* inputs, void* const* outputs) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<void*> heads;
+    for (const Buffer& buffer : heads_) heads.push_back(buffer.data());
+    network_.run(inputs, heads.data());
+    const std::vector<const void*> found(heads.begin(), heads.end());
+    head_.run(found.data(), outputs);
 }
 
 }  // namespace yolo::program

@@ -58,7 +58,7 @@ class _Planner:
         target = self.builder.buffer(self.graph.channels[INPUT], self.sizes[INPUT], element, layout)
         self.images[layout] = target
         whole = self.graph.whole_pixels or layout == "nhwc"
-        self.builder.forward("load_images", "input", {"target": target}, bytes=True, divisor=1.0 if whole else 255.0)
+        self.builder.forward("load_images", "input", {"target": target}, divisor=1.0 if whole else 255.0)
 
     def _layout(self, reader: Node) -> str:
         """Of the images for one of their readers."""

@@ -91,11 +91,11 @@ class TrainingPlanner:
         return BufferView(first.buffer, 0, sum(self.graph.channels[value] for value in op.outputs))
 
 
-def plan_forward(planner: TrainingPlanner, *, bytes_in: bool) -> None:
-    """Add the pass from images (uint8 if ``bytes_in``, else float32) to heads."""
+def plan_forward(planner: TrainingPlanner) -> None:
+    """Add the pass from images to heads."""
     images = planner.placement.plain_images
     for view in ([images] if images is not None else []) + planner.placement.views[INPUT]:
-        planner.builder.forward("load_images", "input", {"target": view}, bytes=bytes_in, divisor=255.0)
+        planner.builder.forward("load_images", "input", {"target": view}, divisor=255.0)
     for op in planner.graph.ops:
         _plan(op, planner)
     for number, value in enumerate(planner.graph.outputs):

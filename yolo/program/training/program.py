@@ -33,13 +33,12 @@ def plan_training(
     values: Mapping[str, int],
     target: Target,
     *,
-    bytes_in: bool = True,
     recompute: bool = False,
     frozen: Collection[str] = (),
 ) -> Plan:
     """The plan of a graph as ``lower`` gives it, forward and backward.
 
-    ``shape``: of the images, ``[B, C, H, W]``, uint8 in 0..255 (float32 in 0..1 without ``bytes_in``). ``values``:
+    ``shape``: of the images, ``[B, C, H, W]``, uint8. ``values``:
     where each tensor starts in the vector of parameters and statistics; weights lie there as OneFlow orders them.
     ``recompute``: less memory and more time, the same numbers (see ``recompute.py``). ``frozen``: names of
     parameters that do not learn; their gradients are worked out only where that is on the way to others.
@@ -51,6 +50,6 @@ def plan_training(
         raise ValueError(f"the network takes {graph.channels[0]} channels, not {channels}")
     fused, builder = fuse(graph, height, width, target.block), PlanBuilder(target, batch)
     planner = TrainingPlanner(fused, builder, Placement(fused, builder), values)
-    plan_forward(planner, bytes_in=bytes_in)
+    plan_forward(planner)
     plan_backward(planner, frozen, recompute=recompute)
     return builder.build(shape, graph.head_shapes(shape), values=planner.values_end, gradient=planner.gradient_end)
