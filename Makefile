@@ -9,7 +9,7 @@ TIMED := scripts/timed.sh
 PYTEST = $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build train test test-fast lint format detect val bench bench-peers bench-bccd bench-ddp stress clean
+.PHONY: help setup build train test test-fast lint format detect val bench bench-peers bench-loader bench-bccd bench-ddp stress clean
 
 help:
 	@echo 'make train       train YOLOv5n on the data set of shapes that the project makes itself, then show where the results are'
@@ -19,6 +19,7 @@ help:
 	@echo 'make detect      draw detections of the newest trained weights on the validation images'
 	@echo 'make bench       times of inference and of training steps, beside those of other frameworks (inference alone took 12 minutes on 2 cores with AVX2)'
 	@echo 'make bench-peers the other frameworks: PyTorch, onnxruntime, OpenVINO in an environment of their own (1.5 GB)'
+	@echo 'make bench-loader mosaics a second and their cost by each loader, beside a PyTorch-style one (about 5 minutes on 2 cores)'
 	@echo 'make bench-bccd  fine-tune yolov5n.pt on BCCD for 10 epochs (about a minute on 2 cores)'
 	@echo 'make stress      the longest tests, among them changed program files under AddressSanitizer; then the C++ library under ThreadSanitizer: many threads share a detector'
 	@echo 'make bench-ddp   how training scales over ranks: YOLOv5 DDP profile, one epoch for each number of them'
@@ -81,6 +82,10 @@ bench: build
 	@$(PY) -m benchmarks.inference
 	@$(PY) -m benchmarks.shared_cores
 	@$(PY) -m benchmarks.training_step
+
+bench-loader: build
+	@[ -x $(PEERS)/bin/python ] || echo 'without the PyTorch-style loader: make bench-peers installs PyTorch' >&2
+	@$(PY) -m benchmarks.loader
 
 bench-peers: $(PEERS)/.installed
 

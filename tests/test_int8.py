@@ -18,6 +18,7 @@ from yolo.data.dataset import PRESETS
 from yolo.data.images import read_image
 from yolo.errors import ConfigError
 from yolo.inference.results import Result
+from yolo.ops import pairwise_iou
 from yolo.program.file import load_program
 
 
@@ -42,12 +43,12 @@ def export_int8(weights: Path, *flags: str) -> Done:
 
 
 def has_partners(ours: list[Result], theirs: list[Result]) -> bool:
-    """Whether each sure detection is among the others; their order and the weak ones vary."""
+    """Whether the others have each sure detection, or the one for which suppression left it out; the weak ones vary."""
     sure = [one.confidences > 0.45 for one in ours]
     assert sum(map(np.count_nonzero, sure)) >= 6
     near = [
-        (np.abs(one.boxes[:, None] - other.boxes[None]).max(axis=2) <= 3.0)
-        & (np.abs(one.confidences[:, None] - other.confidences[None]) <= 0.1)
+        (pairwise_iou(one.boxes, other.boxes) >= 0.6)
+        & (one.confidences[:, None] - other.confidences[None] <= 0.1)
         & (one.classes[:, None] == other.classes[None])
         for one, other in zip(ours, theirs)
     ]

@@ -21,6 +21,7 @@ from yolo.command import new_run_folder, remove_if_empty, run_command, speed_lin
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import save_hyperparameters
 from yolo.config.options import to_yaml
+from yolo.data.renderers.choice import renderers
 from yolo.distributed.process_group import ProcessGroup, join_group, starting_oneflow
 from yolo.distributed.ranks import Ranks
 from yolo.distributed.run_fingerprint import run_fingerprint
@@ -57,7 +58,9 @@ def _train_with(config: TrainConfig, group: ProcessGroup) -> dict[str, Any]:
         facts |= {} if ranks.alone else run_fingerprint(config)
     resumed = find_run_together(config, group) if config.resume and not config.evolve else None
     with group.consistent() as facts:
-        config = with_batch_size(config if resumed is None else resumed.config)
+        config = config if resumed is None else resumed.config
+        renderers(config.loader)  # before anything starts that would want them
+        config = with_batch_size(config)
         refuse_ranks(config, ranks)
         facts["batch size"] = str(config.batch_size)  # that memory has room for
     if config.evolve:
@@ -225,6 +228,7 @@ def _connections(config: TrainConfig, parts: TrainParts, run: Path, services: li
 
 def _finish(config: TrainConfig, trainer, run: Path, group: ProcessGroup) -> dict[str, Any]:
     """Measure the best checkpoint, draw what it sees, and say where everything is."""
+    from yolo.engine.loading import loading_json
     from yolo.engine.report import metrics_table, validation_json
 
     parts, first, best = trainer.parts, group.ranks.first, run / "weights/best.safetensors"
@@ -243,6 +247,7 @@ def _finish(config: TrainConfig, trainer, run: Path, group: ProcessGroup) -> dic
         "epochs": trainer.progress.epoch,
         "best_epoch": trainer.progress.best_epoch,
         **validation_json(validation, parts.names),
+        "loader": loading_json(parts.loader),
     }
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from yolo import runtime
 from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line, stride_multiple
 from yolo.config.commands import ValConfig
+from yolo.data.renderers.choice import renderers
 from yolo.distributed.process_group import LONE, ProcessGroup, join_group, starting_oneflow
 from yolo.distributed.ranks import Ranks
 from yolo.distributed.run_fingerprint import files_digest, run_fingerprint
@@ -23,6 +24,7 @@ from yolo.errors import ConfigError
 
 if TYPE_CHECKING:
     from yolo.data.dataset import Dataset
+    from yolo.data.loader import ValLoader
     from yolo.data.records import Index
     from yolo.engine.validator import Validation, Validator
     from yolo.inference.models import Model
@@ -44,6 +46,7 @@ def validate(config: ValConfig) -> dict[str, Any]:
             facts |= {} if group.ranks.alone else run_fingerprint(config)
         with group.consistent():
             _refuse_ranks(config, group)
+            renderers(config.loader)  # before anything starts that would want them
             with starting_oneflow(group):
                 device = runtime.select_device(config.device, group.ranks)
             config = config if group.ranks.alone else dataclasses.replace(config, device=device)
@@ -82,7 +85,7 @@ def _measure(config: ValConfig, dataset: Dataset, group: ProcessGroup) -> dict[s
         facts |= {} if group.ranks.alone else _facts(config, index)
     float32 = _in_float32(config, dataset, index, group) if config.int8 else None
     if group.ranks.first:
-        return _measured(config, dataset, index, validator, float32)
+        return _measured(config, dataset, validator, float32)
     wanted = not config.noplots or config.save_txt or config.save_hybrid or config.save_json
     validator.run([lambda batch, detections: None] if wanted else [])
     return {}
@@ -98,10 +101,11 @@ def _facts(config: ValConfig, index: Index) -> dict[str, str]:
 
 
 def _measured(
-    config: ValConfig, dataset: Dataset, index: Index, validator: Validator, float32: Validation | None = None
+    config: ValConfig, dataset: Dataset, validator: Validator, float32: Validation | None = None
 ) -> dict[str, Any]:
     """Validate and tell; ``float32``: the same in fp32, to say what int8 costs."""
     from yolo.engine.int8_cost import Int8Cost
+    from yolo.engine.loading import loading_json
     from yolo.engine.report import validation_json
 
     run = new_run_folder(config.project, config.name, config.exist_ok)
@@ -110,12 +114,13 @@ def _measured(
     except BaseException:
         remove_if_empty(run)
         raise
-    _tell(config, validation, index, f"results are in {run}")
+    _tell(config, validation, validator.loader, f"results are in {run}")
     if float32 is not None:
         cost = Int8Cost.of(float32, validation)
         extra["int8"] = cost.to_json()
         logger.info("%s", cost)
-    return {"save_dir": str(run), **validation_json(validation, index.names), **extra}
+    found = {**validation_json(validation, validator.loader.index.names), "loader": loading_json(validator.loader)}
+    return {"save_dir": str(run), **found, **extra}
 
 
 def _in_float32(config: ValConfig, dataset: Dataset, index: Index, group: ProcessGroup) -> Validation:
@@ -133,8 +138,9 @@ def _speed(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
     index, found = _index(config, dataset), []
     for weights in config.weights:
         models = _models(config, (weights,), dataset)
-        validation = _validator(config, models, index, config.imgsz, rect=False).run()
-        _tell(config, validation, index, weights)
+        validator = _validator(config, models, index, config.imgsz, rect=False)
+        validation = validator.run()
+        _tell(config, validation, validator.loader, weights)
         found.append({"weights": weights, **validation_json(validation, index.names)})
     return {"save_dir": None, "speed": found}
 
@@ -151,8 +157,9 @@ def _study(config: ValConfig, dataset: Dataset) -> dict[str, Any]:
             models = _models(config, (weights,), dataset)
             runner = _runner(config, models)
             for imgsz in config.study_sizes:
-                validation = _validator(config, models, index, imgsz, runner=runner).run()
-                _tell(config, validation, index, f"{weights} at {imgsz}")
+                validator = _validator(config, models, index, imgsz, runner=runner)
+                validation = validator.run()
+                _tell(config, validation, validator.loader, f"{weights} at {imgsz}")
                 study.add(weights, imgsz, validation)
         return study.finish()
     except BaseException:
@@ -223,6 +230,7 @@ def _validator(
         workers=worker_count(config.workers, group),
         rect=rect,
         stride=stride,
+        renderers=renderers(config.loader),
         ranks=group.ranks,
     )
     shape = loader.largest_shape()
@@ -260,13 +268,17 @@ def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -
     return validation, {"coco": coco.finish(run / f"{Path(config.weights[0]).stem}_predictions.json")}
 
 
-def _tell(config: ValConfig, validation: Validation, index: Index, what: str) -> None:
+def _tell(config: ValConfig, validation: Validation, loader: ValLoader, what: str) -> None:
     """The table on stdout, without --json, and the speed on stderr."""
+    from yolo.engine.loading import says_rendered
     from yolo.engine.report import metrics_table
 
+    names = loader.index.names
     if not config.json:
-        print(metrics_table(validation, index.names, every_class=config.verbose or len(index.names) <= 20))
+        print(metrics_table(validation, names, every_class=config.verbose or len(names) <= 20))
     logger.info("%s; %s", speed_line(validation.speed_ms), what)
+    if line := says_rendered(loader.rendered()):
+        logger.info("%s", line)
 
 
 def main(argv: list[str] | None = None) -> int:

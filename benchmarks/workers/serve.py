@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from benchmarks.workers.process_tree import peak_memory_mb
+
 
 class Task(Protocol):
     """What a contender can do."""
@@ -58,7 +60,7 @@ def _answer(task: Task, command: dict[str, Any]) -> dict[str, Any]:
         np.savez(command["path"], **task.outputs())
         return {}
     if name == "memory":
-        return {"peak_rss_mb": peak_memory()}
+        return {"peak_rss_mb": peak_memory_mb()}
     raise ValueError(f"unknown command {name!r}")
 
 
@@ -69,10 +71,3 @@ def _series(task: Task, seconds: float) -> list[float]:
         task.run()
         times.append(time.perf_counter())
     return [1000 * (after - before) for before, after in itertools.pairwise(times)]
-
-
-def peak_memory() -> float:
-    """The most memory that this process has held, in MB (10^6 bytes)."""
-    with open("/proc/self/status", encoding="ascii") as stream:
-        kilobytes = next(int(line.split()[1]) for line in stream if line.startswith("VmHWM:"))
-    return kilobytes * 1024 / 1e6

@@ -9,6 +9,7 @@
 #include "program/common/timed_runnable.h"
 #include "program/cpu/onednn.h"
 #include "program/cuda/cuda.h"
+#include "render/bindings.h"
 
 namespace py = pybind11;
 
@@ -42,4 +43,5 @@ PYBIND11_MODULE(_native, module) {
     bind_cpu(module);
     bind_detection(module);
     bind_step(module);
+    yolo::bind_render(module);
 }

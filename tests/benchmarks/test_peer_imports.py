@@ -37,7 +37,7 @@ def test_what_peers_run_imports_without_native_libraries(tmp_path: Path) -> None
 def test_files_that_need_more_are_named(tmp_path: Path) -> None:
     lines = (
         "from yolo.native import Exchange",
-        "def f():\n    import cv2",
+        "def f():\n    import PIL",
         "import oneflow",
         "def f():\n    from yolo import _native",
     )

@@ -35,8 +35,8 @@ def index(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """The images that are decoded."""
-    read, seen = images.read_image, []
-    monkeypatch.setattr(images, "read_image", lambda path: (seen.append(path.name), read(path))[1])
+    read, seen = images.read_bytes, []
+    monkeypatch.setattr(images, "read_bytes", lambda path: (seen.append(path.name), read(path))[1])
     return seen
 
 

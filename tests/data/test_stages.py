@@ -1,8 +1,10 @@
 import gc
 import threading
+from concurrent.futures import Future
 
 import pytest
 
+from yolo.data import stages
 from yolo.data.stages import Pipeline, PipelineReport, Stage
 
 
@@ -102,6 +104,8 @@ def test_the_report_names_the_bottleneck(seconds, bottleneck):
         )
     assert pipeline.report() == report
     assert report.bottleneck == bottleneck
+    assert report.slowest == max(("plan", plan), ("render", render), key=lambda pair: pair[1])[0]
+    assert report.waiting_share == pytest.approx((plan + render) / 10)
     assert report.shares() == pytest.approx({"consumer": consume / 10, "plan": plan / 10, "render": render / 10})
 
 
@@ -128,6 +132,47 @@ def test_a_stage_that_works_on_two_items_at_once_is_busy_once():
     assert pipeline.report().busy == {"work": 4.0}
 
 
+class AtOnce:
+    """A pool that has done its work when it is asked to."""
+
+    def __init__(self, threads: int, **_) -> None:
+        pass
+
+    def submit(self, function, item):
+        done = Future()
+        done.set_result(function(item))
+        return done
+
+    def shutdown(self, **_) -> None:
+        pass
+
+
+def test_the_queue_is_measured_when_a_result_is_asked_for(monkeypatch):
+    """All that may be ahead is there each time; at the end there is less to come."""
+    monkeypatch.setattr(stages, "ThreadPoolExecutor", AtOnce)
+    pipeline, waited = doubled(3), []
+    for _ in pipeline.run(range(6)):
+        report = pipeline.report()
+        waited.append(report.queued)
+    assert report.ahead == 3
+    assert waited == pytest.approx([0, 3, 3, 3, 11 / 4, 12 / 5])  # the first time nothing has begun; then 3, 3, 3, 2, 1
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_what_is_not_finished_is_not_in_the_queue(ahead):
+    gates = [threading.Event() for _ in range(4)]
+    pipeline = Pipeline([Stage("work", lambda number: gates[number].wait(60))], ahead)
+    gates[0].set()
+    results = pipeline.run(range(4))
+    next(results)
+    for gate in gates[1:]:
+        threading.Timer(0.05, gate.set).start()
+        next(results)
+    report = pipeline.report()
+    assert (report.queued < 1, report.ahead) == (True, ahead) and list(results) == []
+
+
 def test_while_nothing_has_run_there_is_no_share():
     report = doubled(2).report()
     assert report.bottleneck == "consumer" and set(report.shares().values()) == {0.0}
+    assert (report.queued, report.waiting_share) == (0.0, 0.0)

@@ -13,10 +13,19 @@ from yolo.engine.hooks.base import EpochReport
 from yolo.engine.trainer import Progress
 
 
+class Loader(list):
+    """Three batches, about which there is this to say."""
+
+    def __init__(self) -> None:
+        super().__init__([None] * 3)
+        self.report = lambda: PipelineReport(10.0, 1.0, {"plan": 0.5, "render": 8.0})
+        self.rendered = lambda: {"A": 8}
+
+
 def trainer(epochs: int = 3, batches: int = 2):
     step = SimpleNamespace(compile_seconds=1.5)
-    validator = SimpleNamespace(runner=SimpleNamespace(compile_seconds=0.25), loader=[None] * 3)
-    loader = SimpleNamespace(report=lambda: PipelineReport(10.0, 1.0, {"plan": 0.5, "render": 8.0}))
+    validator = SimpleNamespace(runner=SimpleNamespace(compile_seconds=0.25), loader=Loader())
+    loader = Loader()
     parts = SimpleNamespace(step=step, validator=validator, loader=loader, names=("cat", "dog"))
     schedule = SimpleNamespace(epochs=epochs, batches=batches)
     return SimpleNamespace(

@@ -7,9 +7,10 @@ import logging
 import re
 import sys
 
+import numpy as np
 import pytest
 
-from tests.loggers.samples import report, train, trainer
+from tests.loggers.samples import batch, report, train, trainer
 from yolo.data.stages import PipelineReport
 from yolo.loggers.console import Console, duration, header
 
@@ -40,8 +41,8 @@ def test_a_file_gets_a_line_an_epoch(console):
     lines = console(io.StringIO(), [report(0, best=True), report(2, validation=None, seconds=0.96)]).splitlines()
     assert lines[:2] == [
         "epoch 1/3  box 0.0400  obj 0.0300  cls 0.0200  P 0.500  R 0.250  mAP50 0.750  mAP50-95 0.125"
-        "  (12.3 s, 5.0 img/s, data 25%, 21 s left)  best",
-        "epoch 3/3  box 0.0400  obj 0.0300  cls 0.0200  (1.0 s, 5.0 img/s, data 25%)",
+        "  (12.3 s, 5.0 img/s, data 25% (render), 21 s left)  best",
+        "epoch 3/3  box 0.0400  obj 0.0300  cls 0.0200  (1.0 s, 5.0 img/s, data 25% (render))",
     ]
     assert len(lines) == 3
     assert lines[2].startswith("3 epochs in ") and lines[2].endswith(" s, of which 1.8 s compiling")
@@ -63,15 +64,40 @@ def test_what_ended_a_run_early_is_said(caplog, monkeypatch, stale, epochs):
 
 def test_a_loader_that_holds_training_up_is_named(caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
-    running, reported = trainer(), PipelineReport(10.0, 2.5, {"plan": 0.5, "render": 9.9})
+    running, reported = trainer(), PipelineReport(10.0, 2.5, {"plan": 0.5, "render": 9.9}, 0.25, 2)
     caplog.set_level(logging.INFO, "yolo")
-    line = "the loader was the bottleneck: the last epoch waited 25% of the time for data; busy: plan 5%, render 99%"
+    line = "the loader was the bottleneck: the last epoch waited 25% of the time for data; busy: plan 5%, render 99%; "
+    line += "batches ready when one was asked for: 0.2 of 2"
     others = PipelineReport(10.0, 2.5, {"plan": 0.5, "render": 7.4}), PipelineReport(10.0, 0.9, {"render": 9.9})
     for found in (reported, None, *others):
         running.parts.loader.report = lambda found=found: found
         caplog.clear()
         Console().after_train(running)
         assert (line in caplog.messages) == (found is reported) and len(caplog.messages) == 1 + (found is reported)
+
+
+def test_samples_that_another_renderer_made_are_told_once(caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("yolo"), "propagate", True)
+    running, hook = trainer(), Console()
+    caplog.set_level(logging.INFO, "yolo")
+    hook.before_epoch(running, 0)
+    for counts, told in (({"A": 8}, []), ({"A": 5, "B": 3}, ["samples rendered: 13 by A, 3 by B"]), ({"B": 8}, [])):
+        running.parts.loader.rendered = lambda counts=counts: counts
+        caplog.clear()
+        hook.after_epoch(running, report(0))
+        assert caplog.messages[1:] == told
+
+
+@pytest.mark.parametrize(("waited", "words"), [(0.0, "data 0%"), (0.09, "data 9%"), (0.12, "data 12% (render)")])
+def test_the_bar_names_the_stage_that_holds_the_step_back(monkeypatch, waited, words):
+    monkeypatch.setattr(sys, "stderr", stream := Terminal())
+    monkeypatch.setenv("COLUMNS", "130")
+    hook, running = Console(), trainer()
+    hook.before_epoch(running, 0)
+    running.clock.waiting_share = lambda: waited
+    hook.after_step(running, 0, batch(), np.zeros(3, np.float32))
+    hook.on_error(running, KeyboardInterrupt())
+    assert f" img/s, {words}]" in stream.getvalue()
 
 
 def drawn(text: str) -> list[str]:

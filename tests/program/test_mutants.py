@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.program.mutants.attempt import attempted, attempted_under_address_sanitizer
+
 SEEDS = (0, 1, 2)
 KINDS = ("files", "plans", "training")
-
-
-def attempted(kind: str, seed: int, count: int, module: Path | None = None, library: str = "") -> dict[str, int]:
-    """How many of the mutants ran and were refused, in a process of their own; a crash is told with its number."""
-    command = [sys.executable, "-m", "tests.program.mutants.run", kind, str(seed), str(count)]
-    command += [str(module)] if module else []
-    checks = {"LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1"} if library else {}
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **checks}
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
-    lines = done.stdout.splitlines()
-    last = lines[-1] if lines else "none"
-    assert done.returncode == 0, f"{kind}, seed {seed}, mutant {last}: {done.returncode}\n{done.stderr[-6000:]}"
-    return json.loads(last)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -39,12 +21,6 @@ def test_a_few_mutants(kind: str) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_thousands_of_mutants_under_address_sanitizer(kind: str, seed: int) -> None:
-    module = max(ROOT.glob("build/*/checked/_native*.so"), key=lambda path: path.stat().st_mtime, default=None)
-    if module is None:
-        pytest.skip("make stress builds yolo._native under AddressSanitizer first")
-    # The sanitizer looks for the library of C++ when it is loaded, which Python itself does not need.
-    names = ("libasan.so", "libstdc++.so.6")
-    libraries = [subprocess.check_output(["g++", f"-print-file-name={name}"], text=True).strip() for name in names]
     # One in ten of the changed training plans holds still: of all kinds 200 are to run.
-    found = attempted(kind, seed, 3000 if kind == "training" else 2000, module, " ".join(libraries))
+    found = attempted_under_address_sanitizer(kind, seed, 3000 if kind == "training" else 2000)
     assert found["ran"] >= 200 and found["refused"] >= 500

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.data import stand_in
+from tests.data.renderers import stand_ins
 from tests.train.samples import QUICK, Done, Workshop, drawn_image, make_data, write_yaml
 from tests.train.test_resume import differences, interrupt, resume
 from yolo.data.images import write_image
@@ -135,6 +138,27 @@ def test_extras_through_a_library_that_may_be_absent(shop: Workshop, monkeypatch
     assert [done.code for done in runs] == [0, 0], runs[0].err
     assert same(weights(runs[0]), weights(runs[1]))
     assert not same(weights(runs[0]), weights(shop.train("none", "--noplots")))
+
+
+@pytest.mark.covers("train", "loader")
+def test_the_loader_is_chosen_and_kept(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_ins.install(monkeypatch)
+    absent = shop.train("no_dali", "--noplots", loader="dali")
+    assert absent.refusal("yolo.train") == "--loader dali: DALI is not installed; install the extra dali"
+    assert not absent.folder.exists()
+    with monkeypatch.context() as patched:
+        interrupt(patched, 2)
+        stopped = shop.train("opencv", "--noplots", loader="opencv")
+    assert stopped.code == 130 and yaml.safe_load((stopped.folder / "opt.yaml").read_text())["loader"] == "opencv"
+    monkeypatch.setattr(stand_ins.NativeRenderer, "render", None)  # which nobody asks
+    again = resume(stopped.folder)
+    assert again.code == 0 and "samples rendered" not in again.err, again.err
+    monkeypatch.undo()
+    stand_ins.install(monkeypatch)
+    mixed = shop.train("mixed", "--noplots", "--json")
+    assert mixed.err.count("samples rendered: 7 by NativeRenderer, 7 by OpenCVRenderer\n") == 1, mixed.err
+    assert json.loads(mixed.out)["loader"]["rendered"] == {"NativeRenderer": 4, "OpenCVRenderer": 4}
+    assert same(weights(again), weights(mixed))
 
 
 def test_drawn_images_sizes_and_quads_are_the_same_after_a_stop(

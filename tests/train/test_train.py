@@ -125,8 +125,10 @@ def test_stdout_is_one_json_object_when_asked(base: Done) -> None:
     found = json.loads(base.out)
     assert set(found) == {
         *("schema_version", "command", "save_dir", "epochs", "best_epoch"),
-        *("metrics", "per_class", "undetected", "speed_ms"),
+        *("metrics", "per_class", "undetected", "speed_ms", "loader"),
     }
+    assert set(found["loader"]) == {"waiting_share", "bottleneck", "queued", "ahead", "rendered"}
+    assert 0 <= found["loader"]["waiting_share"] <= 1 and sum(found["loader"]["rendered"].values()) == 8
     assert (found["schema_version"], found["command"], found["save_dir"]) == (1, "train", str(base.folder))
     assert found["epochs"] == 2 and found["best_epoch"] in (0, 1)
     assert set(found["metrics"]) == {"precision", "recall", "map50", "map50_95"}

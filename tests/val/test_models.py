@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.bfloat16 import HAS_BF16
+from tests.data.renderers import stand_ins
 from tests.train.samples import Done, Workshop, run
 from tests.val.outcome import assert_alike, labels_in, result, table
 from yolo import export
@@ -122,6 +123,18 @@ def test_a_study(measure, trained: Done, other: str) -> None:
 def test_one_folder_and_no_threads(measure) -> None:
     first, again = (result(measure("--noplots", "--json", "--exist-ok", workers=count)) for count in ("0", "2"))
     assert first["metrics"] == again["metrics"] and first["save_dir"] == again["save_dir"]
+
+
+@pytest.mark.covers("val", "loader")
+def test_loaders(measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_ins.install(monkeypatch)
+    opencv, both = measure("--json", "--noplots", loader="opencv"), measure("--json", "--noplots")
+    assert result(opencv)["metrics"] == result(both)["metrics"]
+    assert result(opencv)["loader"]["rendered"] == {"OpenCVRenderer": 6} and "samples rendered" not in opencv.err
+    assert both.err.count("samples rendered: 3 by NativeRenderer, 3 by OpenCVRenderer\n") == 1
+    absent = measure("--noplots", loader="dali")
+    assert absent.refusal(PROGRAM) == "--loader dali: DALI is not installed; install the extra dali"
+    assert not absent.folder.with_name("exp3").exists()
 
 
 @pytest.mark.covers("val", "compile")

@@ -19,6 +19,8 @@ TRACKERS = ("wandb", "mlflow", "clearml", "comet")
 AUGMENT = "test-time augmentation (TTA): three passes, scaled and mirrored"
 EXTRAS = "blur, median blur, grey and CLAHE, 1 % each, through the library albumentations if it is installed"
 CACHE = "keep decoded images: ram, one copy for all processes of the machine, or disk, as .npy files"
+LOADERS = ("native", "opencv", "dali")
+LOADER = "what makes the batches' pixels; dali needs the extra dali; what one cannot make, native or opencv does"
 PROFILE = "write a Chrome trace for each process into profile/: so many steps of an epoch; 0: none"
 HALF = "bfloat16 inference, on a processor that has it"
 INT8 = "8-bit inference, calibrated on images of --data; prints what it costs"
@@ -56,6 +58,7 @@ class TrainConfig:
     fraction: float = option(1.0, "fraction of the training set to use, evenly spaced", low=0, high=1)
     optimizer: str = option("SGD", "the optimizer", choices=("SGD", "Adam", "AdamW"))
     workers: int = option(8, "data loader threads (at most one a core is used)", low=0)
+    loader: str = option("native", LOADER, choices=LOADERS)
     project: str = option("runs/train", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")
     exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")
@@ -109,6 +112,7 @@ class ValConfig:
     )
     device: str = option("", "cpu, a CUDA index such as 0, or of several processes one each (0,1)")
     workers: int = option(8, "data loader threads (at most one a core is used)", low=0)
+    loader: str = option("native", LOADER, choices=LOADERS)
     single_cls: bool = option(False, "treat all classes as one")
     augment: bool = option(False, AUGMENT)
     verbose: bool = option(False, "print a line for every class")

@@ -28,7 +28,7 @@ from yolo.io.memory import free_memory
 KINDS = ("ram", "disk")
 
 _LOG = logging.getLogger("yolo.data")
-_FORMAT = 2  # rises when what is kept changes
+_FORMAT = 3  # rises when what is kept changes
 _RESERVE = 1.1  # times what the images take must be free: training wants some too
 
 

@@ -51,14 +51,22 @@ class _Loader:
     thread, when they are asked for.
     """
 
-    def __init__(self, planner: Planner, batch_size: int, workers: int, cache: ImageCache | None = None) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        batch_size: int,
+        workers: int,
+        cache: ImageCache | None = None,
+        renderers: Sequence[RendererType] = (OpenCVRenderer,),
+    ) -> None:
         if batch_size < 1 or workers < 0:
             raise ValueError(f"batch_size {batch_size} and workers {workers} must be at least 1 and 0")
         self.planner, self.batch_size, self.workers, self.cache = planner, batch_size, workers, cache
         self.index = planner.index
-        self.renderers: Sequence[RendererType] = (OpenCVRenderer,)
+        self.renderers = renderers
         """Opened for each epoch. The first that supports a sample makes it."""
         self._pipeline: Pipeline | None = None
+        self._chain: RendererChain | None = None
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -68,8 +76,12 @@ class _Loader:
         """Where the time of the newest epoch went so far; None before the first."""
         return self._pipeline and self._pipeline.report()
 
+    def rendered(self) -> dict[str, int]:
+        """How many samples of the newest epoch each renderer has made so far, by its class's name."""
+        return self._chain.counts() if self._chain else {}
+
     def _run(self, jobs: Iterable[_Job]) -> Iterator[Batch]:
-        chain = RendererChain(self.renderers, self.index.paths, self.workers, self.cache)
+        chain = self._chain = RendererChain(self.renderers, self.index.paths, self.workers, self.cache)
         stages = Stage("plan", self._plan), Stage("render", functools.partial(self._render, chain), chain.close)
         ahead = max(_LEAST_AHEAD, math.ceil(2 * self.workers / self.batch_size)) if self.workers else 0
         self._pipeline = Pipeline(stages, ahead)
@@ -130,11 +142,12 @@ class TrainLoader(_Loader):
         quad: bool = False,
         multi_scale: bool = False,
         cache: ImageCache | None = None,
+        renderers: Sequence[RendererType] = (OpenCVRenderer,),
         ranks: Ranks = ALONE,
     ) -> None:
         """Raises ConfigError for quads of a batch size that is not a multiple of four, ValueError for one that does not
         divide among the ranks."""
-        super().__init__(planner, batch_size, workers, cache)
+        super().__init__(planner, batch_size, workers, cache, renderers)
         if quad and batch_size % QUAD:
             raise ConfigError(
                 f"four images make one, and {batch_size} is not a multiple of four",
@@ -208,9 +221,10 @@ class ValLoader(_Loader):
         pad: float = 0.5,
         stride: int = 32,
         cache: ImageCache | None = None,
+        renderers: Sequence[RendererType] = (OpenCVRenderer,),
         ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(planner, batch_size, workers, cache)
+        super().__init__(planner, batch_size, workers, cache, renderers)
         if rect:
             self._order, self._sizes = rect_shapes(self.index.shapes, batch_size, planner.imgsz, stride, pad)
         else:
@@ -255,6 +269,7 @@ def train_loader(
     multi_scale: bool = False,
     extras: bool = False,
     cache: ImageCache | None = None,
+    renderers: Sequence[RendererType] = (OpenCVRenderer,),
     ranks: Ranks = ALONE,
 ) -> TrainLoader:
     """The training loader of an index. Square batches must have a side on the grid of ``stride``.
@@ -265,7 +280,7 @@ def train_loader(
     choices = {"mosaic": not rect, "mosaic_end": mosaic_end, "extras": extras}
     planner = Planner(index, hyp if augment else None, imgsz, seed=seed, **choices)
     shape = {"rect": rect, "stride": stride, "quad": quad, "multi_scale": multi_scale}
-    return TrainLoader(planner, batch_size, workers, **shape, cache=cache, ranks=ranks)
+    return TrainLoader(planner, batch_size, workers, **shape, cache=cache, renderers=renderers, ranks=ranks)
 
 
 def val_loader(
@@ -278,8 +293,11 @@ def val_loader(
     pad: float = 0.5,
     stride: int = 32,
     cache: ImageCache | None = None,
+    renderers: Sequence[RendererType] = (OpenCVRenderer,),
     ranks: Ranks = ALONE,
 ) -> ValLoader:
     """The validation loader of an index; ``pad`` is in strides and for ``rect`` only."""
     shape = {"rect": rect, "pad": pad, "stride": stride}
-    return ValLoader(Planner(index, None, imgsz), batch_size, workers, **shape, cache=cache, ranks=ranks)
+    return ValLoader(
+        Planner(index, None, imgsz), batch_size, workers, **shape, cache=cache, renderers=renderers, ranks=ranks
+    )

@@ -44,11 +44,25 @@ class PipelineReport:
     """In which the consumer waited."""
     busy: dict[str, float]
     """By stage: in which it worked on one item at least."""
+    queued: float = 0.0
+    """Finished results that were waiting when the consumer asked for one: the mean, without the first time."""
+    ahead: int = 0
+    """The most that can wait."""
 
     def shares(self) -> dict[str, float]:
         """Of the time, the part in which the consumer and each stage were busy: 0 to 1."""
         busy = {CONSUMER: self.seconds - self.waiting, **self.busy}
         return {name: seconds / max(self.seconds, 1e-9) for name, seconds in busy.items()}
+
+    @property
+    def waiting_share(self) -> float:
+        """Of the time, the part in which the consumer waited: 0 to 1."""
+        return self.waiting / max(self.seconds, 1e-9)
+
+    @property
+    def slowest(self) -> str:
+        """The busiest stage, which holds a waiting consumer up."""
+        return max(self.busy, key=self.busy.__getitem__)
 
     @property
     def bottleneck(self) -> str:
@@ -57,7 +71,7 @@ class PipelineReport:
         return max(shares, key=shares.__getitem__)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "bottleneck": self.bottleneck}
+        return {**asdict(self), "waiting_share": self.waiting_share, "bottleneck": self.bottleneck}
 
 
 class Pipeline:
@@ -71,6 +85,8 @@ class Pipeline:
         self._stages, self._ahead = stages, ahead
         self._all, self._waiting = _Stopwatch(clock), _Stopwatch(clock)
         self._busy = {stage.name: _Stopwatch(clock) for stage in stages}
+        self._begun: deque[Future[Any]] = deque()
+        self._asked, self._finished = 0, 0
 
     def run(self, items: Iterable[Any]) -> Iterator[Any]:
         """The results; all threads have ended when it is exhausted or closed."""
@@ -79,6 +95,7 @@ class Pipeline:
         try:
             with self._all.running():
                 while True:
+                    self._look_at_queue()
                     with self._waiting.running():
                         result = next(results, _END)
                     if result is _END:
@@ -96,10 +113,17 @@ class Pipeline:
     def report(self) -> PipelineReport:
         """Until now; may be asked for while it runs."""
         busy = {name: watch.seconds() for name, watch in self._busy.items()}
-        return PipelineReport(self._all.seconds(), self._waiting.seconds(), busy)
+        queued = self._finished / max(self._asked, 1)
+        return PipelineReport(self._all.seconds(), self._waiting.seconds(), busy, queued, self._ahead)
+
+    def _look_at_queue(self) -> None:
+        """The consumer asks for a result: how many are there already."""
+        if self._begun:
+            self._asked += 1
+            self._finished += sum(result.done() for result in self._begun)
 
     def _prefetched(self, items: Iterable[Any], pool: ThreadPoolExecutor) -> Iterator[Any]:
-        begun: deque[Future[Any]] = deque()
+        begun = self._begun
         for item in items:
             begun.append(pool.submit(self._through, item))
             if len(begun) > self._ahead:

@@ -15,6 +15,7 @@ from yolo.data.image_cache import open_caches
 from yolo.data.layout import QUAD
 from yolo.data.loader import TrainLoader, ValLoader, train_loader, val_loader
 from yolo.data.planner import label_bound
+from yolo.data.renderers.choice import renderers
 from yolo.distributed.process_group import LONE, ProcessGroup
 from yolo.distributed.ranks import Ranks
 from yolo.engine.autobatch import free_on
@@ -109,6 +110,7 @@ def _train_loader(config: TrainConfig, inputs: TrainInputs, group: ProcessGroup)
         quad=config.quad,
         multi_scale=config.multi_scale,
         extras=config.albumentations,
+        renderers=renderers(config.loader),
         ranks=group.ranks,
     )
     if loader.repeated:
@@ -194,6 +196,7 @@ def _validator(
         batch_size=2 * config.batch_size,
         workers=worker_count(config.workers, group),
         stride=max(network.strides),
+        renderers=renderers(config.loader),
         ranks=group.ranks,
     )
     compiled = None

@@ -15,6 +15,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from yolo.data.stages import CONSUMER
 from yolo.engine.hooks.base import EpochReport, Hook, Training
+from yolo.engine.loading import says_rendered
 
 if TYPE_CHECKING:
     from yolo.data.batch import Batch
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("yolo")
 
 HELD_UP = 0.1
-"""Of an epoch's time: who waits less than that for data need not hear of it."""
-WIDE = 112
+"""Of an epoch's time: who waits less than that for data need not hear what held it up."""
+WIDE = 121
 """Columns that everything needs; a narrower terminal gets no bar, labels and size."""
 
 
@@ -37,6 +38,7 @@ class Console(Hook):
         self._epoch = ""
         self._begin = time.perf_counter()
         self._wide = True
+        self._told_renderers = False
 
     def before_epoch(self, trainer: Training, epoch: int) -> None:
         self._epoch = f"{epoch + 1}/{trainer.schedule.epochs}"
@@ -58,7 +60,8 @@ class Console(Hook):
         self._bar.set_description_str(row(self._epoch, losses, more), refresh=False)
         clock = trainer.clock
         speed = clock.images / max(time.perf_counter() - clock.begin, 1e-9)
-        self._bar.set_postfix_str(f"{speed:.1f} img/s, data {clock.waiting_share():.0%}", refresh=False)
+        data = _data(clock.waiting_share(), trainer) if self._wide else f"data {clock.waiting_share():.0%}"
+        self._bar.set_postfix_str(f"{speed:.1f} img/s, {data}", refresh=False)
         self._bar.update()
 
     def watch_validation(self, trainer: Training, epoch: int) -> BatchListener | None:
@@ -84,8 +87,13 @@ class Console(Hook):
             metrics = report.validation.metrics
             line += f"  P {metrics.precision:.3f}  R {metrics.recall:.3f}"
             line += f"  mAP50 {metrics.map50:.3f}  mAP50-95 {metrics.map50_95:.3f}"
-        parts = [f"{report.seconds:.1f} s", *([] if told else _speed(report)), *_left(report, trainer.schedule.epochs)]
+        parts = [
+            f"{report.seconds:.1f} s",
+            *([] if told else _speed(report, trainer)),
+            *_left(report, trainer.schedule.epochs),
+        ]
         logger.info("%s  (%s)%s", line, ", ".join(parts), "  best" if report.best else "")
+        self._tell_renderers(trainer)
 
     def after_train(self, trainer: Training) -> None:
         if trainer.stale and trainer.progress.epoch < trainer.schedule.epochs:
@@ -106,9 +114,12 @@ class Console(Hook):
         if loading is not None and loading.bottleneck != CONSUMER and loading.waiting >= HELD_UP * loading.seconds:
             shares = loading.shares()
             logger.info(
-                "the loader was the bottleneck: the last epoch waited %.0f%% of the time for data; busy: %s",
+                "the loader was the bottleneck: the last epoch waited %.0f%% of the time for data; busy: %s; "
+                "batches ready when one was asked for: %.1f of %d",
                 100 * (1 - shares.pop(CONSUMER)),
                 ", ".join(f"{stage} {share:.0%}" for stage, share in shares.items()),
+                loading.queued,
+                loading.ahead,
             )
 
     def after_run(self, trainer: Training, validation: Validation) -> None:
@@ -116,6 +127,13 @@ class Console(Hook):
 
     def on_error(self, trainer: Training, error: BaseException) -> None:
         self._close()
+
+    def _tell_renderers(self, trainer: Training) -> None:
+        """Once: in every epoch it would be much the same."""
+        line = says_rendered(trainer.parts.loader.rendered(), trainer.parts.validator.loader.rendered())
+        if line and not self._told_renderers:
+            logger.info("%s", line)
+            self._told_renderers = True
 
     def _close(self) -> None:
         """End the bar, so that what follows begins on a line of its own."""
@@ -148,13 +166,19 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def _speed(report: EpochReport) -> list[str]:
+def _data(share: float, trainer: Training) -> str:
+    """The share of waiting for data, with the stage that holds the step back where that is worth a word."""
+    loading = trainer.parts.loader.report()
+    return f"data {share:.0%}" + (f" ({loading.slowest})" if loading is not None and share >= HELD_UP else "")
+
+
+def _speed(report: EpochReport, trainer: Training) -> list[str]:
     """Images a second and the share of waiting, both while the epoch trained."""
     times = report.times
     busy = times.training + times.waiting
     if not times.pictures or busy <= 0:
         return []
-    return [f"{times.pictures / busy:.1f} img/s", f"data {times.waiting / busy:.0%}"]
+    return [f"{times.pictures / busy:.1f} img/s", _data(times.waiting / busy, trainer)]
 
 
 def _left(report: EpochReport, epochs: int) -> list[str]:

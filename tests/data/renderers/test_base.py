@@ -44,6 +44,25 @@ def test_each_sample_is_made_by_the_first_that_supports_it():
     assert batch[:, 0, 0, 0].tolist() == [30, 11, 22, 33, 24, 15]
 
 
+def test_samples_are_counted_by_who_made_them():
+    class Even(Divisible):
+        pass
+
+    class Broken(Divisible):
+        def render(self, plans, out):
+            raise DataError("not this one")
+
+    chain = RendererChain([Divisible(3), Broken(7), Even(2), Divisible(1)], PATHS, 2, None)
+    assert chain.counts() == {}
+    batch = np.zeros((3, 3, 4, 4), np.uint8)
+    for _ in range(2):
+        chain.render(plans(2, 3, 4), batch)
+    assert chain.counts() == {"Divisible": 2, "Even": 4}
+    with pytest.raises(DataError, match="not this one"):
+        chain.render(plans(7), batch[:1])
+    assert chain.counts() == {"Divisible": 2, "Even": 4}
+
+
 def test_one_that_supports_all_is_given_the_batch_itself():
     one, other = Divisible(1), Divisible(1)
     batch = np.zeros((3, 3, 4, 4), np.uint8)

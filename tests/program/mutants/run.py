@@ -1,8 +1,8 @@
 """Loads and runs mutants, one after another: ``python -m tests.program.mutants.run KIND SEED COUNT [MODULE]``.
 
-KIND: files, plans or training. Before each one its number goes to stdout, so that whoever started this knows at which
-a crash was. The last line is JSON: how many ran and how many were refused. MODULE: a build of yolo._native to be used
-instead of the package's.
+KIND: files, plans, training or jpegs. Before each one its number goes to stdout, so that whoever started this knows at
+which a crash was. The last line is JSON: how many ran and how many were refused. MODULE: a build of yolo._native to be
+used instead of the package's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+
+from tests.data.renderers.damaged import damaged_jpegs
 
 LIMIT = 256 << 20
 """Bytes that the machine is said to have free, so that any machine refuses the same mutants."""
@@ -43,7 +45,7 @@ def main(kind: str, seed: int, count: int, module: str = "") -> None:
     compiled.free_memory, compiled.MOST_WORK = lambda: LIMIT, WORK
     outcome, before = Counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
-        attempt = {"files": file_mutants, "plans": plan_mutants, "training": training_mutants}[kind](Path(folder))
+        attempt = KINDS[kind](Path(folder))
         for number in range(count):
             print(number, flush=True)
             signal.alarm(SECONDS)
@@ -107,6 +109,8 @@ def training_mutants(_: Path):
 
     return PlanMutants([(plan, None) for plan in training_plans().values()], native.Limits(LIMIT, WORK)).attempt
 
+
+KINDS = {"files": file_mutants, "plans": plan_mutants, "training": training_mutants, "jpegs": damaged_jpegs}
 
 if __name__ == "__main__":
     main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

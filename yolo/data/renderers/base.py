@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +49,7 @@ class RendererChain:
     ) -> None:
         self._renderers = [open_one(paths, threads, cache) for open_one in renderers]
         self._paths = paths
+        self._lock, self._made = threading.Lock(), [0] * len(self._renderers)
 
     def render(self, plans: Sequence[SamplePlan], out: Sequence[NDArray[np.uint8]]) -> None:
         """As ``Renderer.render``; raises DataError too for a sample that none supports."""
@@ -58,6 +60,13 @@ class RendererChain:
                 renderer.render(plans, out)
             elif own:
                 renderer.render([plans[k] for k in own], [out[k] for k in own])
+            with self._lock:
+                self._made[number] += len(own)
+
+    def counts(self) -> dict[str, int]:
+        """How many samples each renderer has made, by its class's name; only those that made some."""
+        with self._lock:
+            return {type(one).__name__: made for one, made in zip(self._renderers, self._made) if made}
 
     def close(self) -> None:
         for renderer in self._renderers:

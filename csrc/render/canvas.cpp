@@ -1,0 +1,130 @@
+#include "render/canvas.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "render/jpeg.h"
+
+namespace yolo::render {
+namespace {
+
+constexpr size_t kBehind = 8;  // bytes that the kernels may look at behind the last pixel
+
+bool read_file(const std::string& path, std::vector<uint8_t>& content) {
+    const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return false;
+    struct stat status {};
+    bool good = fstat(file, &status) == 0 && S_ISREG(status.st_mode);
+    content.resize(good ? static_cast<size_t>(status.st_size) : 0);
+    for (size_t done = 0; good && done < content.size();) {
+        const ssize_t got = ::read(file, content.data() + done, content.size() - done);
+        good = got > 0;
+        done += good ? static_cast<size_t>(got) : 0;
+    }
+    close(file);
+    return good;
+}
+
+// The largest of 1, 2, 4, 8 that divides an image into no less than is wanted: as yolo.data.images._divisor.
+int64_t divisor_of(const Size& size, const Size& wanted) {
+    for (const int64_t divisor : {8, 4, 2}) {
+        const Size divided = JpegReader::divided(size, divisor);
+        if (divided.height >= wanted.height && divided.width >= wanted.width) return divisor;
+    }
+    return 1;
+}
+
+Size turned(const Size& size, int orientation) {
+    return orientation >= 5 ? Size{size.width, size.height} : size;
+}
+
+// Where `place` of an upright image of `size` lies in the image as it is stored (EXIF).
+Rect stored(const Rect& place, const Size& size, int orientation) {
+    const bool mirrored = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+    const bool inverted = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+    Rect found = place;
+    if (mirrored) found.x0 = size.width - place.x1, found.x1 = size.width - place.x0;
+    if (inverted) found.y0 = size.height - place.y1, found.y1 = size.height - place.y0;
+    return orientation >= 5 ? Rect{found.y0, found.x0, found.y1, found.x1} : found;
+}
+
+// Writes the upright `size` pixels of a stored region.
+void turn(const uint8_t* from, const Size& size, int orientation, uint8_t* out) {
+    const int64_t width = turned(size, orientation).width;
+    for (int64_t y = 0; y < size.height; ++y) {
+        for (int64_t x = 0; x < size.width; ++x) {
+            const Rect at = stored({x, y, x + 1, y + 1}, size, orientation);
+            std::memcpy(out + kChannels * (y * size.width + x), from + kChannels * (at.y0 * width + at.x0), kChannels);
+        }
+    }
+}
+
+}  // namespace
+
+void Canvas::begin(const Rect& seen) {
+    seen_ = seen.empty() ? Rect{} : seen;
+    pixels_.assign(static_cast<size_t>(row() * seen_.height()) + kBehind, kGrey);
+}
+
+uint8_t* Canvas::at(const Rect& place) {
+    return pixels_.data() + (place.y0 - seen_.y0) * row() + kChannels * (place.x0 - seen_.x0);
+}
+
+bool Canvas::lay(const Tile& tile, bool augmented, const JpegLibrary* library) {
+    const Rect place = tile.place().within(seen_);
+    if (place.empty()) return true;
+    const Rect part = place.moved(-tile.x, -tile.y);
+    if (tile.kept == nullptr) return library != nullptr && lay_file(tile, part, augmented, *library);
+    for (int64_t y = 0; y < place.height(); ++y) {
+        const int64_t first = (part.y0 + y) * tile.resized.width + part.x0;
+        std::memcpy(at(place) + y * row(), tile.kept + kChannels * first, static_cast<size_t>(kChannels * place.width()));
+    }
+    return true;
+}
+
+bool Canvas::lay_file(const Tile& tile, const Rect& part, bool augmented, const JpegLibrary& library) {
+    if (!read_file(tile.path, content_)) return false;
+    JpegReader reader(library, content_);
+    if (!reader.open()) return false;
+    const int orientation = reader.orientation();
+    const int64_t divisor = augmented ? divisor_of(turned(reader.size(), orientation), tile.resized) : 1;
+    const Size size = turned(JpegReader::divided(reader.size(), divisor), orientation);
+    const Method method = method_of(size, tile.resized, augmented);
+    const Rect upright = source_of(size, tile.resized, part, method);
+    const Rect region = stored(upright, size, orientation);
+    uint8_t* const to = at(part.moved(tile.x, tile.y));
+    if (method == Method::none && orientation == 1) return reader.read(divisor, region, to, row());
+    region_.resize(static_cast<size_t>(kChannels * region.width() * region.height()) + kBehind);
+    if (!reader.read(divisor, region, region_.data(), kChannels * region.width())) return false;
+    Pixels source{region_.data(), kChannels * upright.width()};
+    if (orientation != 1) {
+        turned_.resize(region_.size());
+        turn(region_.data(), {upright.height(), upright.width()}, orientation, turned_.data());
+        source.data = turned_.data();
+    }
+    if (method != Method::none) {
+        resize(source, size, tile.resized, part, method, kChannels, room_, to, row());
+        return true;
+    }
+    for (int64_t y = 0; y < part.height(); ++y) {
+        std::memcpy(to + y * row(), source.data + y * source.row, static_cast<size_t>(kChannels * part.width()));
+    }
+    return true;
+}
+
+void Canvas::paste(const uint8_t* pasted) {
+    const int64_t width = seen_.width();
+    region_ = pixels_;
+    for (int64_t y = 0; y < seen_.height(); ++y) {
+        for (int64_t x = 0; x < width; ++x) {
+            if (pasted[y * width + x] == 0) continue;
+            std::memcpy(pixels_.data() + kChannels * (y * width + x),
+                        region_.data() + kChannels * (y * width + width - 1 - x), kChannels);
+        }
+    }
+}
+
+}  // namespace yolo::render
