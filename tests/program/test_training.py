@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.program.networks import ROWS, network_of, network_with, random_images, two_levels
@@ -76,4 +77,9 @@ def test_yolov5n(shape: tuple[int, ...]) -> None:
 
 
 def test_images_of_six_channels() -> None:
-    check(build_network("yolov5n", channels=6), (2, 6, 64, 96))
+    subject, single = (Subject(build_network("yolov5n", channels=6)) for _ in range(2))
+    images = random_images((2, 6, 64, 96))
+    passes = subject.passes(images.shape)
+    slopes = head_slopes(passes)
+    expected, rounded = subject.plain(images, slopes), single.plain(images, slopes, np.float32)
+    assert_equal(subject.compiled(passes, images, slopes), expected, rounded)

@@ -12,7 +12,8 @@ from yolo.models.spec import NetworkSpec
 from yolo.program.detection import detection_loss
 from yolo.program.ir import Shape
 from yolo.program.lower import lower
-from yolo.program.training.program import plan_training, training_target
+from yolo.program.target import Target
+from yolo.program.training.program import plan_training
 
 
 class CompiledTraining:
@@ -39,7 +40,7 @@ class CompiledTraining:
         """``frozen``: names of parameters that do not learn. Raises ValueError for what cannot be planned."""
         self._graph = lower(spec, {})
         self._offsets = dict(offsets)
-        self._target, self._exchange = training_target(precision), exchange
+        self._target, self._exchange = Target.of(precision=precision), exchange
         self._options = {"recompute": recompute, "frozen": frozenset(frozen)}
         self._head = (anchors, tuple(strides), settings)
         self._memory = native.Memory()

@@ -32,8 +32,7 @@ void require_alike(const Step& step, const TensorView& a, const TensorView& b) {
 void require_maps(const Plan& plan, const Step& step, const std::vector<const char*>& roles) {
     const TensorView* first = nullptr;
     for (const char* role : roles) {
-        if (step.views.count(role) == 0) continue;
-        for (const TensorView& view : step.all(role)) {
+        for (const TensorView& view : step.any(role)) {
             if (first == nullptr) first = &view;
             require_layout(step, view, Layout::blocked);
             require(view.element == plan.element || view.element == 4, step, "its maps have other numbers than the plan");

@@ -59,7 +59,10 @@ struct Step {
         return found.front();
     }
     // Empty, or null, where there is none.
-    Views any(const std::string& role) const { return views.count(role) ? all(role) : Views{}; }
+    const Views& any(const std::string& role) const {
+        static const Views none;
+        return views.count(role) ? all(role) : none;
+    }
     const TensorView* optional(const std::string& role) const { return views.count(role) ? &view(role) : nullptr; }
 
     template <class Type>

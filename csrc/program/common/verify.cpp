@@ -89,9 +89,7 @@ void check_overlaps(const Plan& plan, const Step& step, const Kind& kind) {
     };
     std::vector<Used> all;
     for (const Role& role : kind.roles) {
-        const auto found = step.views.find(role.name);
-        if (found == step.views.end()) continue;
-        for (const TensorView& view : found->second) all.push_back({&role, &view});
+        for (const TensorView& view : step.any(role.name)) all.push_back({&role, &view});
     }
     const auto in_place = [&](const Used& a, const Used& b) {
         if (!is_one_buffer(*a.view, *b.view) || a.view->first != b.view->first) return false;
@@ -111,12 +109,11 @@ void check_overlaps(const Plan& plan, const Step& step, const Kind& kind) {
 void check_views(const Plan& plan, const Step& step, const Kind& kind) {
     size_t known = 0;
     for (const Role& role : kind.roles) {
-        const auto found = step.views.find(role.name);
-        const size_t count = found == step.views.end() ? 0 : found->second.size();
-        known += found != step.views.end();
-        const std::string what = "has " + std::to_string(count) + " maps as " + role.name;
-        require(count >= role.least && count <= role.most, step, what.c_str());
-        for (size_t i = 0; i < count; ++i) check_view(plan, step, found->second[i]);
+        const Views& found = step.any(role.name);
+        known += step.views.count(role.name);
+        const std::string what = "has " + std::to_string(found.size()) + " maps as " + role.name;
+        require(found.size() >= role.least && found.size() <= role.most, step, what.c_str());
+        for (const TensorView& view : found) check_view(plan, step, view);
     }
     require(known == step.views.size(), step, "has maps that its kind does not take");
 }

@@ -122,8 +122,8 @@ std::vector<CompiledStep> moving(const ExecContext& exec, const Step& step, bool
     for (size_t i = 0; i + 2 < index.size(); i += 3) move->links.push_back({index[i], index[i + 1], index[i + 2]});
     const bool whole = moves_blocks(*move);
     const bool partly = to_fine && move->clear && move->coarse.channels != move->fine.channels;
-    StepInfo info{step.kind, step.where, whole && !partly ? "memcpy" : "one channel at a time"};
-    info.bytes = exec.batch * move->coarse.channels * move->coarse.pixels() * move->coarse.element * 2;
+    const int64_t bytes = exec.batch * move->coarse.channels * move->coarse.pixels() * move->coarse.element * 2;
+    const StepInfo info{step.kind, step.where, whole && !partly ? "memcpy" : "one channel at a time", 0.0, bytes};
     return {{info, [=](const Run&) {
                  if (whole && !partly) return move_blocks(*move);
                  (move->fine.wide() ? move_all<uint32_t> : move_all<uint16_t>)(*move);

@@ -71,9 +71,8 @@ void store_together(const ExecContext& exec, const TensorView& source, float* he
 }
 
 StepInfo info(const ExecContext& exec, const Step& step, const char* kind, const TensorView& view, int64_t outside) {
-    StepInfo info{kind, step.where, kernels().name};
-    info.bytes = exec.batch * view.channels * view.pixels() * (view.element + outside);
-    return info;
+    const int64_t numbers = exec.batch * view.channels * view.pixels();
+    return {kind, step.where, kernels().name, 0.0, numbers * (view.element + outside)};
 }
 
 }  // namespace

@@ -256,7 +256,7 @@ std::vector<CompiledStep> build_norm_act_add(BuildContext& context, const Step& 
     context.keep(state);
     const bool normalised = state->normalised();
     StepInfo info{normalised ? "norm" : "pointwise", step.where, kernels().name};
-    const Views &targets = step.all("targets"), residual = step.any("residual");
+    const Views &targets = step.all("targets"), &residual = step.any("residual");
     info.bytes = state->map_bytes() * static_cast<int64_t>(1 + normalised + targets.size() + residual.size());
     return {{info, [=](const Run& run) { state->forward(run, targets, residual); }}};
 }
@@ -264,7 +264,7 @@ std::vector<CompiledStep> build_norm_act_add(BuildContext& context, const Step& 
 // The targets once more, elsewhere, after the forward step: from the same source, with the same mean and deviation.
 std::vector<CompiledStep> build_norm_act_add_recompute(BuildContext& context, const Step& step) {
     const auto state = context.state<NormActAdd>(step);
-    const Views &targets = step.all("targets"), residual = step.any("residual");
+    const Views &targets = step.all("targets"), &residual = step.any("residual");
     StepInfo info{"recompute", step.where, kernels().name};
     info.bytes = state->map_bytes() * static_cast<int64_t>(1 + targets.size() + residual.size());
     return {{info, [=](const Run&) { state->activate(targets, residual); }}};
@@ -274,7 +274,7 @@ std::vector<CompiledStep> build_norm_act_add_recompute(BuildContext& context, co
 // `source_gradient`, which may be the source itself. Gradients of weight and bias are added to the vector.
 std::vector<CompiledStep> build_norm_act_add_backward(BuildContext& context, const Step& step) {
     const auto state = context.state<NormActAdd>(step);
-    const Views to = step.any("source_gradient"), sum = step.any("sum");
+    const Views &to = step.any("source_gradient"), &sum = step.any("sum");
     const Sum first(context, step.all("gradients")), second = sum.empty() ? first : Sum(context, sum);
     const bool learns = state->learns();
     StepInfo info{state->normalised() ? "norm_back" : "pointwise_back", step.where, kernels().name};

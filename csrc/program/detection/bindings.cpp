@@ -119,15 +119,15 @@ void bind_detection(py::module_& module) {
              }),
              py::arg("height"), py::arg("width"), py::arg("stride"), py::arg("anchors"), py::arg("scale") = 1.0f,
              py::arg("mirror") = 0.0f);
-    py::class_<NmsSettings>(module, "NmsSettings")
+    py::class_<ops::NmsSettings>(module, "NmsSettings")
         .def(py::init([](float conf, double iou, int64_t max_det, int64_t max_candidates, bool agnostic,
                          bool multi_label, std::vector<uint8_t> wanted) {
-                 return NmsSettings{conf, iou, max_det, max_candidates, agnostic, multi_label, std::move(wanted)};
+                 return ops::NmsSettings{conf, iou, max_det, max_candidates, agnostic, multi_label, std::move(wanted)};
              }),
              py::kw_only(), py::arg("conf"), py::arg("iou"), py::arg("max_det"), py::arg("max_candidates"),
              py::arg("agnostic"), py::arg("multi_label"), py::arg("wanted"));
     py::class_<DetectionHead, TimedRunnable>(module, "DetectionHead")
-        .def(py::init<std::vector<Level>, int64_t, int64_t, NmsSettings, int64_t>(), py::arg("levels"),
+        .def(py::init<std::vector<Level>, int64_t, int64_t, ops::NmsSettings, int64_t>(), py::arg("levels"),
              py::arg("classes"), py::arg("batch"), py::arg("settings"), py::arg("places") = 0)
         .def("__call__", &call, py::arg("heads"), py::arg("known") = py::none());
     py::class_<DetectorProgram, Runnable>(module, "DetectorProgram")
@@ -146,7 +146,7 @@ void bind_detection(py::module_& module) {
     py::class_<MatchCount, Runnable>(module, "MatchCount")
         .def(py::init<DetectionLoss, int64_t, int64_t>(), py::arg("loss"), py::arg("batch"), py::arg("places"));
     py::class_<Nms, TimedRunnable>(module, "Nms")
-        .def(py::init<int64_t, int64_t, int64_t, NmsSettings>(), py::arg("batch"), py::arg("rows"), py::arg("classes"),
+        .def(py::init<int64_t, int64_t, int64_t, ops::NmsSettings>(), py::arg("batch"), py::arg("rows"), py::arg("classes"),
              py::arg("settings"));
 }
 

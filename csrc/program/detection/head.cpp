@@ -28,18 +28,20 @@ void require(bool fits, const char* what) {
     if (!fits) throw std::invalid_argument(what);
 }
 
-}  // namespace
-
-void NmsSettings::check(double rows, int64_t classes) const {
-    require(conf >= 0 && conf <= 1 && iou >= 0 && iou <= 1, "conf and iou are numbers from 0 to 1");
-    require(max_det >= 1 && max_candidates >= 1, "no detections are to be kept");
+// Raises for numbers that mean nothing for images of so many predictions of `classes` classes.
+void check(const ops::NmsSettings& settings, double rows, int64_t classes) {
+    require(settings.conf >= 0 && settings.conf <= 1 && settings.iou >= 0 && settings.iou <= 1,
+            "conf and iou are numbers from 0 to 1");
+    require(settings.max_det >= 1 && settings.max_candidates >= 1, "no detections are to be kept");
     require(classes >= 1, "there are no classes");
-    const bool fits = wanted.empty() || static_cast<int64_t>(wanted.size()) == classes;
+    const bool fits = settings.wanted.empty() || static_cast<int64_t>(settings.wanted.size()) == classes;
     require(fits, "the wanted classes are others than the head's");
     require(rows * static_cast<double>(classes) < 4294967296.0, "more predictions than suppression can number");
 }
 
-DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
+}  // namespace
+
+DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, ops::NmsSettings settings,
                              int64_t places)
     : levels_(std::move(levels)),
       classes_(classes),
@@ -54,7 +56,7 @@ DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t
         rows += static_cast<double>(level.height) * static_cast<double>(level.width) *
                 static_cast<double>(level.anchors.size() / 2);
     }
-    settings_.check(rows, classes);
+    check(settings_, rows, classes);
 }
 
 // Append the decoded rows of a level whose objectness may pass.
@@ -108,7 +110,7 @@ void DetectionHead::detect_image(const void* const* inputs, int64_t number, floa
         known(boxes + number * places_ * 5, counts[number], rows);
     }
     const auto found = static_cast<int64_t>(rows.size()) / (5 + classes_);
-    ops::nms(rows.data(), 1, found, classes_, settings_.options(), detections, count);
+    ops::nms(rows.data(), 1, found, classes_, settings_, detections, count);
 }
 
 void DetectionHead::compute(const void* const* inputs, void* const* outputs) {
@@ -121,14 +123,14 @@ void DetectionHead::compute(const void* const* inputs, void* const* outputs) {
     });
 }
 
-Nms::Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings)
+Nms::Nms(int64_t batch, int64_t rows, int64_t classes, ops::NmsSettings settings)
     : batch_(batch), rows_(rows), classes_(classes), settings_(std::move(settings)) {
     require(batch >= 1 && rows >= 0, "suppression without images");
-    settings_.check(static_cast<double>(rows), classes);
+    check(settings_, static_cast<double>(rows), classes);
 }
 
 void Nms::compute(const void* const* inputs, void* const* outputs) {
-    ops::nms(static_cast<const float*>(inputs[0]), batch_, rows_, classes_, settings_.options(),
+    ops::nms(static_cast<const float*>(inputs[0]), batch_, rows_, classes_, settings_,
              static_cast<float*>(outputs[0]), static_cast<int32_t*>(outputs[1]));
 }
 

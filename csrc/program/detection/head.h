@@ -27,23 +27,6 @@ struct Level {
     int64_t numbers(int64_t classes) const { return channels(classes) * height * width; }
 };
 
-// What detections are kept. `wanted` has one flag a class, or is empty for all.
-struct NmsSettings {
-    float conf;
-    double iou;
-    int64_t max_det;
-    int64_t max_candidates;
-    bool agnostic;
-    bool multi_label;
-    std::vector<uint8_t> wanted;
-
-    // Raises std::invalid_argument for numbers that mean nothing for images of so many predictions of `classes` classes.
-    void check(double rows, int64_t classes) const;
-    ops::NmsOptions options() const {
-        return {conf, iou, max_det, max_candidates, agnostic, multi_label, wanted.empty() ? nullptr : wanted.data()};
-    }
-};
-
 // inputs: one raw head a level, float32 [batch, anchors * (5 + classes), h, w], of one network or several; with `places`
 // then also float32 [batch, places, 5] (class; x, y, w, h in pixels) and their counts, int32 [batch]: boxes that are
 // known, which take part in the suppression as sure of their class;
@@ -53,7 +36,7 @@ struct NmsSettings {
 class DetectionHead : public TimedRunnable {
 public:
     // Raises std::invalid_argument for levels, classes and settings that do not fit one another.
-    DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings, int64_t places = 0);
+    DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, ops::NmsSettings settings, int64_t places = 0);
     int64_t batch() const { return batch_; }
     int64_t classes() const { return classes_; }
     int64_t places() const { return places_; }
@@ -69,7 +52,7 @@ private:
     std::vector<Level> levels_;
     int64_t classes_;
     int64_t batch_;
-    NmsSettings settings_;
+    ops::NmsSettings settings_;
     int64_t places_;
 };
 
@@ -77,13 +60,13 @@ private:
 class Nms : public TimedRunnable {
 public:
     // Raises as DetectionHead does.
-    Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings);
+    Nms(int64_t batch, int64_t rows, int64_t classes, ops::NmsSettings settings);
 
 private:
     void compute(const void* const* inputs, void* const* outputs) override;
 
     int64_t batch_, rows_, classes_;
-    NmsSettings settings_;
+    ops::NmsSettings settings_;
 };
 
 // The network and its head. inputs: uint8 [batch, channels, H, W]; outputs: the head's. The raw heads stay in memory of
