@@ -1,9 +1,8 @@
-#include "ops_bindings.h"
-
 #include <pybind11/numpy.h>
 
 #include <string>
 
+#include "bindings.h"
 #include "ops/iou.h"
 
 namespace yolo {

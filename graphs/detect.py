@@ -137,7 +137,7 @@ def _pixels(images: np.ndarray, size: int) -> flow.Tensor:
 def run_network(compiled: CompiledNetwork, images: flow.Tensor) -> tuple[flow.Tensor, ...]:
     """Raw heads float32 [B, na * (5 + nc), h, w] a level, by the compiled program for this shape."""
     shape = tuple(images.shape)
-    outputs = [(head, flow.float32) for head in compiled.head_shapes(shape)]
+    outputs = [(head, flow.float32) for head in compiled.graph.head_shapes(shape)]
     return call(compiled.program(shape), [images], outputs)
 
 

@@ -14,8 +14,7 @@ from yolo.loss.reference import loss_terms
 from yolo.loss.settings import LossSettings
 from yolo.models.decode import decode
 from yolo.program.compiled import CompiledNetwork
-from yolo.program.detection import NmsSettings
-from yolo.program.loss import detection_loss
+from yolo.program.detection import NmsSettings, detection_loss
 from yolo.program.operator import call
 
 Outputs = tuple[flow.Tensor, flow.Tensor, flow.Tensor]

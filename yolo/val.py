@@ -181,12 +181,12 @@ def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, group: 
     """What the weights hold, their classes numbered as the data set's; they must know as many of them."""
     from yolo.class_names import ClassNames
     from yolo.inference.calibration import Calibration
-    from yolo.inference.models import load_models
+    from yolo.inference.models import ModelOptions, load_models
 
-    share: dict[str, Any] = {"alone": group.ranks.alone}
-    share["int8"] = Calibration(dataset, (config.imgsz, config.imgsz)) if config.int8 else None
-    share["classes"] = None if config.single_cls else ClassNames(dataset.names, dataset.source)
-    models = load_models(weights, device=config.device, half=config.half, compile=config.compile, **share)
+    int8 = Calibration(dataset, (config.imgsz, config.imgsz)) if config.int8 else None
+    options = ModelOptions(config.device, config.half, config.compile, int8, group.ranks.alone)
+    classes = None if config.single_cls else ClassNames(dataset.names, dataset.source)
+    models = load_models(weights, options, classes=classes)
     for model in models:
         if len(model.names) != dataset.nc and not config.single_cls:
             raise ConfigError(

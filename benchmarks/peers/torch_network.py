@@ -30,7 +30,7 @@ class TorchNetwork(nn.Module):
         self.names: dict[nn.Parameter, str] = {}
         self._steps: list[tuple[Callable, tuple[int, ...], int, tuple[int, ...]]] = []
         last = {value: place for place, node in enumerate(graph.nodes) for value in node.inputs}
-        readers = graph.consumers()
+        readers = graph.consumers
         for place, node in enumerate(graph.nodes):
             alone = len(readers[node.inputs[0]]) == 1 and node.inputs[0] not in (ir.INPUT, *graph.outputs)
             operation = self._operation(node, graph, alone)

@@ -1,11 +1,10 @@
-#include "net/bindings.h"
-
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <memory>
 #include <utility>
 
+#include "bindings.h"
 #include "net/exchange.h"
 #include "net/watch.h"
 

@@ -2,15 +2,22 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "net/process.h"
 #include "net/socket.h"
 
 namespace yolo::net {
+
+// A process that may be ended for being stopped, by what the kernel says of it: numbers are given again, with another
+// start.
+struct Process {
+    int number = 0;      // 0: none
+    uint64_t start = 0;  // in clock ticks since the machine's
+};
 
 // A thread that needs neither Python nor OneFlow: ranks tell rank 0 every second that they live, and it tells them. When
 // a rank is lost (its connection closed, or nothing heard for `patience` seconds) or ends with an error, rank 0 says to

@@ -61,14 +61,6 @@ void share(int threads, int64_t total, const Action& action) {
         &call);
 }
 
-// Calls action(index) for each index below `total`, on as many threads as this one prefers.
-template <class Action>
-void each(int64_t total, const Action& action) {
-    share(preferred_threads(), total, [&action](int, int64_t begin, int64_t end) {
-        for (int64_t index = begin; index < end; ++index) action(index);
-    });
-}
-
 // Calls action(begin, end) for pieces of at most `grain` items that together are 0 .. total, as the process's threads, at
 // most `most` of them, become free for them: for work whose pieces differ, and whose results do not depend on who does
 // them. When all are through it throws what a piece threw first; pieces that nobody had begun by then are left out.

@@ -3,17 +3,12 @@
 
 #include <string>
 
-#include "net/bindings.h"
-#include "ops_bindings.h"
+#include "bindings.h"
 #include "parallel/team.h"
 #include "program/common/bindings.h"
-#include "program/cpu/bindings.h"
-#include "program/detection/bindings.h"
+#include "program/common/timed_runnable.h"
 #include "program/cpu/onednn.h"
 #include "program/cuda/cuda.h"
-#include "program/python_runnable.h"
-#include "program/common/runnable.h"
-#include "program/step/bindings.h"
 #include "render/bindings.h"
 
 namespace py = pybind11;
@@ -33,7 +28,8 @@ PYBIND11_MODULE(_native, module) {
     py::class_<Runnable>(module, "Runnable").def_property_readonly("address", [](const Runnable& self) {
         return reinterpret_cast<std::intptr_t>(&self);
     });
-    bind_python_runnable(module);
+    py::class_<TimedRunnable, Runnable>(module, "TimedRunnable")
+        .def_property_readonly("seconds", &TimedRunnable::seconds);
     yolo::bind_ops(module);
     yolo::net::bind_net(module);
     module.def("instruction_set", &instruction_set);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "parallel/team.h"
-#include "program/detection/detector.h"
+#include "program/detection/head.h"
 #include "program/step/step.h"
 
 namespace {
@@ -55,7 +55,7 @@ Plan plan_of(int64_t maps) {
 }
 
 Step load(TensorView image) {
-    return {"load_images", "input", {{"target", {image}}}, {{"bytes", true}, {"divisor", 255.0}}};
+    return {"load_images", "input", {{"target", {image}}}, {{"divisor", 255.0}}};
 }
 
 Step store(TensorView head) {

@@ -14,7 +14,7 @@ from yolo.config.hyp import load_hyperparameters
 from yolo.loss.settings import LossSettings
 from yolo.models.network import build_network
 from yolo.models.weights.transfer import state_to_numpy
-from yolo.program.loss import detection_loss
+from yolo.program.detection import detection_loss
 
 SIDE = 64
 LABELS = np.array([[0, 1, 0.4, 0.5, 0.3, 0.4], [0, 2, 0.43, 0.52, 0.2, 0.6], [0, 0, 0.9, 0.1, 0.1, 0.1]], np.float32)

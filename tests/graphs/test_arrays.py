@@ -8,8 +8,8 @@ import numpy as np
 import oneflow as flow
 import pytest
 
+from tests.program.function_runnable import FunctionRunnable
 from tests.program.samples import FLOATS, VECTOR, FunctionGraph, X
-from yolo.native import PythonRunnable
 from yolo.program.operator import call
 
 
@@ -20,7 +20,7 @@ def slowly_doubled(inputs, outputs) -> None:
 
 @pytest.fixture
 def graph() -> FunctionGraph:
-    runnable = PythonRunnable(slowly_doubled, [VECTOR], [VECTOR])
+    runnable = FunctionRunnable(slowly_doubled, [VECTOR], [VECTOR])
 
     def build(x: flow.Tensor) -> tuple[flow.Tensor, flow.Tensor]:
         (doubled,) = call(runnable, [x], FLOATS)

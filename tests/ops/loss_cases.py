@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.graphs.tiny import SETTINGS as PLAIN
 from tests.reference.loss import Loss
-from yolo.program.loss import detection_loss
+from yolo.program.detection import detection_loss
 
 ANCHORS = np.array([[(10, 13), (16, 30), (33, 23)], [(30, 61), (62, 45), (59, 119)]], np.float32)
 STRIDES = (8, 16)

@@ -6,7 +6,7 @@ import numpy as np
 import oneflow as flow
 
 from graphs.base import StaticGraph
-from yolo.native import PythonRunnable
+from tests.program.function_runnable import FunctionRunnable
 
 VECTOR = ((3,), "float32")
 FLOATS = [((3,), flow.float32)]
@@ -35,5 +35,5 @@ def add_to_mutable(inputs, outputs):
     inputs[1][...] += inputs[0]
 
 
-def adder(outputs=()) -> PythonRunnable:
-    return PythonRunnable(add_to_mutable, [VECTOR, VECTOR], list(outputs), mutable=1)
+def adder(outputs=()) -> FunctionRunnable:
+    return FunctionRunnable(add_to_mutable, [VECTOR, VECTOR], list(outputs))

@@ -34,7 +34,7 @@ def step(kind: str, attributes: dict[str, Attribute], **views: TensorView) -> St
 
 
 def load(target: TensorView = IMAGE) -> Step:
-    return Step("load_images", "input", {"target": (target,)}, {"bytes": True, "divisor": 255.0})
+    return Step("load_images", "input", {"target": (target,)}, {"divisor": 255.0})
 
 
 def store(source: TensorView) -> Step:

@@ -12,8 +12,8 @@ import oneflow as flow
 import pytest
 
 from graphs.base import synchronise
-from tests.program.samples import FLOATS, VECTOR, FunctionGraph, X, add_to_mutable, adder, x
-from yolo.native import PythonRunnable
+from tests.program.function_runnable import FunctionRunnable
+from tests.program.samples import FLOATS, VECTOR, FunctionGraph, X, adder, x
 from yolo.program.operator import call
 
 
@@ -22,7 +22,7 @@ class Doubler:
 
     def __init__(self, diary: list[str], seconds: float = 0.0) -> None:
         self._diary, self._seconds = diary, seconds
-        self._runnable = PythonRunnable(self._double(diary, seconds), [VECTOR], [VECTOR])
+        self._runnable = FunctionRunnable(self._double(diary, seconds), [VECTOR], [VECTOR])
         self.address = self._runnable.address
 
     def __del__(self) -> None:
@@ -50,7 +50,7 @@ def test_several_inputs_and_outputs(mode, dtype):
         outputs[2][...] = inputs[0]
 
     specs = [((3,), dtype), ((3, 3), dtype), ((1, 3), "float32")]
-    runnable = PythonRunnable(sum_and_outer, [((3,), dtype)] * 2, specs)
+    runnable = FunctionRunnable(sum_and_outer, [((3,), dtype)] * 2, specs)
     outputs = [((3,), getattr(flow, dtype)), ((3, 3), getattr(flow, dtype)), ([1, 3], flow.float32)]
     a, b = np.array([1, 2, 3], dtype), np.array([10, 20, 30], dtype)
     results = mode(lambda *inputs: call(runnable, inputs, outputs))(flow.tensor(a), flow.tensor(b))
@@ -60,13 +60,13 @@ def test_several_inputs_and_outputs(mode, dtype):
 
 
 def test_among_other_operators(mode):
-    runnable = PythonRunnable(lambda inputs, outputs: np.multiply(inputs[0], 2, outputs[0]), [VECTOR], [VECTOR])
+    runnable = FunctionRunnable(lambda inputs, outputs: np.multiply(inputs[0], 2, outputs[0]), [VECTOR], [VECTOR])
     result = mode(lambda x: call(runnable, [x + 1.0], FLOATS)[0] * 10.0)(x())
     np.testing.assert_array_equal(result.numpy(), (X + 1) * 20)
 
 
 def test_outputs_of_one_number_and_of_none(mode):
-    runnable = PythonRunnable(
+    runnable = FunctionRunnable(
         lambda inputs, outputs: outputs[0].fill(inputs[0].sum()), [VECTOR], [((), "float32"), ((0, 4), "int32")]
     )
     total, empty = mode(lambda x: call(runnable, [x], [((), flow.float32), ((0, 4), flow.int32)]))(x())
@@ -74,7 +74,7 @@ def test_outputs_of_one_number_and_of_none(mode):
 
 
 def test_a_slice_is_read_right(mode):
-    runnable = PythonRunnable(lambda inputs, outputs: np.copyto(outputs[0], inputs[0]), [VECTOR], [VECTOR])
+    runnable = FunctionRunnable(lambda inputs, outputs: np.copyto(outputs[0], inputs[0]), [VECTOR], [VECTOR])
     table = np.arange(9, dtype=np.float32).reshape(3, 3)
     result = mode(lambda table: call(runnable, [table[:, 1]], FLOATS)[0])(flow.tensor(table))
     np.testing.assert_array_equal(result.numpy(), table[:, 1])
@@ -102,7 +102,7 @@ def test_an_eager_run_keeps_its_runnable_to_its_end():
 
 
 def test_two_thousand_calls_take_no_memory(mode):
-    runnable = PythonRunnable(lambda inputs, outputs: np.multiply(inputs[0], 2, outputs[0]), [VECTOR], [VECTOR])
+    runnable = FunctionRunnable(lambda inputs, outputs: np.multiply(inputs[0], 2, outputs[0]), [VECTOR], [VECTOR])
     function, value = mode(lambda x: call(runnable, [x], FLOATS)[0]), x()
     for number in range(2200):
         function(value).numpy()
@@ -111,22 +111,8 @@ def test_two_thousand_calls_take_no_memory(mode):
     assert resident_bytes() < before * 1.02
 
 
-def test_views_of_inputs_are_read_only(mode):
-    flags = []
-    vector = flow.zeros(3)
-    look = PythonRunnable(
-        lambda inputs, outputs: flags.extend(view.flags.writeable for view in [*inputs, *outputs]),
-        [VECTOR, VECTOR],
-        [VECTOR],
-        mutable=1,
-    )
-    mode(lambda x: call(look, [x], FLOATS, [vector]))(x())
-    synchronise()
-    assert flags == [False, True, True]
-
-
 def test_no_gradient_flows_through(mode):
-    runnable = PythonRunnable(lambda inputs, outputs: np.copyto(outputs[0], inputs[0]), [VECTOR], [VECTOR])
+    runnable = FunctionRunnable(lambda inputs, outputs: np.copyto(outputs[0], inputs[0]), [VECTOR], [VECTOR])
     weight = flow.nn.Parameter(x())
     assert not mode(lambda x: call(runnable, [weight * x], FLOATS)[0])(x()).requires_grad
 
@@ -148,8 +134,3 @@ def test_one_tensor_read_and_written_by_one_operator_is_refused():
     for inputs, mutable in (([vector], [vector]), ([], [vector, vector])):
         with pytest.raises(ValueError, match="is given twice"):
             call(adder(), inputs, [], mutable)
-
-
-def test_more_mutable_inputs_than_inputs_are_refused():
-    with pytest.raises(ValueError, match="mutable"):
-        PythonRunnable(add_to_mutable, [VECTOR], [], mutable=2)

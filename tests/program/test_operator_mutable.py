@@ -9,14 +9,14 @@ import oneflow as flow
 import pytest
 
 from graphs.base import StaticGraph, synchronise
+from tests.program.function_runnable import FunctionRunnable
 from tests.program.samples import FLOATS, VECTOR, FunctionGraph, X, add_to_mutable, adder, x
-from yolo.native import PythonRunnable
 from yolo.program.operator import call
 
 
 def test_without_inputs_and_without_outputs(mode):
     vector = flow.zeros(3)
-    fill = PythonRunnable(lambda inputs, outputs: inputs[0].fill(5), [VECTOR], [], mutable=1)
+    fill = FunctionRunnable(lambda inputs, outputs: inputs[0].fill(5), [VECTOR], [])
 
     def function(x):
         assert call(fill, [], [], [vector]) == ()
@@ -57,7 +57,7 @@ def test_eager_writes_too():
 def test_two_graphs_write_one_tensor_in_turn():
     vector = flow.zeros(3)
     add = FunctionGraph(lambda x: call(adder([VECTOR]), [x], FLOATS, [vector]))
-    halve_it = PythonRunnable(lambda inputs, outputs: np.divide(inputs[0], 2, inputs[0]), [VECTOR], [], mutable=1)
+    halve_it = FunctionRunnable(lambda inputs, outputs: np.divide(inputs[0], 2, inputs[0]), [VECTOR], [])
 
     def halve(x):
         call(halve_it, [], [], [vector])
@@ -78,11 +78,10 @@ def test_two_graphs_write_one_tensor_in_turn():
 def test_parameters_and_buffers_of_a_graph_that_trains():
     layer = flow.nn.Linear(3, 1, bias=False)
     layer.register_buffer("total", flow.zeros(3))
-    runnable = PythonRunnable(
+    runnable = FunctionRunnable(
         lambda inputs, outputs: (np.copyto(outputs[0], inputs[0]), add_to_mutable(inputs[1:], [])),
         [((1, 3), "float32"), VECTOR, VECTOR],
         [((1, 3), "float32")],
-        mutable=1,
     )
 
     class Train(StaticGraph):
@@ -109,8 +108,8 @@ def test_parameters_and_buffers_of_a_graph_that_trains():
 
 def test_readers_of_a_graph_go_before_its_writer():
     vector = flow.zeros(3)
-    runnable = PythonRunnable(add_to_mutable, [VECTOR, VECTOR], [], mutable=1)
-    slow = PythonRunnable(
+    runnable = FunctionRunnable(add_to_mutable, [VECTOR, VECTOR], [])
+    slow = FunctionRunnable(
         lambda inputs, outputs: (time.sleep(0.01), np.copyto(outputs[0], inputs[0])), [VECTOR], [VECTOR]
     )
 
@@ -131,8 +130,8 @@ def test_a_reader_that_needs_the_new_value_takes_the_writers_output():
         add_to_mutable(inputs, [])
         outputs[0][...] = inputs[1]
 
-    writer = PythonRunnable(write, [VECTOR, VECTOR], [VECTOR], mutable=1)
-    reader = PythonRunnable(lambda inputs, outputs: np.copyto(outputs[0], inputs[0]), [VECTOR], [VECTOR])
+    writer = FunctionRunnable(write, [VECTOR, VECTOR], [VECTOR])
+    reader = FunctionRunnable(lambda inputs, outputs: np.copyto(outputs[0], inputs[0]), [VECTOR], [VECTOR])
     graph = FunctionGraph(lambda x: call(reader, call(writer, [x], FLOATS, [vector]), FLOATS)[0])
     for count in range(1, 6):
         np.testing.assert_array_equal(graph(x()).numpy(), X * count)

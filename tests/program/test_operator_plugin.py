@@ -16,19 +16,15 @@ FAILING = """
 from yolo import runtime
 flow = runtime.start()
 from graphs.base import StaticGraph
-from yolo.native import PythonRunnable
+from tests.program.function_runnable import FailingRunnable
 from yolo.program.operator import call
-
-def fail(inputs, outputs):
-    raise ValueError("no such luck")
 
 class Graph(StaticGraph):
     def build(self, x):
         return run(x)
 
 def run(x):
-    runnable = PythonRunnable(fail, [((3,), "float32")], [((3,), "float32")])
-    return call(runnable, [x], [((3,), flow.float32)])[0]
+    return call(FailingRunnable(), [x], [((3,), flow.float32)])[0]
 
 print("result", {runs}(flow.zeros(3)).numpy())
 """
@@ -38,10 +34,10 @@ layer = flow.nn.Conv2d(1, 2, 3)
 before = layer(flow.ones(1, 1, 4, 4)).numpy()
 from yolo import runtime
 runtime.start()
-from yolo.native import PythonRunnable
+from tests.program.function_runnable import FunctionRunnable
 from yolo.program.operator import call
 spec = [((3,), "float32")]
-double = PythonRunnable(lambda inputs, outputs: numpy.multiply(inputs[0], 2, outputs[0]), spec, spec)
+double = FunctionRunnable(lambda inputs, outputs: numpy.multiply(inputs[0], 2, outputs[0]), spec, spec)
 assert call(double, [flow.ones(3)], [((3,), flow.float32)])[0].numpy().tolist() == [2.0] * 3
 assert (layer(flow.ones(1, 1, 4, 4)).numpy() == before).all()
 """
@@ -56,9 +52,7 @@ def run(script: str) -> subprocess.CompletedProcess[str]:
 def test_a_failing_runnable_ends_the_process_with_one_line(runs):
     done = run(FAILING.replace("{runs}", runs))
     assert done.returncode != 0 and done.stdout == ""
-    assert done.stderr == (
-        "yolo: a compiled program failed inside OneFlow, so this process ends: ValueError: no such luck\n"
-    )
+    assert done.stderr == "yolo: a compiled program failed inside OneFlow, so this process ends: std::bad_alloc\n"
 
 
 def test_a_plug_in_that_is_not_built_is_named(monkeypatch):

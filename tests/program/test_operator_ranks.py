@@ -8,8 +8,8 @@ import oneflow as flow
 import pytest
 
 from tests.launched import launch
+from tests.program.function_runnable import FunctionRunnable
 from tests.program.samples import VECTOR, adder, x
-from yolo.native import PythonRunnable
 from yolo.program.operator import call
 
 SCRIPT = """
@@ -17,7 +17,7 @@ import json, os, sys, traceback
 from yolo import runtime
 flow = runtime.start()
 from graphs.base import StaticGraph, synchronise
-from yolo.native import PythonRunnable
+from tests.program.function_runnable import FunctionRunnable
 from yolo.program.operator import call
 
 def run(inputs, outputs):
@@ -37,7 +37,7 @@ try:
     rank, split, whole = flow.env.get_rank(), flow.sbp.split(0), flow.sbp.broadcast
     ranks = flow.placement("cpu", ranks=[0, 1])
     parts, sums = ((2, 2), "float32"), ((2,), "float32")
-    runnable = PythonRunnable(run, [parts, ((3,), "float32")], [parts, sums], mutable=1)
+    runnable = FunctionRunnable(run, [parts, ((3,), "float32")], [parts, sums])
     x = flow.arange(8, dtype=flow.float32).reshape(4, 2).to_global(ranks, whole).to_global(sbp=split)
     total = flow.zeros(3).to_global(ranks, whole)
     seen = [[tensor.numpy().tolist() for tensor in function(x)] for function in (Graph(), body)]
@@ -66,7 +66,7 @@ def test_every_rank_runs_its_own_runnable_on_its_own_part(tmp_path):
     "sbp", [[], [flow.sbp.broadcast] * 3, [flow.sbp.split(1), flow.sbp.broadcast]], ids=["none", "three", "split(1)"]
 )
 def test_an_sbp_that_does_not_fit_is_refused(sbp):
-    copy = PythonRunnable(lambda inputs, outputs: None, [VECTOR], [VECTOR])
+    copy = FunctionRunnable(lambda inputs, outputs: None, [VECTOR], [VECTOR])
     with pytest.raises(ValueError, match="sbp: expected 2 of broadcast"):
         call(copy, [x()], [((3,), flow.float32)], sbp=sbp)
 

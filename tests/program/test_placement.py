@@ -10,49 +10,53 @@ from hypothesis import strategies as st
 from tests.program.networks import network_of, state_of, zoo_network
 from yolo.program import ir
 from yolo.program.builder import GraphBuilder
-from yolo.program.inference.placement import place
-from yolo.program.ir import Concat, Conv, Split
+from yolo.program.inference.placement import Placement, place
+from yolo.program.ir import Concat, Conv, Graph, Split
 from yolo.program.lower import lower
-from yolo.program.memory_plan import pack
 from yolo.program.passes import optimise
+from yolo.program.plan_builder import BufferView, pack
+from yolo.program.target import Target
 
 
 def optimised(network):
     return optimise(lower(network.spec, state_of(network)))
 
 
+def placed(graph: Graph, block: int) -> Placement:
+    return place(graph, graph.sizes(64, 64), Target("cpu", "any", block, "fp32", threads=1, weight_limit=127))
+
+
 @pytest.mark.parametrize("name", ["yolov5n", "yolov5s"])
 def test_yolov5_needs_no_copy(name: str) -> None:
-    placement = place(optimised(zoo_network(name)), 16)
-    assert not placement.copies and not placement.split_copies
+    assert not placed(optimised(zoo_network(name)), 16).copies
 
 
 @pytest.mark.parametrize("block", [8, 16])
 @pytest.mark.parametrize("name", ["joined", "ghost", "csp", "sppf"])
 def test_concatenations_hold_their_inputs(name: str, block: int) -> None:
     graph = optimised(network_of(name))
-    placement = place(graph, block)
+    placement = placed(graph, block)
     for node in graph.nodes:
         if not isinstance(node, Concat):
             continue
-        start = placement.start[node.output]
+        whole = placement.views[node.output]
+        start = whole.first
         for position, value in enumerate(node.inputs):
             if (node.output, position) not in placement.copies:
-                assert placement.slab[value] == placement.slab[node.output]
-                assert placement.start[value] == start
+                assert placement.views[value] == BufferView(whole.buffer, start, graph.channels[value])
             start += graph.channels[value]
 
 
 @pytest.mark.parametrize("name", ["joined", "ghost", "sppf"])
 def test_no_two_values_that_are_made_lie_on_one_another(name: str) -> None:
     graph = optimised(network_of(name))
-    placement = place(graph, 8)
+    placement = placed(graph, 8)
     made = [node.output for node in graph.nodes if not isinstance(node, (Split, Concat))]
-    for slab in range(len(placement.widths)):
-        taken = np.zeros(placement.widths[slab], int)
-        for value in made:
-            if placement.slab[value] == slab:
-                taken[placement.start[value] : placement.start[value] + graph.channels[value]] += 1
+    for buffer in {view.buffer for view in placement.views.values()}:
+        taken = np.zeros(buffer.channels, int)
+        for view in (placement.views[value] for value in made):
+            if view.buffer is buffer:
+                taken[view.first : view.first + view.channels] += 1
         assert taken.max(initial=0) <= 1
 
 
@@ -62,7 +66,7 @@ def test_a_value_in_two_concatenations_is_copied_where_it_cannot_lie_twice() -> 
     a, b = (builder.add(Conv, ir.INPUT, **conv) for _ in range(2))
     first = builder.add(Concat, a, b, where="ab")
     second = builder.add(Concat, b, a, where="ba")
-    placement = place(builder.build((first, second), {}), 16)
+    placement = placed(builder.build((first, second), {}), 16)
     assert len(placement.copies) == 1
 
 

@@ -126,6 +126,8 @@ def test_what_does_not_fit_is_refused() -> None:
         subject.passes((2, 4, 64, 64))
     with pytest.raises(ValueError, match="precision"):
         subject.passes(SHAPE, precision="fp8")
+    with pytest.raises(ValueError, match="int8"):
+        subject.passes(SHAPE, precision="int8")
     with pytest.raises(ValueError, match="nothing is left"):
         subject.passes((1, 3, 0, 0))
 

@@ -17,7 +17,8 @@ from yolo.models.network import Network
 from yolo.models.weights.transfer import state_to_numpy
 from yolo.program.lower import lower
 from yolo.program.plan import Plan
-from yolo.program.training.program import plan_training, training_target
+from yolo.program.target import Target
+from yolo.program.training.program import plan_training
 
 
 @dataclasses.dataclass
@@ -53,7 +54,7 @@ class Subject:
 
     def passes(self, shape: tuple[int, ...], *, threads: int = 2, precision: str = "fp32", **options: object) -> Passes:
         """Its program for images of this shape."""
-        plan = plan_training(self.graph, shape, self.offsets, training_target(precision, threads), **options)
+        plan = plan_training(self.graph, shape, self.offsets, Target.of("cpu", precision, threads), **options)
         return Passes(plan)
 
     def compiled(self, passes: Passes, images: np.ndarray, slopes: list[np.ndarray]) -> Step:

@@ -21,7 +21,7 @@ from yolo.data.letterbox import Letterbox, Size, fit, letterbox
 from yolo.data.load import load_dataset
 from yolo.errors import DataError
 from yolo.inference.calibration import Calibration
-from yolo.inference.models import Weights, join_models, load_models
+from yolo.inference.models import ModelOptions, Weights, join_models, load_models
 from yolo.inference.pipeline import Prefetcher, worker_count
 from yolo.inference.results import Result
 from yolo.inference.runner import at_once
@@ -109,8 +109,8 @@ class Detector:
         files, dataset, new = weights_files(weights), calibration_file(int8), given_names(names)
         looked_at = None if dataset is None else Calibration(load_dataset(dataset), size or (IMAGE_SIZE, IMAGE_SIZE))
         wanted = None if new is None else ClassNames(new, "the names given", new=True)
-        options = {"device": device, "half": half, "compile": compile, "int8": looked_at}
-        self.models = tuple(load_models(files, classes=wanted, **options))
+        options = ModelOptions(device, half, compile, looked_at)
+        self.models = tuple(load_models(files, options, classes=wanted))
         """What the weights hold."""
         self.names = class_names(new, self.models[0].names)
         check_classes(self.classes, self.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ from yolo.models.weights.load import load_weights
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.file import ProgramFile, is_program, load_program
-from yolo.program.footprint import Shape, image_bytes, inference_bytes
+from yolo.program.footprint import image_bytes, inference_bytes
+from yolo.program.ir import Shape
 from yolo.program.lower import lower
 from yolo.program.state import checked_state
 
@@ -116,8 +118,19 @@ class CompiledModel:
         return inference_bytes(self._compiled.graph, shape, self._compiled.precision)
 
 
-def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None, **options: object) -> list[Model]:
-    """All of ``weights``; ``options``: device, half, compile, int8 (what it is calibrated on), alone (no rank).
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """How weights run. int8: what it is calibrated on; not ``alone``: as one of several ranks."""
+
+    device: str = ""
+    half: bool = False
+    compile: str = "program"
+    int8: Calibration | None = None
+    alone: bool = True
+
+
+def load_models(weights: Sequence[Weights], options: ModelOptions, *, classes: ClassNames | None = None) -> list[Model]:
+    """All of ``weights``.
 
     Classes are numbered as in ``classes``, or else as in the first of the weights, where the names are the same ones.
     Raises WeightsError, RuntimeSetupError, and ConfigError for models that do not know the same classes.
@@ -126,7 +139,7 @@ def load_models(weights: Sequence[Weights], *, classes: ClassNames | None = None
         raise ConfigError("no weights are named", where="weights")
     models: list[Model] = []
     for path in weights:
-        models.append((_of_program if is_program(path) else _of_weights)(path, classes=classes, **options))
+        models.append((_of_program if is_program(path) else _of_weights)(path, options, classes))
         classes = ClassNames(models[0].names, models[0].where)
     for model in models[1:]:
         if len(model.names) != len(models[0].names):
@@ -154,20 +167,12 @@ def program_model(where: Weights, program: ProgramFile) -> CompiledModel:
     return CompiledModel(where, compiled, *found, imgsz=program.imgsz, guard=guard)
 
 
-def _of_program(
-    where: Weights,
-    *,
-    device: str = "",
-    half: bool = False,
-    compile: str = "program",
-    int8: Calibration | None = None,
-    alone: bool = True,
-    classes: ClassNames | None = None,
-) -> CompiledModel:
+def _of_program(where: Weights, options: ModelOptions, classes: ClassNames | None) -> CompiledModel:
     """A compiled detector's file, which has decided all of these; it runs without graphs, so ``alone`` is all one."""
-    if device.strip().lower() not in ("", "cpu"):
-        raise ConfigError("a compiled detector runs on the CPU", where=f"--device {device}", hint="use --device cpu")
-    if half or int8 is not None or compile != "program":
+    if options.device.strip().lower() not in ("", "cpu"):
+        what = "a compiled detector runs on the CPU"
+        raise ConfigError(what, where=f"--device {options.device}", hint="use --device cpu")
+    if options.half or options.int8 is not None or options.compile != "program":
         raise ConfigError(
             "a compiled detector has its precision", where="weights", hint="leave --half, --int8 and --compile out"
         )
@@ -176,29 +181,20 @@ def _of_program(
     return program_model(where, program if order is None else program.in_order(order))
 
 
-def _of_weights(
-    where: Weights,
-    *,
-    device: str = "",
-    half: bool = False,
-    compile: str = "program",
-    int8: Calibration | None = None,
-    alone: bool = True,
-    classes: ClassNames | None = None,
-) -> Model:
-    """A `.pt` or `.safetensors` file's; as one of several ranks not ``alone``."""
-    precision = precision_of(half=half, int8=int8 is not None)
-    device = runtime.select_device(device)
+def _of_weights(where: Weights, options: ModelOptions, classes: ClassNames | None) -> Model:
+    """A `.pt` or `.safetensors` file's."""
+    precision = precision_of(half=options.half, int8=options.int8 is not None)
+    device = runtime.select_device(options.device)
     checkpoint = in_order_of(load_weights(where), classes, where)
-    if not is_compiled(device, compile, precision):
-        return PlainModel(where, checkpoint, device, alone=alone)
+    if not is_compiled(device, options.compile, precision):
+        return PlainModel(where, checkpoint, device, alone=options.alone)
     from graphs.detect import DetectGraphs
 
     spec, state = checkpoint.spec, checked_state(checkpoint.spec, checkpoint.model)
-    looked_at = () if int8 is None else int8.images(max(spec.strides))
+    looked_at = () if options.int8 is None else options.int8.images(max(spec.strides))
     compiled = compile_network(spec, state, precision=precision, calibration=looked_at)
     found = (checkpoint.names, checkpoint.anchors, spec.strides)
-    return CompiledModel(where, compiled, *found, run=functools.partial(DetectGraphs, graphs=alone))
+    return CompiledModel(where, compiled, *found, run=functools.partial(DetectGraphs, graphs=options.alone))
 
 
 def _plain(checkpoint: Checkpoint) -> Network:

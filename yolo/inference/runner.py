@@ -16,7 +16,7 @@ from yolo import native, ops
 from yolo.data.letterbox import Letterbox
 from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
 from yolo.program.detection import NmsSettings, detection_head
-from yolo.program.plan import Shape
+from yolo.program.ir import Shape
 
 if TYPE_CHECKING:
     from yolo.loss.settings import LossSettings
@@ -139,7 +139,7 @@ class CompiledRunner(Runner):
         begin = time.perf_counter()
         with self._guard():
             network = self._compiled.program(shape)
-            head = detection_head(self._compiled.head_shapes(shape), *self._head)
+            head = detection_head(self._compiled.graph.head_shapes(shape), *self._head)
             self._programs[shape] = native.DetectorProgram(network, head)
         while len(self._programs) > MOST_SHAPES:
             self._programs.popitem(last=False)

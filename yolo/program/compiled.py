@@ -14,10 +14,10 @@ from yolo.io.memory import free_memory
 from yolo.models.spec import NetworkSpec
 from yolo.program.inference.constants import pack_weights
 from yolo.program.inference.planner import plan_inference
-from yolo.program.ir import INPUT, Graph
+from yolo.program.ir import INPUT, Graph, Shape
 from yolo.program.lower import lower
 from yolo.program.passes import optimise
-from yolo.program.plan import Plan, Shape
+from yolo.program.plan import Plan
 from yolo.program.target import Target
 
 MOST_SHAPES = 16
@@ -87,11 +87,6 @@ class CompiledNetwork:
             while len(self._programs) > MOST_SHAPES:
                 self._programs.popitem(last=False)
             return self._programs[shape]
-
-    def head_shapes(self, shape: Shape) -> list[Shape]:
-        """Shapes of the raw heads for input of this shape."""
-        sizes = self.graph.sizes(*shape[2:])
-        return [(shape[0], self.graph.channels[value], *sizes[value]) for value in self.graph.outputs]
 
     def _built(self, plan: Plan) -> native.Executor:
         limits = native.Limits(free_memory(), MOST_WORK)

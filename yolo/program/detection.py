@@ -1,4 +1,4 @@
-"""The operators at a detector's end: decoding and non-maximum suppression."""
+"""The operators at a detector's end: decoding and non-maximum suppression, and the loss of what it is given."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from yolo import native
+from yolo.loss.settings import LossSettings
 
 Shape = tuple[int, ...]
-
 
 MOST_CANDIDATES = 30_000
 """The best of so many boxes enter the suppression (YOLOv5's ``max_nms``), so no more detections come out of it."""
@@ -74,6 +74,14 @@ def detection_head(
     classes = heads[0][1] // anchors.shape[1] - 5
     levels = levels_of(heads, anchors, strides)
     return native.DetectionHead(levels, classes, heads[0][0], settings.native(classes))
+
+
+def detection_loss(
+    heads: Sequence[Shape], anchors: np.ndarray, strides: Sequence[int], settings: LossSettings
+) -> native.DetectionLoss:
+    """The loss of such heads by the formulas of ``yolo.loss``; the gains of ``settings`` are scaled already."""
+    classes = heads[0][1] // anchors.shape[1] - 5
+    return native.DetectionLoss(levels_of(heads, anchors, strides), classes, **dataclasses.asdict(settings))
 
 
 def levels_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from yolo import native
-from yolo.program.ir import INPUT, Graph, Node, Size
+from yolo.program.ir import INPUT, Conv, Graph, Node, Size
 from yolo.program.plan import Plan
 
 _QUIET = {"weights", "out_channels", "bias", "transposed", "output_padding"}
@@ -15,7 +15,8 @@ _USUAL = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1, 
 def graph_lines(title: str, graph: Graph, size: Size) -> Iterator[str]:
     """One line a node: its value, kind, output shape, in int8 graphs precision, inputs, attributes and place."""
     sizes = graph.sizes(*size)
-    yield f"== {title}: {len(graph.nodes)} nodes, {_products(graph, sizes) / 1e9:.3f} GFLOP"
+    products = sum(graph.products(node, sizes) for node in graph.nodes if isinstance(node, Conv))
+    yield f"== {title}: {len(graph.nodes)} nodes, {2 * products / 1e9:.3f} GFLOP"
     for node in graph.nodes:
         height, width = sizes[node.output]
         shape = f"[{graph.channels[node.output]}, {height}, {width}]"
@@ -58,13 +59,3 @@ def _short(value: object) -> str:
     if isinstance(value, tuple):
         return "x".join(map(str, value))
     return str(value).removeprefix("nn.").removesuffix("()")
-
-
-def _products(graph: Graph, sizes: dict[int, Size]) -> float:
-    total = 0.0
-    for node in graph.nodes:
-        if node.kind == "conv":
-            height, width = sizes[node.inputs[0] if node.transposed else node.output]
-            each = graph.channels[node.inputs[0]] // node.groups * node.kernel[0] * node.kernel[1]
-            total += 2.0 * each * node.out_channels * height * width
-    return total

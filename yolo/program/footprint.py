@@ -5,13 +5,12 @@ Plain estimates from below, of what is there at once whatever a plan saves: what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from yolo.errors import ConfigError
 from yolo.io.memory import free_memory
-from yolo.program.ir import INPUT, Conv, Graph
-
-Shape = tuple[int, int, int, int]
+from yolo.program.ir import INPUT, Conv, Graph, Shape
 
 VALUE_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
 """Of a feature map's value by precision; in int8 few are more."""
@@ -54,8 +53,7 @@ def _sizes(graph: Graph, shape: Shape) -> dict[int, tuple[int, int]]:
 
 def image_bytes(shape: Shape) -> int:
     """Of images uint8 ``[B, C, H, W]``."""
-    batch, channels, height, width = shape
-    return batch * channels * height * width
+    return math.prod(shape)
 
 
 def require_memory(needed: int, shape: Shape, where: object, free: int | None = None) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 from yolo import native
 from yolo.loss.settings import LossSettings
 from yolo.models.spec import NetworkSpec
-from yolo.program.loss import detection_loss
+from yolo.program.detection import detection_loss
+from yolo.program.ir import Shape
 from yolo.program.lower import lower
-from yolo.program.plan import Shape
-from yolo.program.training.program import plan_training, training_target
+from yolo.program.target import Target
+from yolo.program.training.program import plan_training
 
 
 class CompiledTraining:
@@ -39,7 +40,7 @@ class CompiledTraining:
         """``frozen``: names of parameters that do not learn. Raises ValueError for what cannot be planned."""
         self._graph = lower(spec, {})
         self._offsets = dict(offsets)
-        self._target, self._exchange = training_target(precision), exchange
+        self._target, self._exchange = Target.of(precision=precision), exchange
         self._options = {"recompute": recompute, "frozen": frozenset(frozen)}
         self._head = (anchors, tuple(strides), settings)
         self._memory = native.Memory()
@@ -50,21 +51,19 @@ class CompiledTraining:
     def step(self, shape: Shape, max_labels: int, ranks: int = 1) -> native.GradientStep:
         """The step for images uint8 of this shape, a rank's part of a batch, with room for so many labels an image."""
         executor = self._executor(shape)
-        loss = detection_loss(self._heads(shape), *self._head)
-        return native.GradientStep(executor, loss, max_labels, ranks)
+        return native.GradientStep(executor, self._loss(shape), max_labels, ranks)
 
     def match_count(self, shape: Shape, max_labels: int) -> native.MatchCount:
         """Counts the matches a level of a rank's labels, which ``step`` takes summed over the ranks."""
-        return native.MatchCount(detection_loss(self._heads(shape), *self._head), shape[0], max_labels)
+        return native.MatchCount(self._loss(shape), shape[0], max_labels)
 
     def reserve(self, shape: Shape) -> int:
         """Take the memory that steps of this shape need, so that smaller ones fit in; give all that is taken, bytes."""
         self.step(shape, 1)
         return self._memory.bytes
 
-    def _heads(self, shape: Shape) -> list[Shape]:
-        sizes = self._graph.sizes(*shape[2:])
-        return [(shape[0], self._graph.channels[value], *sizes[value]) for value in self._graph.outputs]
+    def _loss(self, shape: Shape) -> native.DetectionLoss:
+        return detection_loss(self._graph.head_shapes(shape), *self._head)
 
     def _executor(self, shape: Shape) -> native.Executor:
         plan = plan_training(self._graph, shape, self._offsets, self._target, **self._options)

@@ -7,6 +7,8 @@ A value is a feature map; it is named by a number. Its channels are fixed, its h
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
@@ -17,6 +19,7 @@ from yolo.program.scales import Scale
 
 Pair = tuple[int, int]
 Size = tuple[int, int]
+Shape = tuple[int, int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +30,10 @@ class Node:
     output: int
     where: str
 
-    kind: ClassVar[str] = ""
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls, kind: str) -> None:
+        cls.kind = kind
 
     def channels(self, given: tuple[int, ...]) -> int:
         """Channels of the output, from those of the inputs."""
@@ -45,7 +51,7 @@ class Node:
 
 
 @dataclasses.dataclass(frozen=True)
-class Conv(Node):
+class Conv(Node, kind="conv"):
     """Convolution; with ``transposed`` its transpose. Weights lie in the tensors ``<weights>.weight`` and ``.bias``.
 
     ``activation`` and then the addition of ``residual`` (the second input) follow where a pass has fused them.
@@ -62,8 +68,6 @@ class Conv(Node):
     transposed: bool = False
     output_padding: int = 0
     activation: Activation = IDENTITY
-
-    kind: ClassVar[str] = "conv"
 
     @property
     def residual(self) -> int | None:
@@ -84,55 +88,45 @@ class Conv(Node):
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchNorm(Node):
+class BatchNorm(Node, kind="batch_norm"):
     """Batch norm; its tensors are ``<weights>.weight``, ``.bias``, ``.running_mean`` and ``.running_var``."""
 
     weights: str
 
-    kind: ClassVar[str] = "batch_norm"
-
 
 @dataclasses.dataclass(frozen=True)
-class Activate(Node):
+class Activate(Node, kind="activate"):
     """An activation of its own."""
 
     activation: Activation
 
-    kind: ClassVar[str] = "activate"
-
 
 @dataclasses.dataclass(frozen=True)
-class Add(Node):
+class Add(Node, kind="add"):
     """The sum of two values of one shape."""
 
-    kind: ClassVar[str] = "add"
-
 
 @dataclasses.dataclass(frozen=True)
-class Concat(Node):
+class Concat(Node, kind="concat"):
     """Values side by side along the channels."""
-
-    kind: ClassVar[str] = "concat"
 
     def channels(self, given: tuple[int, ...]) -> int:
         return sum(given)
 
 
 @dataclasses.dataclass(frozen=True)
-class Split(Node):
+class Split(Node, kind="split"):
     """Some channels of a value: ``count`` from ``start``. Passes make it; it costs nothing where channels align."""
 
     start: int
     count: int
-
-    kind: ClassVar[str] = "split"
 
     def channels(self, given: tuple[int, ...]) -> int:
         return self.count
 
 
 @dataclasses.dataclass(frozen=True)
-class Pool(Node):
+class Pool(Node, kind="pool"):
     """Max pool, or average pool (padding counted), of square windows."""
 
     kernel: int
@@ -140,39 +134,31 @@ class Pool(Node):
     padding: int
     average: bool = False
 
-    kind: ClassVar[str] = "pool"
-
     def size(self, given: tuple[Size, ...]) -> Size:
         height, width = ((side + 2 * self.padding - self.kernel) // self.stride + 1 for side in given[0])
         return height, width
 
 
 @dataclasses.dataclass(frozen=True)
-class Upsample(Node):
+class Upsample(Node, kind="upsample"):
     """Nearest-neighbour upsampling by a whole factor."""
 
     scale: int
-
-    kind: ClassVar[str] = "upsample"
 
     def size(self, given: tuple[Size, ...]) -> Size:
         return given[0][0] * self.scale, given[0][1] * self.scale
 
 
 @dataclasses.dataclass(frozen=True)
-class Bilinear(Upsample):
+class Bilinear(Upsample, kind="bilinear"):
     """Bilinear upsampling by a whole factor; corners are not aligned."""
-
-    kind: ClassVar[str] = "bilinear"
 
 
 @dataclasses.dataclass(frozen=True)
-class Pad(Node):
+class Pad(Node, kind="pad"):
     """Zeros around a value: left, right, top, bottom."""
 
     sides: tuple[int, int, int, int]
-
-    kind: ClassVar[str] = "pad"
 
     def size(self, given: tuple[Size, ...]) -> Size:
         left, right, top, bottom = self.sides
@@ -180,7 +166,7 @@ class Pad(Node):
 
 
 @dataclasses.dataclass(frozen=True)
-class SpaceToDepth(Node):
+class SpaceToDepth(Node, kind="space_to_depth"):
     """Cells of gain x gain become channels: block (dy, dx) holds rows dy::gain and columns dx::gain.
 
     ``column_major`` says whether the blocks' order is dx first (Focus) or dy first (Contract).
@@ -188,8 +174,6 @@ class SpaceToDepth(Node):
 
     gain: int
     column_major: bool
-
-    kind: ClassVar[str] = "space_to_depth"
 
     def channels(self, given: tuple[int, ...]) -> int:
         return given[0] * self.gain**2
@@ -199,12 +183,10 @@ class SpaceToDepth(Node):
 
 
 @dataclasses.dataclass(frozen=True)
-class DepthToSpace(Node):
+class DepthToSpace(Node, kind="depth_to_space"):
     """The inverse of a row-major SpaceToDepth (Expand)."""
 
     gain: int
-
-    kind: ClassVar[str] = "depth_to_space"
 
     def channels(self, given: tuple[int, ...]) -> int:
         return given[0] // self.gain**2
@@ -214,26 +196,20 @@ class DepthToSpace(Node):
 
 
 @dataclasses.dataclass(frozen=True)
-class Attention(Node):
+class Attention(Node, kind="attention"):
     """Scaled dot-product attention over cells: inputs query, key, value; channels are ``heads`` groups in a row."""
 
     heads: int
 
-    kind: ClassVar[str] = "attention"
-
 
 @dataclasses.dataclass(frozen=True)
-class Quantise(Node):
+class Quantise(Node, kind="quantise"):
     """Floats as bytes of the output's scale."""
 
-    kind: ClassVar[str] = "quantise"
-
 
 @dataclasses.dataclass(frozen=True)
-class Dequantise(Node):
+class Dequantise(Node, kind="dequantise"):
     """Bytes as the floats that they stand for."""
-
-    kind: ClassVar[str] = "dequantise"
 
 
 INPUT = 0
@@ -288,13 +264,29 @@ class Graph:
             sizes[node.output] = size
         return sizes
 
-    def consumers(self) -> dict[int, list[Node]]:
+    def head_shapes(self, images: Shape) -> list[Shape]:
+        """Shapes of the outputs for images of this shape; raises as ``sizes`` does."""
+        sizes = self.sizes(*images[2:])
+        return [(images[0], self.channels[value], *sizes[value]) for value in self.outputs]
+
+    def products(self, conv: Conv, sizes: Mapping[int, Size]) -> int:
+        """Multiplications of a convolution for one image."""
+        each = self.channels[conv.inputs[0]] // conv.groups * math.prod(conv.kernel)
+        return each * conv.out_channels * math.prod(sizes[conv.inputs[0] if conv.transposed else conv.output])
+
+    @functools.cached_property
+    def consumers(self) -> Mapping[int, list[Node]]:
         """The nodes that read each value."""
         found: dict[int, list[Node]] = {value: [] for value in range(len(self.channels))}
         for node in self.nodes:
             for value in node.inputs:
                 found[value].append(node)
         return found
+
+    def only_consumer(self, value: int) -> Node | None:
+        """The one node that reads ``value``, or None where several do or the value comes out of the graph."""
+        readers = self.consumers[value]
+        return readers[0] if len(readers) == 1 and value not in self.outputs else None
 
     def producers(self) -> dict[int, Node]:
         """The node that makes each value but the input."""

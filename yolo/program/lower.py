@@ -10,12 +10,11 @@ import numpy as np
 from yolo.models.spec import INPUT as NETWORK_INPUT
 from yolo.models.spec import LayerSpec, NetworkSpec
 from yolo.program import ir
-from yolo.program.builder import GraphBuilder
+from yolo.program.builder import GraphBuilder, Scope
 from yolo.program.ir import INPUT, Graph
 from yolo.program.lowering import blocks, convolutions, plain
 from yolo.program.lowering.blocks import Lowering
 from yolo.program.lowering.transformer import transformer
-from yolo.program.scope import Scope
 
 
 def lower(spec: NetworkSpec, tensors: Mapping[str, np.ndarray]) -> Graph:
@@ -30,10 +29,8 @@ def lower(spec: NetworkSpec, tensors: Mapping[str, np.ndarray]) -> Graph:
     detect = spec.layers[-1]
     heads = []
     for number, source in enumerate(detect.sources):
-        path = f"{scope.path}.m.{number}"
-        heads.append(scope.bare_conv(kept[source], detect.out_channels, path, bias=True))
-    derived = scope.derived
-    return scope.builder.build(tuple(heads), {**tensors, **derived.tensors}, derived.parts)
+        heads.append((scope / "m" / number).bare_conv(kept[source], detect.out_channels, bias=True))
+    return scope.builder.build(tuple(heads), tensors)
 
 
 def _layer(scope: Scope, layer: LayerSpec, inputs: list[int]) -> int:

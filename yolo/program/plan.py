@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from yolo.program.ir import Shape
 from yolo.program.target import Target
 
-Shape = tuple[int, int, int, int]
 Attribute = bool | int | float | str | tuple[int, ...]
 
 

@@ -68,11 +68,10 @@ def check_graph(graph: Graph) -> None:
     Its nodes went through ``channels_of``. What remains: outputs, tensors and scales.
     """
     made = {node.output: node for node in graph.nodes}
-    consumers = graph.consumers()
     if not graph.outputs or len(set(graph.outputs)) < len(graph.outputs):
         raise ValueError("it has no outputs, or one of them twice")
     for value in graph.outputs:
-        if not isinstance(made.get(value), ir.Conv) or consumers[value]:
+        if not isinstance(made.get(value), ir.Conv) or graph.consumers[value]:
             raise ValueError(f"output {value} is not made by a convolution for itself")
     if any(not 0 <= value < len(graph.channels) or not graph.channels[value] for value in graph.scales):
         raise ValueError("a scale is of a value that is not there")

@@ -70,16 +70,16 @@ bool any_score(const float* scores, int64_t classes, float objectness, float con
     return hits != 0;
 }
 
-Candidates gather(const float* image, int64_t rows, int64_t classes, const NmsOptions& options) {
+Candidates gather(const float* image, int64_t rows, int64_t classes, const NmsSettings& settings) {
     Candidates found;
     const auto add = [&](float score, int64_t row, int64_t c) {
-        if (!options.wanted || options.wanted[c]) found.keys.push_back(make_key(score, row * classes + c));
+        if (settings.wanted.empty() || settings.wanted[c]) found.keys.push_back(make_key(score, row * classes + c));
     };
     for (int64_t i = 0; i < rows; ++i) {
         const float* row = image + i * (5 + classes);
         const float objectness = row[4];
         const float* scores = row + 5;
-        if (!(objectness > options.conf) || !any_score(scores, classes, objectness, options.conf)) continue;
+        if (!(objectness > settings.conf) || !any_score(scores, classes, objectness, settings.conf)) continue;
         const Box box = box_of(row);
         if (!box.finite()) continue;
         found.widen(box);
@@ -87,8 +87,8 @@ Candidates gather(const float* image, int64_t rows, int64_t classes, const NmsOp
         float best_score = 0;
         for (int64_t c = 0; c < classes; ++c) {
             const float score = objectness * scores[c];
-            if (!is_score(score, options.conf)) continue;
-            if (options.multi_label) {
+            if (!is_score(score, settings.conf)) continue;
+            if (settings.multi_label) {
                 add(score, i, c);
             } else if (best < 0 || score > best_score) {
                 best = c;
@@ -179,19 +179,19 @@ class BestFirst {
     int64_t limit_, at_ = 0, sorted_ = 0, chunk_ = kFirstChunk;
 };
 
-int32_t nms_image(const float* image, int64_t rows, int64_t classes, const NmsOptions& options, float* out) {
-    Candidates found = gather(image, rows, classes, options);
+int32_t nms_image(const float* image, int64_t rows, int64_t classes, const NmsSettings& settings, float* out) {
+    Candidates found = gather(image, rows, classes, settings);
     // Boxes of different classes cannot meet when none of them spans the offset, so each class looks at its own
     // only. Rounding keeps order, so this holds for the shifted coordinates too.
-    const bool apart = !options.agnostic && found.right - found.left < kClassOffset;
+    const bool apart = !settings.agnostic && found.right - found.left < kClassOffset;
     std::vector<Kept> kept(apart ? classes : 1);
-    const float threshold = round_down(options.iou);
-    BestFirst queue(std::move(found.keys), options.max_candidates);
+    const float threshold = round_down(settings.iou);
+    BestFirst queue(std::move(found.keys), settings.max_candidates);
     int64_t count = 0;
-    for (uint64_t key = 0; count < options.max_det && queue.next(key);) {
+    for (uint64_t key = 0; count < settings.max_det && queue.next(key);) {
         const int64_t row = pair_of(key) / classes, c = pair_of(key) % classes;
         const Box box = box_of(image + row * (5 + classes));
-        const Box shifted = options.agnostic ? box : box.shifted(kClassOffset * static_cast<float>(c));
+        const Box shifted = settings.agnostic ? box : box.shifted(kClassOffset * static_cast<float>(c));
         Kept& rivals = kept[apart ? c : 0];
         if (rivals.suppress(shifted, threshold)) continue;
         rivals.add(shifted);
@@ -202,13 +202,13 @@ int32_t nms_image(const float* image, int64_t rows, int64_t classes, const NmsOp
 
 }  // namespace
 
-void nms(const float* predictions, int64_t images, int64_t rows, int64_t classes, const NmsOptions& options,
+void nms(const float* predictions, int64_t images, int64_t rows, int64_t classes, const NmsSettings& settings,
          float* detections, int32_t* counts) {
-    std::fill(detections, detections + images * options.max_det * 6, 0.0f);
+    std::fill(detections, detections + images * settings.max_det * 6, 0.0f);
     parallel::deal(images, 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-            counts[i] = nms_image(predictions + i * rows * (5 + classes), rows, classes, options,
-                                  detections + i * options.max_det * 6);
+            counts[i] = nms_image(predictions + i * rows * (5 + classes), rows, classes, settings,
+                                  detections + i * settings.max_det * 6);
         }
     });
 }

@@ -18,9 +18,13 @@ void require_same_size(const Step& step, const TensorView& a, const TensorView& 
     require(a.height == b.height && a.width == b.width, step, "its maps have different sizes");
 }
 
-void require_alike(const Step& step, const TensorView& a, const TensorView& b) {
+void require_same_shape(const Step& step, const TensorView& a, const TensorView& b) {
     require_same_size(step, a, b);
     require(a.channels == b.channels, step, "its maps have different numbers of channels");
+}
+
+void require_alike(const Step& step, const TensorView& a, const TensorView& b) {
+    require_same_shape(step, a, b);
     require(a.layout == b.layout, step, "its maps have different layouts");
     require(a.element == b.element, step, "its maps have different numbers");
 }
@@ -28,8 +32,7 @@ void require_alike(const Step& step, const TensorView& a, const TensorView& b) {
 void require_maps(const Plan& plan, const Step& step, const std::vector<const char*>& roles) {
     const TensorView* first = nullptr;
     for (const char* role : roles) {
-        if (step.views.count(role) == 0) continue;
-        for (const TensorView& view : step.all(role)) {
+        for (const TensorView& view : step.any(role)) {
             if (first == nullptr) first = &view;
             require_layout(step, view, Layout::blocked);
             require(view.element == plan.element || view.element == 4, step, "its maps have other numbers than the plan");

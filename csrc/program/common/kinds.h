@@ -48,6 +48,11 @@ void add_shared_kinds(Kinds& kinds);
 void add_training_kinds(Kinds& kinds);
 void add_inference_kinds(Kinds& kinds);
 
+// Raises std::invalid_argument where a step reads what no step before it has written through the same buffer, or what
+// another buffer has been written over since: so maps that are needed at the same time never share memory. Views and
+// steps hold by themselves (verify.cpp) by then.
+void check_flow(const Plan& plan, const Kinds& kinds);
+
 // Bounds of a map. Bilinear upsampling counts cells in floats, which are exact to halves up to here; a kernel's offsets
 // inside a map are 32-bit numbers of bytes.
 constexpr int64_t kMostSide = 1 << 22;
@@ -59,10 +64,14 @@ constexpr size_t kMostSources = 16;
 void require(bool fits, const Step& step, const char* what);
 void require_layout(const Step& step, const TensorView& view, Layout layout);
 void require_same_size(const Step& step, const TensorView& a, const TensorView& b);
-// Size, channels, layout and numbers.
+void require_same_shape(const Step& step, const TensorView& a, const TensorView& b);
+// Shape, layout and numbers.
 void require_alike(const Step& step, const TensorView& a, const TensorView& b);
 // Blocked maps of one shape, and of the plan's numbers.
 void require_maps(const Plan& plan, const Step& step, const std::vector<const char*>& roles);
+// The map has the shape of the head that the step names.
+void require_head(const Plan& plan, const Step& step, const TensorView& view);
+void require_heads_of_attention(const Step& step, const TensorView& view);
 // `count` numbers (offset: an attribute) are in the vector of values or of gradients, which has `size`.
 void require_numbers(const Step& step, const char* offset, int64_t count, int64_t size);
 // `index` can hold the places of the maxima of a max pool with this target.

@@ -15,9 +15,8 @@ void check_conv(const Plan& plan, const Step& step) {
     require_convolution(plan, step);
     if (const TensorView* residual = step.optional("residual")) {
         require(!step.flag("transposed"), step, "is transposed, so it adds nothing");
-        require_same_size(step, *residual, target);
-        require(residual->channels == target.channels && residual->element == plan.element, step,
-                "its maps have different numbers of channels");
+        require_same_shape(step, *residual, target);
+        require(residual->element == plan.element, step, "its maps have other numbers than the plan");
         require_layout(step, *residual, Layout::blocked);
     }
 }
@@ -46,8 +45,7 @@ void check_int8_conv(const Plan& plan, const Step& step) {
     if (step.optional("residual") == nullptr) return;
     require_bytes(step, "residual");
     require_scale(step, "residual");
-    require_same_size(step, step.view("residual"), target);
-    require(step.view("residual").channels == target.channels, step, "its maps have different numbers of channels");
+    require_same_shape(step, step.view("residual"), target);
 }
 
 // Floats, blocked, and the bytes for them.
@@ -55,8 +53,7 @@ void check_turn(const Step& step, const char* floats, const char* bytes) {
     require_layout(step, step.view(floats), Layout::blocked);
     require_bytes(step, bytes);
     require(step.view(floats).element == 4, step, "knows floats only");
-    require_same_size(step, step.view(floats), step.view(bytes));
-    require(step.view(floats).channels == step.view(bytes).channels, step, "its maps have different numbers of channels");
+    require_same_shape(step, step.view(floats), step.view(bytes));
     require_scale(step, "scale");
 }
 

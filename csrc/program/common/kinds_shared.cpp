@@ -16,39 +16,16 @@ void check_load(const Plan& plan, const Step& step) {
     require(target.channels == plan.images[1] && target.height == plan.images[2] && target.width == plan.images[3], step,
             "its map has another shape than the images");
     const bool last = target.layout == Layout::nhwc;
-    require(target.element == (last ? 1 : plan.element) && (!last || step.flag("bytes")), step,
-            "its map has other numbers than the plan");
+    require(target.element == (last ? 1 : plan.element), step, "its map has other numbers than the plan");
     require(std::isfinite(step.real("divisor")) && step.real("divisor") > 0.0, step, "divides by what is no divisor");
 }
 
 void check_store(const Plan& plan, const Step& step) {
     const TensorView& source = step.view("source");
-    const int64_t number = step.number("number");
-    require(in_range(number, 0, static_cast<int64_t>(plan.heads.size()) - 1), step, "is a head that is not there");
-    const Numbers& head = plan.heads[static_cast<size_t>(number)];
-    require(source.channels == head[1] && source.height == head[2] && source.width == head[3], step,
-            "its map has another shape than the head");
+    require_head(plan, step, source);
     const bool numbers = source.element == 4 || source.element == plan.element;
     require(source.layout == Layout::nhwc ? source.element == 4 : source.layout == Layout::blocked && numbers, step,
             "takes no such map");
-}
-
-void check_window(const Step& step, const TensorView& source, const TensorView& target) {
-    const std::string& method = step.text("method");
-    const int64_t kernel = step.number("kernel"), stride = step.number("stride"), padding = step.number("padding");
-    require(in_range(kernel) && in_range(stride), step, "kernel or stride is out of range");
-    require(source.channels == target.channels && source.layout == target.layout, step,
-            "its maps have different channels or layouts");
-    if (method == "upsample" || method == "bilinear") {
-        require(target.height == source.height * stride && target.width == source.width * stride, step,
-                "its output has another size");
-        return;
-    }
-    require(method == "max_pool" || method == "average_pool", step, "resamples in no way that is known");
-    require(padding >= 0 && 2 * padding <= kernel, step, "its padding is more than half of its kernel");
-    const auto side = [=](int64_t in) { return in + 2 * padding < kernel ? 0 : (in + 2 * padding - kernel) / stride + 1; };
-    require(target.height == side(source.height) && target.width == side(source.width), step,
-            "its output has another size");
 }
 
 void check_resample(const Plan& plan, const Step& step) {
@@ -61,7 +38,7 @@ void check_resample(const Plan& plan, const Step& step) {
     const std::string& method = step.text("method");
     const bool moves = (method == "max_pool" || method == "upsample") && step.optional("index") == nullptr;
     require(!bytes || moves, step, "moves no such bytes");
-    check_window(step, source, target);
+    require_window(step, source, target);
     if (const TensorView* index = step.optional("index")) require_index(step, *index, target);
 }
 
@@ -83,8 +60,7 @@ void check_moves(const Plan& plan, const Step& step) {
 
 void check_attention(const Plan& plan, const Step& step) {
     require_maps(plan, step, {"query", "key", "value", "target"});
-    const int64_t heads = step.number("heads");
-    require(in_range(heads) && step.view("target").channels % heads == 0, step, "its channels do not divide into heads");
+    require_heads_of_attention(step, step.view("target"));
 }
 
 void check_norm_act_add(const Plan& plan, const Step& step) {
@@ -98,6 +74,19 @@ void check_norm_act_add(const Plan& plan, const Step& step) {
 }
 
 }  // namespace
+
+void require_head(const Plan& plan, const Step& step, const TensorView& view) {
+    const int64_t number = step.number("number");
+    require(in_range(number, 0, static_cast<int64_t>(plan.heads.size()) - 1), step, "is a head that is not there");
+    const Numbers& head = plan.heads[static_cast<size_t>(number)];
+    require(view.channels == head[1] && view.height == head[2] && view.width == head[3], step,
+            "its map has another shape than the head");
+}
+
+void require_heads_of_attention(const Step& step, const TensorView& view) {
+    const int64_t heads = step.number("heads");
+    require(in_range(heads) && view.channels % heads == 0, step, "its channels do not divide into heads");
+}
 
 void require_numbers(const Step& step, const char* offset, int64_t count, int64_t size) {
     require(!step.has(offset) || in_range(step.number(offset), 0, size - count), step, "takes values that are not there");
@@ -152,12 +141,26 @@ std::vector<AttributeRule> window_attributes() {
 }
 
 void require_window(const Step& step, const TensorView& source, const TensorView& target) {
-    check_window(step, source, target);
+    const std::string& method = step.text("method");
+    const int64_t kernel = step.number("kernel"), stride = step.number("stride"), padding = step.number("padding");
+    require(in_range(kernel) && in_range(stride), step, "kernel or stride is out of range");
+    require(source.channels == target.channels && source.layout == target.layout, step,
+            "its maps have different channels or layouts");
+    if (method == "upsample" || method == "bilinear") {
+        require(target.height == source.height * stride && target.width == source.width * stride, step,
+                "its output has another size");
+        return;
+    }
+    require(method == "max_pool" || method == "average_pool", step, "resamples in no way that is known");
+    require(padding >= 0 && 2 * padding <= kernel, step, "its padding is more than half of its kernel");
+    const auto side = [=](int64_t in) { return in + 2 * padding < kernel ? 0 : (in + 2 * padding - kernel) / stride + 1; };
+    require(target.height == side(source.height) && target.width == side(source.width), step,
+            "its output has another size");
 }
 
 void add_shared_kinds(Kinds& kinds) {
     const auto in = Access::read, out = Access::write;
-    kinds["load_images"] = {{{"target", out}}, {{"bytes", Type::flag}, {"divisor", Type::real}}, check_load};
+    kinds["load_images"] = {{{"target", out}}, {{"divisor", Type::real}}, check_load};
     kinds["store_head"] = {{{"source", in}}, {{"number", Type::number}}, check_store};
     for (const char* name : {"load_images", "store_head"}) kinds[name].phase = Phase::forward;
     kinds["resample"] = {{{"source", in}, {"target", out}, {"index", out, 0}},

@@ -66,12 +66,7 @@ void check_conv_backward(const Plan& plan, const Step& step) {
 }
 
 void check_load_head_gradient(const Plan& plan, const Step& step) {
-    const TensorView& target = step.view("target");
-    const int64_t number = step.number("number");
-    require(number >= 0 && number < static_cast<int64_t>(plan.heads.size()), step, "is a head that is not there");
-    const Numbers& head = plan.heads[static_cast<size_t>(number)];
-    require(target.channels == head[1] && target.height == head[2] && target.width == head[3], step,
-            "its map has another shape than the head");
+    require_head(plan, step, step.view("target"));
     require_maps(plan, step, {"target"});
 }
 
@@ -115,8 +110,7 @@ void check_resample_backward(const Plan& plan, const Step& step) {
 void check_attention_backward(const Plan& plan, const Step& step) {
     require_maps(plan, step,
                  {"query", "key", "value", "gradient", "query_gradient", "key_gradient", "value_gradient"});
-    const int64_t heads = step.number("heads");
-    require(heads >= 1 && step.view("gradient").channels % heads == 0, step, "its channels do not divide into heads");
+    require_heads_of_attention(step, step.view("gradient"));
 }
 
 void check_accumulate(const Plan& plan, const Step& step) {

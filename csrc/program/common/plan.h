@@ -58,7 +58,11 @@ struct Step {
         if (found.size() != 1) throw std::invalid_argument(where + ": " + kind + " takes one " + role);
         return found.front();
     }
-    // Null where there is none.
+    // Empty, or null, where there is none.
+    const Views& any(const std::string& role) const {
+        static const Views none;
+        return views.count(role) ? all(role) : none;
+    }
     const TensorView* optional(const std::string& role) const { return views.count(role) ? &view(role) : nullptr; }
 
     template <class Type>

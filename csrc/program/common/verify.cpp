@@ -4,7 +4,6 @@
 #include <set>
 
 #include "program/common/kinds.h"
-#include "program/common/verify_flow.h"
 
 namespace yolo::program {
 namespace {
@@ -90,9 +89,7 @@ void check_overlaps(const Plan& plan, const Step& step, const Kind& kind) {
     };
     std::vector<Used> all;
     for (const Role& role : kind.roles) {
-        const auto found = step.views.find(role.name);
-        if (found == step.views.end()) continue;
-        for (const TensorView& view : found->second) all.push_back({&role, &view});
+        for (const TensorView& view : step.any(role.name)) all.push_back({&role, &view});
     }
     const auto in_place = [&](const Used& a, const Used& b) {
         if (!is_one_buffer(*a.view, *b.view) || a.view->first != b.view->first) return false;
@@ -112,12 +109,11 @@ void check_overlaps(const Plan& plan, const Step& step, const Kind& kind) {
 void check_views(const Plan& plan, const Step& step, const Kind& kind) {
     size_t known = 0;
     for (const Role& role : kind.roles) {
-        const auto found = step.views.find(role.name);
-        const size_t count = found == step.views.end() ? 0 : found->second.size();
-        known += found != step.views.end();
-        const std::string what = "has " + std::to_string(count) + " maps as " + role.name;
-        require(count >= role.least && count <= role.most, step, what.c_str());
-        for (size_t i = 0; i < count; ++i) check_view(plan, step, found->second[i]);
+        const Views& found = step.any(role.name);
+        known += step.views.count(role.name);
+        const std::string what = "has " + std::to_string(found.size()) + " maps as " + role.name;
+        require(found.size() >= role.least && found.size() <= role.most, step, what.c_str());
+        for (const TensorView& view : found) check_view(plan, step, view);
     }
     require(known == step.views.size(), step, "has maps that its kind does not take");
 }
@@ -157,12 +153,12 @@ void check_step(const Plan& plan, const Step& step, Phase phase) {
 // Of the images and the heads.
 void check_ends(const Plan& plan) {
     std::multiset<int64_t> stored;
-    std::set<bool> bytes;
+    bool loads = false;
     for (const Step& step : plan.forward) {
         if (step.kind == "store_head") stored.insert(step.number("number"));
-        if (step.kind == "load_images") bytes.insert(step.flag("bytes"));
+        loads = loads || step.kind == "load_images";
     }
-    if (bytes.size() != 1) throw std::invalid_argument("the plan has no input, or two kinds of it");
+    if (!loads) throw std::invalid_argument("the plan has no input");
     for (size_t number = 0; number < plan.heads.size(); ++number) {
         if (stored.count(static_cast<int64_t>(number)) != 1) throw std::invalid_argument("the plan has no output, or two");
     }

@@ -11,7 +11,7 @@ namespace yolo::program {
 // - every step is of a known kind, has that kind's views and attributes and no others, and they fit one another;
 // - no step writes a view over another one of its own, except where its kind may do so in place;
 // - a backward step names a forward step of its kind, and every head is stored once;
-// - every step reads what a step before it has left there (verify_flow.h).
+// - every step reads what a step before it has left there (verify_flow.cpp).
 void verify(const Plan& plan, const Limits& limits);
 
 }  // namespace yolo::program

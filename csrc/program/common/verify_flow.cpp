@@ -1,9 +1,9 @@
-#include "program/common/verify_flow.h"
-
 #include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
+
+#include "program/common/kinds.h"
 
 namespace yolo::program {
 namespace {
@@ -93,9 +93,8 @@ void check_flow(const Plan& plan, const Kinds& kinds) {
             if (step.kind == "scatter" && !step.flag("clear")) flow.read_rest(step);
             for (const Access access : {Access::read, Access::write}) {
                 for (const Role& role : kind.roles) {
-                    const auto found = step.views.find(role.name);
-                    if (role.access != access || found == step.views.end()) continue;
-                    for (const TensorView& view : found->second) {
+                    if (role.access != access) continue;
+                    for (const TensorView& view : step.any(role.name)) {
                         access == Access::read ? flow.read(step, role.name, view) : flow.write(step, view);
                     }
                 }

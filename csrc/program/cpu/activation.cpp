@@ -1,36 +1,55 @@
 #include "program/cpu/activation.h"
 
-#include <map>
 #include <stdexcept>
 
 namespace yolo::program {
+namespace {
 
-Activation activation(const std::string& name, float value) {
-    static const auto* known = new std::map<std::string, Function>{
-        {"Identity", Function::identity}, {"SiLU", Function::silu},           {"ReLU", Function::relu},
-        {"ReLU6", Function::relu6},       {"LeakyReLU", Function::leaky_relu}, {"Hardswish", Function::hardswish},
-        {"Sigmoid", Function::sigmoid},   {"Mish", Function::mish},           {"GELU", Function::gelu},
-        {"Tanh", Function::tanh},         {"ELU", Function::elu}};
-    const auto found = known->find(name);
-    if (found == known->end()) throw std::invalid_argument("unknown activation " + name);
-    return {found->second, value};
+// An activation by its name in model files, and what it is to oneDNN.
+struct Known {
+    const char* name;
+    Function function;
+    dnnl::algorithm algorithm;
+    float alpha, beta;
+};
+constexpr float kValue = -1.0f;  // in place of alpha: the step's own number
+
+constexpr Known kKnown[] = {
+    {"Identity", Function::identity, dnnl::algorithm::undef, 0.0f, 0.0f},
+    {"SiLU", Function::silu, dnnl::algorithm::eltwise_swish, 1.0f, 0.0f},
+    {"ReLU", Function::relu, dnnl::algorithm::eltwise_relu, 0.0f, 0.0f},
+    {"ReLU6", Function::relu6, dnnl::algorithm::eltwise_clip, 0.0f, 6.0f},
+    {"LeakyReLU", Function::leaky_relu, dnnl::algorithm::eltwise_relu, kValue, 0.0f},
+    {"Hardswish", Function::hardswish, dnnl::algorithm::eltwise_hardswish, 1.0f / 6.0f, 0.5f},
+    {"Sigmoid", Function::sigmoid, dnnl::algorithm::eltwise_logistic, 0.0f, 0.0f},
+    {"Mish", Function::mish, dnnl::algorithm::eltwise_mish, 0.0f, 0.0f},
+    {"GELU", Function::gelu, dnnl::algorithm::eltwise_gelu_erf, 0.0f, 0.0f},
+    {"Tanh", Function::tanh, dnnl::algorithm::eltwise_tanh, 0.0f, 0.0f},
+    {"ELU", Function::elu, dnnl::algorithm::eltwise_elu, kValue, 0.0f},
+};
+
+const Known& known(const Step& step) {
+    const std::string& name = step.text("activation");
+    for (const Known& one : kKnown) {
+        if (name == one.name) return one;
+    }
+    throw std::invalid_argument("unknown activation " + name);
 }
 
-Eltwise eltwise(const Activation& activation) {
-    using dnnl::algorithm;
-    switch (activation.function) {
-        case Function::silu: return {algorithm::eltwise_swish, 1.0f, 0.0f};
-        case Function::relu: return {algorithm::eltwise_relu, 0.0f, 0.0f};
-        case Function::relu6: return {algorithm::eltwise_clip, 0.0f, 6.0f};
-        case Function::leaky_relu: return {algorithm::eltwise_relu, activation.value, 0.0f};
-        case Function::hardswish: return {algorithm::eltwise_hardswish, 1.0f / 6.0f, 0.5f};
-        case Function::sigmoid: return {algorithm::eltwise_logistic, 0.0f, 0.0f};
-        case Function::mish: return {algorithm::eltwise_mish, 0.0f, 0.0f};
-        case Function::gelu: return {algorithm::eltwise_gelu_erf, 0.0f, 0.0f};
-        case Function::tanh: return {algorithm::eltwise_tanh, 0.0f, 0.0f};
-        case Function::elu: return {algorithm::eltwise_elu, activation.value, 0.0f};
-        default: throw std::invalid_argument("Identity is no activation to apply");
-    }
+float value_of(const Step& step) {
+    return static_cast<float>(step.real("value"));
+}
+
+}  // namespace
+
+Activation activation_of(const Step& step) {
+    return {known(step).function, value_of(step)};
+}
+
+void append_activation(const Step& step, dnnl::post_ops& after) {
+    const Known& found = known(step);
+    if (found.function == Function::identity) return;
+    after.append_eltwise(found.algorithm, found.alpha == kValue ? value_of(step) : found.alpha, found.beta);
 }
 
 }  // namespace yolo::program

@@ -1,22 +1,16 @@
-// Activations by their names in model files.
+// A step's activation.
 #pragma once
 
-#include <string>
-
+#include "program/common/plan.h"
 #include "program/cpu/onednn.h"
 #include "program/kernels/kernels.h"
 
 namespace yolo::program {
 
-// `value` is the slope of LeakyReLU or the alpha of ELU. Raises std::invalid_argument for a name that is unknown.
-Activation activation(const std::string& name, float value);
+// As the kernels here take it. Raises std::invalid_argument for a name that is unknown.
+Activation activation_of(const Step& step);
 
-// The same as oneDNN takes it. "Identity" is none to apply: ask first.
-struct Eltwise {
-    dnnl::algorithm algorithm;
-    float alpha;
-    float beta;
-};
-Eltwise eltwise(const Activation& activation);
+// As oneDNN takes it, behind other post-ops; nothing for "Identity".
+void append_activation(const Step& step, dnnl::post_ops& after);
 
 }  // namespace yolo::program

@@ -1,11 +1,10 @@
-#include "program/cpu/bindings.h"
-
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <algorithm>
 #include <optional>
 
+#include "bindings.h"
 #include "program/common/bindings.h"
 #include "program/cpu/executor.h"
 
@@ -34,7 +33,7 @@ float* vector_of(Floats& vector, int64_t least, const char* name) {
 py::list forward(Executor& executor, const py::array& given, std::optional<Floats> values) {
     const Plan& plan = executor.plan();
     const py::array images = py::array::ensure(given, py::array::c_style);
-    check(images, plan.images, executor.takes_bytes() ? py::dtype::of<uint8_t>() : py::dtype::of<float>(), "images");
+    check(images, plan.images, py::dtype::of<uint8_t>(), "images");
     if (plan.values > 0 && !values) throw py::value_error("the program takes values too");
     float* const vector = values ? vector_of(*values, plan.values, "values") : nullptr;
     py::list heads;
@@ -75,8 +74,7 @@ void set_constant(Weights& weights, const std::string& name,
 void bind_cpu(py::module_& module) {
     py::class_<Weights, std::shared_ptr<Weights>>(module, "Weights")
         .def(py::init<>())
-        .def("set", &set_constant, py::arg("name"), py::arg("values"))
-        .def_property_readonly("bytes", &Weights::bytes);
+        .def("set", &set_constant, py::arg("name"), py::arg("values"));
     py::class_<Limits>(module, "Limits")
         .def(py::init([](int64_t memory, double work) { return Limits{memory, work}; }), py::arg("memory"), py::arg("work"))
         .def_readonly("memory", &Limits::memory);
@@ -95,7 +93,6 @@ void bind_cpu(py::module_& module) {
              py::arg("gradient").noconvert())
         .def("profile", &Executor::profile, py::arg("on") = true)
         .def_property_readonly("steps", &Executor::steps)
-        .def_property_readonly("notes", &Executor::notes)
         .def_property_readonly("memory_bytes", &Executor::memory_bytes);
 }
 

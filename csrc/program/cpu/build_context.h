@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "net/exchange.h"
+#include "parallel/team.h"
 #include "program/common/limits.h"
 #include "program/common/plan.h"
 #include "program/common/step_info.h"
@@ -20,7 +21,7 @@ namespace yolo::program {
 // Addresses of one run. Forward: images, values (parameters, then statistics, which are moved), heads (written).
 // Backward: head_gradients, values, gradient (added to).
 struct Run {
-    const void* images = nullptr;
+    const uint8_t* images = nullptr;
     float* values = nullptr;
     void* const* heads = nullptr;
     const void* const* head_gradients = nullptr;
@@ -46,11 +47,10 @@ struct ExecContext {
 
 // There while a plan is built, and no longer.
 struct BuildContext : ExecContext {
-    int64_t element;     // bytes of a number in maps that are not bytes
+    int64_t element;       // bytes of a number in maps that are not bytes
     Workspace& workspace;  // all scratch: steps run one after the other
     Budget& budget;
-    std::vector<std::string>& notes;  // what is slower than it should be, human-readable
-    Weights* weights;                 // constants by name; may be null
+    Weights* weights;  // constants by name; may be null
     std::shared_ptr<net::Exchange> exchange;
     std::map<int64_t, std::shared_ptr<void>> states;  // what forward steps keep for their backward steps
     bool inference = false;                           // no backward pass follows
@@ -66,6 +66,15 @@ struct BuildContext : ExecContext {
     // A constant laid out as `desc`. Raises std::invalid_argument where there is none of this name and shape.
     dnnl::memory constant(const std::string& where, const std::string& name, const dnnl::memory::desc& desc);
 };
+
+// Calls action(thread, image, block) for each plane of a view: a block of an image's channels.
+template <class Action>
+void each_plane(const ExecContext& exec, const TensorView& view, const Action& action) {
+    const int64_t blocks = exec.blocks(view);
+    parallel::share(exec.threads, exec.batch * blocks, [&](int thread, int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) action(thread, i / blocks, i % blocks);
+    });
+}
 
 inline Format format_of(const TensorView& view) {
     return view.wide() ? kFloat32 : kBfloat16;

@@ -41,12 +41,6 @@ void copy_pixels(int threads, const std::byte* from, int64_t from_step, std::byt
     });
 }
 
-StepInfo moved(const Step& step, const char* kind, int64_t bytes) {
-    StepInfo info{kind, step.where, "own"};
-    info.bytes = bytes;
-    return info;
-}
-
 }  // namespace
 
 std::vector<CompiledStep> build_quantise(BuildContext& context, const Step& step) {
@@ -54,7 +48,8 @@ std::vector<CompiledStep> build_quantise(BuildContext& context, const Step& step
     const float steps = 1.0f / static_cast<float>(step.real("scale_step"));
     const auto zero = static_cast<float>(step.number("scale_zero"));
     const auto pixel_to_bytes = context.block == 16 ? &to_bytes<16> : &to_bytes<8>;
-    return {{moved(step, "quantise", 5 * to.channels * to.pixels()), [=, exec = ExecContext(context)](const Run&) {
+    const StepInfo info{"quantise", step.where, "own", 0.0, 5 * to.channels * to.pixels()};
+    return {{info, [=, exec = ExecContext(context)](const Run&) {
                  const auto* values = reinterpret_cast<const float*>(exec.at(from));
                  auto* bytes = reinterpret_cast<uint8_t*>(exec.at(to));
                  parallel::share(exec.threads, to.pixels(), [&](int, int64_t begin, int64_t end) {
@@ -70,7 +65,8 @@ std::vector<CompiledStep> build_dequantise(BuildContext& context, const Step& st
     const TensorView from = step.view("source"), to = step.view("target");
     const auto size = static_cast<float>(step.real("scale_step"));
     const auto zero = static_cast<int32_t>(step.number("scale_zero"));
-    return {{moved(step, "dequantise", 5 * to.channels * to.pixels()), [=, exec = ExecContext(context)](const Run&) {
+    const StepInfo info{"dequantise", step.where, "own", 0.0, 5 * to.channels * to.pixels()};
+    return {{info, [=, exec = ExecContext(context)](const Run&) {
                  const auto* bytes = reinterpret_cast<const uint8_t*>(exec.at(from));
                  auto* target = reinterpret_cast<float*>(exec.at(to));
                  const int64_t block = exec.block, channels = to.channels;
@@ -92,7 +88,8 @@ std::vector<CompiledStep> build_copy_bytes(BuildContext& context, const Step& st
     const int64_t count = step.number("count");
     const std::byte* source = context.at(from) + step.number("source_first");
     std::byte* target = context.at(to) + step.number("target_first");
-    return {{moved(step, "copy", 2 * count * to.pixels()), [=, threads = context.threads](const Run&) {
+    const StepInfo info{"copy", step.where, "own", 0.0, 2 * count * to.pixels()};
+    return {{info, [=, threads = context.threads](const Run&) {
                  copy_pixels(threads, source, from.channels, target, to.channels, count, to.pixels());
              }}};
 }

@@ -1,4 +1,5 @@
-// Convolutions of inference: constant weights, packed once, with bias, activation and residual in the same kernel.
+// Convolutions of inference, on floats or on bytes: constant weights, packed once, with bias, activation and residual in
+// the same kernel.
 #include "program/cpu/convolution.h"
 
 #include <memory>
@@ -10,6 +11,7 @@
 namespace yolo::program {
 
 using dnnl::memory;
+using Type = memory::data_type;
 
 ConvShape::ConvShape(const Step& step)
     : kernel(step.numbers("kernel")),
@@ -38,44 +40,29 @@ double ConvShape::flops(const TensorView& source, const TensorView& target) cons
     return 2.0 * products;
 }
 
-void append_activation(const Step& step, dnnl::post_ops& after) {
-    if (step.text("activation") == "Identity") return;
-    const Eltwise a = eltwise(activation(step.text("activation"), static_cast<float>(step.real("value"))));
-    after.append_eltwise(a.algorithm, a.alpha, a.beta);
-}
-
 namespace {
 
 struct Kernel {
     dnnl::primitive primitive;
     memory::desc source, weights, target, scratch;
     std::string implementation;
-    int residual;  // its argument
+    int residual = 0;  // its argument, where a post-op adds it
 };
 
-memory::desc vector_of(int64_t channels) {
-    return {{channels}, memory::data_type::f32, memory::format_tag::x};
-}
-
+// Between maps in these layouts, with weights of this type.
 Kernel kernel(const Step& step, const ConvShape& shape, const memory::desc& source, const memory::desc& target,
-              const memory::desc& residual) {
-    dnnl::post_ops after;
-    append_activation(step, after);
-    // The sum comes after the activation. `append_sum` would read the target itself and, after an activation, selects
-    // a reference kernel; a binary post-op does neither.
-    if (residual.get_ndims() > 0) after.append_binary(dnnl::algorithm::binary_add, residual);
-    dnnl::primitive_attr attributes = user_scratchpad();
-    attributes.set_post_ops(after);
-    const memory::desc weights(shape.weights, source.get_data_type(), memory::format_tag::any);
-    const memory::desc bias = step.flag("bias") ? vector_of(step.view("target").channels) : memory::desc();
+              Type type, const dnnl::primitive_attr& attributes) {
+    const memory::desc weights(shape.weights, type, memory::format_tag::any);
+    const memory::desc bias = step.flag("bias") ? floats_desc(step.view("target").channels) : memory::desc();
     const auto describe = [&](const auto& chosen, const dnnl::primitive& made) {
-        return Kernel{made,
-                      chosen.src_desc(),
-                      chosen.weights_desc(),
-                      chosen.dst_desc(),
-                      chosen.scratchpad_desc(),
-                      chosen.impl_info_str(),
-                      DNNL_ARG_ATTR_MULTIPLE_POST_OP(after.len() - 1) | DNNL_ARG_SRC_1};
+        Kernel found{made, chosen.src_desc(), chosen.weights_desc(), chosen.dst_desc(), chosen.scratchpad_desc(),
+                     chosen.impl_info_str()};
+        const dnnl::post_ops after = attributes.get_post_ops();
+        for (int i = 0; i < after.len(); ++i) {
+            const bool adds = after.kind(i) == dnnl::primitive::kind::binary;
+            if (adds) found.residual = DNNL_ARG_ATTR_MULTIPLE_POST_OP(i) | DNNL_ARG_SRC_1;
+        }
+        return found;
     };
     const auto inference = dnnl::prop_kind::forward_inference;
     if (shape.transposed) {
@@ -90,6 +77,42 @@ Kernel kernel(const Step& step, const ConvShape& shape, const memory::desc& sour
     return describe(chosen, dnnl::convolution_forward(chosen));
 }
 
+// The kernel between the step's maps, through changes of layout where it wants another, with the constants.
+std::shared_ptr<Pass> pass_of(BuildContext& context, const Step& step, const Kernel& chosen) {
+    const auto pass = std::make_shared<Pass>();
+    Workspace::Frame frame(context.workspace);
+    const TensorView& target = step.view("target");
+    const std::string& name = step.text("weights");
+    pass->primitive = chosen.primitive;
+    pass->route(context, frame, DNNL_ARG_SRC, step.view("source"), chosen.source, true);
+    pass->route(context, frame, DNNL_ARG_DST, target, chosen.target, false);
+    pass->arguments[DNNL_ARG_SCRATCHPAD] = frame.take(chosen.scratch);
+    pass->arguments[DNNL_ARG_WEIGHTS] = context.constant(step.where, name + ".weight", chosen.weights);
+    if (step.flag("bias")) {
+        pass->arguments[DNNL_ARG_BIAS] = context.constant(step.where, name + ".bias", floats_desc(target.channels));
+    }
+    if (chosen.residual != 0) pass->arguments[chosen.residual] = memory_of(context, step.view("residual"));
+    return pass;
+}
+
+StepInfo info_of(const ExecContext& context, const Step& step, const ConvShape& shape, const Kernel& chosen) {
+    const TensorView &from = step.view("source"), &to = step.view("target");
+    const size_t maps = desc_of(context, from).get_size() + desc_of(context, to).get_size();
+    return {"conv", step.where, chosen.implementation, shape.flops(from, to),
+            static_cast<int64_t>(maps + chosen.weights.get_size())};
+}
+
+// Of floats. The residual is added after the activation. `append_sum` would read the target itself and, after an
+// activation, selects a reference kernel; a binary post-op does neither.
+dnnl::primitive_attr float_attributes(const ExecContext& context, const Step& step, bool adds) {
+    dnnl::post_ops after;
+    append_activation(step, after);
+    if (adds) after.append_binary(dnnl::algorithm::binary_add, desc_of(context, step.view("residual")));
+    dnnl::primitive_attr attributes = user_scratchpad();
+    attributes.set_post_ops(after);
+    return attributes;
+}
+
 memory::desc in_any_layout(const memory::desc& desc) {
     return {desc.get_dims(), desc.get_data_type(), memory::format_tag::any};
 }
@@ -102,39 +125,93 @@ Pass sum(const ExecContext& context, const TensorView& target, const TensorView&
     return {dnnl::binary(chosen), {{DNNL_ARG_SRC_0, to}, {DNNL_ARG_SRC_1, more}, {DNNL_ARG_DST, to}}, {}, {}};
 }
 
+// What the bytes of a map stand for: step * (byte - zero).
+struct Scale {
+    float step;
+    int32_t zero;
+
+    Scale(const Step& of, const std::string& role)
+        : step(static_cast<float>(of.real(role + "_step"))), zero(static_cast<int32_t>(of.number(role + "_zero"))) {}
+};
+
+template <class Value>
+memory one(Value value, Type type) {
+    memory made({{1}, type, memory::format_tag::x}, engine());
+    *static_cast<Value*>(made.get_data_handle()) = value;
+    return made;
+}
+
+// Of bytes. The residual's are added as they are, so the result is counted in its steps before.
+dnnl::primitive_attr byte_attributes(const ExecContext& context, const Step& step, const ConvShape& shape) {
+    const bool wide = step.view("target").wide();
+    dnnl::post_ops after;
+    append_activation(step, after);
+    if (const TensorView* residual = step.optional("residual")) {
+        const Scale scale(step, "residual");
+        after.append_eltwise(dnnl::algorithm::eltwise_linear, 1.0f / scale.step, -static_cast<float>(scale.zero));
+        after.append_binary(dnnl::algorithm::binary_add, desc_of(context, *residual));
+        if (wide) after.append_eltwise(dnnl::algorithm::eltwise_linear, scale.step, 0.0f);
+    }
+    dnnl::primitive_attr attributes = user_scratchpad();
+    attributes.set_post_ops(after);
+    attributes.set_scales_mask(DNNL_ARG_SRC, 0);
+    attributes.set_scales_mask(DNNL_ARG_WEIGHTS, shape.groups > 1 ? 3 : 1);
+    attributes.set_zero_points_mask(DNNL_ARG_SRC, 0);
+    if (!wide) {
+        attributes.set_scales_mask(DNNL_ARG_DST, 0);
+        attributes.set_zero_points_mask(DNNL_ARG_DST, 0);
+    }
+    return attributes;
+}
+
+void add_scales(Pass& pass, const Step& step) {
+    const Scale source(step, "source");
+    pass.arguments[DNNL_ARG_ATTR_SCALES | DNNL_ARG_SRC] = one(source.step, Type::f32);
+    pass.arguments[DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_SRC] = one(source.zero, Type::s32);
+    if (!step.view("target").wide()) {
+        const Scale target(step, "target");
+        const bool adds = step.optional("residual") != nullptr;
+        const float steps = adds ? target.step / Scale(step, "residual").step : target.step;
+        pass.arguments[DNNL_ARG_ATTR_SCALES | DNNL_ARG_DST] = one(steps, Type::f32);
+        pass.arguments[DNNL_ARG_ATTR_ZERO_POINTS | DNNL_ARG_DST] = one(target.zero, Type::s32);
+    }
+}
+
 }  // namespace
 
 std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
     const ConvShape shape(step);
-    const TensorView &from = step.view("source"), &to = step.view("target");
+    const TensorView& to = step.view("target");
     const TensorView* const residual = step.optional("residual");
-    const memory::desc source = desc_of(context, from), target = desc_of(context, to);
-    Kernel chosen = kernel(step, shape, source, target, residual ? desc_of(context, *residual) : memory::desc());
-    const bool direct = !is_reference(chosen.implementation);
-    if (!direct) {
+    const memory::desc source = desc_of(context, step.view("source")), target = desc_of(context, to);
+    const Type type = source.get_data_type();
+    Kernel chosen = kernel(step, shape, source, target, type, float_attributes(context, step, residual != nullptr));
+    if (is_reference(chosen.implementation)) {
         // Few channels: oneDNN has no blocked kernel. In the layout of its own choice it has one.
-        chosen = kernel(step, shape, in_any_layout(source), in_any_layout(target), memory::desc());
+        const memory::desc from = in_any_layout(source), into = in_any_layout(target);
+        chosen = kernel(step, shape, from, into, type, float_attributes(context, step, false));
         refuse_reference(chosen.implementation, step.where);
     }
-    auto pass = std::make_shared<Pass>();
-    Workspace::Frame frame(context.workspace);
-    pass->primitive = chosen.primitive;
-    pass->route(context, frame, DNNL_ARG_SRC, from, chosen.source, true);
-    pass->route(context, frame, DNNL_ARG_DST, to, chosen.target, false);
-    pass->arguments[DNNL_ARG_SCRATCHPAD] = frame.take(chosen.scratch);
-    const std::string& name = step.text("weights");
-    pass->arguments[DNNL_ARG_WEIGHTS] = context.constant(step.where, name + ".weight", chosen.weights);
-    if (step.flag("bias")) {
-        pass->arguments[DNNL_ARG_BIAS] = context.constant(step.where, name + ".bias", vector_of(to.channels));
-    }
-    StepInfo info{"conv", step.where, chosen.implementation, shape.flops(from, to)};
-    info.bytes = static_cast<int64_t>(source.get_size() + target.get_size() + chosen.weights.get_size());
-    if (direct && residual) pass->arguments[chosen.residual] = memory_of(context, *residual);
-    if (direct || !residual) return {{info, [pass](const Run&) { (*pass)(); }}};
+    const auto pass = pass_of(context, step, chosen);
+    const StepInfo info = info_of(context, step, shape, chosen);
+    if (residual == nullptr || chosen.residual != 0) return {{info, [pass](const Run&) { (*pass)(); }}};
     return {{info, [pass, add = sum(context, to, *residual)](const Run&) {
                  (*pass)();
                  add();
              }}};
+}
+
+// Signed 8-bit weights: whole sums, then bias, activation, residual and the step back to bytes, in one kernel.
+std::vector<CompiledStep> build_int8_conv(BuildContext& context, const Step& step) {
+    const ConvShape shape(step);
+    const memory::desc source = desc_of(context, step.view("source")), target = desc_of(context, step.view("target"));
+    const Kernel chosen = kernel(step, shape, source, target, Type::s8, byte_attributes(context, step, shape));
+    refuse_reference(chosen.implementation, step.where);
+    const auto pass = pass_of(context, step, chosen);
+    pass->arguments[DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS] = context.constant(
+        step.where, step.text("weights") + ".scale", floats_desc(step.view("target").channels));
+    add_scales(*pass, step);
+    return {{info_of(context, step, shape, chosen), [pass](const Run&) { (*pass)(); }}};
 }
 
 }  // namespace yolo::program

@@ -20,7 +20,4 @@ struct ConvShape {
     double flops(const TensorView& source, const TensorView& target) const;
 };
 
-// The step's activation behind other post-ops.
-void append_activation(const Step& step, dnnl::post_ops& after);
-
 }  // namespace yolo::program

@@ -1,17 +1,45 @@
 #include "program/cpu/executor.h"
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <utility>
 
 #include "parallel/team.h"
 #include "program/common/verify.h"
+#include "program/cpu/builders.h"
 #include "program/cpu/onednn.h"
-#include "program/cpu/table.h"
 
 namespace yolo::program {
 namespace {
+
+// Of the kinds of steps that this executor knows.
+const std::map<std::string, Builder*>& builders() {
+    static const auto* all = new std::map<std::string, Builder*>{
+        {"load_images", build_load_images},
+        {"store_head", build_store_head},
+        {"resample", build_resample},
+        {"gather", build_gather},
+        {"scatter", build_scatter},
+        {"attention", build_attention},
+        {"norm_act_add", build_norm_act_add},
+        {"conv_forward", build_conv_forward},
+        {"conv_backward", build_conv_backward},
+        {"load_head_gradient", build_load_head_gradient},
+        {"resample_backward", build_resample_backward},
+        {"attention_backward", build_attention_backward},
+        {"norm_act_add_backward", build_norm_act_add_backward},
+        {"norm_act_add_recompute", build_norm_act_add_recompute},
+        {"accumulate", build_accumulate},
+        {"conv", build_conv},
+        {"int8_conv", build_int8_conv},
+        {"quantise", build_quantise},
+        {"dequantise", build_dequantise},
+        {"copy_bytes", build_copy_bytes},
+    };
+    return *all;
+}
 
 // A plan of another machine would read and write in another order than it says.
 void check_machine(const Plan& plan) {
@@ -58,7 +86,6 @@ Executor::Executor(Plan plan, Resources resources, const Limits& limits)
                          plan_.element,
                          workspace_,
                          budget,
-                         notes_,
                          resources_.weights.get(),
                          resources_.exchange,
                          {},
@@ -66,18 +93,15 @@ Executor::Executor(Plan plan, Resources resources, const Limits& limits)
     forward_ = built(context, plan_.forward);
     backward_ = built(context, plan_.backward);
     workspace_.place(resources_.memory->workspace.of(workspace_.bytes()));
-    for (const Step& step : plan_.forward) {
-        if (step.kind == "load_images") image_element_ = step.flag("bytes") ? 1 : 4;
-    }
 }
 
 std::vector<CompiledStep> Executor::built(BuildContext& context, const std::vector<Step>& steps) {
     std::vector<CompiledStep> all;
     for (const Step& step : steps) {
-        Builder* const build = builder_of(step.kind);
-        if (build == nullptr) throw std::invalid_argument(step.where + ": this executor knows no " + step.kind);
+        const auto build = builders().find(step.kind);
+        if (build == builders().end()) throw std::invalid_argument(step.where + ": this executor knows no " + step.kind);
         const size_t before = workspace_.bytes();
-        for (CompiledStep& made : build(context, step)) {
+        for (CompiledStep& made : build->second(context, step)) {
             context.budget.spend(step.where, made.info.flops + static_cast<double>(made.info.bytes));
             all.push_back(std::move(made));
         }
@@ -116,7 +140,7 @@ void Executor::forward(const void* images, float* values, void* const* heads) {
     const int64_t passes = plan_.per_image ? plan_.images[0] : 1;
     for (int64_t pass = 0; pass < passes; ++pass) {
         Run run;
-        run.images = static_cast<const std::byte*>(images) + pass * numbers(plan_.images) * image_element_;
+        run.images = static_cast<const uint8_t*>(images) + pass * numbers(plan_.images);
         run.values = values, run.heads = places.data();
         execute(forward_, run);
         for (size_t i = 0; i < places.size(); ++i) places[i] = static_cast<float*>(places[i]) + numbers(plan_.heads[i]);

@@ -32,21 +32,19 @@ public:
 
     // The forward pass. inputs: images, then (mutable) values where the plan has some; outputs: the heads.
     void run(const void* const* inputs, void* const* outputs) override;
-    // images uint8 or float32 [B, C, H, W], values float32 [plan().values]; heads float32 [B, C, h, w].
+    // images uint8 [B, C, H, W], values float32 [plan().values]; heads float32 [B, C, h, w].
     // Moves the running statistics in `values`.
     void forward(const void* images, float* values, void* const* heads);
     // Adds to gradient, float32 [plan().gradient]. Raises std::logic_error without a forward of its own before it.
     void backward(const void* const* head_gradients, float* values, float* gradient);
 
     const Plan& plan() const { return plan_; }
-    bool takes_bytes() const { return image_element_ == 1; }
     Memory& memory() const { return *resources_.memory; }
     // Of what it needs of the memory.
     int64_t memory_bytes() const { return plan_.arena + static_cast<int64_t>(workspace_.bytes()); }
     // Steps of both passes, with their times while profiling.
     std::vector<StepInfo> steps() const;
     void profile(bool on);
-    const std::vector<std::string>& notes() const { return notes_; }
 
 private:
     std::vector<CompiledStep> built(BuildContext& context, const std::vector<Step>& steps);
@@ -56,9 +54,7 @@ private:
     Resources resources_;
     std::shared_ptr<Buffer> arena_;
     Workspace workspace_;
-    std::vector<std::string> notes_;
     std::vector<CompiledStep> forward_, backward_;
-    int64_t image_element_ = 1;
     bool profiling_ = false;
 };
 

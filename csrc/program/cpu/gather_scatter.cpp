@@ -107,14 +107,11 @@ bool moves_blocks(const Move& m) {
 }
 
 void move_blocks(const Move& m) {
-    const int64_t blocks = m.exec.blocks(m.coarse), first = m.links[0].channel / m.exec.block;
+    const int64_t first = m.links[0].channel / m.exec.block;
     const auto bytes = static_cast<size_t>(m.exec.block * m.coarse.pixels() * m.coarse.element);
-    parallel::share(m.exec.threads, m.exec.batch * blocks, [&](int, int64_t begin, int64_t end) {
-        for (int64_t k = begin; k < end; ++k) {
-            const int64_t n = k / blocks, b = k % blocks;
-            std::byte *far = m.exec.at(m.fine, n, first + b), *near = m.exec.at(m.coarse, n, b);
-            std::memmove(m.to_fine ? far : near, m.to_fine ? near : far, bytes);
-        }
+    each_plane(m.exec, m.coarse, [&](int, int64_t n, int64_t b) {
+        std::byte *far = m.exec.at(m.fine, n, first + b), *near = m.exec.at(m.coarse, n, b);
+        std::memmove(m.to_fine ? far : near, m.to_fine ? near : far, bytes);
     });
 }
 
@@ -125,8 +122,8 @@ std::vector<CompiledStep> moving(const ExecContext& exec, const Step& step, bool
     for (size_t i = 0; i + 2 < index.size(); i += 3) move->links.push_back({index[i], index[i + 1], index[i + 2]});
     const bool whole = moves_blocks(*move);
     const bool partly = to_fine && move->clear && move->coarse.channels != move->fine.channels;
-    StepInfo info{step.kind, step.where, whole && !partly ? "memcpy" : "one channel at a time"};
-    info.bytes = exec.batch * move->coarse.channels * move->coarse.pixels() * move->coarse.element * 2;
+    const int64_t bytes = exec.batch * move->coarse.channels * move->coarse.pixels() * move->coarse.element * 2;
+    const StepInfo info{step.kind, step.where, whole && !partly ? "memcpy" : "one channel at a time", 0.0, bytes};
     return {{info, [=](const Run&) {
                  if (whole && !partly) return move_blocks(*move);
                  (move->fine.wide() ? move_all<uint32_t> : move_all<uint16_t>)(*move);

@@ -1,6 +1,5 @@
 // Where a plan meets plain layouts: images in, heads out, gradients of heads in.
 #include <algorithm>
-#include <cstring>
 
 #include "parallel/team.h"
 #include "program/cpu/builders.h"
@@ -11,77 +10,46 @@ namespace {
 // Pixels of a tile that both layouts touch in whole cache lines.
 constexpr int64_t kTile = 64;
 
-// Images [batch, channels, H, W], uint8 (divided by `divisor`) or float32.
-struct Images {
-    bool bytes;
-    float divisor;
-
-    // `count` numbers from `start` as floats.
-    void read(const void* images, int64_t start, int64_t count, float* out) const {
-        if (bytes) {
-            kernels().pixels[kFloat32](static_cast<const uint8_t*>(images) + start, count, divisor, out);
-        } else {
-            std::memcpy(out, static_cast<const float*>(images) + start, static_cast<size_t>(count) * sizeof(float));
-        }
-    }
-};
-
-void load_plain(const ExecContext& exec, const TensorView& target, const Images& given, const void* images) {
+void load_plain(const ExecContext& exec, const TensorView& target, float divisor, const uint8_t* images) {
     const int64_t lanes = exec.block, total = exec.batch * target.channels * target.pixels();
     parallel::share(exec.threads, (total + lanes - 1) / lanes, [&](int, int64_t first, int64_t last) {
         const int64_t begin = first * lanes, count = std::min(last * lanes, total) - begin;
         std::byte* to = exec.arena + target.offset + begin * target.element;
-        if (given.bytes) {
-            kernels().pixels[format_of(target)](static_cast<const uint8_t*>(images) + begin, count, given.divisor, to);
-        } else if (target.wide()) {
-            given.read(images, begin, count, reinterpret_cast<float*>(to));
-        } else {
-            const auto* from = static_cast<const float*>(images) + begin;
-            float rest[kMostLanes] = {}, made[kMostLanes];
-            const int64_t whole = count / lanes * lanes, tail = count - whole;
-            kernels().store[kBfloat16](from, to, count / lanes);
-            std::copy_n(from + whole, tail, rest);
-            kernels().store[kBfloat16](rest, made, 1);
-            std::memcpy(to + whole * target.element, made, static_cast<size_t>(tail * target.element));
-        }
+        kernels().pixels[format_of(target)](images + begin, count, divisor, to);
     });
 }
 
 // Tiles of a blocked view: action(image, first channel, channels, first pixel, pixels, address).
 template <class Action>
 void each_tile(const ExecContext& exec, const TensorView& view, const Action& action) {
-    const int64_t lanes = exec.block, blocks = exec.blocks(view);
-    parallel::share(exec.threads, exec.batch * blocks, [&](int, int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-            const int64_t n = i / blocks, c = i % blocks * lanes, channels = std::min(lanes, view.channels - c);
-            for (int64_t p = 0; p < view.pixels(); p += kTile) {
-                std::byte* tile = exec.at(view, n, c / lanes) + p * lanes * view.element;
-                action(n, c, channels, p, std::min(kTile, view.pixels() - p), tile);
-            }
+    each_plane(exec, view, [&](int, int64_t n, int64_t b) {
+        const int64_t lanes = exec.block, c = b * lanes, channels = std::min(lanes, view.channels - c);
+        for (int64_t p = 0; p < view.pixels(); p += kTile) {
+            std::byte* tile = exec.at(view, n, b) + p * lanes * view.element;
+            action(n, c, channels, p, std::min(kTile, view.pixels() - p), tile);
         }
     });
 }
 
-void load_blocked(const ExecContext& exec, const TensorView& target, const Images& given, const void* images) {
+void load_blocked(const ExecContext& exec, const TensorView& target, float divisor, const uint8_t* images) {
     each_tile(exec, target, [&](int64_t n, int64_t c, int64_t channels, int64_t p, int64_t count, std::byte* to) {
         float rows[kMostLanes * kTile];
         for (int64_t k = 0; k < channels; ++k) {
             const int64_t start = (n * target.channels + c + k) * target.pixels() + p;
-            given.read(images, start, count, rows + k * kTile);
+            kernels().pixels[kFloat32](images + start, count, divisor, rows + k * kTile);
         }
         kernels().blocked[format_of(target)](rows, kTile, channels, count, to);
     });
 }
 
 // Bytes as they are, the channels of a pixel together.
-void load_bytes(const ExecContext& exec, const TensorView& target, const Images&, const void* images) {
+void load_bytes(const ExecContext& exec, const TensorView& target, float, const uint8_t* images) {
     const int64_t channels = target.channels, pixels = target.pixels();
-    const auto* from = static_cast<const uint8_t*>(images);
     auto* to = reinterpret_cast<uint8_t*>(exec.at(target));
     parallel::share(exec.threads, exec.batch * pixels, [&](int, int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             const int64_t first = i / pixels * channels * pixels + i % pixels;
-            for (int64_t c = 0; c < channels; ++c) to[i * channels + c] = from[first + c * pixels];
+            for (int64_t c = 0; c < channels; ++c) to[i * channels + c] = images[first + c * pixels];
         }
     });
 }
@@ -103,21 +71,19 @@ void store_together(const ExecContext& exec, const TensorView& source, float* he
 }
 
 StepInfo info(const ExecContext& exec, const Step& step, const char* kind, const TensorView& view, int64_t outside) {
-    StepInfo info{kind, step.where, kernels().name};
-    info.bytes = exec.batch * view.channels * view.pixels() * (view.element + outside);
-    return info;
+    const int64_t numbers = exec.batch * view.channels * view.pixels();
+    return {kind, step.where, kernels().name, 0.0, numbers * (view.element + outside)};
 }
 
 }  // namespace
 
+// Images uint8 [batch, channels, H, W], divided by `divisor`, into a view.
 std::vector<CompiledStep> build_load_images(BuildContext& context, const Step& step) {
     const ExecContext exec = context;
     const TensorView target = step.view("target");
-    const Images given{step.flag("bytes"), static_cast<float>(step.real("divisor"))};
+    const auto divisor = static_cast<float>(step.real("divisor"));
     const auto load = target.layout == Layout::nhwc ? load_bytes : target.layout == Layout::nchw ? load_plain : load_blocked;
-    return {{info(exec, step, "load", target, given.bytes ? 1 : 4), [=](const Run& run) {
-                 load(exec, target, given, run.images);
-             }}};
+    return {{info(exec, step, "load", target, 1), [=](const Run& run) { load(exec, target, divisor, run.images); }}};
 }
 
 // A head, float32 [batch, channels, h, w], out of a view.

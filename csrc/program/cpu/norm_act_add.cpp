@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <optional>
 
 #include "parallel/team.h"
 #include "program/common/kinds.h"
@@ -81,7 +80,7 @@ public:
         : exec_(context),
           exchange_(context.exchange),
           source_(step.view("source")),
-          activation_(activation(step.text("activation"), static_cast<float>(step.real("value")))),
+          activation_(activation_of(step)),
           weight_(offset(step, "weight")),
           bias_(offset(step, "bias")),
           mean_(offset(step, "mean")),
@@ -93,9 +92,10 @@ public:
         for (auto* vector : {&centre_, &shift_, &inverse_, &along_, &level_}) vector->assign(channels, 0.0f);
         scale_.assign(channels, normalised() ? 0.0f : 1.0f);
         if (step.has("constants")) {
-            const dnnl::memory::desc desc({source_.channels}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x);
-            const std::string& name = step.text("constants");
-            for (const char* part : {".scale", ".shift"}) constants_.push_back(context.constant(step.where, name + part, desc));
+            for (const char* part : {".scale", ".shift"}) {
+                const std::string name = step.text("constants") + part;
+                constants_.push_back(context.constant(step.where, name, floats_desc(source_.channels)));
+            }
         }
         if (!learns()) return;
         partial_.assign(channels * 2 * static_cast<size_t>(exec_.threads), 0.0);
@@ -109,7 +109,7 @@ public:
         return exec_.batch * exec_.blocks(source_) * exec_.block * source_.pixels() * source_.element;
     }
 
-    void forward(const Run& run, const Views& targets, const TensorView* residual) {
+    void forward(const Run& run, const Views& targets, const Views& residual) {
         if (normalised()) {
             measure(run.values);
         } else if (learns()) {
@@ -120,8 +120,8 @@ public:
         }
         activate(targets, residual);
     }
-    void activate(const Views& targets, const TensorView* residual) const;
-    void add_parameter_gradients(const Run& run, const Sum& gradient, const TensorView* sum);
+    void activate(const Views& targets, const Views& residual) const;  // one, or none
+    void add_parameter_gradients(const Run& run, const Sum& gradient, const Views& sum);
     void write_source_gradient(const Sum& gradient, const TensorView& to) const;
 
 private:
@@ -193,12 +193,12 @@ void NormActAdd::measure(float* values) {
     }
 }
 
-void NormActAdd::activate(const Views& targets, const TensorView* residual) const {
+void NormActAdd::activate(const Views& targets, const Views& residual) const {
     const int64_t lanes = exec_.block, tail = source_.channels % lanes, last = exec_.blocks(source_) - 1;
     const int64_t element = source_.element;
     each_piece(exec_, source_, [&](const Piece& piece) {
         std::byte* first = at(exec_, targets[0], piece);
-        const void* added = residual != nullptr ? at(exec_, *residual, piece) : nullptr;
+        const void* added = residual.empty() ? nullptr : at(exec_, residual[0], piece);
         kernels().activate[format_of(source_)](at(exec_, source_, piece), affine(piece.block), activation_, added,
                                                first, piece.count);
         if (tail != 0 && piece.block == last && !keeps_zero(activation_.function)) {
@@ -215,13 +215,13 @@ void NormActAdd::activate(const Views& targets, const TensorView* residual) cons
 // With g the gradient before the activation, x^ = (x - mean) * inverse: d weight = sum(g x^), d bias = sum(g) and
 // dx = scale * (g - mean(g) - x^ * mean(g x^)). The parameters' gradients are this rank's summands, the means all
 // ranks'.
-void NormActAdd::add_parameter_gradients(const Run& run, const Sum& gradient, const TensorView* sum) {
+void NormActAdd::add_parameter_gradients(const Run& run, const Sum& gradient, const Views& sum) {
     std::fill(partial_.begin(), partial_.end(), 0.0);
     each_piece(exec_, source_, [&](const Piece& piece) {
         const auto found = gradient(piece);
         const Format format = format_of(source_);
         const auto* from = static_cast<const float*>(found.at);
-        if (sum != nullptr) kernels().store[format](from, at(exec_, *sum, piece), piece.count);
+        if (!sum.empty()) kernels().store[format](from, at(exec_, sum[0], piece), piece.count);
         double* sums = thread_sums(piece);
         kernels().grad_sums[format][found.format](at(exec_, source_, piece), found.at, affine(piece.block), activation_,
                                                   piece.count, sums, sums + sums_.size());
@@ -249,14 +249,6 @@ void NormActAdd::write_source_gradient(const Sum& gradient, const TensorView& to
     });
 }
 
-std::optional<TensorView> copied(const TensorView* view) {
-    return view == nullptr ? std::nullopt : std::optional<TensorView>(*view);
-}
-
-const TensorView* pointer(const std::optional<TensorView>& view) {
-    return view ? &*view : nullptr;
-}
-
 }  // namespace
 
 std::vector<CompiledStep> build_norm_act_add(BuildContext& context, const Step& step) {
@@ -264,35 +256,33 @@ std::vector<CompiledStep> build_norm_act_add(BuildContext& context, const Step& 
     context.keep(state);
     const bool normalised = state->normalised();
     StepInfo info{normalised ? "norm" : "pointwise", step.where, kernels().name};
-    const auto residual = copied(step.optional("residual"));
-    const Views& targets = step.all("targets");
-    info.bytes = state->map_bytes() * (1 + normalised + static_cast<int64_t>(targets.size()) + residual.has_value());
-    return {{info, [=](const Run& run) { state->forward(run, targets, pointer(residual)); }}};
+    const Views &targets = step.all("targets"), &residual = step.any("residual");
+    info.bytes = state->map_bytes() * static_cast<int64_t>(1 + normalised + targets.size() + residual.size());
+    return {{info, [=](const Run& run) { state->forward(run, targets, residual); }}};
 }
 
 // The targets once more, elsewhere, after the forward step: from the same source, with the same mean and deviation.
 std::vector<CompiledStep> build_norm_act_add_recompute(BuildContext& context, const Step& step) {
     const auto state = context.state<NormActAdd>(step);
-    const auto residual = copied(step.optional("residual"));
-    const Views& targets = step.all("targets");
+    const Views &targets = step.all("targets"), &residual = step.any("residual");
     StepInfo info{"recompute", step.where, kernels().name};
-    info.bytes = state->map_bytes() * (1 + static_cast<int64_t>(targets.size()) + residual.has_value());
-    return {{info, [=](const Run&) { state->activate(targets, pointer(residual)); }}};
+    info.bytes = state->map_bytes() * static_cast<int64_t>(1 + targets.size() + residual.size());
+    return {{info, [=](const Run&) { state->activate(targets, residual); }}};
 }
 
 // The target's gradient is the sum of `gradients`, written to `sum` where given; the source's goes to
 // `source_gradient`, which may be the source itself. Gradients of weight and bias are added to the vector.
 std::vector<CompiledStep> build_norm_act_add_backward(BuildContext& context, const Step& step) {
     const auto state = context.state<NormActAdd>(step);
-    const auto to = copied(step.optional("source_gradient")), sum = copied(step.optional("sum"));
-    const Sum first(context, step.all("gradients")), second = sum ? Sum(context, {*sum}) : first;
+    const Views &to = step.any("source_gradient"), &sum = step.any("sum");
+    const Sum first(context, step.all("gradients")), second = sum.empty() ? first : Sum(context, sum);
     const bool learns = state->learns();
     StepInfo info{state->normalised() ? "norm_back" : "pointwise_back", step.where, kernels().name};
-    info.bytes = state->map_bytes() *
-                 (learns * (1 + first.number()) + sum.has_value() + to.has_value() * 2 + second.number());
+    const auto written = static_cast<int64_t>(sum.size() + 2 * to.size());
+    info.bytes = state->map_bytes() * (learns * (1 + first.number()) + written + second.number());
     return {{info, [=](const Run& run) {
-                 if (learns) state->add_parameter_gradients(run, first, pointer(sum));
-                 if (to) state->write_source_gradient(second, *to);
+                 if (learns) state->add_parameter_gradients(run, first, sum);
+                 if (!to.empty()) state->write_source_gradient(second, to[0]);
              }}};
 }
 

@@ -14,26 +14,18 @@ dnnl::stream& stream() {
     return own;
 }
 
-namespace {
-
 // The instruction sets are flags; each includes the bits of those below it.
 bool has(dnnl::cpu_isa set) {
     const auto wanted = static_cast<unsigned>(set);
     return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
 }
 
-bool has_avx512() {
-    return has(dnnl::cpu_isa::avx512_core);
-}
-
-}  // namespace
-
 int64_t channel_block() {
-    return has_avx512() ? 16 : 8;
+    return has(dnnl::cpu_isa::avx512_core) ? 16 : 8;
 }
 
 dnnl::memory::format_tag blocked_tag() {
-    return has_avx512() ? dnnl::memory::format_tag::nChw16c : dnnl::memory::format_tag::nChw8c;
+    return channel_block() == 16 ? dnnl::memory::format_tag::nChw16c : dnnl::memory::format_tag::nChw8c;
 }
 
 bool is_reference(const std::string& implementation) {

@@ -19,6 +19,11 @@ int64_t channel_block();
 // nChw16c or nChw8c.
 dnnl::memory::format_tag blocked_tag();
 
+// So many floats.
+inline dnnl::memory::desc floats_desc(int64_t count) {
+    return {{count}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x};
+}
+
 // Whether a kernel is one of oneDNN's reference implementations.
 bool is_reference(const std::string& implementation);
 
@@ -29,6 +34,9 @@ int weight_limit();
 // Raises std::runtime_error when oneDNN chose a reference kernel for a primitive: a thousand times slower than its
 // others, and never what was meant. `what` names the operation.
 void refuse_reference(const std::string& implementation, const std::string& what);
+
+// Whether oneDNN uses this instruction set here.
+bool has(dnnl::cpu_isa set);
 
 // Whether oneDNN has bfloat16 kernels here: AVX-512 BF16, and every set above it.
 bool has_bfloat16();

@@ -43,15 +43,6 @@ struct Resampling {
     }
 };
 
-// Calls action(thread, image, block) for each plane.
-template <class Action>
-void each_plane(const ExecContext& exec, const TensorView& view, const Action& action) {
-    const int64_t blocks = exec.blocks(view);
-    parallel::share(exec.threads, exec.batch * blocks, [&](int thread, int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) action(thread, i / blocks, i % blocks);
-    });
-}
-
 // The plane's gradient as floats: where it lies, or summed up in `room`.
 const float* gradient_plane(const ExecContext& exec, const Views& gradients, float* room, int64_t n, int64_t b) {
     const TensorView& first = gradients[0];
@@ -105,15 +96,14 @@ void upsample_bytes(const ExecContext& exec, const TensorView& from, const Tenso
 std::vector<CompiledStep> build_resample(BuildContext& context, const Step& step) {
     const ExecContext exec = context;
     const TensorView source = step.view("source"), target = step.view("target");
-    const bool indexed = step.optional("index") != nullptr;
-    const TensorView index = indexed ? step.view("index") : TensorView{};
+    const Views& index = step.any("index");
     const Resampling resampling(step, source, target);
     StepInfo info{resampling.method, step.where, kernels().name};
     info.bytes = exec.batch * source.channels * (source.pixels() + target.pixels()) * source.element;
     resampling.spend(context, step, target);
     const bool bytes = source.layout == Layout::nhwc;
     const bool pools = resampling.method == "max_pool" || resampling.method == "average_pool";
-    if (pools && !indexed && (bytes || context.inference)) {
+    if (pools && index.empty() && (bytes || context.inference)) {
         std::vector<CompiledStep> pool = onednn_pool(context, step);
         if (!pool.empty()) return pool;
         if (bytes) throw std::runtime_error(step.where + ": oneDNN offers only its reference kernel");
@@ -121,7 +111,7 @@ std::vector<CompiledStep> build_resample(BuildContext& context, const Step& step
     if (bytes) return {{info, [=](const Run&) { upsample_bytes(exec, source, target, resampling.window.stride); }}};
     return {{info, [=](const Run&) {
                  each_plane(exec, source, [&](int, int64_t n, int64_t b) {
-                     void* kept = indexed ? exec.at(index, n, b) : nullptr;
+                     void* kept = index.empty() ? nullptr : exec.at(index[0], n, b);
                      resampling.forward(format_of(source), exec.at(source, n, b), exec.at(target, n, b), kept);
                  });
              }}};
@@ -132,8 +122,8 @@ std::vector<CompiledStep> build_resample_backward(BuildContext& context, const S
     const ExecContext exec = context;
     const Views gradients = step.all("gradients");
     const TensorView target = gradients[0], to = step.view("source_gradient");
-    const bool indexed = step.optional("index") != nullptr, direct = gradients.size() == 1 && target.wide();
-    const TensorView index = indexed ? step.view("index") : TensorView{};
+    const bool direct = gradients.size() == 1 && target.wide();
+    const Views& index = step.any("index");
     const Resampling resampling(step, to, target);
     resampling.spend(context, step, target);
     Workspace::Frame frame(context.workspace);
@@ -150,7 +140,7 @@ std::vector<CompiledStep> build_resample_backward(BuildContext& context, const S
                      const float* from = gradient_plane(exec, gradients, sum + thread * sum_room, n, b);
                      std::byte* made = exec.at(to, n, b);
                      float* floats = to.wide() ? reinterpret_cast<float*>(made) : out + thread * out_room;
-                     resampling.backward(from, indexed ? exec.at(index, n, b) : nullptr, floats);
+                     resampling.backward(from, index.empty() ? nullptr : exec.at(index[0], n, b), floats);
                      if (!to.wide()) kernels().store[kBfloat16](floats, made, to.pixels());
                  });
              }}};

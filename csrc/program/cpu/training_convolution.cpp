@@ -35,7 +35,7 @@ struct Convolution {
     ConvShape shape;
 
     memory::desc bias_desc() const {
-        return bias < 0 ? memory::desc() : memory::desc({target.channels}, Type::f32, Tag::x);
+        return bias < 0 ? memory::desc() : floats_desc(target.channels);
     }
     memory::desc plain_weights() const { return {shape.weights, Type::f32, shape.groups > 1 ? Tag::goihw : Tag::oihw}; }
     memory::desc any_weights(Type type) const { return {shape.weights, type, Tag::any}; }
@@ -62,33 +62,23 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Convolution& c, con
 
 // The layout that the maps have, else any: some groups and channel counts have a fast kernel in another one only.
 template <class Describe>
-auto choose(BuildContext& context, const Convolution& c, const TensorView& source, const TensorView& target,
-            const std::string& what, const Describe& make) {
-    using Description = decltype(make(memory::desc(), memory::desc()));
-    try {
-        Description direct = make(desc_of(c.exec, source), desc_of(c.exec, target));
-        if (!is_reference(direct.impl_info_str())) return direct;
-    } catch (const dnnl::error&) {
-        // No kernel at all for this layout.
-    }
-    std::optional<Description> last;
-    for (const Tag tag : {Tag::any, Tag::nchw}) {
-        const auto retagged = [&](const TensorView& view) {
+auto choose(const Convolution& c, const TensorView& source, const TensorView& target, const std::string& what,
+            const Describe& make) {
+    std::optional<decltype(make(memory::desc(), memory::desc()))> found;
+    for (const Tag tag : {Tag::undef, Tag::any, Tag::nchw}) {
+        const auto layout = [&](const TensorView& view) {
             const memory::desc own = desc_of(c.exec, view);
-            return memory::desc(own.get_dims(), own.get_data_type(), tag);
+            return tag == Tag::undef ? own : memory::desc(own.get_dims(), own.get_data_type(), tag);
         };
         try {
-            last = make(retagged(source), retagged(target));
+            found = make(layout(source), layout(target));
         } catch (const dnnl::error&) {
-            continue;
+            continue;  // no kernel at all for this layout
         }
-        if (!is_reference(last->impl_info_str())) break;
+        if (!is_reference(found->impl_info_str())) break;
     }
-    if (!last) throw std::invalid_argument(c.where + ": oneDNN has no " + what + " for this convolution");
-    const std::string name = last->impl_info_str();
-    const std::string slow = is_reference(name) ? "only oneDNN's reference kernel" : "a change of layout";
-    context.notes.push_back(c.where + ": " + what + " takes " + slow + " (" + name + ")");
-    return *last;
+    if (!found) throw std::invalid_argument(c.where + ": oneDNN has no " + what + " for this convolution");
+    return *found;
 }
 
 // Weights in one piece: where they lie, or copied together.
@@ -123,10 +113,9 @@ struct Kernel {
 };
 
 // oneDNN's forward, or its backward-data where `data`, between these maps.
-Kernel kernel(BuildContext& context, const Convolution& c, bool data, const TensorView& from, const TensorView& to,
-              const std::string& kind) {
+Kernel kernel(const Convolution& c, bool data, const TensorView& from, const TensorView& to, const std::string& kind) {
     if (data) {
-        const auto pd = choose(context, c, to, from, kind, [&](const memory::desc& source, const memory::desc& target) {
+        const auto pd = choose(c, to, from, kind, [&](const memory::desc& source, const memory::desc& target) {
             return dnnl::convolution_backward_data::primitive_desc(
                 engine(), dnnl::algorithm::convolution_direct, source, c.any_weights(source.get_data_type()), target,
                 c.shape.stride, c.shape.dilation, c.shape.padding, c.shape.padding, forward_desc(c, source, target),
@@ -135,7 +124,7 @@ Kernel kernel(BuildContext& context, const Convolution& c, bool data, const Tens
         return {dnnl::convolution_backward_data(pd), pd.diff_dst_desc(),   pd.diff_src_desc(),
                 pd.weights_desc(),                   pd.scratchpad_desc(), pd.impl_info_str()};
     }
-    const auto pd = choose(context, c, from, to, kind, [&](const memory::desc& source, const memory::desc& target) {
+    const auto pd = choose(c, from, to, kind, [&](const memory::desc& source, const memory::desc& target) {
         return forward_desc(c, source, target);
     });
     return {dnnl::convolution_forward(pd), pd.src_desc(),        pd.dst_desc(),
@@ -145,7 +134,7 @@ Kernel kernel(BuildContext& context, const Convolution& c, bool data, const Tens
 // The two passes that read weights: `data` says whether it is oneDNN's backward-data.
 CompiledStep from_weights(BuildContext& context, const Spec& c, bool data, const TensorView& from, const TensorView& to,
                           const std::string& kind) {
-    const Kernel chosen = kernel(context, *c, data, from, to, kind);
+    const Kernel chosen = kernel(*c, data, from, to, kind);
     auto pass = std::make_shared<Pass>();
     Workspace::Frame frame(context.workspace);
     pass->primitive = chosen.primitive;
@@ -176,7 +165,7 @@ CompiledStep to_weights(BuildContext& context, const Spec& c, const TensorView& 
             c->shape.stride, c->shape.dilation, c->shape.padding, c->shape.padding, forward_desc(*c, from, to),
             user_scratchpad());
     };
-    const auto pd = choose(context, *c, source, target, "conv_weights", describe);
+    const auto pd = choose(*c, source, target, "conv_weights", describe);
     auto pass = std::make_shared<Pass>();
     Workspace::Frame frame(context.workspace);
     pass->primitive = dnnl::convolution_backward_weights(pd);

@@ -63,13 +63,4 @@ memory Weights::packed(const std::string& name, const memory::desc& desc) {
     return target;
 }
 
-size_t Weights::bytes() const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    size_t total = 0;
-    for (const auto& entry : constants_) {
-        for (const memory& copy : entry.second.packed) total += copy.get_desc().get_size();
-    }
-    return total;
-}
-
 }  // namespace yolo::program

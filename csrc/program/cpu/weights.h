@@ -27,9 +27,6 @@ public:
     // Whether there is a constant of this name and shape.
     bool has(const std::string& name, const dnnl::memory::dims& dims) const;
 
-    // Bytes of all packed copies.
-    size_t bytes() const;
-
 private:
     struct Constant {
         std::vector<float> values;

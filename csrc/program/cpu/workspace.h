@@ -28,7 +28,7 @@ public:
         }
         // So many floats.
         dnnl::memory floats(int64_t count) {
-            return take({{count}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x});
+            return take(floats_desc(count));
         }
 
     private:

@@ -1,5 +1,3 @@
-#include "program/detection/bindings.h"
-
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -8,7 +6,7 @@
 #include <iterator>
 #include <optional>
 
-#include "program/detection/detector.h"
+#include "bindings.h"
 #include "program/detection/head.h"
 #include "program/detection/loss.h"
 
@@ -33,24 +31,28 @@ void add_known(const DetectionHead& head, const std::optional<Known>& known, std
     inputs.push_back(known->second.data());
 }
 
-py::tuple call(DetectionHead& head, const std::vector<Floats>& heads, const std::optional<Known>& known) {
-    if (heads.size() != head.levels().size()) throw py::value_error("one raw head a level is needed");
-    std::vector<const void*> inputs;
-    for (size_t i = 0; i < heads.size(); ++i) {
-        const Level& level = head.levels()[i];
-        const auto values = static_cast<int64_t>(level.anchors.size() / 2) * head.columns() * level.height * level.width;
-        if (heads[i].size() != head.batch() * values) throw py::value_error("a raw head has another size");
-        inputs.push_back(heads[i].data());
-    }
-    add_known(head, known, inputs);
+// What a head gives, or a whole detector that ends with it.
+py::tuple detections_of(Runnable& program, const DetectionHead& head, const std::vector<const void*>& inputs) {
     py::array_t<float> detections({head.batch(), head.max_det(), int64_t{6}});
     py::array_t<int32_t> counts(head.batch());
     void* outputs[] = {detections.mutable_data(), counts.mutable_data()};
     {
         const py::gil_scoped_release free;
-        head.run(inputs.data(), outputs);
+        program.run(inputs.data(), outputs);
     }
     return py::make_tuple(detections, counts);
+}
+
+py::tuple call(DetectionHead& head, const std::vector<Floats>& heads, const std::optional<Known>& known) {
+    if (heads.size() != head.levels().size()) throw py::value_error("one raw head a level is needed");
+    std::vector<const void*> inputs;
+    for (size_t i = 0; i < heads.size(); ++i) {
+        const int64_t numbers = head.batch() * head.levels()[i].numbers(head.classes());
+        if (heads[i].size() != numbers) throw py::value_error("a raw head has another size");
+        inputs.push_back(heads[i].data());
+    }
+    add_known(head, known, inputs);
+    return detections_of(head, head, inputs);
 }
 
 py::tuple detect(DetectorProgram& detector, const py::array_t<uint8_t, py::array::c_style>& images) {
@@ -58,15 +60,7 @@ py::tuple detect(DetectorProgram& detector, const py::array_t<uint8_t, py::array
     if (images.ndim() != 4 || !std::equal(wanted.begin(), wanted.end(), images.shape())) {
         throw py::value_error("the program takes images of another shape");
     }
-    py::array_t<float> detections({detector.head().batch(), detector.head().max_det(), int64_t{6}});
-    py::array_t<int32_t> counts(detector.head().batch());
-    const void* inputs[] = {images.data()};
-    void* outputs[] = {detections.mutable_data(), counts.mutable_data()};
-    {
-        const py::gil_scoped_release free;
-        detector.run(inputs, outputs);
-    }
-    return py::make_tuple(detections, counts);
+    return detections_of(detector, detector.head(), {images.data()});
 }
 
 // A recipe's numbers by their names, each of them given.
@@ -125,17 +119,15 @@ void bind_detection(py::module_& module) {
              }),
              py::arg("height"), py::arg("width"), py::arg("stride"), py::arg("anchors"), py::arg("scale") = 1.0f,
              py::arg("mirror") = 0.0f);
-    py::class_<NmsSettings>(module, "NmsSettings")
+    py::class_<ops::NmsSettings>(module, "NmsSettings")
         .def(py::init([](float conf, double iou, int64_t max_det, int64_t max_candidates, bool agnostic,
                          bool multi_label, std::vector<uint8_t> wanted) {
-                 return NmsSettings{conf, iou, max_det, max_candidates, agnostic, multi_label, std::move(wanted)};
+                 return ops::NmsSettings{conf, iou, max_det, max_candidates, agnostic, multi_label, std::move(wanted)};
              }),
              py::kw_only(), py::arg("conf"), py::arg("iou"), py::arg("max_det"), py::arg("max_candidates"),
              py::arg("agnostic"), py::arg("multi_label"), py::arg("wanted"));
-    py::class_<Suppression, Runnable>(module, "Suppression")
-        .def_property_readonly("seconds", &Suppression::seconds);
-    py::class_<DetectionHead, Suppression>(module, "DetectionHead")
-        .def(py::init<std::vector<Level>, int64_t, int64_t, NmsSettings, int64_t>(), py::arg("levels"),
+    py::class_<DetectionHead, TimedRunnable>(module, "DetectionHead")
+        .def(py::init<std::vector<Level>, int64_t, int64_t, ops::NmsSettings, int64_t>(), py::arg("levels"),
              py::arg("classes"), py::arg("batch"), py::arg("settings"), py::arg("places") = 0)
         .def("__call__", &call, py::arg("heads"), py::arg("known") = py::none());
     py::class_<DetectorProgram, Runnable>(module, "DetectorProgram")
@@ -153,8 +145,8 @@ void bind_detection(py::module_& module) {
         .def(py::init<DetectionLoss, int64_t, int64_t>(), py::arg("loss"), py::arg("batch"), py::arg("places"));
     py::class_<MatchCount, Runnable>(module, "MatchCount")
         .def(py::init<DetectionLoss, int64_t, int64_t>(), py::arg("loss"), py::arg("batch"), py::arg("places"));
-    py::class_<Nms, Suppression>(module, "Nms")
-        .def(py::init<int64_t, int64_t, int64_t, NmsSettings>(), py::arg("batch"), py::arg("rows"), py::arg("classes"),
+    py::class_<Nms, TimedRunnable>(module, "Nms")
+        .def(py::init<int64_t, int64_t, int64_t, ops::NmsSettings>(), py::arg("batch"), py::arg("rows"), py::arg("classes"),
              py::arg("settings"));
 }
 

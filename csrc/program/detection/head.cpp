@@ -1,7 +1,6 @@
 #include "program/detection/head.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -29,24 +28,20 @@ void require(bool fits, const char* what) {
     if (!fits) throw std::invalid_argument(what);
 }
 
-}  // namespace
-
-void NmsSettings::check(double rows, int64_t classes) const {
-    require(conf >= 0 && conf <= 1 && iou >= 0 && iou <= 1, "conf and iou are numbers from 0 to 1");
-    require(max_det >= 1 && max_candidates >= 1, "no detections are to be kept");
+// Raises for numbers that mean nothing for images of so many predictions of `classes` classes.
+void check(const ops::NmsSettings& settings, double rows, int64_t classes) {
+    require(settings.conf >= 0 && settings.conf <= 1 && settings.iou >= 0 && settings.iou <= 1,
+            "conf and iou are numbers from 0 to 1");
+    require(settings.max_det >= 1 && settings.max_candidates >= 1, "no detections are to be kept");
     require(classes >= 1, "there are no classes");
-    const bool fits = wanted.empty() || static_cast<int64_t>(wanted.size()) == classes;
+    const bool fits = settings.wanted.empty() || static_cast<int64_t>(settings.wanted.size()) == classes;
     require(fits, "the wanted classes are others than the head's");
     require(rows * static_cast<double>(classes) < 4294967296.0, "more predictions than suppression can number");
 }
 
-void Suppression::run(const void* const* inputs, void* const* outputs) {
-    const auto begin = std::chrono::steady_clock::now();
-    suppress(inputs, outputs);
-    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
+}  // namespace
 
-DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings,
+DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, ops::NmsSettings settings,
                              int64_t places)
     : levels_(std::move(levels)),
       classes_(classes),
@@ -61,7 +56,7 @@ DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t
         rows += static_cast<double>(level.height) * static_cast<double>(level.width) *
                 static_cast<double>(level.anchors.size() / 2);
     }
-    settings_.check(rows, classes);
+    check(settings_, rows, classes);
 }
 
 // Append the decoded rows of a level whose objectness may pass.
@@ -106,10 +101,8 @@ void DetectionHead::known(const float* boxes, int32_t count, std::vector<float>&
 void DetectionHead::detect_image(const void* const* inputs, int64_t number, float* detections, int32_t* count) const {
     std::vector<float> rows;
     for (size_t i = 0; i < levels_.size(); ++i) {
-        const Level& level = levels_[i];
-        const auto anchors = static_cast<int64_t>(level.anchors.size() / 2);
-        const int64_t values = anchors * (5 + classes_) * level.height * level.width;
-        candidates(static_cast<const float*>(inputs[i]) + number * values, level, rows);
+        const float* head = static_cast<const float*>(inputs[i]) + number * levels_[i].numbers(classes_);
+        candidates(head, levels_[i], rows);
     }
     if (places_ > 0) {
         const auto* boxes = static_cast<const float*>(inputs[levels_.size()]);
@@ -117,10 +110,10 @@ void DetectionHead::detect_image(const void* const* inputs, int64_t number, floa
         known(boxes + number * places_ * 5, counts[number], rows);
     }
     const auto found = static_cast<int64_t>(rows.size()) / (5 + classes_);
-    ops::nms(rows.data(), 1, found, classes_, settings_.options(), detections, count);
+    ops::nms(rows.data(), 1, found, classes_, settings_, detections, count);
 }
 
-void DetectionHead::suppress(const void* const* inputs, void* const* outputs) const {
+void DetectionHead::compute(const void* const* inputs, void* const* outputs) {
     auto* detections = static_cast<float*>(outputs[0]);
     auto* counts = static_cast<int32_t*>(outputs[1]);
     parallel::deal(batch_, 1, [&](int64_t first, int64_t last) {
@@ -130,15 +123,37 @@ void DetectionHead::suppress(const void* const* inputs, void* const* outputs) co
     });
 }
 
-Nms::Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings)
+Nms::Nms(int64_t batch, int64_t rows, int64_t classes, ops::NmsSettings settings)
     : batch_(batch), rows_(rows), classes_(classes), settings_(std::move(settings)) {
     require(batch >= 1 && rows >= 0, "suppression without images");
-    settings_.check(static_cast<double>(rows), classes);
+    check(settings_, static_cast<double>(rows), classes);
 }
 
-void Nms::suppress(const void* const* inputs, void* const* outputs) const {
-    ops::nms(static_cast<const float*>(inputs[0]), batch_, rows_, classes_, settings_.options(),
+void Nms::compute(const void* const* inputs, void* const* outputs) {
+    ops::nms(static_cast<const float*>(inputs[0]), batch_, rows_, classes_, settings_,
              static_cast<float*>(outputs[0]), static_cast<int32_t*>(outputs[1]));
+}
+
+DetectorProgram::DetectorProgram(Executor& network, DetectionHead& head) : network_(network), head_(head) {
+    const std::vector<Numbers>& shapes = network.plan().heads;
+    bool fits = shapes.size() == head.levels().size() && head.places() == 0 && network.plan().values == 0;
+    for (size_t i = 0; fits && i < shapes.size(); ++i) {
+        const Level& level = head.levels()[i];
+        fits = shapes[i] == Numbers{head.batch(), level.channels(head.classes()), level.height, level.width};
+    }
+    require(fits, "the head is another network's");
+    for (const Level& level : head.levels()) {
+        heads_.emplace_back(static_cast<size_t>(head.batch() * level.numbers(head.classes())) * sizeof(float));
+    }
+}
+
+void DetectorProgram::run(const void* const* inputs, void* const* outputs) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<void*> heads;
+    for (const Buffer& buffer : heads_) heads.push_back(buffer.data());
+    network_.run(inputs, heads.data());
+    const std::vector<const void*> found(heads.begin(), heads.end());
+    head_.run(found.data(), outputs);
 }
 
 }  // namespace yolo::program

@@ -1,13 +1,14 @@
-// The end of a detector: raw heads in, detections out.
+// The end of a detector: raw heads in, detections out; and a whole one.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
-#include <utility>
+#include <mutex>
 #include <vector>
 
 #include "ops/nms.h"
-#include "program/common/runnable.h"
+#include "program/common/buffer.h"
+#include "program/common/timed_runnable.h"
+#include "program/cpu/executor.h"
 
 namespace yolo::program {
 
@@ -20,35 +21,10 @@ struct Level {
     // was, and, where it was mirrored, the wanted image's width.
     float scale = 1.0f;
     float mirror = 0.0f;
-};
 
-// What detections are kept. `wanted` has one flag a class, or is empty for all.
-struct NmsSettings {
-    float conf;
-    double iou;
-    int64_t max_det;
-    int64_t max_candidates;
-    bool agnostic;
-    bool multi_label;
-    std::vector<uint8_t> wanted;
-
-    // Raises std::invalid_argument for numbers that mean nothing for images of so many predictions of `classes` classes.
-    void check(double rows, int64_t classes) const;
-    ops::NmsOptions options() const {
-        return {conf, iou, max_det, max_candidates, agnostic, multi_label, wanted.empty() ? nullptr : wanted.data()};
-    }
-};
-
-// What ends with non-maximum suppression, and knows how long its last run took.
-class Suppression : public Runnable {
-public:
-    void run(const void* const* inputs, void* const* outputs) final;
-    double seconds() const { return seconds_.load(); }
-
-private:
-    virtual void suppress(const void* const* inputs, void* const* outputs) const = 0;
-
-    std::atomic<double> seconds_{0.0};
+    // Of an image's raw head.
+    int64_t channels(int64_t classes) const { return static_cast<int64_t>(anchors.size() / 2) * (5 + classes); }
+    int64_t numbers(int64_t classes) const { return channels(classes) * height * width; }
 };
 
 // inputs: one raw head a level, float32 [batch, anchors * (5 + classes), h, w], of one network or several; with `places`
@@ -57,18 +33,18 @@ private:
 // outputs: float32 [batch, max_det, 6] (x1, y1, x2, y2, confidence, class; pixels of the network's input; best first,
 // zeros after the last), int32 [batch] counts.
 // Decoding (YOLOv5): t = sigmoid(raw); xy = (2t - 0.5 + cell) * stride; wh = (2t)^2 * anchor.
-class DetectionHead : public Suppression {
+class DetectionHead : public TimedRunnable {
 public:
     // Raises std::invalid_argument for levels, classes and settings that do not fit one another.
-    DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, NmsSettings settings, int64_t places = 0);
+    DetectionHead(std::vector<Level> levels, int64_t classes, int64_t batch, ops::NmsSettings settings, int64_t places = 0);
     int64_t batch() const { return batch_; }
+    int64_t classes() const { return classes_; }
     int64_t places() const { return places_; }
     int64_t max_det() const { return settings_.max_det; }
     const std::vector<Level>& levels() const { return levels_; }
-    int64_t columns() const { return 5 + classes_; }
 
 private:
-    void suppress(const void* const* inputs, void* const* outputs) const override;
+    void compute(const void* const* inputs, void* const* outputs) override;
     void candidates(const float* head, const Level& level, std::vector<float>& rows) const;
     void known(const float* boxes, int32_t count, std::vector<float>& rows) const;
     void detect_image(const void* const* inputs, int64_t number, float* detections, int32_t* count) const;
@@ -76,21 +52,38 @@ private:
     std::vector<Level> levels_;
     int64_t classes_;
     int64_t batch_;
-    NmsSettings settings_;
+    ops::NmsSettings settings_;
     int64_t places_;
 };
 
 // The same for decoded predictions: inputs[0] float32 [batch, rows, 5 + classes].
-class Nms : public Suppression {
+class Nms : public TimedRunnable {
 public:
     // Raises as DetectionHead does.
-    Nms(int64_t batch, int64_t rows, int64_t classes, NmsSettings settings);
+    Nms(int64_t batch, int64_t rows, int64_t classes, ops::NmsSettings settings);
 
 private:
-    void suppress(const void* const* inputs, void* const* outputs) const override;
+    void compute(const void* const* inputs, void* const* outputs) override;
 
     int64_t batch_, rows_, classes_;
-    NmsSettings settings_;
+    ops::NmsSettings settings_;
+};
+
+// The network and its head. inputs: uint8 [batch, channels, H, W]; outputs: the head's. The raw heads stay in memory of
+// its own. Network and head must outlive it. Threads may share it; their runs go one after the other.
+class DetectorProgram : public Runnable {
+public:
+    // Raises std::invalid_argument where the network's outputs are not the head's inputs.
+    DetectorProgram(Executor& network, DetectionHead& head);
+    void run(const void* const* inputs, void* const* outputs) override;
+    const Executor& network() const { return network_; }
+    const DetectionHead& head() const { return head_; }
+
+private:
+    Executor& network_;
+    DetectionHead& head_;
+    std::vector<Buffer> heads_;
+    std::mutex mutex_;
 };
 
 }  // namespace yolo::program

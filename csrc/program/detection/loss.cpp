@@ -43,11 +43,6 @@ DetectionLoss::DetectionLoss(std::vector<Level> levels, int64_t classes, ops::Lo
     }
 }
 
-int64_t DetectionLoss::head_size(size_t level) const {
-    const Level& l = levels_[level];
-    return static_cast<int64_t>(l.anchors.size() / 2) * (5 + classes_) * l.height * l.width;
-}
-
 void DetectionLoss::compute(const float* const* heads, const float* labels, const int32_t* counts, int64_t batch,
                             int64_t places, float* const* gradients, double* terms, float* parts,
                             const ops::Whole& whole) const {

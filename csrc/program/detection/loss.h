@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "ops/loss.h"
-#include "program/detection/head.h"
 #include "program/common/runnable.h"
+#include "program/detection/head.h"
 
 namespace yolo::program {
 
@@ -27,7 +27,7 @@ public:
 
     size_t levels() const { return levels_.size(); }
     // Values of one image's head.
-    int64_t head_size(size_t level) const;
+    int64_t head_size(size_t level) const { return levels_[level].numbers(classes_); }
 
 private:
     ops::Level grid(size_t level) const;

@@ -1,7 +1,7 @@
 #include <stdexcept>
 
-#include "program/kernels/kernels.h"
 #include "program/cpu/onednn.h"
+#include "program/kernels/kernels.h"
 
 namespace yolo::program {
 namespace {
@@ -10,10 +10,6 @@ namespace {
 // ONEDNN_MAX_CPU_ISA) to use less than the processor has.
 const Kernels& choose() {
 #ifdef YOLO_X86
-    const auto has = [](dnnl::cpu_isa isa) {
-        const auto bits = static_cast<unsigned>(isa);
-        return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & bits) == bits;
-    };
     if (has(dnnl::cpu_isa::avx512_core_bf16)) return avx512_bf16::kernels;
     if (has(dnnl::cpu_isa::avx512_core)) return avx512::kernels;
     if (has(dnnl::cpu_isa::avx2) && __builtin_cpu_supports("fma")) return avx2::kernels;

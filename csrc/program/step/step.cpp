@@ -1,7 +1,6 @@
 #include "program/step/step.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <stdexcept>
 #include <utility>
@@ -22,13 +21,6 @@ std::vector<Pointer> addresses(const std::vector<std::byte*>& levels) {
     std::vector<Pointer> places;
     for (std::byte* level : levels) places.push_back(reinterpret_cast<Pointer>(level));
     return places;
-}
-
-template <class Work>
-double timed(const Work& work) {
-    const auto begin = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 }  // namespace
@@ -52,11 +44,7 @@ GradientStep::GradientStep(Executor& executor, DetectionLoss loss, int64_t place
     terms_.resize(loss_.levels() * ops::kLossTerms);
 }
 
-void GradientStep::run(const void* const* inputs, void* const* outputs) {
-    seconds_ = timed([&] { step(inputs, outputs); });
-}
-
-void GradientStep::step(const void* const* inputs, void* const* outputs) {
+void GradientStep::compute(const void* const* inputs, void* const* outputs) {
     const std::lock_guard<std::mutex> lock(executor_.memory().step);
     const bool alone = ranks_ == 1;
     const ops::Whole whole{ranks_, alone ? nullptr : static_cast<const double*>(inputs[3])};
@@ -91,11 +79,7 @@ UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float w
     require(weight_decay >= 0 && std::isfinite(weight_decay), "weight_decay: expected 0 or more");
 }
 
-void UpdateStep::run(const void* const* inputs, void* const* outputs) {
-    seconds_ = timed([&] { update(inputs, outputs); });
-}
-
-void UpdateStep::update(const void* const* inputs, void* const* outputs) {
+void UpdateStep::compute(const void* const* inputs, void* const* outputs) {
     const auto* r = static_cast<const float*>(inputs[0]);
     const void* const* m = inputs + (ranks_ == 1 ? 1 : 2);
     const ops::UpdateBuffers buffers{written<float>(m[0]), written<float>(m[1]), written<float>(m[2]),

@@ -7,7 +7,7 @@
 
 #include "ops/update.h"
 #include "program/common/buffer.h"
-#include "program/common/runnable.h"
+#include "program/common/timed_runnable.h"
 #include "program/cpu/executor.h"
 #include "program/detection/loss.h"
 
@@ -17,15 +17,13 @@ namespace yolo::program {
 // several ranks the matches of the whole batch, float64 [levels]; then, mutable, values float32 [size] (running
 // statistics are moved) and gradient float32 [parameters] (added to). outputs: float32 [4]: loss, box, obj, cls; on
 // several ranks, B is a rank's part, and gradient and outputs are its summands of the whole batch's.
-class GradientStep : public Runnable {
+class GradientStep : public TimedRunnable {
 public:
     // The executor must outlive it. Raises std::invalid_argument where its heads are not the loss's.
     GradientStep(Executor& executor, DetectionLoss loss, int64_t places, int64_t ranks);
-    void run(const void* const* inputs, void* const* outputs) override;
-    double seconds() const { return seconds_; }  // that the last run took, once it has ended
 
 private:
-    void step(const void* const* inputs, void* const* outputs);
+    void compute(const void* const* inputs, void* const* outputs) override;
 
     Executor& executor_;
     DetectionLoss loss_;
@@ -33,7 +31,6 @@ private:
     std::shared_ptr<Buffer> buffer_;
     std::vector<std::byte*> heads_, gradients_;  // raw heads and the loss's gradients, one a level, in buffer_
     std::vector<double> terms_;
-    double seconds_ = 0;
 };
 
 // What a rank gives to the sum over ranks before an update. inputs: gradient float32 [parameters], values float32 [size];
@@ -50,24 +47,21 @@ private:
 };
 
 // Clipping, optimizer and moving average. inputs: rates float32 [7] (bias, weight, norm, momentum, EMA decay and Adam's
-// two corrections), and on several ranks the sum of their contributions; then, mutable, values, gradient, first, second and ema as ops::UpdateBuffers has them.
-// outputs: float32 [1], the gradient's norm before clipping.
-class UpdateStep : public Runnable {
+// two corrections), and on several ranks the sum of their contributions; then, mutable, values, gradient, first, second
+// and ema as ops::UpdateBuffers has them. outputs: float32 [1], the gradient's norm before clipping.
+class UpdateStep : public TimedRunnable {
 public:
     // frozen: the first of sizes.statistics that are none, but parameters which nothing moves. Raises
     // std::invalid_argument for sizes below 0 and a decay that is no number of 0 or more.
     UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, int64_t ranks, int64_t frozen);
-    void run(const void* const* inputs, void* const* outputs) override;
-    double seconds() const { return seconds_; }
 
 private:
-    void update(const void* const* inputs, void* const* outputs);
+    void compute(const void* const* inputs, void* const* outputs) override;
 
     ops::Optimizer optimizer_;
     ops::UpdateSizes sizes_;
     float weight_decay_;
     int64_t ranks_, frozen_;
-    double seconds_ = 0;
 };
 
 }  // namespace yolo::program

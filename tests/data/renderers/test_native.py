@@ -47,7 +47,7 @@ def index_of(paths: Sequence[Path]) -> Index:
     shapes = np.array([check_image(path) for path in paths])
     segments = [[np.array([[0.2, 0.3], [0.4, 0.3], [0.3, 0.6]], np.float32)]] * len(paths)
     rows = [np.array([[0, 0.3, 0.45, 0.2, 0.3]], np.float32)] * len(paths)
-    return Index(tuple(paths), rows, segments, shapes, ("a",), IndexReport())
+    return Index.of(paths, rows, segments, shapes, ("a",), IndexReport())
 
 
 def both(plans: Sequence[SamplePlan], paths: Sequence[Path], size: tuple[int, int] | None = None, **options):

@@ -24,7 +24,6 @@ from yolo.program.graph_json import graph_from_json, graph_to_json
 from yolo.program.int8.build import Cost, quantise
 from yolo.program.int8.observe import observe
 from yolo.program.int8.place import candidates, with_int8
-from yolo.program.int8.ranges import Ranges
 from yolo.program.int8.rules import MOVEMENTS, check_scales
 from yolo.program.int8.search import choose, heads_of, movement
 from yolo.program.ir import INPUT, Graph
@@ -46,7 +45,7 @@ def soft_images(count: int, size: tuple[int, int] = (64, 64), seed: int = 0) -> 
 
 def everything(graph: Graph, images: list[np.ndarray]) -> Graph:
     """All convolutions that can be, in int8."""
-    return with_int8(graph, {node.output for node in candidates(graph)}, Ranges(observe(graph, images)))
+    return with_int8(graph, {node.output for node in candidates(graph)}, observe(graph, images).scale)
 
 
 def runs_near(graph: Graph, images: list[np.ndarray], limit: float) -> Graph:
@@ -103,7 +102,7 @@ def test_conversions_stand_only_where_forms_meet() -> None:
 
 def test_the_search_keeps_what_moves_the_heads_most_within_its_share() -> None:
     graph, images = graph_of(two_levels()), soft_images(6)
-    ranges = Ranges(observe(graph, images))
+    ranges = observe(graph, images).scale
     able = {node.output for node in candidates(graph)}
     nothing, some = (choose(graph, ranges, images[:2], share=share) for share in (0.0, 0.3))
     assert nothing.chosen == able and not nothing.kept

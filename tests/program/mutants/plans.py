@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -52,9 +51,7 @@ class PlanMutants:
 
 def run_passes(executor: native.Executor, plan: Plan, rng: np.random.Generator) -> list[np.ndarray]:
     """Run an executor on random images, with vectors and shapes of this plan; give the heads."""
-    images: Any = rng.integers(0, 256, plan.images, np.uint8)
-    if any(not step.attributes["bytes"] for step in plan.forward if step.kind == "load_images"):
-        images = images / np.float32(255)
+    images = rng.integers(0, 256, plan.images, np.uint8)
     values, gradient = rng.uniform(0.5, 1.0, plan.values).astype(np.float32), np.zeros(plan.gradient, np.float32)
     heads = executor(images, values) if plan.values else executor(images)
     if plan.backward:

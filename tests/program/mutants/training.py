@@ -17,7 +17,7 @@ from yolo.program.training.program import plan_training
 from yolo.program.verify import tensor_shapes
 
 SHAPE = (2, 3, IMGSZ, IMGSZ)
-OPTIONS: tuple[dict[str, Any], ...] = ({}, {"recompute": True}, {"bytes_in": False})
+OPTIONS: tuple[dict[str, Any], ...] = ({}, {"recompute": True})
 
 
 def value_offsets(graph: Graph) -> dict[str, int]:

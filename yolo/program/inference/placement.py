@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from yolo.program.ir import INPUT, Concat, Graph, Split
+from yolo.program.int8.rules import is_int8
+from yolo.program.ir import INPUT, Concat, Conv, Graph, Size, Split
+from yolo.program.plan_builder import Buffer, BufferView
+from yolo.program.target import Target
 
 
 @dataclasses.dataclass
@@ -18,48 +21,43 @@ class _Slab:
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """slab: value -> number of its slab; start: value -> its first channel there; widths: channels of each slab.
+    """views: where each value but the images lies, in maps of one image.
 
-    copies: (concat node, input's position) pairs that must be copied, since they lie elsewhere.
+    copies: of concatenations and splits, (output, input's position) where that must be copied, since it lies elsewhere.
     """
 
-    slab: Mapping[int, int]
-    start: Mapping[int, int]
-    widths: tuple[int, ...]
+    views: Mapping[int, BufferView]
     copies: frozenset[tuple[int, int]]
-    split_copies: frozenset[int]
 
 
-def place(graph: Graph, block: int) -> Placement:
+def place(graph: Graph, sizes: Mapping[int, Size], target: Target) -> Placement:
     """Lay out all values in whole blocks of channels.
 
     A split lies inside its source and a concatenation around its inputs wherever their first channels are multiples
-    of ``block`` and nothing else lies there already; the rest is copied, and so are bytes: of those all channels of a
+    of a block and nothing else lies there already; the rest is copied, and so are bytes: of those all channels of a
     pixel lie together.
     """
     slabs: dict[int, _Slab] = {}
     copies: set[tuple[int, int]] = set()
-    split_copies: set[int] = set()
+    block = target.block
     for node in graph.nodes:
-        width = _whole(graph.channels[node.output], block)
-        if node.output in graph.scales:
-            slabs[node.output] = _Slab({node.output: 0}, [(0, width)])
-            if isinstance(node, Concat):
-                copies |= {(node.output, position) for position in range(len(node.inputs))}
-            elif isinstance(node, Split):
-                split_copies.add(node.output)
-        elif isinstance(node, Split) and INPUT not in node.inputs and not (node.start % block or node.count % block):
+        floats = node.output not in graph.scales
+        if floats and isinstance(node, Concat):
+            slabs[node.output] = slab = _Slab({node.output: 0}, [])
+            copies |= {(node.output, position) for position in _join(graph, node, slab, slabs, block)}
+        elif floats and isinstance(node, Split) and _is_part(node, block):
             parent = slabs[node.inputs[0]]
             parent.starts[node.output] = parent.starts[node.inputs[0]] + node.start
             slabs[node.output] = parent
-        elif isinstance(node, Concat):
-            slabs[node.output] = slab = _Slab({node.output: 0}, [])
-            copies |= {(node.output, position) for position in _join(graph, node, slab, slabs, block)}
         else:
-            if isinstance(node, Split):
-                split_copies.add(node.output)
-            slabs[node.output] = _Slab({node.output: 0}, [(0, width)])
-    return _numbered(slabs, graph, block, copies, split_copies)
+            slabs[node.output] = _Slab({node.output: 0}, [(0, target.whole(graph.channels[node.output]))])
+            if isinstance(node, (Concat, Split)):
+                copies |= {(node.output, position) for position in range(len(node.inputs))}
+    return Placement(_views(slabs, graph, sizes, target), frozenset(copies))
+
+
+def _is_part(node: Split, block: int) -> bool:
+    return node.inputs[0] != INPUT and node.start % block == 0 and node.count % block == 0
 
 
 def _join(graph: Graph, node: Concat, slab: _Slab, slabs: dict[int, _Slab], block: int) -> list[int]:
@@ -109,22 +107,21 @@ def _move(slabs: dict[int, _Slab], value: int, into: _Slab, at: int) -> bool:
     return True
 
 
-def _numbered(
-    slabs: Mapping[int, _Slab], graph: Graph, block: int, copies: set[tuple[int, int]], split_copies: set[int]
-) -> Placement:
-    numbers: dict[int, int] = {}
-    widths: list[int] = []
-    slab_of, start_of = {}, {}
+def _views(
+    slabs: Mapping[int, _Slab], graph: Graph, sizes: Mapping[int, Size], target: Target
+) -> dict[int, BufferView]:
+    """A buffer for each slab. Bytes, and what is made of bytes, have the channels of a pixel together."""
+    together = {node.output for node in graph.nodes if isinstance(node, Conv) and is_int8(node, graph)}
+    buffers: dict[int, Buffer] = {}
+    views: dict[int, BufferView] = {}
     for value, slab in slabs.items():
-        if id(slab) not in numbers:
-            numbers[id(slab)] = len(widths)
-            ends = [start + graph.channels[member] for member, start in slab.starts.items()]
-            low = min(slab.starts.values())
-            slab.starts = {member: start - low for member, start in slab.starts.items()}
-            widths.append(_whole(max(ends) - low, block))
-        slab_of[value], start_of[value] = numbers[id(slab)], slab.starts[value]
-    return Placement(slab_of, start_of, tuple(widths), frozenset(copies), frozenset(split_copies))
-
-
-def _whole(channels: int, block: int) -> int:
-    return -(-channels // block) * block
+        low = min(slab.starts.values())
+        if id(slab) not in buffers:
+            width = max(start + graph.channels[member] for member, start in slab.starts.items()) - low
+            element = 4 if value in graph.outputs else target.element  # what leaves the network is float32 always
+            if value in graph.scales or value in together:
+                buffers[id(slab)] = Buffer(width, sizes[value], 1 if value in graph.scales else element, "nhwc")
+            else:
+                buffers[id(slab)] = Buffer(target.whole(width), sizes[value], element)
+        views[value] = BufferView(buffers[id(slab)], slab.starts[value] - low, graph.channels[value])
+    return views

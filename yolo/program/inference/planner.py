@@ -6,13 +6,12 @@ import functools
 
 from yolo.models.activation import IDENTITY
 from yolo.program import ir
-from yolo.program.index_map import consecutive
 from yolo.program.inference.placement import place
 from yolo.program.int8.rules import is_int8
-from yolo.program.ir import INPUT, Graph, Node
-from yolo.program.node_steps import PLAIN_CHANNELS, activated, add_step, convolution, offsets
-from yolo.program.plan import Attribute, Plan, Shape
-from yolo.program.plan_builder import Buffer, BufferView, PlanBuilder
+from yolo.program.ir import INPUT, Graph, Node, Shape
+from yolo.program.node_steps import PLAIN_CHANNELS, activated, add_step, consecutive, convolution, offsets
+from yolo.program.plan import Attribute, Plan
+from yolo.program.plan_builder import BufferView, PlanBuilder
 from yolo.program.target import Target
 
 ALIGNMENT = 64
@@ -33,12 +32,9 @@ class _Planner:
 
     def __init__(self, graph: Graph, shape: Shape, target: Target) -> None:
         self.graph, self.shape, self.target = graph, shape, target
-        self.sizes, self.heads = graph.sizes(*shape[2:]), set(graph.outputs)
+        self.sizes = graph.sizes(*shape[2:])
         self.builder = PlanBuilder(target, 1, ALIGNMENT)
-        self.placement = place(graph, target.block)
-        convs = {node.output for node in graph.nodes if isinstance(node, ir.Conv) and is_int8(node, graph)}
-        self.together = graph.scales.keys() | convs
-        self.slabs: dict[int, Buffer] = {}
+        self.placement = place(graph, self.sizes, target)
         self.images: dict[str, BufferView] = {}
 
     def plan(self) -> Plan:
@@ -49,23 +45,11 @@ class _Planner:
             _emit(node, self)
         for number, value in enumerate(self.graph.outputs):
             self.builder.forward("store_head", f"output {value}", {"source": self.view(value)}, number=number)
-        batch = self.shape[0]
-        heads = [(batch, self.graph.channels[value], *self.sizes[value]) for value in self.graph.outputs]
-        return self.builder.build(self.shape, heads, per_image=True)
+        return self.builder.build(self.shape, self.graph.head_shapes(self.shape), per_image=True)
 
     def view(self, value: int, reader: Node | None = None) -> BufferView:
         """Where a value lies; the images, for one of their readers."""
-        if value == INPUT:
-            return self.images[self._layout(reader)]
-        slab, channels = self.placement.slab[value], self.graph.channels[value]
-        if value in self.together:
-            return self._buffer(slab, channels, value, "nhwc")
-        return self._buffer(slab, self.placement.widths[slab], value, "blocked")
-
-    def _buffer(self, slab: int, width: int, value: int, layout: str) -> BufferView:
-        if slab not in self.slabs:
-            self.slabs[slab] = Buffer(width, self.sizes[value], self._element(value), layout)
-        return BufferView(self.slabs[slab], self.placement.start[value], self.graph.channels[value])
+        return self.images[self._layout(reader)] if value == INPUT else self.placement.views[value]
 
     def _load(self, layout: str) -> None:
         if layout in self.images:
@@ -74,7 +58,7 @@ class _Planner:
         target = self.builder.buffer(self.graph.channels[INPUT], self.sizes[INPUT], element, layout)
         self.images[layout] = target
         whole = self.graph.whole_pixels or layout == "nhwc"
-        self.builder.forward("load_images", "input", {"target": target}, bytes=True, divisor=1.0 if whole else 255.0)
+        self.builder.forward("load_images", "input", {"target": target}, divisor=1.0 if whole else 255.0)
 
     def _layout(self, reader: Node) -> str:
         """Of the images for one of their readers."""
@@ -83,12 +67,6 @@ class _Planner:
         few = self.graph.channels[INPUT] <= PLAIN_CHANNELS
         plain = (isinstance(reader, ir.Conv) and few and reader.groups == 1) or isinstance(reader, ir.SpaceToDepth)
         return "nchw" if plain else "blocked"
-
-    def _element(self, value: int) -> int:
-        """Bytes of a number; what comes out of the network is float32 always."""
-        if value in self.graph.scales:
-            return 1
-        return 4 if value in self.heads else self.target.element
 
     def scale(self, role: str, value: int | None) -> dict[str, Attribute]:
         """What the bytes of a value stand for, as attributes; none for floats."""
@@ -108,12 +86,6 @@ class _Planner:
             first = at // block * block
             views = {"fine": target.part(first, at + count - first), "coarse": source}
             self.builder.forward("scatter", where, views, index=consecutive(at - first, count), stride=1, clear=False)
-
-    def pointwise(self, node: Node, residual: int | None = None, **attributes: Attribute) -> None:
-        """One of the steps that work on numbers one by one."""
-        views = {"source": self.view(node.inputs[0], node), "targets": self.view(node.output)}
-        views["residual"] = None if residual is None else self.view(residual, node)
-        self.builder.forward("norm_act_add", node.where, views, **activated(IDENTITY) | attributes)
 
 
 @functools.singledispatch
@@ -152,33 +124,26 @@ def _(node: ir.Concat, planner: _Planner) -> None:
 
 @_emit.register
 def _(node: ir.Split, planner: _Planner) -> None:
-    if node.output in planner.placement.split_copies:
+    if (node.output, 0) in planner.placement.copies:
         source = planner.view(node.inputs[0], node)
         planner.copy(node.where, source, node.start, planner.view(node.output), 0, node.count)
 
 
-@_emit.register
-def _(node: ir.BatchNorm, planner: _Planner) -> None:
-    planner.pointwise(node, constants=node.weights)
+@_emit.register(ir.BatchNorm)
+@_emit.register(ir.Activate)
+@_emit.register(ir.Add)
+def _(node: ir.BatchNorm | ir.Activate | ir.Add, planner: _Planner) -> None:
+    source, *residual = (planner.view(value, node) for value in node.inputs)
+    views = {"source": source, "targets": planner.view(node.output), "residual": residual}
+    attributes = activated(node.activation if isinstance(node, ir.Activate) else IDENTITY)
+    constants = {"constants": node.weights} if isinstance(node, ir.BatchNorm) else {}
+    planner.builder.forward("norm_act_add", node.where, views, **attributes, **constants)
 
 
-@_emit.register
-def _(node: ir.Activate, planner: _Planner) -> None:
-    planner.pointwise(node, **activated(node.activation))
-
-
-@_emit.register
-def _(node: ir.Add, planner: _Planner) -> None:
-    planner.pointwise(node, node.inputs[1])
-
-
-@_emit.register
-def _(node: ir.Quantise, planner: _Planner) -> None:
-    views = {"source": planner.view(node.inputs[0], node), "target": planner.view(node.output)}
-    planner.builder.forward("quantise", node.where, views, **planner.scale("scale", node.output))
-
-
-@_emit.register
-def _(node: ir.Dequantise, planner: _Planner) -> None:
-    views = {"source": planner.view(node.inputs[0], node), "target": planner.view(node.output)}
-    planner.builder.forward("dequantise", node.where, views, **planner.scale("scale", node.inputs[0]))
+@_emit.register(ir.Quantise)
+@_emit.register(ir.Dequantise)
+def _(node: ir.Quantise | ir.Dequantise, planner: _Planner) -> None:
+    (value,) = node.inputs
+    views = {"source": planner.view(value, node), "target": planner.view(node.output)}
+    bytes_ = node.output if isinstance(node, ir.Quantise) else value
+    planner.builder.forward(node.kind, node.where, views, **planner.scale("scale", bytes_))

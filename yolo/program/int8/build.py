@@ -9,7 +9,6 @@ import numpy as np
 
 from yolo.program.int8.observe import observe, with_means
 from yolo.program.int8.place import with_int8
-from yolo.program.int8.ranges import Ranges
 from yolo.program.int8.search import choose, heads_of, movement
 from yolo.program.ir import Graph
 
@@ -53,9 +52,9 @@ def quantise(graph: Graph, images: Sequence[np.ndarray], *, threads: int = 0) ->
     held = list(images[distance // 2 :: distance])[:SEARCH_IMAGES]
     rest = [image for image in images if not any(image is one for one in held)] or held
     seen = observe(graph, rest, threads=threads)
-    graph, ranges = with_means(graph, seen), Ranges(seen)
-    choice = choose(graph, ranges, held, threads=threads)
-    found = with_int8(graph, choice.chosen, ranges)
+    graph = with_means(graph, seen)
+    choice = choose(graph, seen.scale, held, threads=threads)
+    found = with_int8(graph, choice.chosen, seen.scale)
     if not found.scales:
         raise ValueError("no convolution of this network can be computed in int8")
     moved = movement(heads_of(found, held, threads=threads), heads_of(graph, held, threads=threads))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from yolo.program.int8.observe import sources
 from yolo.program.int8.rules import MOVEMENTS, groups_fit
@@ -13,12 +13,11 @@ from yolo.program.scales import PIXELS, Scale
 
 def candidates(graph: Graph) -> list[Conv]:
     """The convolutions that int8 kernels can compute."""
-    consumers = graph.consumers()
-    return [node for node in graph.nodes if isinstance(node, Conv) and _computable(node, graph, consumers)]
+    return [node for node in graph.nodes if isinstance(node, Conv) and _computable(node, graph)]
 
 
-def _computable(node: Conv, graph: Graph, consumers: Mapping[int, list[Node]]) -> bool:
-    read_again = node.output in graph.outputs and consumers[node.output]
+def _computable(node: Conv, graph: Graph) -> bool:
+    read_again = node.output in graph.outputs and graph.consumers[node.output]
     return groups_fit(node, graph) and not node.transposed and INPUT not in node.inputs[1:] and not read_again
 
 
@@ -41,11 +40,11 @@ def with_int8(graph: Graph, chosen: Collection[int], scale_of: Callable[[frozens
 
 def _nodes_on_bytes(graph: Graph, chosen: Collection[int]) -> set[int]:
     """Outputs of the nodes that compute on bytes: those chosen, and what moves values towards them."""
-    consumers, found = graph.consumers(), set(chosen)
+    found = set(chosen)
     for node in reversed(graph.nodes):
         moves = node.kind in MOVEMENTS and not (isinstance(node, Pool) and node.average)
         inside = node.output not in graph.outputs and INPUT not in node.inputs
-        if moves and inside and any(reader.output in found for reader in consumers[node.output]):
+        if moves and inside and any(reader.output in found for reader in graph.consumers[node.output]):
             found.add(node.output)
     return found
 

@@ -30,10 +30,10 @@ def check_scales(graph: Graph) -> None:
         sound = type(scale.step) is float and type(scale.zero) is int and math.isfinite(scale.step)
         if not sound or not LEAST < scale.step < MOST or not 0 <= scale.zero <= 255:
             raise ValueError(f"value {value} has no scale that bytes can have")
-    producers, consumers = graph.producers(), graph.consumers()
+    producers = graph.producers()
     for value in graph.outputs:
         made = producers.get(value)
-        apart = made is not None and made.kind == "conv" and made.inputs[0] in graph.scales and consumers[value]
+        apart = made is not None and made.kind == "conv" and made.inputs[0] in graph.scales and graph.consumers[value]
         if value in graph.scales or apart:
             raise ValueError(f"output {value} is not one that int8 can have")
     if graph.scales and graph.whole_pixels:

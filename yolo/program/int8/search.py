@@ -10,7 +10,7 @@ import numpy as np
 
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.int8.place import candidates, with_int8
-from yolo.program.ir import Conv, Graph, Size
+from yolo.program.ir import Conv, Graph
 from yolo.program.scales import Scale
 
 FLOAT_SHARE: Final = 0.05
@@ -45,7 +45,7 @@ def choose(
         return movement(found, expected) ** 2
 
     sizes, whole = graph.sizes(*images[0].shape[1:]), error(everything)
-    costs = {node.output: products(graph, node, sizes[node.output]) for node in able}
+    costs = {node.output: graph.products(node, sizes) for node in able}
     left, kept = share * sum(costs.values()), []
     tried = [node for node in able if costs[node.output] <= left]
     gains = {node.output: (whole - error(everything - {node.output})) / costs[node.output] for node in tried}
@@ -70,9 +70,3 @@ def movement(found: Heads, expected: Heads) -> float:
         difference = sum(float(np.sum((a - b) ** 2, dtype=np.float64)) for a, b in zip(ours, theirs))
         levels.append(difference / max(sum(float(np.sum(b**2, dtype=np.float64)) for b in theirs), 1e-30))
     return float(np.sqrt(np.mean(levels)))
-
-
-def products(graph: Graph, node: Conv, size: Size) -> float:
-    """Multiplications of a convolution with an output of this size."""
-    each = graph.channels[node.inputs[0]] // node.groups * node.kernel[0] * node.kernel[1]
-    return float(each * node.out_channels * size[0] * size[1])

@@ -7,8 +7,8 @@ from typing import Any
 
 from yolo.models.activation import IDENTITY, Activation
 from yolo.program import ir
+from yolo.program.builder import Scope
 from yolo.program.lowering.convolutions import conv, cross_conv, dw_conv, ghost_conv
-from yolo.program.scope import Scope
 
 Lowering = Callable[[Scope, int, int, Mapping[str, Any]], int]
 """Adds the nodes of one layer: its place, the value it reads, its output channels, its arguments; gives its value."""
@@ -68,8 +68,8 @@ def c3(middle: Lowering) -> Lowering:
 def csp(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     hidden = int(out * a.get("e", 0.5))
     inner = row(plain_bottleneck)(s / "m", conv(s / "cv1", x, hidden, {}), hidden, a)
-    inner = s.bare_conv(inner, hidden, f"{s.path}.cv3")
-    side = s.bare_conv(x, hidden, f"{s.path}.cv2")
+    inner = (s / "cv3").bare_conv(inner, hidden)
+    side = (s / "cv2").bare_conv(x, hidden)
     joined = s.norm_act(s.add(ir.Concat, inner, side), a.get("act") or Activation())
     return conv(s / "cv4", joined, out, {})
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from yolo.program import ir
-from yolo.program.scope import Scope, pair
+from yolo.program.builder import Scope, pair
 
 
 def conv(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
@@ -19,17 +19,8 @@ def conv(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     kernel, dilation = pair(a.get("k", 1)), pair(a.get("d", 1))
     given = a.get("p")
     padding = tuple((d * (k - 1) + 1) // 2 for k, d in zip(kernel, dilation)) if given is None else pair(given)
-    x = s.bare_conv(
-        x,
-        out,
-        f"{s.path}.conv",
-        kernel,
-        a.get("s", 1),
-        padding=padding,
-        dilation=dilation,
-        groups=a.get("g", 1),
-        bias=fused,
-    )
+    others = {"padding": padding, "dilation": dilation, "groups": a.get("g", 1), "bias": fused}
+    x = (s / "conv").bare_conv(x, out, kernel, a.get("s", 1), **others)
     activation = a.get("act") or s.activation
     return s.act(x, activation) if fused else s.norm_act(x, activation)
 
@@ -59,10 +50,10 @@ def cross_conv(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
 
 def plain_conv(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     others = {"padding": pair(a["p"]), "dilation": pair(a["d"]), "groups": a["g"], "bias": a["bias"]}
-    return s.bare_conv(x, out, s.path, a["k"], a["s"], **others)
+    return s.bare_conv(x, out, a["k"], a["s"], **others)
 
 
 def transposed(s: Scope, x: int, out: int, a: Mapping[str, Any]) -> int:
     groups = a["g"] if "g" in a else math.gcd(s.channels(x), out)
     others = {"padding": pair(a["p"]), "output_padding": a["op"], "groups": groups, "bias": a.get("bias", True)}
-    return s.bare_conv(x, out, s.path, a["k"], a["s"], transposed=True, **others)
+    return s.bare_conv(x, out, a["k"], a["s"], transposed=True, **others)

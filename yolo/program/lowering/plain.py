@@ -7,8 +7,8 @@ from typing import Any
 
 from yolo.models.activation import Activation
 from yolo.program import ir
+from yolo.program.builder import Scope
 from yolo.program.lowering.blocks import Lowering
-from yolo.program.scope import Scope
 
 
 def pool(average: bool) -> Lowering:

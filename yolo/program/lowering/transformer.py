@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from yolo.program import ir
-from yolo.program.scope import Scope
+from yolo.program.builder import Scope
 
 HEADS = 4
 """Of the attention in C3TR."""
@@ -20,11 +20,11 @@ def _linear(s: Scope, x: int, *, bias: bool = False, source: str = "", part: int
     channels, name = s.channels(x), f"{s.path}#{part}"
     for kind in ("weight", "bias") if bias else ("weight",):
         given = f"{s.path}.{source}{kind}"
-        s.derived.parts[f"{name}.{kind}"] = ir.Part(given, part)
+        s.builder.parts[f"{name}.{kind}"] = ir.Part(given, part)
         if given in s.tensors:
             rows = s.tensors[given][part * channels : (part + 1) * channels]
-            s.derived.tensors[f"{name}.{kind}"] = rows.reshape(*rows.shape, 1, 1) if kind == "weight" else rows
-    return s.builder.add(ir.Conv, x, where=s.path, weights=name, out_channels=channels, kernel=(1, 1), bias=bias)
+            s.builder.tensors[f"{name}.{kind}"] = rows.reshape(*rows.shape, 1, 1) if kind == "weight" else rows
+    return s.add(ir.Conv, x, weights=name, out_channels=channels, kernel=(1, 1), bias=bias)
 
 
 def transformer(s: Scope, x: int, hidden: int, a: Mapping[str, Any]) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from yolo.program.ir import Graph
-from yolo.program.passes.fold import fold_batch_norm, fold_pixel_scale
-from yolo.program.passes.fuse import fuse_activations, fuse_residuals
+from yolo.program.passes.fold import fold_batch_norm, fold_pixel_scale, fuse_activations, fuse_residuals
 from yolo.program.passes.merge import merge_siblings
 
 Pass = Callable[[Graph], Graph]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,14 +20,10 @@ def merge_siblings(graph: Graph) -> Graph:
 
     One wide convolution reads its input once and keeps the arithmetic units busier than two narrow ones.
     """
-    families: dict[tuple, list[Conv]] = {}
-    for node in graph.nodes:
-        if isinstance(node, Conv) and _mergeable(node, graph):
-            families.setdefault((node.inputs, node.stride, node.bias, node.activation), []).append(node)
     last = _last_of_concats(graph)
     channels, tensors = list(graph.channels), dict(graph.tensors)
     replacement: dict[int, tuple[Node, ...]] = {}
-    for family in families.values():
+    for family in siblings(graph, functools.partial(_mergeable, graph)):
         if len(family) > 1:
             # What a concatenation ends with comes first: the rest of the merged value then lies right behind it.
             ordered = sorted(family, key=lambda conv: conv.output not in last)
@@ -39,7 +36,17 @@ def merge_siblings(graph: Graph) -> Graph:
     return dataclasses.replace(graph, nodes=nodes, channels=tuple(channels), tensors=tensors)
 
 
-def _mergeable(node: Conv, graph: Graph) -> bool:
+def siblings(graph: Graph, mergeable: Callable[[Conv], bool]) -> list[list[Conv]]:
+    """Those of the convolutions that may be merged which differ in nothing but their weights, together."""
+    families: dict[Conv, list[Conv]] = {}
+    for node in graph.nodes:
+        if isinstance(node, Conv) and mergeable(node):
+            alike = dataclasses.replace(node, output=0, where="", weights="", out_channels=0)
+            families.setdefault(alike, []).append(node)
+    return list(families.values())
+
+
+def _mergeable(graph: Graph, node: Conv) -> bool:
     alone = node.groups == 1 and node.residual is None and not node.transposed and node.output not in graph.outputs
     return alone and node.kernel == (1, 1) and node.padding == (0, 0) and node.out_channels % WHOLE_BLOCKS == 0
 

@@ -11,8 +11,7 @@ from collections.abc import Collection
 
 from yolo.models.activation import IDENTITY
 from yolo.program import ir
-from yolo.program.index_map import consecutive, index_map
-from yolo.program.node_steps import ATTENDED, offsets, resampling
+from yolo.program.node_steps import ATTENDED, consecutive, index_map, offsets, resampling
 from yolo.program.plan_builder import BufferView
 from yolo.program.training.forward import TrainingPlanner
 from yolo.program.training.fused import Convolutions, FusedOp, NormActAdd
@@ -160,17 +159,9 @@ def _(op: ir.Concat, planner: TrainingPlanner, gradients: Gradients) -> None:
             gradients.give(value, part)
 
 
-@_plan.register
-def _(op: ir.Pool, planner: TrainingPlanner, gradients: Gradients) -> None:
-    _resampled(op, planner, gradients)
-
-
-@_plan.register
-def _(op: ir.Upsample, planner: TrainingPlanner, gradients: Gradients) -> None:
-    _resampled(op, planner, gradients)
-
-
-def _resampled(op: ir.Pool | ir.Upsample, planner: TrainingPlanner, gradients: Gradients) -> None:
+@_plan.register(ir.Pool)
+@_plan.register(ir.Upsample)
+def _(op: ir.Pool | ir.Upsample, planner: TrainingPlanner, gradients: Gradients) -> None:
     value, views = op.inputs[0], gradients.of(op.output, op.where)
     if value not in gradients.wanted or not views:
         return

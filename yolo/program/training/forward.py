@@ -6,12 +6,13 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
+from typing import Final
 
 from yolo.models.activation import IDENTITY, Activation
 from yolo.program import ir
-from yolo.program.index_map import consecutive
 from yolo.program.ir import INPUT
-from yolo.program.node_steps import activated, add_step, convolution, offsets
+from yolo.program.node_steps import activated, add_step, consecutive, convolution, offsets
+from yolo.program.passes.fold import EPSILON
 from yolo.program.plan import Attribute
 from yolo.program.plan_builder import BufferView, PlanBuilder
 from yolo.program.training.fused import Convolutions, FusedGraph, FusedOp, NormActAdd
@@ -19,14 +20,8 @@ from yolo.program.training.placement import Placement, takes_plain
 
 BYTE_INDICES = 256
 """Of a max pool's window: the index of the maximum is kept in a byte, or in two where there are more."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Norm:
-    """What a batch norm adds to the variance, and how far its running statistics move in a step."""
-
-    eps: float = 1e-3
-    momentum: float = 0.03
+NORM: Final[Mapping[str, float]] = {"eps": EPSILON, "momentum": 0.03}
+"""What a batch norm adds to the variance, and how far its running statistics move in a step."""
 
 
 @dataclasses.dataclass
@@ -37,7 +32,6 @@ class TrainingPlanner:
     builder: PlanBuilder
     placement: Placement
     values: Mapping[str, int]
-    norm: Norm
     numbers: dict[int, int] = dataclasses.field(default_factory=dict)
     """Of forward steps that backward steps name, by the first value that they make."""
     indices: dict[int, BufferView] = dataclasses.field(default_factory=dict)
@@ -97,11 +91,11 @@ class TrainingPlanner:
         return BufferView(first.buffer, 0, sum(self.graph.channels[value] for value in op.outputs))
 
 
-def plan_forward(planner: TrainingPlanner, *, bytes_in: bool) -> None:
-    """Add the pass from images (uint8 if ``bytes_in``, else float32) to heads."""
+def plan_forward(planner: TrainingPlanner) -> None:
+    """Add the pass from images to heads."""
     images = planner.placement.plain_images
     for view in ([images] if images is not None else []) + planner.placement.views[INPUT]:
-        planner.builder.forward("load_images", "input", {"target": view}, bytes=bytes_in, divisor=255.0)
+        planner.builder.forward("load_images", "input", {"target": view}, divisor=255.0)
     for op in planner.graph.ops:
         _plan(op, planner)
     for number, value in enumerate(planner.graph.outputs):
@@ -150,7 +144,7 @@ def _norm_act_add(
     activation: Activation,
     **tensors: Attribute,
 ) -> int:
-    attributes = {**activated(activation), **dataclasses.asdict(planner.norm), **tensors}
+    attributes = {**activated(activation), **NORM, **tensors}
     return planner.builder.forward("norm_act_add", where, views, **attributes)
 
 

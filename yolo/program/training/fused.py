@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from yolo.models.activation import IDENTITY, Activation
 from yolo.program import ir
 from yolo.program.ir import INPUT, Graph, Node, Size
-from yolo.program.passes.rewrite import only_consumer
+from yolo.program.passes.merge import siblings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,10 +106,10 @@ def fuse(graph: Graph, height: int, width: int, block: int) -> FusedGraph:
 class _Fusion:
     def __init__(self, graph: Graph, height: int, width: int, block: int) -> None:
         self.graph, self.block = graph, block
-        self.consumers = graph.consumers()
         self.channels = dict(enumerate(graph.channels))
         self.sizes = graph.sizes(height, width)
         self.alive = self._alive()
+        self.families = {node.output: family for family in siblings(graph, self._mergeable) for node in family}
         self.done: set[int] = set()
         self.ops: list[FusedOp] = []
 
@@ -162,7 +162,7 @@ class _Fusion:
                 break
             taken.add(follower.output)
             chain = dataclasses.replace(chain, output=follower.output)
-            follower = only_consumer(self.graph, self.consumers, follower.output)
+            follower = self.graph.only_consumer(follower.output)
         return chain
 
     def _convolutions(self, node: ir.Conv) -> None:
@@ -174,24 +174,12 @@ class _Fusion:
             self.ops.append(Convolutions((node,), (hidden,), bias=False))
             self.ops.append(NormActAdd(hidden, node.output, node.where, bias=f"{node.weights}.bias"))
             return
-        nodes = self._siblings(node)
+        nodes = tuple(self.families.get(node.output, (node,)))
         self.done.update(each.output for each in nodes)
         self.ops.append(Convolutions(nodes, tuple(each.output for each in nodes), node.bias))
 
-    def _siblings(self, node: ir.Conv) -> tuple[ir.Conv, ...]:
-        """Convolutions that may run as one with this: alike, of whole blocks, each followed by a batch norm only."""
-        if not self._mergeable(node):
-            return (node,)
-        alike = ("kernel", "stride", "padding", "dilation")
-        return tuple(
-            other
-            for other in self.consumers[node.inputs[0]]
-            if isinstance(other, ir.Conv)
-            and self._mergeable(other)
-            and all(getattr(other, name) == getattr(node, name) for name in alike)
-        )
-
     def _mergeable(self, node: ir.Conv) -> bool:
+        """Whether it may run as one with others like it: of whole blocks, followed by a batch norm only."""
         plain = node.groups == 1 and not node.transposed and not node.bias and node.inputs[0] != INPUT
         whole = node.out_channels % self.block == 0 and node.output in self.alive
-        return plain and whole and isinstance(only_consumer(self.graph, self.consumers, node.output), ir.BatchNorm)
+        return plain and whole and isinstance(self.graph.only_consumer(node.output), ir.BatchNorm)

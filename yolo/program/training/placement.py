@@ -34,10 +34,10 @@ class Placement:
         """Whether the view is all of its buffer."""
         return view.first == 0 and view.buffer.channels == self.builder.target.whole(channels)
 
-    def joins(self, node: ir.Concat) -> bool:
-        """Whether the inputs lie in the concatenation: all of them start at whole blocks."""
-        starts = offsets(node, self.graph.channels)
-        return all(start % self.builder.target.block == 0 for start in starts)
+    def joins(self, op: FusedOp) -> bool:
+        """Whether it is a concatenation in which its inputs lie: all of them start at whole blocks."""
+        block = self.builder.target.block
+        return isinstance(op, ir.Concat) and all(start % block == 0 for start in offsets(op, self.graph.channels))
 
     def _plain_images(self) -> BufferView | None:
         """The plain images, where a convolution takes them."""
@@ -50,7 +50,7 @@ class Placement:
         others = [op for op in self.consumers[INPUT] if self.plain_images is None or not takes_plain(op)]
         around = self._around(INPUT)
         lonely = not around and (others or INPUT in self.graph.outputs)
-        if lonely or any(map(self._reads_whole, others)):
+        if lonely or any(isinstance(op, Convolutions) for op in others):
             around.insert(0, self._whole(INPUT))
         return around
 
@@ -61,14 +61,11 @@ class Placement:
         """The parts of concatenations that hold the value."""
         found = []
         for op in {id(op): op for op in self.consumers[value]}.values():
-            if isinstance(op, ir.Concat) and self.joins(op):
+            if self.joins(op):
                 for input_, start in zip(op.inputs, offsets(op, self.graph.channels)):
                     if input_ == value:
                         found += [view.part(start, self.graph.channels[value]) for view in self.views[op.output]]
         return found
-
-    def _reads_whole(self, op: FusedOp) -> bool:
-        return isinstance(op, Convolutions)
 
     def _place(self, op: FusedOp) -> None:
         if isinstance(op, Convolutions) and len(op.outputs) > 1:
@@ -76,13 +73,11 @@ class Placement:
             return
         for value in self.graph.made(op):
             around = self._around(value)
-            writes_whole = not isinstance(op, (NormActAdd, ir.Pool, ir.Upsample)) and not self._is_join(op)
-            if writes_whole or not around or any(map(self._reads_whole, self.consumers[value])):
+            writes_whole = not isinstance(op, (NormActAdd, ir.Pool, ir.Upsample)) and not self.joins(op)
+            reads_whole = any(isinstance(reader, Convolutions) for reader in self.consumers[value])
+            if writes_whole or reads_whole or not around:
                 around.insert(0, self._whole(value, self._element(op, value)))
             self.views[value] = around
-
-    def _is_join(self, op: FusedOp) -> bool:
-        return isinstance(op, ir.Concat) and self.joins(op)
 
     def _element(self, op: FusedOp, value: int) -> int:
         """A head keeps its float32 sums: 4 bytes where a convolution's output only leaves the program."""

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final
 
-from yolo.program.ir import Graph
-from yolo.program.plan import Plan, Shape
+from yolo.program.ir import Graph, Shape
+from yolo.program.plan import Plan
 from yolo.program.plan_builder import PlanBuilder
 from yolo.program.target import Target
 from yolo.program.training.backward import plan_backward
-from yolo.program.training.forward import Norm, TrainingPlanner, plan_forward
+from yolo.program.training.forward import TrainingPlanner, plan_forward
 from yolo.program.training.fused import fuse
 from yolo.program.training.placement import Placement
-
-PRECISIONS: Final = ("fp32", "bf16")
-DEFAULT_NORM: Final = Norm()
-
-
-def training_target(precision: str = "fp32", threads: int = 0) -> Target:
-    """This machine's for "fp32", or for "bf16": feature maps and products in bfloat16, all else in float32.
-
-    ``threads`` of 0 takes one for each core. Raises ValueError for another precision, or without the instructions.
-    """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision {precision!r}; known: {', '.join(PRECISIONS)}")
-    return Target.of(precision=precision, threads=threads)
 
 
 def plan_training(
@@ -34,26 +20,26 @@ def plan_training(
     values: Mapping[str, int],
     target: Target,
     *,
-    bytes_in: bool = True,
     recompute: bool = False,
-    norm: Norm = DEFAULT_NORM,
     frozen: Collection[str] = (),
 ) -> Plan:
     """The plan of a graph as ``lower`` gives it, forward and backward.
 
-    ``shape``: of the images, ``[B, C, H, W]``, uint8 in 0..255 (float32 in 0..1 without ``bytes_in``). ``values``:
-    where each tensor starts in the vector of parameters and statistics; weights lie there as OneFlow orders them.
-    ``recompute``: less memory and more time, the same numbers (see ``recompute.py``). ``frozen``: names of
-    parameters that do not learn; their gradients are worked out only where that is on the way to others.
+    ``shape``: of the images, ``[B, C, H, W]``, uint8. ``values``: where each tensor starts in the vector of parameters
+    and statistics; weights lie there as OneFlow orders them. ``target``: with "bf16" feature maps and products are
+    bfloat16, all else float32. ``recompute``: less memory and more time, the same numbers (see ``recompute.py``).
+    ``frozen``: names of parameters that do not learn; their gradients are worked out only where that is on the way to
+    others.
 
-    Raises ValueError for a size at which nothing is left and for another number of channels.
+    Raises ValueError for int8, for a size at which nothing is left and for another number of channels.
     """
+    if target.precision == "int8":
+        raise ValueError("precision 'int8' does not train")
     batch, channels, height, width = shape
     if channels != graph.channels[0]:
         raise ValueError(f"the network takes {graph.channels[0]} channels, not {channels}")
     fused, builder = fuse(graph, height, width, target.block), PlanBuilder(target, batch)
-    planner = TrainingPlanner(fused, builder, Placement(fused, builder), values, norm)
-    plan_forward(planner, bytes_in=bytes_in)
+    planner = TrainingPlanner(fused, builder, Placement(fused, builder), values)
+    plan_forward(planner)
     plan_backward(planner, frozen, recompute=recompute)
-    heads = [(batch, fused.channels[value], *fused.sizes[value]) for value in fused.outputs]
-    return builder.build(shape, heads, values=planner.values_end, gradient=planner.gradient_end)
+    return builder.build(shape, graph.head_shapes(shape), values=planner.values_end, gradient=planner.gradient_end)

@@ -37,7 +37,7 @@ class Sources:
     def _written(self) -> Iterator[Maker]:
         """Who writes which view. A concatenation that its inputs lie in writes none."""
         for op in self.planner.graph.ops:
-            if not (isinstance(op, ir.Concat) and self.planner.placement.joins(op)):
+            if not self.planner.placement.joins(op):
                 for value in self.planner.graph.made(op):
                     for view in self.planner.placement.views[value]:
                         yield op, view
