@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -11,11 +12,11 @@ import pytest
 
 from tests.data import foreign
 from tests.data.convert import small
+from tests.data.convert.test_mutated import CHANGES
 from tests.train.samples import run
 from yolo.check import main as check
 from yolo.convert import main as convert
 from yolo.data.cache import SUFFIX
-from yolo.data.convert.run import FORMATS
 from yolo.data.convert.run import convert as conversion
 from yolo.data.index import Index, index_split
 from yolo.data.listing import list_images
@@ -192,7 +193,7 @@ def test_images_in_a_folder_that_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("train: x.json\nnames: [a, b]", "has 1 categories, not 2"),
+        ("train: x.json\nnames: [a, b]", "'names' lists 2 classes, its annotations have 1, such as 'cat'; leave"),
         ("train: x.json\nnc: 1", "'nc' without 'names'"),
         ("train: none.json", "none.json does not exist"),
         ("train: list.json", "a JSON list and no COCO JSON"),
@@ -241,5 +242,34 @@ def test_check_looks_at_what_training_would_read(tmp_path: Path) -> None:
         assert kept and kept == {name: found[name] for name in kept}
 
 
-def test_formats_that_are_read_directly_are_formats() -> None:
-    assert {"coco", "voc"} <= FORMATS.keys()
+@pytest.mark.parametrize(
+    ("kind", "text", "step"),
+    [
+        ("coco", COCO + "segments: true\n", 37),
+        ("voc", VOC, 7),
+        pytest.param("coco", COCO + "segments: true\n", 1, marks=pytest.mark.stress),
+        pytest.param("voc", VOC, 1, marks=pytest.mark.stress),
+    ],
+)
+def test_a_wrong_value_gives_what_the_conversion_gives_or_one_line(
+    tmp_path: Path, kind: str, text: str, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yolo.io.files.os.fsync", lambda _: None)  # the disk is not what is tested
+    foreign.MAKERS[kind](tmp_path / "in")
+    data = foreign.write(tmp_path / "in/direct.yaml", text)
+    suffix = ".json" if kind == "coco" else ".xml"
+    file = next(path for path in sorted(tmp_path.rglob(f"*{suffix}")) if "keypoints" not in path.name)
+    outcomes = set()
+    for number, (what, changed) in enumerate(itertools.islice(CHANGES[suffix](file.read_text()), 0, None, step)):
+        file.write_text(changed)
+        try:
+            dataset = load_dataset(data)
+            found = sum(index_split(dataset, split, workers=1).report.labels for split in dataset.splits)
+        except DataError as error:
+            line, found = str(error), None
+            assert len(line) < 1000 and "\n" not in line and str(tmp_path) in line, (what, line)
+        if found is not None:
+            done = conversion(kind, tmp_path / "in", tmp_path / f"out{number}", None, segments=True)
+            assert found == done.labels, what
+        outcomes.add(found is None)
+    assert outcomes == {True, False}

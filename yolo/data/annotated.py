@@ -18,13 +18,14 @@ from yolo.data.convert.categories import merged, renamed
 from yolo.data.convert.image_finder import ImageFinder
 from yolo.data.convert.image_sets import listed
 from yolo.data.convert.lines import image_lines
-from yolo.data.convert.records import Labelled, Tally, count, need
+from yolo.data.convert.records import Labelled, Tally, count, need, require_text
 from yolo.data.convert.walk import files_below, walk
 from yolo.data.dataset import Dataset
 from yolo.data.fingerprint import fingerprint
 from yolo.data.images import check_image, is_image_name
 from yolo.data.labels import LabelFile, parse_labels
 from yolo.errors import DataError
+from yolo.io.yaml_text import brief
 
 _LOG = logging.getLogger("yolo.data")
 
@@ -157,6 +158,7 @@ def own_names(dataset: Dataset) -> tuple[str, ...]:
         names = tuple(voc.names_in({p: page for entry in entries for p, page in _voc_pages(entry, Tally()).items()}))
     if not names:
         raise DataError("the annotations name no class", where=entries[0], hint=f"add 'names' to {dataset.source}")
+    require_text(names, entries[0], f"add 'names' to {dataset.source}")
     _LOG.info("%s has no 'names': the annotations' %d classes are taken", dataset.source, len(names))
     return names
 
@@ -214,6 +216,9 @@ def _classes(dataset: Dataset, files: coco.Contents, noticed: Tally) -> list[dic
     contents = [known.get(entry) or coco.read_coco(entry) for entry in every]
     categories = [(entry, content["categories"]) for entry, content in zip(every, contents)]
     own, numbers = merged(categories, _common(every), noticed)
+    if len(own) != dataset.nc:
+        what = f"'names' lists {dataset.nc} classes, its annotations have {len(own)}, such as {brief(own[0])}"
+        raise DataError(what, where=dataset.source, hint="leave 'names' out to take those of the annotations")
     _, order = renamed(own, dataset.names, dataset.source, noticed)
     of_file = dict(zip(every, numbers))
     return [{number: order[position] for number, position in of_file[path].items()} for path, _ in files]

@@ -125,3 +125,19 @@ def need(condition: object, what: str, where: object) -> None:
     """Raise DataError unless ``condition`` holds."""
     if not condition:
         raise DataError(what, where=where, hint="is it another format? see python -m yolo.convert --help")
+
+
+def require_text(names: Sequence[str], where: object, hint: str) -> None:
+    """Raise DataError for class names that are no Unicode text, which no file could hold."""
+    for name in names:
+        if not is_text(name):
+            raise DataError(f"the class name {shown(name)} is no Unicode text", where=where, hint=hint)
+
+
+def is_text(name: str) -> bool:
+    """Whether a name is Unicode text."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of a disk's name that are none, half a pair in JSON
+        return False
+    return True

@@ -18,7 +18,7 @@ from PIL import Image
 from yolo.data.convert.coco import coco
 from yolo.data.convert.lines import image_lines
 from yolo.data.convert.places import argoverse, xview
-from yolo.data.convert.records import Conversion, Labelled, Tally, count, shown
+from yolo.data.convert.records import Conversion, Labelled, Tally, count, is_text, require_text, shown
 from yolo.data.convert.tables import globalwheat, sku110k, visdrone
 from yolo.data.convert.voc import voc
 from yolo.data.convert.walk import image_files, is_within
@@ -74,7 +74,7 @@ def convert(kind: str, source: Path, target: Path, names: Sequence[str] | None, 
         raise DataError("a class name is there twice", where=f"names {' '.join(names)}", hint="name each class once")
     read = FORMATS[kind][0](source, names, segments)
     done = Converted(tuple(read.names), skipped=read.skipped, noticed=read.noticed)
-    _require_text(done.names, source)
+    require_text(done.names, source, "give --names")
     lists: dict[str, list[str]] = {}
     used: set[Path] = set()
     Image.init()  # Pillow finds its formats on first use, which is not a thing to do in many threads at once
@@ -185,23 +185,9 @@ def _write(item: Labelled, placed: Labelled | None, source: Path, target: Path) 
     return done
 
 
-def _require_text(names: Sequence[str], source: Path) -> None:
-    for name in names:
-        if not _is_text(name):
-            raise DataError(f"the class name {shown(name)} is no Unicode text", where=source, hint="give --names")
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:  # bytes of a disk's name that are none, half a pair in JSON
-        return False
-    return True
-
-
 def _misplaced(place: PurePosixPath) -> str:
     """Why nothing can be put there: it has to stay below the folder, and a file may not have every name."""
-    if not _is_text(str(place)):
+    if not is_text(str(place)):
         return "pictures whose name is no Unicode text"
     too_long = any(len(part.encode("utf-8")) > _LONGEST_NAME for part in place.parts)
     unsafe = ".." in place.parts or "\0" in str(place) or place.is_absolute()
