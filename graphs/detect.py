@@ -92,9 +92,6 @@ class DetectGraphs:
         self._running = False
         self.compile_seconds = 0.0
 
-    def __len__(self) -> int:
-        return sum(map(len, self._graphs.values()))
-
     def __call__(self, program: native.DetectorProgram, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """images uint8 [B, 3, H, W] of ``program``'s shape -> detections float32 [B, max_det, 6], counts int32 [B]."""
         require_own_process()

@@ -31,10 +31,6 @@ class TensorView:
     first: int = 0
     buffer_channels: int = 0
 
-    def part(self, start: int, channels: int) -> TensorView:
-        """Some of its channels; ``start`` in whole blocks."""
-        return dataclasses.replace(self, first=self.first + start, channels=channels)
-
 
 @dataclasses.dataclass(frozen=True)
 class Step:

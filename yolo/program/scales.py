@@ -27,11 +27,6 @@ class Scale:
         step = min(max(float(np.float32((high - low) / 255)), 2 * LEAST), MOST / 2)
         return cls(step, min(max(round(-low / step), 0), 255))
 
-    def rounded(self, values: np.ndarray) -> np.ndarray:
-        """The values as bytes can tell them, float32."""
-        bytes_ = np.clip(np.rint(values / np.float32(self.step)) + self.zero, 0, 255)
-        return ((bytes_ - self.zero) * np.float32(self.step)).astype(np.float32)
-
 
 PIXELS = Scale(float(np.float32(1 / 255)), 0)
 """Of images: their bytes as they are."""
