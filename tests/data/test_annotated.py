@@ -110,6 +110,20 @@ def test_every_change_is_noticed(tmp_path: Path) -> None:
     assert counts() == [0]
 
 
+def test_files_that_go_to_another_split_are_noticed(tmp_path: Path) -> None:
+    for name in "abc":
+        foreign.shaded_image(tmp_path / f"{name}.jpg")
+        small.coco(tmp_path / f"{name}.json", [f"{name}.jpg"])
+
+    def images(train: str, val: str) -> list[str]:
+        text = f"train: [{train}]\nval: [{val}]\n"
+        return ["".join(path.stem for path in direct(tmp_path, text, split).paths) for split in ("train", "val")]
+
+    assert images("a.json, b.json", "c.json") == ["ab", "c"]
+    assert images("a.json", "b.json, c.json") == ["a", "bc"]
+    assert images("a.json, b.json", "a.json") == ["ab", "a"]  # one place for both
+
+
 def test_a_changed_xml_file_is_noticed(tmp_path: Path) -> None:
     foreign.voc(tmp_path)
     text = VOC + "names: [cat, dog]\n"
