@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.renderers.photos import lossless_jpeg, photo, save_jpeg, turned
+from tests.data.renderers.photos import photo, save_jpeg, turned
 from tests.data.samples import LOW, hyperparameters
 from yolo.data import images
 from yolo.data.augment import affine_matrix, mosaic_tiles
@@ -181,15 +181,6 @@ def test_kinds_of_jpeg_that_are_left_to_opencv(tmp_path: Path) -> None:
         assert renderer._others == {0, 1}
 
 
-def test_a_lossless_jpeg_that_would_be_divided_is_left_to_opencv(tmp_path: Path) -> None:
-    """libjpeg gives it whole, whatever it is asked for; so narrow a one is not cropped, either."""
-    path = tmp_path / "narrow.jpg"
-    path.write_bytes(lossless_jpeg(64, 3))
-    view = View((8, 1), (Tile(0, (8, 1), (0, 0)),), (8, 1))
-    theirs, ours = both([sample(view)], [path])
-    np.testing.assert_array_equal(theirs, ours)
-
-
 def test_without_libjpeg_opencv_reads(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "jpeg_library", lambda: "")
     planner = Planner(index_of(files), hyperparameters(**LOW), 96)
@@ -277,15 +268,6 @@ def test_extras_and_negative_factors_of_colours_are_left_to_others(files: list[P
 def test_senseless_matrices_harm_nobody(files: list[Path], matrix: np.ndarray) -> None:
     view = View((320, 320), (Tile(0, (120, 160), (30, 30)),), (160, 160), matrix=matrix)
     NativeRenderer(files, 0).render([sample(view)], np.empty((1, 3, 160, 160), np.uint8))
-
-
-@pytest.mark.stress
-def test_a_canvas_of_more_than_2_gib() -> None:
-    canvas, size = (65536, 10960), (600, 64)
-    matrix = [size[1] / canvas[1], 0, 0, 0, size[0] / canvas[0], 0, 0, 0, 1]
-    planes = np.zeros((3, *size), np.uint8)
-    Renderer("").render([(planes, size, [(canvas, size, matrix, None, [])], 1.0, None, False, False, True)], 0)
-    assert (planes == 114).all()
 
 
 def test_what_does_not_fit_is_refused(files: list[Path]) -> None:
