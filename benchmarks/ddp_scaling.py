@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.coco_like import make_coco_like
 from benchmarks.driver import tell
+from benchmarks.options import positive
 from benchmarks.places import WORK
 from benchmarks.scaling_model import LINKS, Link, Prediction, StepModel, fit, predict
 from benchmarks.scaling_plot import draw_scaling
@@ -78,16 +79,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--ranks", type=_count, nargs="+", help="numbers of ranks (default: of 1 2 4 what there are cores for)"
+        "--ranks", type=positive, nargs="+", help="numbers of ranks (default: of 1 2 4 what there are cores for)"
     )
-    parser.add_argument("--batch", type=_count, default=16, help="images a step and rank")
+    parser.add_argument("--batch", type=positive, default=16, help="images a step and rank")
     parser.add_argument("--model", help="default: yolov5n on a CPU, yolov5l on GPUs")
     parser.add_argument("--weights", default="", help="to start from; '' for none")
     parser.add_argument("--data", help="data set YAML; default: one of COCO's shape, made here")
-    parser.add_argument("--pictures", type=_count, default=512, help="training images of that one")
-    parser.add_argument("--size", type=_count, default=640, help="of images, in pixels")
+    parser.add_argument("--pictures", type=positive, default=512, help="training images of that one")
+    parser.add_argument("--size", type=positive, default=640, help="of images, in pixels")
     parser.add_argument(
-        "--repeats", type=_count, default=1, help="runs of each number of ranks, in turn; medians count"
+        "--repeats", type=positive, default=1, help="runs of each number of ranks, in turn; medians count"
     )
     parser.add_argument("--device", default="cpu", help="cpu, or CUDA indices such as 0,1,2,3")
     parser.add_argument(
@@ -102,13 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--plot", type=Path, help="write a PNG of measured and predicted scaling")
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def _values(model: str, classes: int) -> int:

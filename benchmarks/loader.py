@@ -25,6 +25,7 @@ from benchmarks.loader_table import (
     loader_rows,
 )
 from benchmarks.loading import write_set
+from benchmarks.options import positive
 from benchmarks.places import PARITY, PEERS_PYTHON, PROJECT_PYTHON, WORK
 from benchmarks.table import as_json, as_text
 from yolo.data.index import index_split
@@ -72,11 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="data set YAML (default: COCO128, or drawn images where it is not)")
     parser.add_argument("--loaders", nargs="+", choices=tuple(NAMES), default=list(NAMES), help="which are measured")
     parser.add_argument("--sources", nargs="+", choices=("files", "ram"), default=["files", "ram"])
-    parser.add_argument("--workers", nargs="+", type=int, default=[1, 2], help="each has a core")
-    parser.add_argument("--size", type=int, default=640)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=8, help="each an epoch of every loader, in turn")
-    parser.add_argument("--long", type=int, default=0, metavar="N", help="only memory, over N mosaics of one loader")
+    parser.add_argument("--workers", nargs="+", type=positive, default=[1, 2], help="each has a core")
+    parser.add_argument("--size", type=positive, default=640)
+    parser.add_argument("--batch", type=positive, default=16)
+    parser.add_argument("--rounds", type=positive, default=8, help="each an epoch of every loader, in turn")
+    parser.add_argument(
+        "--long", type=positive, default=0, metavar="N", help="only memory, over N mosaics of one loader"
+    )
     parser.add_argument("--json", action="store_true")
     return parser
 

@@ -23,6 +23,14 @@ def base_parser(description: str | None, *, size: int, rounds: int) -> argparse.
     return parser
 
 
+def positive(text: str) -> int:
+    """The type of an option: a whole number of at least one."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
 def wanted(contender: Contender, words: str, reference: str) -> bool:
     """Whether ``--only`` takes a contender; the reference stays, or nothing could be compared."""
     text = f"{contender.name} {contender.precision}"

@@ -88,6 +88,8 @@ bool JpegReader::read(int64_t divisor, const Rect& wanted, uint8_t* out, int64_t
     jpeg_.scale_num = 1;
     jpeg_.scale_denom = static_cast<unsigned>(divisor);
     library_.start(&jpeg_);
+    const Size made = divided(size_, divisor);
+    if (jpeg_.output_height != made.height || jpeg_.output_width != made.width) return false;  // lossless: never divided
     JDIMENSION left = static_cast<JDIMENSION>(std::max<int64_t>(wanted.x0 - kMargin, 0));
     JDIMENSION width = static_cast<JDIMENSION>(std::min<int64_t>(wanted.x1 + kMargin, jpeg_.output_width)) - left;
     if (width < jpeg_.output_width) library_.crop(&jpeg_, &left, &width);

@@ -129,9 +129,13 @@ std::vector<std::pair<int64_t, int64_t>> make(const Sample& sample, const JpegLi
     const int64_t row = sample.size.width, plane = row * sample.size.height;
     scratch.image.resize(static_cast<size_t>(kChannels * plane) + 8);
     draw(sample, views, {scratch.image.data(), plane, row}, scratch);
+    const Rect whole = Rect::of(sample.out);
+    const Method method = method_of(sample.size, sample.out, true);
+    const Rect region = source_of(sample.size, sample.out, whole, method);  // without edges that nothing is made of
+    const uint8_t* const source = scratch.image.data() + region.y0 * row + region.x0;
     for (int64_t c = 0; c < kChannels; ++c) {
-        resize({scratch.image.data() + c * plane, row}, sample.size, sample.out, Rect::of(sample.out),
-               method_of(sample.size, sample.out, true), 1, scratch.room, sample.planes + c * sample.plane, sample.row);
+        resize({source + c * plane, row}, sample.size, sample.out, whole, method, 1, scratch.room,
+               sample.planes + c * sample.plane, sample.row);
     }
     return unread;
 }

@@ -85,6 +85,13 @@ def test_images_that_are_not_there(bench) -> None:
     assert code == 2 and "nowhere.yaml: no such data set file" in err
 
 
+@pytest.mark.parametrize("option", ["--workers", "--size", "--batch", "--rounds", "--long"])
+def test_numbers_below_one_are_refused(bench, option: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        bench("--loaders", "native", option, "0")
+    assert ended.value.code == 2 and f"argument {option}: must be at least 1" in capfd.readouterr().err
+
+
 def test_without_coco_there_are_drawn_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "COCO128", tmp_path / "coco128.yaml")
     monkeypatch.setattr(loader, "WORK", tmp_path)

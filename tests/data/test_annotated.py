@@ -110,6 +110,20 @@ def test_every_change_is_noticed(tmp_path: Path) -> None:
     assert counts() == [0]
 
 
+def test_files_that_go_to_another_split_are_noticed(tmp_path: Path) -> None:
+    for name in "abc":
+        foreign.shaded_image(tmp_path / f"{name}.jpg")
+        small.coco(tmp_path / f"{name}.json", [f"{name}.jpg"])
+
+    def images(train: str, val: str) -> list[str]:
+        text = f"train: [{train}]\nval: [{val}]\n"
+        return ["".join(path.stem for path in direct(tmp_path, text, split).paths) for split in ("train", "val")]
+
+    assert images("a.json, b.json", "c.json") == ["ab", "c"]
+    assert images("a.json", "b.json, c.json") == ["a", "bc"]
+    assert images("a.json, b.json", "a.json") == ["ab", "a"]  # one place for both
+
+
 def test_a_changed_xml_file_is_noticed(tmp_path: Path) -> None:
     foreign.voc(tmp_path)
     text = VOC + "names: [cat, dog]\n"
@@ -206,6 +220,10 @@ def test_images_in_a_folder_that_is_named(tmp_path: Path) -> None:
         ("train: {annotations: x.json, folder: images}", "mapping of 'annotations' and 'images'"),
         ("train: {images: images}", "mapping of 'annotations' and 'images'"),
         ("train: {annotations: [x.json]}", "mapping of 'annotations' and 'images'"),
+        ("train: {annotations: x.json, images: images}\nval: x.json", "'x.json' is named with two folders"),
+        ("train: {annotations: x.json, images: images}\nval: {annotations: x.json, images: .}", "with two folders"),
+        ("train: pipe.json", "it is not a file|Invalid argument"),
+        ("train: voc/ImageSets/Main/pipe.txt\nnames: [a]", "it is not a file|Invalid argument"),
         ("train: x.json\nsegments: 1", "'segments' must be true or false"),
         ("train: ImageSets/Main/val.txt\nnames: [a]", "no XML file below it"),
         ("train: {annotations: images}\nnames: [a]", "no XML file below it"),
@@ -220,6 +238,10 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, reason: str, caplo
     for name, given in (("list", "[]"), ("other", "{}"), ("broken", "{")):
         foreign.write(tmp_path / f"{name}.json", given)
     foreign.write(tmp_path / "ImageSets/Main/val.txt", "1")
+    foreign.write(tmp_path / "voc/Annotations/1.xml", "<annotation/>")
+    (tmp_path / "voc/ImageSets/Main").mkdir(parents=True)
+    for name in ("pipe.json", "voc/ImageSets/Main/pipe.txt"):
+        os.mkfifo(tmp_path / name)
     with pytest.raises(DataError, match=reason) as error:
         direct(tmp_path, text)
     assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)

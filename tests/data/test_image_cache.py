@@ -105,15 +105,16 @@ def test_files_of_the_cache_are_plain_and_broken_ones_are_made_again(index, read
     assert folder == index.paths[0].parent.parent / "train.oneflow-64"
     assert {np.load(file).ndim for file in folder.glob("*.npy")} == {3}
     damage = [b"", b"\x93NUMPY", b"not at all an array" * 2000]
-    wanted = [cache.get(i, cache.sizes[i], True) for i in range(4)]
+    wanted = [cache.get(i, cache.sizes[i], True) for i in range(5)]
     for i, content in enumerate(damage):
         cache._files[i].write_bytes(content)
     np.save(cache._files[3], np.zeros((99, 99, 3), np.float32))
+    np.save(cache._files[4], np.asfortranarray(wanted[4]))  # renderers take it without gaps, row after row
     reads.clear()
     for i, image in enumerate(wanted):
         np.testing.assert_array_equal(cache.get(i, cache.sizes[i], True), image)
         np.testing.assert_array_equal(np.load(cache._files[i]), image)
-    assert len(reads) == 4
+    assert len(reads) == 5
 
 
 @pytest.mark.parametrize("free", [0, 70_000])
@@ -134,6 +135,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(index, kind, free,
 def test_an_unreadable_image_is_named(index, kind):
     index.paths[4].write_bytes(b"broken")
     with pytest.raises(DataError, match=r"4\.png"):
+        open_caches(kind, {"train": (index, True)}, 64, 2)
+    index.paths[4].unlink()
+    with pytest.raises(DataError, match=r"4\.png: the image cannot be read"):
         open_caches(kind, {"train": (index, True)}, 64, 2)
 
 

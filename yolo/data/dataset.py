@@ -113,12 +113,13 @@ def _places(
     try:
         root = _root(base, next(iter(entries.values()))[0].path, source)
         splits = {split: tuple(_resolve(root, entry.path) for entry in some) for split, some in entries.items()}
-        annotations = {
-            path: _resolve(root, entry.images) if entry.images else None
-            for split, some in entries.items()
-            for path, entry in zip(splits[split], some)
-            if entry.is_annotation
-        }
+        annotations: dict[Path, Path | None] = {}
+        for split, some in entries.items():
+            for path, entry in zip(splits[split], some):
+                folder = _resolve(root, entry.images) if entry.images else None
+                if entry.is_annotation and annotations.setdefault(path, folder) != folder:
+                    hint = "name one that holds the images of all splits, or annotations for each"
+                    raise DataError(f"'{entry.path}' is named with two folders of images", where=source, hint=hint)
         return root, splits, annotations
     except OSError as error:  # a name too long, a folder that may not be entered
         raise DataError(f"a path in it cannot be looked at ({error.strerror})", where=source) from error

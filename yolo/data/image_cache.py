@@ -142,7 +142,8 @@ class DiskCache(_Cache):
             image = np.load(self._files[i], allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
-        return image if image.shape == (*self.sizes[i], 3) and image.dtype == np.uint8 else None
+        fits = image.shape == (*self.sizes[i], 3) and image.dtype == np.uint8 and image.flags.c_contiguous
+        return image if fits else None
 
     def _keep(self, i: int, image: NDArray[np.uint8]) -> None:
         def write(temporary: Path) -> None:
@@ -215,6 +216,10 @@ def _names(folder: Path) -> dict[str, list[str]]:
 
 def _state(path: Path) -> str:
     """What changes when the image does."""
-    status = path.stat()
-    text = f"{_FORMAT} {cv2.__version__} {status.st_size} {status.st_mtime_ns}"
+    try:
+        status = path.stat()
+        state = f"{status.st_size} {status.st_mtime_ns}"
+    except OSError:  # it is gone since it was indexed: who reads it names it
+        state = ""
+    text = f"{_FORMAT} {cv2.__version__} {state}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -44,7 +44,9 @@ def index_split(
     classes = None if single_cls else dataset.nc
     if is_annotated(dataset, split):
         place, files = cache_place(dataset, split), files_of(dataset, split)
-        what = f"{cache.FORMAT} {classes} {dataset.segments} {dataset.names}"
+        entries = [(entry, dataset.annotations[entry]) for entry in dataset.entries(split)]
+        # The files are those of all splits: which of them are this one's must be told, too.
+        what = f"{cache.FORMAT} {classes} {dataset.segments} {dataset.names} {entries}"
         scan = functools.partial(_scan_annotated, dataset, split, names, classes, workers)
     else:
         images = list_images(dataset, split)

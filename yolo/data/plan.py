@@ -60,3 +60,8 @@ class SamplePlan:
     augmented: bool = False
     letterbox: Letterbox | None = None
     """Set where the sample is one image, not warped."""
+
+    @property
+    def has_odd_colours(self) -> bool:
+        """Whether a factor of ``hsv`` is below 0, of hyperparameters over 1: only OpenCV's tables take such."""
+        return self.hsv is not None and min(self.hsv) < 0

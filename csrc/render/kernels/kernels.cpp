@@ -37,8 +37,9 @@ void sample(const uint8_t* pixels, int64_t row, int64_t width, int64_t height, c
         sample_at(pixels, row, width, height, x[k], y[k], rgb);
         for (int c = 0; c < kChannels; ++c) planes[c][k] = rgb[c];
     };
+    const bool runs = row * height <= INT32_MAX;  // they count bytes in 32 bits
     int64_t k = 0;
-    for (; k + kRun <= count; k += kRun) {
+    for (; runs && k + kRun <= count; k += kRun) {
         if (sample_run(pixels, row, width, height, x + k, y + k, planes, k)) continue;
         for (int64_t i = k; i < k + kRun; ++i) alone(i);
     }

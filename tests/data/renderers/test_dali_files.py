@@ -1,5 +1,6 @@
 """Which samples DALI is given, what happens with files that it cannot decode, and what it needs."""
 
+import dataclasses
 import os
 import re
 import sys
@@ -65,7 +66,8 @@ def test_what_dali_makes(tmp_path, opened):
     assert not renderer.supports(sample(matrix=tilted)) and not renderer.supports(sample(matrix=flat))
     assert not renderer.supports(sample(pastes=(polygon,)))
     extra = SamplePlan(0, SIZE, sample().views, NONE, extras=(("Blur", 3.0),), augmented=True)
-    assert not renderer.supports(extra)
+    odd = dataclasses.replace(sample(), hsv=(1.0, -0.1, 1.0))
+    assert not renderer.supports(extra) and not renderer.supports(odd)
     assert renderer.supports(sample(resized=(50, 60))) and not renderer.supports(
         sample(resized=(50, 60), augmented=False)
     )

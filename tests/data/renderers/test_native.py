@@ -252,11 +252,14 @@ def test_damaged_images_are_named(tmp_path: Path) -> None:
             NativeRenderer(paths, 0).render([sample(one)], np.empty((1, 3, 97, 131), np.uint8))
 
 
-def test_extras_are_left_to_others(files: list[Path]) -> None:
+def test_extras_and_negative_factors_of_colours_are_left_to_others(files: list[Path]) -> None:
     plain = sample(View((120, 160), (Tile(0, (120, 160), (0, 0)),), (120, 160)))
     renderer = NativeRenderer(files, 0)
     assert renderer.supports(plain)
+    assert renderer.supports(sample(*plain.views, hsv=(0.0, 9.0, 0.5)))
     assert not renderer.supports(sample(*plain.views, extras=(("Blur", 3.0),)))
+    for hsv in ((-0.1, 1.0, 1.0), (1.0, -0.1, 1.0), (1.0, 1.0, -0.1)):
+        assert not renderer.supports(sample(*plain.views, hsv=hsv))
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from yolo.data.convert.records import (
 from yolo.data.convert.walk import files_below
 from yolo.data.images import check_image
 from yolo.errors import DataError
+from yolo.io.files import require_file
 
 _PEEK = 65536
 _TASKS = "JSON files of Label Studio's own form, which are not read: export them as COCO"
@@ -50,6 +51,7 @@ class Reading:
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises DataError."""
     try:
+        require_file(path)
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=path) from error

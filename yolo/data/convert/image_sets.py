@@ -11,6 +11,7 @@ from yolo.data.convert.image_finder import common_end, parts_of, plain_name
 from yolo.data.convert.records import Tally, count, split_of, splits_in
 from yolo.data.images import SUFFIXES
 from yolo.errors import DataError
+from yolo.io.files import require_file
 
 _FLAGS = ("0", "1", "-1")
 """Behind every entry in the lists of a class: whether the image has it."""
@@ -97,6 +98,7 @@ def listed(base: Path, file: Path, files: Sequence[Path], skipped: Tally) -> Ite
 
 def _entries(file: Path) -> list[str]:
     try:
+        require_file(file)
         lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=file) from error

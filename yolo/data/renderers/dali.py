@@ -64,7 +64,7 @@ class DaliRenderer:
         self._thread = PipelineThread(lambda: self._dali.DaliPipeline(_SLOTS, threads, self._device), self._dali.DEPTH)
 
     def supports(self, plan: SamplePlan) -> bool:
-        if plan.extras or not all(map(is_affine, plan.views)):
+        if plan.extras or plan.has_odd_colours or not all(map(is_affine, plan.views)):
             return False
         tiles = (tile for view in plan.views for tile in view.tiles)
         return self._cache is not None or all(_is_read(tile, self._size(tile.image), plan.augmented) for tile in tiles)

@@ -28,7 +28,7 @@ Key = tuple[int, Size, bool]
 
 
 class NativeRenderer:
-    """Makes every sample without extras, on at most ``threads`` of the process's; with 0 on its caller's.
+    """Makes samples without extras and odd colours, on at most ``threads`` of the process's; with 0 on its caller's.
 
     JPEG files are read by libjpeg-turbo, of each only the rows and columns that are seen; one that becomes half as
     large or less is decoded at a half, a quarter or an eighth of its size. What that reader does not take (other
@@ -44,7 +44,7 @@ class NativeRenderer:
         """Images that OpenCV reads."""
 
     def supports(self, plan: SamplePlan) -> bool:
-        return not plan.extras
+        return not plan.extras and not plan.has_odd_colours
 
     def render(self, plans: Sequence[SamplePlan], out: Sequence[NDArray[np.uint8]]) -> None:
         keys = (_key(plan, tile) for plan in plans for view in plan.views for tile in view.tiles)
