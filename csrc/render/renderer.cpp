@@ -1,7 +1,6 @@
 #include "render/renderer.h"
 
 #include <cmath>
-#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -25,11 +24,10 @@ namespace {
 
 using Planes = std::array<uint8_t*, kChannels>;
 
-// Three lines of `width` bytes in `memory`, and room for what kernels write beyond.
+// Three lines of `width` bytes in `memory`.
 Planes lines_of(std::vector<uint8_t>& memory, int64_t width) {
-    const int64_t apart = width + 64;
-    memory.resize(static_cast<size_t>(kChannels * apart));
-    return {memory.data(), memory.data() + apart, memory.data() + 2 * apart};
+    memory.resize(static_cast<size_t>(kChannels * width));
+    return {memory.data(), memory.data() + width, memory.data() + 2 * width};
 }
 
 // A view whose canvas is there: gives its result row by row.
@@ -86,30 +84,23 @@ struct Target {
     int64_t plane, row;
 };
 
-void write(const Sample& sample, const Target& target, int64_t y, const Planes& lines) {
-    const Size& size = sample.size;
-    const int64_t to = sample.flip_vertical ? size.height - 1 - y : y;
-    for (size_t c = 0; c < kChannels; ++c) {
-        uint8_t* const out = target.planes + static_cast<int64_t>(c) * target.plane + to * target.row;
-        if (sample.flip_horizontal) {
-            kernels().mirror(lines[c], size.width, out);
-        } else {
-            std::memcpy(out, lines[c], static_cast<size_t>(size.width));
-        }
-    }
-}
-
 void draw(const Sample& sample, const std::vector<SeenView>& views, const Target& target, Scratch& scratch) {
-    const int64_t width = sample.size.width;
-    const Planes lines = lines_of(scratch.lines, width), others = lines_of(scratch.blended, width);
-    for (int64_t y = 0; y < sample.size.height; ++y) {
+    const int64_t width = sample.size.width, height = sample.size.height;
+    const Planes room = lines_of(scratch.lines, width), others = lines_of(scratch.blended, width);
+    for (int64_t y = 0; y < height; ++y) {
+        Planes out;
+        for (size_t c = 0; c < kChannels; ++c) {
+            const int64_t to = sample.flip_vertical ? height - 1 - y : y;
+            out[c] = target.planes + static_cast<int64_t>(c) * target.plane + to * target.row;
+        }
+        const Planes& lines = sample.flip_horizontal ? room : out;
         views[0].row(y, lines);
         if (views.size() > 1) {
             views[1].row(y, others);
             blend(lines, others, width, sample.share);
         }
         if (sample.gains) kernels().colour(sample.gains->data(), width, lines.data());
-        write(sample, target, y, lines);
+        for (size_t c = 0; sample.flip_horizontal && c < kChannels; ++c) kernels().mirror(lines[c], width, out[c]);
     }
 }
 

@@ -12,9 +12,9 @@ def test_place_and_to_rows_undo_each_other():
     rng = np.random.default_rng(0)
     centre, side = rng.uniform(0.3, 0.7, (20, 2)), rng.uniform(0.05, 0.5, (20, 2))
     rows = np.concatenate([rng.integers(0, 9, (20, 1)), centre, side], axis=1).astype(np.float32)
-    placed = obj.place(rows, [np.zeros((0, 2))] * 20, (120, 200), (0, 0))
+    placed = obj.place([obj.Placed(rows, [np.zeros((0, 2))] * 20, (120, 200), (0, 0))])
     np.testing.assert_allclose(obj.to_rows(placed, (120, 200)), rows, atol=1e-5)
-    shifted = obj.place(rows, [np.zeros((0, 2))] * 20, (120, 200), (7, -3))
+    shifted = obj.place([obj.Placed(rows, [np.zeros((0, 2))] * 20, (120, 200), (7, -3))])
     np.testing.assert_allclose(shifted.boxes - placed.boxes, np.tile([7, -3, 7, -3], (20, 1)))
 
 
@@ -80,6 +80,6 @@ def test_areas_are_compared_relative_to_the_enlargement():
 
 
 def test_nothing_stays_nothing():
-    none = obj.place(np.zeros((0, 5), np.float32), [], (10, 10), (0, 0))
+    none = obj.place([obj.Placed(np.zeros((0, 5), np.float32), [], (10, 10), (0, 0))])
     assert len(obj.warp(obj.clip(obj.join([none, none]), (10, 10)), np.eye(3), 1, (10, 10))) == 0
     assert obj.to_rows(none, (10, 10)).shape == (0, 5)

@@ -33,18 +33,29 @@ class Objects:
         return len(self.classes)
 
 
-def place(
-    rows: NDArray[np.float32],
-    segments: Sequence[NDArray[np.float32]],
-    size: Size,
-    offset: tuple[float, float],
-) -> Objects:
+@dataclass(frozen=True, eq=False)
+class Placed:
     """Label rows (class, xywhn) and polygons (xyn) of an image of ``size`` that lies at ``offset`` (x, y)."""
-    scale = np.array([size[1], size[0]], np.float64)
+
+    rows: NDArray[np.float32]
+    segments: Sequence[NDArray[np.float32]]
+    size: Size
+    offset: tuple[float, float]
+
+
+def place(parts: Sequence[Placed]) -> Objects:
+    """The objects of all ``parts``, in order."""
+    rows = np.concatenate([part.rows for part in parts])
+    counts = [len(part.rows) for part in parts]
+    scales = [np.array([part.size[1], part.size[0]], np.float64) for part in parts]
+    scale, offset = np.repeat(scales, counts, axis=0), np.repeat([part.offset for part in parts], counts, axis=0)
     centre, half = rows[:, 1:3] * scale + offset, rows[:, 3:5] * scale / 2
-    boxes = np.concatenate([centre - half, centre + half], axis=1)
-    polygons = [segment * scale + offset if len(segment) else segment for segment in segments]
-    return Objects(rows[:, 0].astype(np.float64), boxes, polygons)
+    polygons = [
+        segment * scale + part.offset if len(segment) else segment
+        for part, scale in zip(parts, scales)
+        for segment in part.segments
+    ]
+    return Objects(rows[:, 0].astype(np.float64), np.concatenate([centre - half, centre + half], axis=1), polygons)
 
 
 def join(parts: Sequence[Objects]) -> Objects:
@@ -61,9 +72,14 @@ def clip(objects: Objects, size: Size) -> Objects:
     edge = np.array([size[1], size[0]], np.float64)
     return Objects(
         objects.classes,
-        np.clip(objects.boxes, 0, np.tile(edge, 2)),
-        [np.clip(polygon, 0, edge) if len(polygon) else polygon for polygon in objects.polygons],
+        _within(objects.boxes, np.concatenate([edge, edge])),
+        [_within(polygon, edge) if len(polygon) else polygon for polygon in objects.polygons],
     )
+
+
+def _within(values: Array, edge: Array) -> Array:
+    """``values`` from 0 to ``edge``: as np.clip, in a quarter of its time for a few values."""
+    return np.minimum(np.maximum(values, 0), edge)
 
 
 def warp(objects: Objects, matrix: Array, scale: float, size: Size) -> Objects:
@@ -95,7 +111,7 @@ def warp_boxes(boxes: Array, matrix: Array, size: Size) -> Array:
     """The upright boxes (xyxy, ``[n, 4]``) around the four moved corners, clipped to ``size``."""
     corners = warp_points(boxes[:, [0, 1, 2, 3, 0, 3, 2, 1]].reshape(-1, 2), matrix).reshape(-1, 4, 2)
     edge = (size[1], size[0])
-    return np.concatenate([np.clip(corners.min(1), 0, edge), np.clip(corners.max(1), 0, edge)], axis=1)
+    return _within(np.concatenate([corners.min(1), corners.max(1)], axis=1), np.array([*edge, *edge], np.float64))
 
 
 def resample(polygon: Array, points: int = _POLYGON_POINTS) -> Array:
@@ -127,7 +143,7 @@ def is_visible(before: Array, after: Array, least_area: Array | float = MIN_AREA
 def to_rows(objects: Objects, size: Size) -> NDArray[np.float32]:
     """Label rows (class, xywhn; float32 ``[n, 5]``) in an image of ``size``, clipped to it."""
     edge = np.array([size[1], size[0]], np.float64)
-    boxes = np.clip(objects.boxes, 0, np.tile(edge - _EDGE, 2))
+    boxes = _within(objects.boxes, np.concatenate([edge, edge]) - _EDGE)
     low, high = boxes[:, :2], boxes[:, 2:]
     parts = [objects.classes[:, None], (low + high) / 2 / edge, (high - low) / edge]
     return np.concatenate(parts, axis=1).astype(np.float32)

@@ -93,13 +93,13 @@ class Planner:
     def _original(self, i: int) -> Size:
         return int(self.index.shapes[i, 0]), int(self.index.shapes[i, 1])
 
-    def _placed(self, i: int, size: Size, offset: tuple[float, float]) -> obj.Objects:
-        return obj.place(self.index.labels[i], self.index.segments[i], size, offset)
+    def _placed(self, i: int, size: Size, offset: tuple[float, float]) -> obj.Placed:
+        return obj.Placed(self.index.labels[i], self.index.segments[i], size, offset)
 
     def _plain(self, i: int, size: Size) -> SamplePlan:
         original = self._original(i)
         box = fit(original, size, source=resized_size(original, self.imgsz), scaleup=False)
-        rows = obj.to_rows(self._placed(i, box.resized, box.pad), size)
+        rows = obj.to_rows(obj.place([self._placed(i, box.resized, box.pad)]), size)
         view = View(size, (Tile(i, box.resized, box.offset),), size)
         return SamplePlan(index=i, size=size, views=(view,), labels=rows, letterbox=box)
 
@@ -108,7 +108,7 @@ class Planner:
         original = self._original(i)
         box = fit(original, size, source=resized_size(original, self.imgsz))
         matrix, scale = affine_matrix(rng, hyp, size, size)
-        objects = obj.warp(self._placed(i, box.resized, box.pad), matrix, scale, size)
+        objects = obj.warp(obj.place([self._placed(i, box.resized, box.pad)]), matrix, scale, size)
         return View(size, (Tile(i, box.resized, box.offset),), size, matrix=matrix), objects
 
     def _mosaic(
@@ -123,7 +123,7 @@ class Planner:
         sizes = [resized_size(self._original(image), side) for image in images]
         tiles = mosaic_tiles(images, sizes, (x, y))
         parts = [self._placed(tile.image, tile.resized, tile.offset) for tile in tiles]
-        objects, pastes = obj.clip(obj.join(parts), canvas), ()
+        objects, pastes = obj.clip(obj.place(parts), canvas), ()
         if hyp.copy_paste > 0:
             objects, pastes = copy_paste(rng, objects, hyp.copy_paste, canvas[1])
         matrix, scale = affine_matrix(rng, hyp, canvas, size)
