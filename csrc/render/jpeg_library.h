@@ -3,9 +3,7 @@
 
 #include <csetjmp>
 #include <cstddef>
-#include <cstdint>
 #include <cstdio>
-#include <memory>
 #include <string>
 
 extern "C" {

@@ -1,6 +1,5 @@
 #include "render/renderer.h"
 
-#include <cmath>
 #include <stdexcept>
 #include <utility>
 

@@ -1,7 +1,6 @@
 #include "render/warp.h"
 
 #include <cmath>
-#include <limits>
 
 #include "render/kernels/kernels.h"
 

@@ -39,4 +39,4 @@ def test_what_is_not_chosen_is_not_loaded():
         "renderers('opencv'); print([n for n in sys.modules if n.startswith(('yolo.data.renderers.', 'nvidia'))])"
     )
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
-    assert sorted(eval(done.stdout)) == [f"yolo.data.renderers.{name}" for name in ("choice", "opencv")]
+    assert sorted(eval(done.stdout)) == [f"yolo.data.renderers.{name}" for name in ("choice", "opencv", "window")]

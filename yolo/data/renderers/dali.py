@@ -20,8 +20,9 @@ from yolo.data.image_header import read_header
 from yolo.data.images import MAX_PIXELS, limit_opencv_threads, load_image, read_bytes
 from yolo.data.letterbox import Size
 from yolo.data.plan import SamplePlan, Tile
-from yolo.data.renderers.dali_inputs import Encoded, Slots, Source, is_affine
+from yolo.data.renderers.dali_inputs import Encoded, Slots, Source
 from yolo.data.renderers.dali_thread import PipelineThread
+from yolo.data.renderers.window import is_affine
 from yolo.errors import ConfigError, DataError
 from yolo.io.files import require_file
 

@@ -8,10 +8,9 @@ which is left out of the result.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from yolo.data.images import divisor
 from yolo.data.letterbox import FILL, Size
 from yolo.data.plan import SamplePlan, Tile, View
+from yolo.data.renderers.window import Box, part_within, window
 
 HALVINGS = 3
 """How often an image is halved at most, as often as libjpeg can."""
@@ -52,30 +52,8 @@ NUMBERS: dict[str, tuple[tuple[int, ...], Any]] = {
 }
 """The inputs with an array of one shape for each slot: that shape, and the dtype. Places and sizes are (y, x)."""
 
-_REACH = 2.0  # pixels of the canvas: one for bilinear sampling, one for fixed-point coordinates
 _MARGIN = 2  # pixels of the image around a part that is resized
-_LEAST_AREA = 1e-6  # of a matrix that can be turned round
 _NOTHING = cv2.imencode(".jpg", np.full((8, 8, 3), FILL, np.uint8))[1]
-
-
-class Box(NamedTuple):
-    """Pixels from (x0, y0) up to and without (x1, y1)."""
-
-    x0: int
-    y0: int
-    x1: int
-    y1: int
-
-    @property
-    def size(self) -> Size:
-        return self.y1 - self.y0, self.x1 - self.x0
-
-    def within(self, other: Box) -> Box:
-        x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
-        return Box(x0, y0, max(min(self.x1, other.x1), x0), max(min(self.y1, other.y1), y0))
-
-    def moved(self, x: int, y: int) -> Box:
-        return Box(self.x0 + x, self.y0 + y, self.x1 + x, self.y1 + y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,28 +66,6 @@ class Encoded:
 
 Source = Encoded | NDArray[np.uint8]
 """Of a tile: a file, or pixels as the tile wants them, RGB ``[*resized, 3]``."""
-
-
-def is_affine(view: View) -> bool:
-    """Whether ``view`` is nothing but tiles and an affine map that can be turned round."""
-    if view.pastes:
-        return False
-    matrix = view.matrix
-    return matrix is None or (np.array_equal(matrix[2], (0, 0, 1)) and bool(abs(np.linalg.det(matrix)) >= _LEAST_AREA))
-
-
-def window(view: View) -> Box:
-    """The part of the canvas, of a pixel at least, that can get into the result of an affine ``view``."""
-    canvas = Box(0, 0, view.canvas[1], view.canvas[0])
-    if view.matrix is None:
-        return canvas
-    height, width = view.size
-    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
-    back = corners @ np.linalg.inv(view.matrix).T
-    low, high = back[:, :2].min(0) - _REACH, back[:, :2].max(0) + _REACH
-    x0, y0, x1, y1 = (math.floor(low[0]), math.floor(low[1]), math.ceil(high[0]), math.ceil(high[1]))
-    part = Box(x0, y0, x1, y1).within(canvas)
-    return part if all(part.size) else Box(0, 0, 1, 1)
 
 
 File = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]
@@ -129,7 +85,7 @@ class Slots:
         """The slots with a file, and which image of the index it is."""
         views = [(plan, plan.views[0]) for plan in plans]
         views += [(plan, view) for plan in plans for view in plan.views[1:]]
-        boxes = [window(view) for _, view in views]
+        boxes = [_at_least_a_pixel(window(view)) for _, view in views]
         tiles = [[(tile, part) for tile, part in _seen(view, box)] for (_, view), box in zip(views, boxes)]
         self._begin(max(sum(map(len, tiles)), len(views)) + 1)
         slot = 0
@@ -216,9 +172,14 @@ class Slots:
 def _seen(view: View, box: Box) -> Iterator[tuple[Tile, Box]]:
     """The tiles of which something lies in ``box``, and that part of the canvas."""
     for tile in view.tiles:
-        part = Box(0, 0, tile.resized[1], tile.resized[0]).moved(*tile.offset).within(box)
+        part = part_within(tile, box)
         if all(part.size):
             yield tile, part
+
+
+def _at_least_a_pixel(box: Box) -> Box:
+    """What DALI needs of a canvas that nothing is seen of."""
+    return box if all(box.size) else Box(0, 0, 1, 1)
 
 
 def _grey(size: Size) -> NDArray[np.uint8]:

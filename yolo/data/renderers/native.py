@@ -19,9 +19,11 @@ from yolo.data.image_cache import ImageCache
 from yolo.data.images import limit_opencv_threads, load_image
 from yolo.data.letterbox import Size
 from yolo.data.plan import SamplePlan, Tile, View
+from yolo.data.renderers.window import seen_tiles
 
 _LOG = logging.getLogger("yolo.data")
 _SYSTEM = "libjpeg.so.62"
+_JPEG_SUFFIXES = frozenset((".jpg", ".jpeg", ".mpo"))
 
 Key = tuple[int, Size, bool]
 """An image by its position in the index, its size, and whether it is to be augmented."""
@@ -41,14 +43,14 @@ class NativeRenderer:
         self._renderer = native.Renderer(jpeg_library())
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="renderer") if threads else None
         self._others: set[int] = set()
-        """Images that OpenCV reads."""
+        """Images that OpenCV reads although their names are those of JPEG files."""
 
     def supports(self, plan: SamplePlan) -> bool:
         return not plan.extras and not plan.has_odd_colours
 
     def render(self, plans: Sequence[SamplePlan], out: Sequence[NDArray[np.uint8]]) -> None:
-        keys = (_key(plan, tile) for plan in plans for view in plan.views for tile in view.tiles)
-        images = self._images(key for key in keys if self._cache is not None or key[0] in self._others)
+        keys = (_key(plan, tile) for plan in plans for view in plan.views for tile in seen_tiles(view))
+        images = self._images(key for key in keys if self._cache is not None or self._by_opencv(key[0]))
         while plans:
             samples = [self._sample(plan, planes, images) for plan, planes in zip(plans, out)]
             unread = sorted(self._renderer.render(samples, self._threads))
@@ -62,6 +64,9 @@ class NativeRenderer:
         self._renderer.close()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+    def _by_opencv(self, image: int) -> bool:
+        return image in self._others or self._paths[image].suffix.lower() not in _JPEG_SUFFIXES
 
     def _images(self, keys: Iterable[Key]) -> dict[Key, NDArray[np.uint8]]:
         """The pixels of ``keys``, each read once, in their order: the first that cannot be read is the one named."""

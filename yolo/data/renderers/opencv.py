@@ -15,11 +15,10 @@ from yolo.data.image_cache import ImageCache
 from yolo.data.images import limit_opencv_threads, load_image
 from yolo.data.letterbox import FILL, letterbox_into
 from yolo.data.plan import SamplePlan, Tile, View
+from yolo.data.renderers.window import seen_tiles
 from yolo.errors import DataError
 
 _GREY = (FILL, FILL, FILL)
-_REACH = 2.0  # pixels of the canvas: one for bilinear sampling, one for its fixed-point coordinates
-_LEAST_AREA = 1e-6  # of a matrix that can be turned round
 
 
 class OpenCVRenderer:
@@ -99,9 +98,8 @@ def shift_colours(image: NDArray[np.uint8], gains: tuple[float, float, float]) -
 
 def _render_view(view: View, load: Callable[[Tile], NDArray[np.uint8]]) -> NDArray[np.uint8]:
     canvas = np.full((*view.canvas, 3), FILL, np.uint8)
-    for tile in view.tiles:
-        if may_be_seen(tile, view):  # decoding is most of a sample's time
-            _lay(canvas, tile, load(tile))
+    for tile in seen_tiles(view):  # decoding is most of a sample's time
+        _lay(canvas, tile, load(tile))
     if view.pastes:
         _paste_mirrored(canvas, view.pastes)
     if view.matrix is None:
@@ -110,20 +108,6 @@ def _render_view(view: View, load: Callable[[Tile], NDArray[np.uint8]]) -> NDArr
     if np.array_equal(view.matrix[2], (0, 0, 1)):
         return cv2.warpAffine(canvas, view.matrix[:2], size, borderValue=_GREY)
     return cv2.warpPerspective(canvas, view.matrix, size, borderValue=_GREY)
-
-
-def may_be_seen(tile: Tile, view: View) -> bool:
-    """False where no pixel of ``tile`` can get into the view's result, which an affine warp alone can bring about."""
-    if view.matrix is None or view.pastes or not np.array_equal(view.matrix[2], (0, 0, 1)):
-        return True
-    if abs(np.linalg.det(view.matrix)) < _LEAST_AREA:
-        return True
-    height, width = view.size
-    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
-    back = corners @ np.linalg.inv(view.matrix).T
-    low, high = back[:, :2].min(0) - _REACH, back[:, :2].max(0) + _REACH
-    end = tile.offset[0] + tile.resized[1], tile.offset[1] + tile.resized[0]
-    return bool((tile.offset < high).all() and (low < end).all())
 
 
 def _lay(canvas: NDArray[np.uint8], tile: Tile, image: NDArray[np.uint8]) -> None:
