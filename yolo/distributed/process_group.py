@@ -151,6 +151,7 @@ class RankedGroup(ProcessGroup):
     def leave(self) -> None:
         """Wait until the work of all ranks is done."""
         self._watch.leave()
+        self._rendezvous.close()
 
 
 @contextlib.contextmanager

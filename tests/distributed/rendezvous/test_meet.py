@@ -22,7 +22,7 @@ from tests.distributed.rendezvous.visitors import APART, BOTH, knock, meets_besi
 from tests.launched import ROOT, free_port
 from yolo.distributed.rendezvous.job import Job
 from yolo.distributed.rendezvous.lock import PortTakenError
-from yolo.distributed.rendezvous.meet import Rendezvous, meet
+from yolo.distributed.rendezvous.meet import meet
 
 
 @BOTH
@@ -131,10 +131,11 @@ def test_two_jobs_on_one_port_are_one_too_many() -> None:
         assert f"--master_port {port + 1000} " in late.hint
         with pytest.raises(PortTakenError, match=f"port {port} is in use: {other} has it"):
             meet(two[0], 20.0)
-        meetings: list[Rendezvous] = [meet(one[1], 20.0), waiting.result()]
+        meetings = [meet(one[1], 20.0), waiting.result()]
     with pytest.raises(PortTakenError, match=f"port {port} is in use: {other} has it"):
         meet(two[0], 20.0)  # for as long as the job lives
-    del meetings, waiting
+    for meeting in meetings:
+        meeting.close()
     meet(job(0, 1, port), 20.0)
 
 

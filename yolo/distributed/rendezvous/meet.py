@@ -19,10 +19,10 @@ logger = logging.getLogger("yolo")
 
 
 class Rendezvous:
-    """What came of it. ``held`` keeps the job's ports on the first rank, for as long as it lives."""
+    """What came of it. On the first rank it has the job's ports until ``close``, or the end of the process."""
 
     def __init__(self, job: Job, channels: Sequence[Sequence[socket.socket]], held: Sequence[socket.socket]) -> None:
-        self.ranks, self.held = job.ranks, list(held)
+        self.ranks, self._held = job.ranks, held
         self._talk, self._pulse = channels
         for peer in (*self._talk, *self._pulse):
             peer.setblocking(True)
@@ -35,6 +35,15 @@ class Rendezvous:
         """Once. hosts: what each rank is called; near: of each its process and start, (0, 0) for none here."""
         pulse = [peer.detach() for peer in self._pulse]
         return native.Watch(self.ranks.rank, pulse, list(hosts), list(near), patience)
+
+    def close(self) -> None:
+        """Give the job's ports back, and the connections that nobody took.
+
+        To drop this object is not enough: an error that the event loop has kept may keep it too, until the garbage
+        collector comes by.
+        """
+        for each in (*self._held, *self._talk, *self._pulse):
+            each.close()
 
 
 def meet(job: Job, seconds: float) -> Rendezvous:
