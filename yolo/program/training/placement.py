@@ -82,7 +82,7 @@ class Placement:
             self.views[value] = around
 
     def _element(self, op: FusedOp, value: int) -> int:
-        """Of a number of the value's, 0 for the plan's: a head's where a convolution's output only leaves the program."""
+        """Bytes of a number, 0 for the plan's: a head's where a convolution's output only leaves the program."""
         leaves = isinstance(op, Convolutions) and value in self.graph.outputs and not self.consumers[value]
         return self.builder.target.head_element if leaves and not op.nodes[0].transposed else 0
 
