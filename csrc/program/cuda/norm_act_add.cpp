@@ -14,9 +14,7 @@ std::shared_ptr<DeviceBuffer> constant(const BuildContext& context, const Step& 
     if (context.constants == nullptr || !context.constants->has(name, {map.channels})) {
         throw std::invalid_argument(step.where + ": no constant " + name + " of its shape");
     }
-    std::vector<int64_t> order(static_cast<size_t>(map.lanes()), -1);
-    for (int64_t c = 0; c < map.channels; ++c) order[static_cast<size_t>(c)] = c;
-    return context.constants->on_device(name, Number::float32, order);
+    return context.constants->on_device(name, Number::float32, Order::channels(map.channels, map.lanes()));
 }
 
 // target = f((x - mean) / sqrt(var + eps) * weight + bias) + residual; without `weight`, f(x + bias) + residual; with
