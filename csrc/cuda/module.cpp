@@ -11,6 +11,7 @@ PYBIND11_MODULE(YOLO_CUDA_MODULE, module) {
     module.def("unavailable", &yolo::cuda::unavailable);
     module.def("description", &yolo::cuda::description);
     yolo::program::cuda::bind_cuda(module);
+    yolo::program::cuda::bind_kernels(module);
     yolo::ops::cuda::bind_detection(module);
     yolo::ops::cuda::bind_loss(module);
     yolo::ops::cuda::bind_update(module);

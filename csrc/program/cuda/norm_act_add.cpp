@@ -18,8 +18,8 @@ std::shared_ptr<DeviceBuffer> constant(const BuildContext& context, const Step& 
 }
 
 // target = f((x - mean) / sqrt(var + eps) * weight + bias) + residual; without `weight`, f(x + bias) + residual; with
-// `constants`, inference's of this name, f(x * scale + shift) + residual. Keeps what its gradient needs: the batch's mean
-// and deviation.
+// `constants`, inference's of this name, f(x * scale + shift) + residual. Keeps what its gradient needs: the batch's
+// mean and deviation.
 class NormActAdd {
 public:
     NormActAdd(BuildContext& context, const Step& step)
@@ -44,7 +44,8 @@ public:
 
     void normalise(const Run& run, float* scratch) const {
         float* const v = run.values;
-        measure(source_, {v + weight_, v + bias_, v + mean_, v + variance_, eps_, momentum_}, batch_, scratch, run.stream);
+        const NormValues values{v + weight_, v + bias_, v + mean_, v + variance_, eps_, momentum_};
+        measure(source_, values, batch_, scratch, run.stream);
     }
     void activate(const Run& run, const std::vector<Map>& targets, const Map* residual) const {
         cuda::activate(source_, affine(run), activation_, residual, targets, run.stream);
@@ -73,7 +74,8 @@ private:
         if (normalised()) return batch_.affine();
         if (learns()) return {nullptr, nullptr, run.values + bias_};
         if (scale_ == nullptr) return {};
-        return {nullptr, reinterpret_cast<const float*>(scale_->data()), reinterpret_cast<const float*>(shift_->data())};
+        const auto floats = [](const DeviceBuffer& buffer) { return reinterpret_cast<const float*>(buffer.data()); };
+        return {nullptr, floats(*scale_), floats(*shift_)};
     }
 
     Map source_;
