@@ -1,4 +1,4 @@
-"""Overlap of boxes on a device: of all pairs as the CPU has it, and the IoU family with its gradients by the formulas."""
+"""Overlap of boxes on a device: all pairs as the CPU has them, the IoU family and its gradients by the formulas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = ("iou", "giou", "diou", "ciou")
 
 
 def reference(kind: str, a: np.ndarray, b: np.ndarray, alpha: np.ndarray | None = None) -> np.ndarray:
-    """The values in float64; a, b: [n, 4] centre x, y, width, height. ``alpha``: CIoU's, where it is to stay constant."""
+    """The values in float64; a, b: [n, 4] centre x, y, width, height. ``alpha``: CIoU's, where it stays constant."""
     low_a, high_a, low_b, high_b = (box[:, :2] + sign * box[:, 2:] / 2 for box in (a, b) for sign in (-1, 1))
     side = (np.minimum(high_a, high_b) - np.maximum(low_a, low_b)).clip(0)
     hull = np.maximum(high_a, high_b) - np.minimum(low_a, low_b)
@@ -70,9 +70,8 @@ def test_values_and_gradients_are_those_of_the_formula(kind: str, spread: float)
     step = 1e-6
     for column in range(4):
         move = np.eye(4)[column] * step
-        slope = (reference(kind, wide_a + move, wide_b, alpha) - reference(kind, wide_a - move, wide_b, alpha)) / (
-            2 * step
-        )
+        ahead, behind = (reference(kind, wide_a + sign * move, wide_b, alpha) for sign in (1, -1))
+        slope = (ahead - behind) / (2 * step)
         np.testing.assert_allclose(gradient[:, column], slope, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(cuda_host().overlap(kind, a, b, gradient=False), values)
 
