@@ -30,7 +30,8 @@ std::string key_of(const Request& request) {
         text << name << map.channels << "x" << map.height << "x" << map.width << "/" << map.pitch;
     };
     const auto pair = [&](const char* name, const std::array<int64_t, 2>& of) { text << name << of[0] << "," << of[1]; };
-    text << description() << "; cuDNN " << Library::get().version() << "; pass " << static_cast<int>(request.pass)
+    const std::string& described = request.settings.device;
+    text << (described.empty() ? description() : described) << "; cuDNN " << Library::get().version() << "; pass " << static_cast<int>(request.pass)
          << ", number " << static_cast<int>(p.number) << ", images " << p.images << ", groups " << p.groups;
     end(", source ", p.source), end(", target ", p.target);
     pair(", kernel ", p.kernel), pair(", stride ", p.stride);
@@ -38,7 +39,9 @@ std::string key_of(const Request& request) {
     text << "; bias " << after.bias << ", activation " << after.activation << ", residual " << after.residual << "/"
          << after.residual_pitch << "; tf32 " << request.settings.tf32 << ", timed " << request.settings.timed
          << ", workspace " << request.settings.workspace;
-    return text.str();
+    std::string key = text.str();
+    std::replace(key.begin(), key.end(), '\n', ' ');
+    return key;
 }
 
 // The best first. What is fused saves a pass over the target; packing costs one over each map that has gaps.
@@ -70,6 +73,7 @@ std::string name_of(int64_t engine, const std::vector<int>& notes, const Form& f
 
 std::vector<Descriptor> configurations(const Descriptor& graph, HeurMode mode) {
     Descriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+    if (const Descriptor* device = Library::get().described()) heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *device);
     heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
         .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, mode)
         .finish();
@@ -95,6 +99,17 @@ bool exact_enough(const std::vector<int>& notes, const Request& request) {
     return std::find_first_of(notes.begin(), notes.end(), refused.begin(), refused.end()) == notes.end();
 }
 
+Descriptor unfinished_plan() {
+    Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    const Library& library = Library::get();
+    if (library.handle() != nullptr) {
+        plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, library.handle());
+    } else {
+        plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *library.described());
+    }
+    return plan;
+}
+
 // Of a configuration that will do; raises Refusal for another one.
 Algorithm finished(const Descriptor& configuration, const Form& form, const Request& request) {
     const Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
@@ -106,10 +121,8 @@ Algorithm finished(const Descriptor& configuration, const Form& form, const Requ
         most, engine.read(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, most, notes.data()))));
     if (!exact_enough(notes, request)) throw Refusal("cuDNN: engines that would do are not exact or not deterministic");
     const std::string name = name_of(engine.number(CUDNN_ATTR_ENGINE_GLOBAL_INDEX), notes, form);
-    Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-    plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, Library::get().handle())
-        .set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration)
-        .finish();
+    Descriptor plan = unfinished_plan();
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration).finish();
     Algorithm made{form, std::move(plan), name, operands(request.epilogue, form)};
     if (made.workspace_bytes() > request.settings.workspace) {
         throw Refusal("cuDNN: engines that would do need more than " + std::to_string(request.settings.workspace) +
@@ -120,7 +133,8 @@ Algorithm finished(const Descriptor& configuration, const Form& form, const Requ
 
 // Of the first list of cuDNN's that has one: the first that will do, or the fastest of some.
 std::optional<Algorithm> search(const Request& request, const Form& form, std::string& why) {
-    const size_t wanted = static_cast<size_t>(std::max(1, request.settings.timed));
+    const bool here = Library::get().described() == nullptr;  // or else nothing can be timed
+    const size_t wanted = here ? static_cast<size_t>(std::max(1, request.settings.timed)) : 1;
     try {
         const ConvGraph graph = conv_graph(request.problem, request.pass, request.epilogue, form);
         for (const HeurMode mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
@@ -159,11 +173,10 @@ std::optional<Algorithm> kept(const Request& request, const std::string& key) {
     for (const Form& form : forms_of(request)) {
         if (text_of(form) != file->form) continue;
         try {
-            Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-            plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, Library::get().handle())
-                .set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
-                     static_cast<int64_t>(file->plan.size()), file->plan.data())
-                .finish();
+            Descriptor plan = unfinished_plan();
+            plan.set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
+                     static_cast<int64_t>(file->plan.size()), file->plan.data());
+            plan.finish();
             return Algorithm{form, std::move(plan), file->name, operands(request.epilogue, form)};
         } catch (const Refusal&) {  // it is looked for again
         }
@@ -209,7 +222,7 @@ void Algorithm::run(const std::vector<void*>& addresses, void* workspace, Stream
 std::shared_ptr<const Algorithm> algorithm(const ConvProblem& problem, ConvPass pass, const Epilogue& epilogue,
                                            const ConvSettings& settings) {
     const Request request{problem, pass, epilogue, settings};
-    Library::load(settings.library);
+    Library::load(settings.library, settings.device);
     const std::string key = key_of(request);
     const std::lock_guard<std::mutex> lock(shared().mutex);  // also since cuDNN's list B is made by one thread at a time
     std::weak_ptr<const Algorithm>& place = shared().algorithms[key];

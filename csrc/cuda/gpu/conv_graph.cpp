@@ -131,10 +131,10 @@ public:
             add(CUDNN_POINTWISE_ADD, keep(tensor(kResidual, type_, shape)));
         }
         Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-        graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, Library::get().handle())
-            .set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-                 static_cast<int64_t>(operations_.size()), operations_.data())
-            .finish();
+        if (Handle handle = Library::get().handle()) graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, handle);
+        graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                  static_cast<int64_t>(operations_.size()), operations_.data());
+        graph.finish();
         return {std::move(parts_), std::move(graph)};
     }
 

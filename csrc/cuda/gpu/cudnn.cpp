@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 
 namespace yolo::cuda::cudnn {
@@ -10,9 +11,11 @@ namespace {
 
 constexpr char kName[] = "libcudnn.so.9";
 
+constexpr size_t kOldest = 90800;  // since when devices can be described
+
 struct Loaded {
     std::mutex mutex;
-    const Library* library = nullptr;  // kept until the process ends, as cuDNN's own threads may be
+    std::atomic<Library*> library{nullptr};  // kept until the process ends, as cuDNN's own threads may be
 };
 
 Loaded& loaded() {
@@ -29,14 +32,24 @@ std::string tidy(std::string text) {
 
 }  // namespace
 
-const Library& Library::load(const std::string& folder) {
+const Library& Library::load(const std::string& folder, const std::string& device) {
     const std::lock_guard<std::mutex> lock(loaded().mutex);
-    if (loaded().library == nullptr) loaded().library = new Library(folder);
+    if (loaded().library == nullptr) {
+        std::unique_ptr<Library> made(new Library(folder));
+        loaded().library = made.get();  // which descriptors ask for
+        try {
+            made->start(device);
+        } catch (...) {
+            loaded().library = nullptr;
+            throw;
+        }
+        made.release();
+    }
     return *loaded().library;
 }
 
 const Library& Library::get() {
-    return load("");
+    return *loaded().library;
 }
 
 template <class Function>
@@ -61,8 +74,22 @@ Library::Library(const std::string& folder) {
     find(set_, "cudnnBackendSetAttribute");
     find(get_, "cudnnBackendGetAttribute");
     find(execute_, "cudnnBackendExecute");
-    const int status = create_(&handle_);
-    if (status != 0) throw DeviceError(std::string("cuDNN does not start: ") + error_string_(status));
+    if (version() < kOldest) {
+        throw DeviceError("cuDNN " + std::to_string(version()) + " is too old: " + std::to_string(kOldest) + " is needed");
+    }
+}
+
+void Library::start(const std::string& device) {
+    if (device.empty()) {
+        const int status = create_(&handle_);
+        if (status != 0) throw DeviceError(std::string("cuDNN does not start: ") + error_string_(status));
+        return;
+    }
+    auto described = std::make_unique<Descriptor>(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+    described->set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<int64_t>(device.size()),
+                   device.data());
+    described->finish();
+    described_ = std::move(described);
 }
 
 void Library::check(int status, const char* trying) const {
@@ -78,6 +105,8 @@ void Library::execute(void* plan, void* variant_pack, Stream stream) const {
     check(set_stream_(handle_, stream), "taking a stream");
     check(execute_(handle_, plan, variant_pack), "starting a convolution");
 }
+
+Library::~Library() = default;
 
 Descriptor::Descriptor(DescriptorType type) {
     Library::get().check(Library::get().create_descriptor_(type, &raw_), "making a descriptor");

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,7 @@ enum DescriptorType : int {
     CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR = 15,
     CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR = 16,
     CUDNN_BACKEND_TENSOR_DESCRIPTOR = 17,
+    CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR = 38,
 };
 
 enum Attribute : int {
@@ -44,11 +46,13 @@ enum Attribute : int {
     CUDNN_ATTR_ENGINEHEUR_MODE = 200,
     CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH = 201,
     CUDNN_ATTR_ENGINEHEUR_RESULTS = 202,
+    CUDNN_ATTR_ENGINEHEUR_DEVICEPROP = 204,
     CUDNN_ATTR_ENGINECFG_ENGINE = 300,
     CUDNN_ATTR_EXECUTION_PLAN_HANDLE = 400,
     CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG = 401,
     CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE = 402,
     CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION = 405,
+    CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP = 407,
     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA = 700,
     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA = 701,
     CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC = 702,
@@ -84,6 +88,7 @@ enum Attribute : int {
     CUDNN_ATTR_VARIANT_PACK_WORKSPACE = 1003,
     CUDNN_ATTR_ENGINE_GLOBAL_INDEX = 1301,
     CUDNN_ATTR_ENGINE_NUMERICAL_NOTE = 1303,
+    CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION = 2702,
 };
 
 enum AttributeType : int {
@@ -129,15 +134,23 @@ struct Refusal : DeviceError {
 
 using Handle = cudnnContext*;
 
-// The library and the one handle of this process. Everything raises DeviceError.
+class Descriptor;
+
+// The library, and what it works for in this process: the GPU that is there, or one that is only described. Everything
+// raises DeviceError.
 class Library {
 public:
     // The library, which the first call loads: from `folder` if that is not empty, else where the loader finds it.
-    static const Library& load(const std::string& folder);
+    // `device`: a description as cuDNN has it (JSON), for which plans can be made, but not run; "": the GPU.
+    static const Library& load(const std::string& folder, const std::string& device);
     // The loaded one.
     static const Library& get();
+    ~Library();
 
+    // Null for a described device.
     Handle handle() const { return handle_; }
+    // Null for the GPU.
+    const Descriptor* described() const { return described_.get(); }
     // 92801 for 9.28.1.
     size_t version() const { return version_(); }
     // Gives a finished plan's work to a stream. By any thread.
@@ -146,12 +159,14 @@ public:
 private:
     friend class Descriptor;
     explicit Library(const std::string& folder);
+    void start(const std::string& device);
     void check(int status, const char* trying) const;
     template <class Function>
     void find(Function& function, const char* name) const;
 
     void* library_;
     Handle handle_ = nullptr;
+    std::unique_ptr<Descriptor> described_;
     size_t (*version_)();
     const char* (*error_string_)(int status);
     void (*last_error_)(char* message, size_t bytes);

@@ -47,7 +47,8 @@ std::optional<KeptPlan> kept_plan(const std::string& folder, const std::string& 
     std::string text(static_cast<size_t>(bytes), '\0');
     std::ifstream in(file, std::ios::binary);
     if (!in.read(text.data(), static_cast<std::streamsize>(bytes))) return std::nullopt;
-    if (line(text) != kFormat || line(text) != sum(text) || line(text) != key) return std::nullopt;
+    const std::string format = line(text), stated = line(text);
+    if (format != kFormat || stated != sum(text) || line(text) != key) return std::nullopt;
     KeptPlan kept;
     kept.form = line(text);
     kept.name = line(text);
