@@ -1,5 +1,6 @@
 // The statistics of a batch (Ioffe and Szegedy 2015): means and squares around them, merged from threads to blocks to
 // the whole, so that no digits are lost where a mean is far from 0 (Chan, Golub and LeVeque 1979).
+#include <algorithm>
 #include <cmath>
 
 #include "program/cuda/norm.h"
@@ -58,9 +59,20 @@ struct MeasureStrips {
     }
 };
 
+// On a GPU by a step of Newton's, without the calls that a root and a division take.
+YOLO_DEVICE double inverse_root(double x) {
+#ifdef __CUDA_ARCH__
+    const double near = rsqrtf(static_cast<float>(x));
+    return near * (1.5 - 0.5 * x * near * near);
+#else
+    return 1.0 / sqrt(x);
+#endif
+}
+
 struct Settle {
     static constexpr int kThreads = 256;
     Tiles tiles;
+    double share, unbiased_share;  // of one pixel in a mean, and in a variance that is not biased
     const float* partials;
     int64_t lanes, channels;
     NormValues values;
@@ -75,7 +87,7 @@ struct Settle {
         for (int64_t strip = row; strip < strips; strip += kRows) {
             sum += static_cast<double>(tiles.pixels_of(strip)) * partials[strip * 2 * lanes + c];
         }
-        const double mean = sum_column(block, sum) / static_cast<double>(tiles.pixels);
+        const double mean = sum_column(block, sum) * share;
         for (int64_t strip = row; strip < strips; strip += kRows) {
             const double apart = partials[strip * 2 * lanes + c] - mean;
             squares += partials[(strip * 2 + 1) * lanes + c] +
@@ -87,11 +99,10 @@ struct Settle {
     }
 
     YOLO_DEVICE void settle(int64_t c, double mean, double squares) const {
-        const double count = static_cast<double>(tiles.pixels), variance = squares / count, momentum = values.momentum;
-        const double unbiased = squares / (count > 2.0 ? count - 1.0 : 1.0);
+        const double momentum = values.momentum, unbiased = squares * unbiased_share;
         values.mean[c] = static_cast<float>((1.0 - momentum) * values.mean[c] + momentum * mean);
         values.variance[c] = static_cast<float>((1.0 - momentum) * values.variance[c] + momentum * unbiased);
-        const auto inverse = static_cast<float>(1.0 / sqrt(variance + values.eps));
+        const auto inverse = static_cast<float>(inverse_root(squares * share + values.eps));
         state.centre[c] = static_cast<float>(mean);
         state.inverse[c] = inverse;
         state.scale[c] = values.weight[c] * inverse;
@@ -112,7 +123,9 @@ void measure(const Map& source, const NormValues& values, const BatchState& stat
         const MeasureStrips<T> kernel{tiles, lines<const T>(source), scratch, source.lanes()};
         yolo::cuda::blocks(stream, tiles.blocks(), Moments::kSize * Tiles::kThreads * sizeof(float), kernel);
     });
-    const Settle kernel{tiles, scratch, source.lanes(), source.channels, values, state};
+    const double share = 1.0 / static_cast<double>(tiles.pixels);
+    const double unbiased = 1.0 / static_cast<double>(std::max<int64_t>(1, tiles.pixels - 1));
+    const Settle kernel{tiles, share, unbiased, scratch, source.lanes(), source.channels, values, state};
     yolo::cuda::blocks(stream, (source.channels + kColumns - 1) / kColumns, Settle::kThreads * sizeof(double), kernel);
 }
 

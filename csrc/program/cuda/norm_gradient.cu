@@ -106,7 +106,8 @@ struct SumPixels {
 struct AddSums {
     static constexpr int kThreads = 256;
     const float* partials;
-    int64_t strips, quantities, lanes, channels, pixels;
+    int64_t strips, quantities, lanes, channels;
+    double share;          // of one pixel in a mean
     float *bias, *weight;  // no weight: no batch norm
     BatchState state;
 
@@ -129,16 +130,17 @@ struct AddSums {
     YOLO_DEVICE void settle(int64_t c, double sum, double product) const {
         bias[c] += static_cast<float>(sum);
         if (weight == nullptr) return;
-        const double inverse = state.inverse[c], scale = state.scale[c], count = static_cast<double>(pixels);
+        const double inverse = state.inverse[c], scale = state.scale[c];
         weight[c] += static_cast<float>(product * inverse);
-        state.along[c] = static_cast<float>(-scale * inverse * product * inverse / count);
-        state.level[c] = static_cast<float>(-scale * sum / count);
+        state.along[c] = static_cast<float>(-scale * inverse * product * inverse * share);
+        state.level[c] = static_cast<float>(-scale * sum * share);
     }
 };
 
 void add_sums(const Map& map, const float* partials, int64_t quantities, const ParameterGradients& to, Stream stream) {
-    AddSums kernel{partials, sum_tiles(map).strips, quantities, map.lanes(), map.channels, map.pixels(), to.bias,
-                   to.weight, {}};
+    const double share = 1.0 / static_cast<double>(map.pixels());
+    const int64_t strips = sum_tiles(map).strips;
+    AddSums kernel{partials, strips, quantities, map.lanes(), map.channels, share, to.bias, to.weight, {}};
     if (to.state != nullptr) kernel.state = *to.state;
     yolo::cuda::blocks(stream, (map.channels + kColumns - 1) / kColumns, AddSums::kThreads * sizeof(double), kernel);
 }
