@@ -221,7 +221,8 @@ void attend_back(const Attended& from, const Map& gradient, const AttendedGradie
         const Backward<T> all{maps, slope, rows};
         yolo::cuda::blocks(stream, count / maps.chunks, kSharedBytes, FindRows<T>{maps, slope, rows});
         yolo::cuda::blocks(stream, count, kSharedBytes, QueryGradient<T>{all, Pixels<T>(to.query)});
-        yolo::cuda::blocks(stream, count, kSharedBytes, KeyValueGradient<T>{all, Pixels<T>(to.key), Pixels<T>(to.value)});
+        const KeyValueGradient<T> of_keys{all, Pixels<T>(to.key), Pixels<T>(to.value)};
+        yolo::cuda::blocks(stream, count, kSharedBytes, of_keys);
     });
 }
 
