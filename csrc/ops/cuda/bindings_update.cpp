@@ -27,8 +27,8 @@ Optimizer optimizer_of(const std::string& name) {
     throw py::value_error("unknown optimizer " + name);
 }
 
-// Moves the vectors in place, once for each row of `rates` and `gradients`, all by one recording. Gives the norms and the
-// loss scale.
+// Moves the vectors in place, once for each row of `rates` and `gradients`, all by one recording. Gives the norms and
+// the loss scale.
 py::tuple update(const std::string& optimizer, std::array<Floats, 5> vectors, const std::array<int64_t, 4>& sizes,
                  const yolo::cuda::Array<float>& rates, const yolo::cuda::Array<float>& gradients, float weight_decay,
                  const std::optional<State>& state) {
@@ -36,7 +36,8 @@ py::tuple update(const std::string& optimizer, std::array<Floats, 5> vectors, co
     const yolo::cuda::Stream stream = own.get();
     std::vector<std::unique_ptr<OnDevice<float>>> moved;
     for (const Floats& vector : vectors) moved.push_back(std::make_unique<OnDevice<float>>(vector, stream));
-    const UpdateBuffers buffers{moved[0]->data(), moved[1]->data(), moved[2]->data(), moved[3]->data(), moved[4]->data()};
+    const auto at = [&](size_t i) { return moved[i]->data(); };
+    const UpdateBuffers buffers{at(0), at(1), at(2), at(3), at(4)};
     const UpdateSizes groups{sizes[0], sizes[1], sizes[2], sizes[3]};
     const OnDevice<float> norm(1, stream), now(7, stream);
     const OnDevice<std::byte> scratch(update_scratch_bytes(groups), stream);

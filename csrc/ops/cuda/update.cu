@@ -177,8 +177,8 @@ struct Move {
         return ema * now.ema_decay + value * (1.0f - now.ema_decay);
     }
 
-    // Parameter number i after its step; operation by operation as ops/cpu/update.cpp. Without decay nothing is added, not
-    // even a zero that an infinite weight would turn into NaN.
+    // Parameter number i after its step; operation by operation as ops/cpu/update.cpp. Without decay nothing is added,
+    // not even a zero that an infinite weight would turn into NaN.
     YOLO_DEVICE float step(int64_t i, float value, float gradient, float& first, float& second,
                            const UpdateRates& now) const {
         const bool weight = i >= sizes.bias && i < sizes.bias + sizes.weight, decays = weight && weight_decay != 0.0f;

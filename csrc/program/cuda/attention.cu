@@ -13,29 +13,27 @@ using yolo::cuda::with_type;
 // What a block does: 64 tokens from `token` on of one head, and of what it writes 64 channels from `channel` on. (Wider
 // heads have several blocks, each of which finds the weights for itself.)
 struct Place {
-    int64_t image, head;
-    int token, channel;
+    int image, head, token, channel;
 };
 
 template <class T>
 struct Maps {
     Pixels<T> query, key, value;
-    int64_t heads;
-    int width, tiles, chunks;
+    int heads, width, tiles, chunks;
     float scale;
 
     explicit Maps(const Attended& from)
-        : query(from.query), key(from.key), value(from.value), heads(from.heads),
-          width(static_cast<int>(from.query.channels / from.heads)),
+        : query(from.query), key(from.key), value(from.value), heads(static_cast<int>(from.heads)),
+          width(static_cast<int>(from.query.channels) / heads),
           tiles(static_cast<int>((from.query.height * from.query.width + kTile - 1) / kTile)),
           chunks((width + kTile - 1) / kTile), scale(1.0f / sqrtf(static_cast<float>(width))) {}
 
+    // Below 2^31.
     int64_t blocks(int64_t images) const { return images * heads * tiles * chunks; }
 
     YOLO_DEVICE Place place(int64_t index) const {
-        const int64_t tile = index / chunks, head = tile / tiles;
-        return {head / heads, head % heads, static_cast<int>(tile % tiles) * kTile,
-                static_cast<int>(index % chunks) * kTile};
+        const int number = static_cast<int>(index), tile = number / chunks, head = tile / tiles;
+        return {head / heads, head % heads, tile % tiles * kTile, number % chunks * kTile};
     }
     YOLO_DEVICE Head<T> head(const Pixels<T>& map, const Place& place) const {
         return Head<T>(map, place.image, place.head, width);
@@ -88,12 +86,18 @@ struct alignas(16) Row {
     YOLO_DEVICE float weight(float logit, float scale) const { return expf((logit - largest) * scale) / total; }
 };
 
+// Of the head's tokens: rows are [images, heads, tokens].
+template <class T>
+YOLO_DEVICE int64_t first_row(const Maps<T>& from, const Place& place) {
+    return (int64_t{place.image} * from.heads + place.head) * from.query.height * from.query.width;
+}
+
 template <class T>
 struct FindRows {
     static constexpr int kThreads = tiles::kThreads;
     Maps<T> from;
     Pixels<T> gradient;
-    Row* rows;  // [images, heads, tokens]
+    Row* rows;
 
     YOLO_DEVICE void operator()(const Block& block) const {
         const Place place = from.place(block.index() * from.chunks);
@@ -112,7 +116,7 @@ struct FindRows {
                 means[i] = means[i] * factors[i] + row_sum(block, sum);
             }
         }
-        Row* const to = rows + (place.image * from.heads + place.head) * query.tokens;
+        Row* const to = rows + first_row(from, place);
         for (int i = 0; i < kFour; ++i) {
             const int token = place.token + row_of(block) + i;
             if (column_of(block) != 0 || token >= query.tokens) continue;
@@ -127,12 +131,11 @@ struct Backward {
     Maps<T> from;
     Pixels<T> gradient;
     const Row* rows;
-
-    YOLO_DEVICE Row row(const Place& place, int token, int tokens) const {
-        if (token >= tokens) return {0.0f, INFINITY, 0.0f, 0.0f};  // its weights are zeros
-        return rows[(place.image * from.heads + place.head) * tokens + token];
-    }
 };
+
+YOLO_DEVICE Row row_at(const Row* rows, int token, int tokens) {
+    return token < tokens ? rows[token] : Row{0.0f, INFINITY, 0.0f, 0.0f};  // behind the last, weights are zeros
+}
 
 template <class T>
 struct QueryGradient {
@@ -145,8 +148,9 @@ struct QueryGradient {
         const Place place = from.place(block.index());
         const Head<T> query = from.head(from.query, place), key = from.head(from.key, place);
         const Head<T> value = from.head(from.value, place), slope = from.head(all.gradient, place);
+        const Row* const all_rows = all.rows + first_row(from, place);
         Row rows[kFour];
-        for (int i = 0; i < kFour; ++i) rows[i] = all.row(place, place.token + row_of(block) + i, query.tokens);
+        for (int i = 0; i < kFour; ++i) rows[i] = row_at(all_rows, place.token + row_of(block) + i, query.tokens);
         Micro sums{};
         for (int token = 0; token < key.tokens; token += kTile) {
             Micro weights = products(block, query, place.token, key, token);
@@ -176,13 +180,14 @@ struct KeyValueGradient {
         const Place place = from.place(block.index());
         const Head<T> query = from.head(from.query, place), key = from.head(from.key, place);
         const Head<T> value = from.head(from.value, place), slope = from.head(all.gradient, place);
+        const Row* const rows = all.rows + first_row(from, place);
         Micro key_sums{}, value_sums{};
         for (int token = 0; token < query.tokens; token += kTile) {
             Micro weights = products(block, key, place.token, query, token);
             Micro slopes = products(block, value, place.token, slope, token);
             for (int j = 0; j < kFour; ++j) {
                 const int column = token + column_of(block) + j;
-                const Row row = all.row(place, column, query.tokens);
+                const Row row = row_at(rows, column, query.tokens);
                 for (int i = 0; i < kFour; ++i) {
                     const float weight = column < query.tokens ? row.weight(weights.at[i][j], from.scale) : 0.0f;
                     weights.at[i][j] = weight;
@@ -221,7 +226,8 @@ void attend_back(const Attended& from, const Map& gradient, const AttendedGradie
         const Backward<T> all{maps, slope, rows};
         yolo::cuda::blocks(stream, count / maps.chunks, kSharedBytes, FindRows<T>{maps, slope, rows});
         yolo::cuda::blocks(stream, count, kSharedBytes, QueryGradient<T>{all, Pixels<T>(to.query)});
-        yolo::cuda::blocks(stream, count, kSharedBytes, KeyValueGradient<T>{all, Pixels<T>(to.key), Pixels<T>(to.value)});
+        const KeyValueGradient<T> of_keys{all, Pixels<T>(to.key), Pixels<T>(to.value)};
+        yolo::cuda::blocks(stream, count, kSharedBytes, of_keys);
     });
 }
 

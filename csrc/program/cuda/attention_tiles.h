@@ -21,7 +21,7 @@ constexpr int kSide = 16;              // threads in a row, and rows of threads
 constexpr int kFour = 4;               // numbers of a thread in each direction
 constexpr int kTile = kSide * kFour;   // tokens of a tile, and channels of one that is written
 constexpr int kDepth = 32;             // channels that a product of two tiles takes at once
-constexpr int kWeightRow = kTile + 4;  // floats from a row of weights to the next, so that 8 rows lie in different banks
+constexpr int kWeightRow = kTile + 4;  // floats from one row of weights to the next: 8 rows lie in different banks
 
 // Shared memory, in floats: two slices [kDepth, kTile] of channels by tokens, in whose place the weights then lie, and
 // behind them a tile [kTile, kTile] of tokens by channels.
@@ -128,8 +128,8 @@ YOLO_DEVICE Micro products(const Block& block, const Head<T>& left, int row, con
     return sums;
 }
 
-// Adds to `sums` a tile of weights times the tokens of `head` from `token` on, 64 channels from `channel` on. A weight's
-// row is the sum's token, its column the token of `head`.
+// Adds to `sums` a tile of weights times the tokens of `head` from `token` on, 64 channels from `channel` on. A
+// weight's row is the sum's token, its column the token of `head`.
 template <class T>
 YOLO_DEVICE void accumulate(const Block& block, const Micro& weights, const Head<T>& head, int token, int channel,
                             Micro& sums) {

@@ -129,12 +129,11 @@ def test_an_overflow_leaves_out_the_step(optimizer, value, place):
     assert state == (256.0, 0, 1)
 
 
-def test_the_scale_of_a_long_run():
-    """Doubled after 2000 finite steps in a row, but never to infinity."""
-    vectors = Vectors.random((0, 1, 0, 0), "SGD")
-    gradients = np.ones((4003, 1))
-    gradients[1] = np.inf
-    _, state = step_on_device(vectors, gradients, RATES[:1] * 4003, loss_scale=(8.0, 5, 0))
-    assert state == (16.0, 1, 0)
-    _, state = step_on_device(vectors, np.ones(1), loss_scale=(2.0**127, 1999, 0))
-    assert state == (2.0**127, 0, 0)
+def test_the_scale_follows_the_gradients():
+    """Doubled after 2000 finite steps in a row, but never to infinity; halved, and counted anew, after another one."""
+    vectors, state = Vectors.random((0, 1, 0, 0), "SGD"), (8.0, 1998, 1)
+    expected = [(8.0, 1999, 0), (16.0, 0, 0), (16.0, 1, 0), (8.0, 0, 1), (4.0, 0, 1), (4.0, 1, 0)]
+    for gradient, wanted in zip([1.0, 1.0, 1.0, np.inf, np.nan, 1.0], expected):
+        _, state = step_on_device(vectors, gradient, loss_scale=state)
+        assert state == wanted
+    assert step_on_device(vectors, 1.0, loss_scale=(2.0**127, 1999, 0))[1] == (2.0**127, 0, 0)

@@ -95,10 +95,15 @@ def attend(builder: PlanBuilder, case: Case, maps: dict[str, BufferView], diviso
 
 
 def run(case: Case, executor: Callable, seed: int = 0) -> tuple[list[np.ndarray], ...]:
-    """What was read, what was written and the lanes behind that, four maps each, of random images."""
+    """What was read, what was written and the lanes behind that, four maps each, of random images.
+
+    Three of four bytes are zeros: of numbers that are all far above zero the gradients would be small differences.
+    """
     lanes = -(-case.channels // LANES) * LANES
     shape = (case.images, 4 * lanes, *case.size)
-    *read, written = executor(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, shape, dtype=np.uint8) * (rng.random(shape) < 0.25)
+    *read, written = executor(images)
     parts = np.split(written, 4, axis=1)
     return read, [one[:, : case.channels] for one in parts], [one[:, case.channels :] for one in parts]
 
@@ -127,7 +132,7 @@ def assert_close(heads: list[np.ndarray], expected: list[np.ndarray], tolerance:
 @pytest.mark.parametrize("precision", TOLERANCES)
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
 def test_against_numpy(case: Case, precision: str, twice: bool) -> None:
-    executor = cuda_host().HostExecutor(plan(case, target(precision), 128.0, twice))
+    executor = cuda_host().HostExecutor(plan(case, target(precision), 64.0, twice))
     read, written, behind = run(case, executor)
     assert_close(written, reference(case, read), TOLERANCES[precision])
     pad = target().whole(case.channels) - case.channels
