@@ -12,7 +12,6 @@
 namespace yolo::ops {
 namespace {
 
-constexpr float kClassOffset = 7680.0f;  // moves the classes apart, so that one pass serves them all
 constexpr float kMaxFloat = std::numeric_limits<float>::max();
 constexpr int64_t kFirstChunk = 1024;
 
@@ -136,12 +135,6 @@ class Kept {
 
     std::vector<float> x1_, y1_, x2_, y2_, area_;
 };
-
-// The greatest float f with f <= threshold: then "iou > f" says the same as comparing in double precision.
-float round_down(double threshold) {
-    const float rounded = static_cast<float>(threshold);
-    return rounded > threshold ? std::nextafter(rounded, -kMaxFloat) : rounded;
-}
 
 void write(const Box& box, float score, int64_t c, float* out) {
     const float row[6] = {box.x1, box.y1, box.x2, box.y2, score, static_cast<float>(c)};

@@ -101,24 +101,29 @@ class Problem {
 public:
     Problem(int64_t images, int64_t rows, int64_t classes, const py::kwargs& given, Stream stream)
         : wanted_(Array<uint8_t>(given["wanted"]), stream),
-          problem_{images, rows, classes, given["conf"].cast<float>(), given["iou"].cast<double>(),
-                   given["max_det"].cast<int64_t>(), given["max_candidates"].cast<int64_t>(), given["agnostic"].cast<bool>(),
-                   given["multi_label"].cast<bool>(), wanted_.data()} {
+          problem_{images, rows, classes, settings_of(given), wanted_.data()} {
         problem_.check();
     }
 
     // Calls work(problem, detections, counts, scratch), all on the device; returns what it has written.
     template <class Work>
     py::tuple run(Stream stream, const Work& work) const {
-        const OnDevice<float> detections(static_cast<size_t>(problem_.images * problem_.max_det * 6), stream);
+        const OnDevice<float> detections(static_cast<size_t>(problem_.images * problem_.settings.max_det * 6), stream);
         const OnDevice<int32_t> counts(static_cast<size_t>(problem_.images), stream);
         const DeviceBuffer scratch(nms_scratch_bytes(problem_));
         work(problem_, detections.data(), counts.data(), scratch.data());
-        return py::make_tuple(detections.array(std::vector<int64_t>{problem_.images, problem_.max_det, 6}),
+        return py::make_tuple(detections.array(std::vector<int64_t>{problem_.images, problem_.settings.max_det, 6}),
                               counts.array(std::vector<int64_t>{problem_.images}));
     }
 
 private:
+    static NmsSettings settings_of(const py::kwargs& given) {
+        return {given["conf"].cast<float>(),   given["iou"].cast<double>(),
+                given["max_det"].cast<int64_t>(), given["max_candidates"].cast<int64_t>(),
+                given["agnostic"].cast<bool>(),   given["multi_label"].cast<bool>(),
+                given["wanted"].cast<std::vector<uint8_t>>()};
+    }
+
     OnDevice<uint8_t> wanted_;
     NmsProblem problem_;
 };

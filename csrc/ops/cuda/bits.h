@@ -29,4 +29,9 @@ YOLO_DEVICE uint64_t lowest_bits(int64_t count) {
     return count >= 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
 }
 
+// Of eight bytes that are 0 or 1: one bit each, in the same order. No two products meet in one bit.
+YOLO_DEVICE uint64_t bits_of_flags(uint64_t flags) {
+    return flags * 0x0102040810204080u >> 56;
+}
+
 }  // namespace yolo::ops::cuda

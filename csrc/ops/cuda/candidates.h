@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "cuda/kernel.h"
 #include "ops/cuda/bits.h"
@@ -16,15 +17,14 @@
 
 namespace yolo::ops::cuda {
 
-constexpr float kClassOffset = 7680.0f;  // moves the classes apart, so that one pass serves them all
 constexpr float kMaxFloat = 3.402823466e38f;
 
 // What part of a batch works in.
 struct NmsRoom {
     Candidates candidates;
-    uint32_t* places;    // [images, warps]: a warp's number of candidates, then that of its first one
-    int64_t warps;       // of an image
-    int64_t images;      // at once
+    uint32_t* places;  // [images, warps]: a warp's number of candidates, then that of its first one
+    int64_t warps;     // of an image
+    int64_t images;    // at once
 };
 
 // Writes room as it lies in `scratch`, which may be null; returns its bytes.
@@ -34,6 +34,19 @@ void count_places(const NmsRoom& room, int64_t images, int64_t warps, yolo::cuda
 // Sorts what was found, before suppress_found() with its boxes.
 void suppress_found(const NmsRoom& room, const NmsProblem& problem, int64_t images, float* detections, int32_t* counts,
                     yolo::cuda::Stream stream);
+
+// Which predictions become candidates.
+struct Choice {
+    int64_t classes;
+    float conf;
+    bool multi_label;
+    const uint8_t* wanted;  // one flag per class, or null
+
+    explicit Choice(const NmsProblem& problem)
+        : classes(problem.classes), conf(problem.settings.conf), multi_label(problem.settings.multi_label),
+          wanted(problem.wanted) {}
+    YOLO_DEVICE bool wants(int64_t c) const { return wanted == nullptr || wanted[c] != 0; }
+};
 
 YOLO_DEVICE bool is_score(float score, float conf) {
     return score > conf && score <= kMaxFloat;
@@ -49,7 +62,7 @@ template <class Source, bool kWrite>
 struct Gather {
     static constexpr int kThreads = 256;
     Source source;
-    NmsProblem problem;
+    Choice choice;
     NmsRoom room;
     int64_t images, first_warp, warps;  // the source's of an image, and where its first one is among all
 
@@ -62,33 +75,32 @@ struct Gather {
         if (row < source.rows) {
             const auto spot = source.spot(image, row);
             objectness = source.objectness(spot);
-            if (!(objectness > problem.conf && is_finite(source.box(spot)))) objectness = 0.0f;
+            if (!(objectness > choice.conf && is_finite(source.box(spot)))) objectness = 0.0f;
         }
         uint32_t at = kWrite ? *place : 0;
-        for (uint32_t rest = block.ballot(objectness > problem.conf); rest != 0; rest &= rest - 1) {
+        for (uint32_t rest = block.ballot(objectness > choice.conf); rest != 0; rest &= rest - 1) {
             const int lane = first_bit(rest);
             const float sure = block.shuffle(objectness, lane);
-            at = problem.multi_label ? all_classes(block, image, first + lane, sure, at)
-                                     : best_class(block, image, first + lane, sure, at);
+            at = choice.multi_label ? all_classes(block, image, first + lane, sure, at)
+                                    : best_class(block, image, first + lane, sure, at);
         }
         if (!kWrite && block.lane() == 0) *place = at;
     }
 
 private:
     YOLO_DEVICE void write(int64_t image, int64_t row, int64_t c, float score, uint32_t at) const {
-        const auto pair = static_cast<uint32_t>((source.first_row + row) * problem.classes + c);
-        room.candidates.keys.buffers[0][image * problem.capacity() + at] = make_key(score, pair);
+        const auto pair = static_cast<uint32_t>((source.first_row + row) * choice.classes + c);
+        const Keys& keys = room.candidates.keys;
+        keys.buffers[0][image * keys.capacity + at] = make_key(score, pair);
     }
-
-    YOLO_DEVICE bool is_wanted(int64_t c) const { return problem.wanted == nullptr || problem.wanted[c] != 0; }
 
     YOLO_DEVICE uint32_t all_classes(const yolo::cuda::Block& block, int64_t image, int64_t row, float objectness,
                                      uint32_t at) const {
         const auto spot = source.spot(image, row);
-        for (int64_t first = 0; first < problem.classes; first += yolo::cuda::kWarp) {
+        for (int64_t first = 0; first < choice.classes; first += yolo::cuda::kWarp) {
             const int64_t c = first + block.lane();
-            const float score = c < problem.classes ? objectness * source.score(spot, c) : 0.0f;
-            const bool good = is_score(score, problem.conf) && is_wanted(c);
+            const float score = c < choice.classes ? objectness * source.score(spot, c) : 0.0f;
+            const bool good = is_score(score, choice.conf) && choice.wants(c);
             const uint32_t all = block.ballot(good);
             const auto before = static_cast<uint32_t>(bit_count(all & lowest_bits(block.lane())));
             if (kWrite && good) write(image, row, c, score, at + before);
@@ -102,19 +114,21 @@ private:
                                     uint32_t at) const {
         const auto spot = source.spot(image, row);
         uint64_t best = ~uint64_t{0};
-        for (int64_t c = block.lane(); c < problem.classes; c += yolo::cuda::kWarp) {
+        for (int64_t c = block.lane(); c < choice.classes; c += yolo::cuda::kWarp) {
             const float score = objectness * source.score(spot, c);
-            if (!is_score(score, problem.conf)) continue;
+            if (!is_score(score, choice.conf)) continue;
             const uint64_t key = make_key(score, static_cast<uint32_t>(c));
             best = key < best ? key : best;
         }
-        for (int mask = yolo::cuda::kWarp / 2; mask > 0; mask /= 2) {
+        int lanes = 1;  // that may have one
+        while (lanes < choice.classes && lanes < yolo::cuda::kWarp) lanes *= 2;
+        for (int mask = lanes / 2; mask > 0; mask /= 2) {
             const uint64_t other = block.shuffle_xor(best, mask);
             best = other < best ? other : best;
         }
-        if (best == ~uint64_t{0} || !is_wanted(pair_of(best))) return at;
-        if (kWrite && block.lane() == 0) write(image, row, pair_of(best), score_of(best), at);
-        return at + 1;
+        const bool good = block.lane() == 0 && best != ~uint64_t{0} && choice.wants(pair_of(best));
+        if (kWrite && good) write(image, row, pair_of(best), score_of(best), at);
+        return at + static_cast<uint32_t>(bit_count(block.ballot(good)));
     }
 };
 
@@ -122,23 +136,24 @@ private:
 template <class Source>
 struct LoadBoxes {
     Source source;
-    NmsProblem problem;
+    int64_t classes;
+    bool agnostic;
     Candidates candidates;
     int64_t threads;  // of an image
 
     YOLO_DEVICE void operator()(int64_t i) const {
         const int64_t image = i / threads, count = candidates.keys.sorted(image);
         const uint64_t* const keys = candidates.keys.of(image);
-        const auto classes = static_cast<uint32_t>(problem.classes);
+        const auto divisor = static_cast<uint32_t>(classes);
         for (int64_t k = i % threads; k < count; k += threads) {
             const uint32_t pair = pair_of(keys[k]);
-            const int64_t row = pair / classes - source.first_row;
+            const int64_t row = pair / divisor - source.first_row;
             if (row < 0 || row >= source.rows) continue;
             const Box box = source.box(source.spot(image, row));
             const int64_t at = image * candidates.keys.limit + k;
             candidates.boxes[at] = box;
-            const float offset = product(kClassOffset, static_cast<float>(pair % classes));
-            candidates.shifted[at] = problem.agnostic ? box : box.shifted(offset);
+            const float offset = product(kClassOffset, static_cast<float>(pair % divisor));
+            candidates.shifted[at] = agnostic ? box : box.shifted(offset);
         }
     }
 };
@@ -148,9 +163,10 @@ template <class Sources>
 void detect_in(const NmsProblem& problem, const Sources& sources, float* detections, int32_t* counts, void* scratch,
                yolo::cuda::Stream stream) {
     using yolo::cuda::kWarp;
+    const int64_t max_det = problem.settings.max_det;
     NmsRoom room;
     make_room(problem, static_cast<std::byte*>(scratch), room);
-    yolo::cuda::clear(detections, static_cast<size_t>(problem.images * problem.max_det * 6) * sizeof(float), stream);
+    yolo::cuda::clear(detections, static_cast<size_t>(problem.images * max_det * 6) * sizeof(float), stream);
     yolo::cuda::clear(counts, static_cast<size_t>(problem.images) * sizeof(int32_t), stream);
     if (problem.capacity() == 0) return;
     for (int64_t first = 0; first < problem.images; first += room.images) {
@@ -162,7 +178,7 @@ void detect_in(const NmsProblem& problem, const Sources& sources, float* detecti
                 using Kernel = Gather<Source, decltype(write)::value>;
                 const int64_t warps = (source.rows + kWarp - 1) / kWarp, a_block = Kernel::kThreads / kWarp;
                 yolo::cuda::blocks(stream, (images * warps + a_block - 1) / a_block, 0,
-                                   Kernel{source, problem, room, images, warp, warps});
+                                   Kernel{source, Choice(problem), room, images, warp, warps});
                 warp += warps;
             });
             return warp;
@@ -173,9 +189,11 @@ void detect_in(const NmsProblem& problem, const Sources& sources, float* detecti
         sources(first, [&](const auto& source) {
             using Source = std::decay_t<decltype(source)>;
             const int64_t threads = (problem.limit() + kWarp - 1) / kWarp * kWarp;
-            yolo::cuda::each(stream, images * threads, LoadBoxes<Source>{source, problem, room.candidates, threads});
+            const bool agnostic = problem.settings.agnostic;
+            yolo::cuda::each(stream, images * threads,
+                             LoadBoxes<Source>{source, problem.classes, agnostic, room.candidates, threads});
         });
-        suppress_found(room, problem, images, detections + first * problem.max_det * 6, counts + first, stream);
+        suppress_found(room, problem, images, detections + first * max_det * 6, counts + first, stream);
     }
 }
 

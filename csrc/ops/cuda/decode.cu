@@ -1,8 +1,6 @@
 #include "ops/cuda/decode.h"
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 
 #include "ops/cuda/candidates.h"
@@ -41,25 +39,26 @@ struct Heads {
     int count;
     Plane planes[kMostPlanes];
 
+    // The plane by its number: a kernel's arguments have no address without being copied.
     struct Spot {
-        const Plane* plane;
         const float* at;
-        uint32_t cell;
+        int plane;
+        uint32_t cells, cell;
     };
 
     YOLO_DEVICE Spot spot(int64_t image, int64_t row) const {
         int i = 0;
         while (i + 1 < count && row >= planes[i + 1].first_row) ++i;
         const auto cell = static_cast<uint32_t>(row) - planes[i].first_row;
-        return {&planes[i], planes[i].data + image * planes[i].image_step + cell, cell};
+        return {planes[i].data + image * planes[i].image_step + cell, i, planes[i].cells, cell};
     }
-    YOLO_DEVICE static float raw(const Spot& spot, int64_t column) { return spot.at[column * spot.plane->cells]; }
+    YOLO_DEVICE static float raw(const Spot& spot, int64_t column) { return spot.at[column * spot.cells]; }
     YOLO_DEVICE float likely(float number) const { return number > threshold ? sigmoid(number) : 0.0f; }
     YOLO_DEVICE float objectness(const Spot& spot) const { return likely(raw(spot, 4)); }
     // No objectness is above 1, so that an unlikely class stays one.
     YOLO_DEVICE float score(const Spot& spot, int64_t c) const { return likely(raw(spot, 5 + c)); }
     YOLO_DEVICE Box box(const Spot& spot) const {
-        const Plane& plane = *spot.plane;
+        const Plane plane = planes[spot.plane];
         const float t[4] = {sigmoid(raw(spot, 0)), sigmoid(raw(spot, 1)), sigmoid(raw(spot, 2)), sigmoid(raw(spot, 3))};
         const auto column = static_cast<float>(spot.cell % plane.width), row = static_cast<float>(spot.cell / plane.width);
         float x = product(t[0], 2.0f * plane.stride) + product(column - 0.5f, plane.stride);
@@ -95,14 +94,6 @@ struct Known {
     }
 };
 
-// A raw objectness below this cannot be above `conf` after the sigmoid; a little lower than exact, since the
-// comparison that counts is made on the sigmoid itself.
-float raw_threshold(float conf) {
-    if (conf <= 0.0f) return -std::numeric_limits<float>::infinity();
-    if (conf >= 1.0f) return std::numeric_limits<float>::infinity();
-    return std::log(conf / (1.0f - conf)) - 1e-3f;
-}
-
 // The planes of all levels in groups, for images from 0 on.
 std::vector<Heads> heads_of(const NmsProblem& problem, const std::vector<HeadLevel>& levels) {
     std::vector<Heads> groups;
@@ -112,7 +103,7 @@ std::vector<Heads> heads_of(const NmsProblem& problem, const std::vector<HeadLev
         const auto anchors = static_cast<int64_t>(level.anchors.size() / 2);
         for (int64_t anchor = 0; anchor < anchors; ++anchor, first_row += cells) {
             if (groups.empty() || groups.back().count == Heads::kMostPlanes) {
-                groups.push_back({0, first_row, raw_threshold(problem.conf), 0, {}});
+                groups.push_back({0, first_row, raw_threshold(problem.settings.conf), 0, {}});
             }
             Heads& group = groups.back();
             const float* const size = level.anchors.data() + 2 * anchor;

@@ -1,7 +1,6 @@
 #include "ops/cuda/nms.h"
 
 #include <algorithm>
-#include <cmath>
 #include <stdexcept>
 
 #include "ops/cuda/candidates.h"
@@ -12,16 +11,6 @@ namespace {
 using namespace yolo::cuda;
 
 constexpr size_t kAlignment = 256;
-
-void require(bool fits, const char* what) {
-    if (!fits) throw std::invalid_argument(what);
-}
-
-// The greatest float f with f <= threshold: then "iou > f" says the same as comparing in double precision.
-float round_down(double threshold) {
-    const float rounded = static_cast<float>(threshold);
-    return rounded > threshold ? std::nextafter(rounded, -kMaxFloat) : rounded;
-}
 
 // Lays arrays one behind the other; without memory it only counts.
 struct Layout {
@@ -45,7 +34,7 @@ size_t lay(const NmsProblem& problem, int64_t images, std::byte* scratch, NmsRoo
     found.keys.capacity = problem.capacity();
     found.keys.limit = limit;
     found.round_rows = std::min((limit + 63) / 64 * 64, kRound);
-    found.most_kept = std::min(limit, problem.max_det);
+    found.most_kept = std::min(limit, problem.settings.max_det);
     for (uint64_t*& buffer : found.keys.buffers) layout.take(buffer, images * found.keys.capacity);
     layout.take(found.keys.found, images);
     layout.take(room.places, images * room.warps);
@@ -102,12 +91,9 @@ struct Rows {
 }  // namespace
 
 void NmsProblem::check() const {
-    require(images >= 1 && rows >= 0, "suppression without images");
-    require(conf >= 0 && conf <= 1 && iou >= 0 && iou <= 1, "conf and iou are numbers from 0 to 1");
-    require(max_det >= 1 && max_candidates >= 1, "no detections are to be kept");
-    require(classes >= 1, "there are no classes");
-    const double pairs = static_cast<double>(rows) * static_cast<double>(classes);
-    require(pairs < 4294967296.0, "more predictions than suppression can number");
+    if (images < 1 || rows < 0) throw std::invalid_argument("suppression without images");
+    if (wanted == nullptr && !settings.wanted.empty()) throw std::invalid_argument("wanted classes are not on the device");
+    ops::check(settings, static_cast<double>(rows), classes);
 }
 
 size_t make_room(const NmsProblem& problem, std::byte* scratch, NmsRoom& room) {
@@ -129,7 +115,8 @@ void count_places(const NmsRoom& room, int64_t images, int64_t warps, Stream str
 
 void suppress_found(const NmsRoom& room, const NmsProblem& problem, int64_t images, float* detections, int32_t* counts,
                     Stream stream) {
-    suppress(room.candidates, images, problem.classes, round_down(problem.iou), problem.max_det, detections, counts, stream);
+    const float threshold = round_down(problem.settings.iou);
+    suppress(room.candidates, images, problem.classes, threshold, problem.settings.max_det, detections, counts, stream);
 }
 
 void nms(const NmsProblem& problem, const float* predictions, float* detections, int32_t* counts, void* scratch,

@@ -5,23 +5,21 @@
 #include <cstdint>
 
 #include "cuda/device.h"
+#include "ops/nms.h"
 
 namespace yolo::ops::cuda {
 
-// Of a batch of images with `rows` predictions each; what the settings mean: ops::NmsSettings.
+// Of a batch of images with `rows` predictions each.
 struct NmsProblem {
     int64_t images, rows, classes;
-    float conf;
-    double iou;
-    int64_t max_det, max_candidates;
-    bool agnostic, multi_label;
-    const uint8_t* wanted;  // on the device, one flag per class, or null for every class
+    NmsSettings settings;
+    const uint8_t* wanted;  // the settings' on the device, or null for every class
 
     // Raises std::invalid_argument for numbers that mean nothing.
     void check() const;
     // Candidates that an image may have, and those of them that enter the suppression.
-    int64_t capacity() const { return multi_label ? rows * classes : rows; }
-    int64_t limit() const { return capacity() < max_candidates ? capacity() : max_candidates; }
+    int64_t capacity() const { return settings.multi_label ? rows * classes : rows; }
+    int64_t limit() const { return capacity() < settings.max_candidates ? capacity() : settings.max_candidates; }
 };
 
 // Bytes on the device that nms() and detect() work in. A batch that asked for more than kNmsScratch is worked on in parts.

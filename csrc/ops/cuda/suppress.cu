@@ -50,22 +50,21 @@ struct Compare {
         const int64_t image = i / threads;
         const int rows = round.rows(image);
         if (rows == 0) return;
-        const int padded = (rows + kWarp - 1) / kWarp * kWarp, own = padded * ((rows + 63) / 64);
-        const int total = own + (round.begin > 0 ? static_cast<int>(kSlices) * padded : 0);
+        const int words = (rows + 63) / 64, padded = 64 * words;
+        const int total = padded * (words + (round.begin > 0 ? static_cast<int>(kSlices) : 0));
         for (int k = static_cast<int>(i % threads); k < total; k += static_cast<int>(threads)) {
             const int row = k % padded, part = k / padded;
-            if (row >= rows) continue;
-            if (k < own) {
-                within(image, row, part, rows);
-            } else {
-                with_kept(image, row, part - own / padded);
+            if (part >= words) {
+                round.dead(image, part - words)[row] = row < rows && hit_by_kept(image, row, part - words);
+            } else if (row < rows && part >= row / 64) {
+                round.overlaps(image)[row * kRoundWords + part] = within(image, row, part, rows);
             }
         }
     }
 
 private:
-    YOLO_DEVICE void within(int64_t image, int row, int word, int rows) const {
-        if (word < row / 64) return;
+    // Which of 64 candidates, those behind `row`, it suppresses.
+    YOLO_DEVICE uint64_t within(int64_t image, int row, int word, int rows) const {
         const Box* const boxes = round.shifted(image);
         const Box box = boxes[row];
         const float area = box.area();
@@ -76,20 +75,19 @@ private:
             const bool hit = first + k > row && suppresses(box, area, other, other.area(), threshold);
             bits |= static_cast<uint64_t>(hit) << k;
         }
-        round.overlaps(image)[row * kRoundWords + word] = bits;
+        return bits;
     }
 
-    YOLO_DEVICE void with_kept(int64_t image, int row, int slice) const {
+    YOLO_DEVICE bool hit_by_kept(int64_t image, int row, int slice) const {
         const Box* const kept = round.kept(image);
         const Box box = round.shifted(image)[row];
         const float area = box.area();
         const int64_t count = round.counts[image], last = count * (slice + 1) / kSlices;
-        bool hit = false;
-        for (int64_t k = count * slice / kSlices; k < last && !hit; ++k) {
+        for (int64_t k = count * slice / kSlices; k < last; ++k) {
             const Box better = kept[k];
-            hit = suppresses(better, better.area(), box, area, threshold);
+            if (suppresses(better, better.area(), box, area, threshold)) return true;
         }
-        round.dead(image, slice)[row] = hit;
+        return false;
     }
 };
 
@@ -100,7 +98,8 @@ struct Walk {
     // Each word of 64 candidates' bits has four threads, and each of these its own copy, so that none waits for another.
     static constexpr int kCopies = kThreads / static_cast<int>(kRoundWords);
     static constexpr size_t kShared = (kThreads + 64 + 1) * sizeof(uint64_t);
-    static_assert(kCopies * 16 == 64, "a thread takes 16 candidates of a word");
+    static constexpr int kShare = 64 / kCopies;  // candidates of a word that a copy is for
+    static_assert(kShare == 16, "their flags are two words");
     Round round;
     int64_t classes;
     float* detections;
@@ -116,13 +115,16 @@ struct Walk {
         uint64_t* const later = removed + kThreads;  // of each of the 64: whom of them it suppresses
         uint64_t* const chosen = later + 64;
         int64_t kept = counts[image];
-        removed[thread] = removed_before(image, word, copy, rows);
+        removed[thread] = 64 * word < rows && round.begin > 0 ? removed_before(image, word, copy) : 0;
+        uint64_t ahead = rivals(overlaps, rows, thread, 0);  // read before it is waited for
         for (int group = 0; 64 * group < rows && kept < round.max_det; ++group) {
             const int first = 64 * group;
+            const uint64_t own = ahead;
+            ahead = rivals(overlaps, rows, first + 64 + thread, group + 1);
             block.sync();
             const uint64_t alive = ~all_removed(removed, group) & lowest_bits(rows - first);
             if (alive == 0) continue;
-            if (thread < 64) later[thread] = first + thread < rows ? overlaps[(first + thread) * kRoundWords + group] : 0;
+            if (thread < 64) later[thread] = own;
             block.sync();
             if (thread == 0) *chosen = choose(alive, later, round.max_det - kept);
             block.sync();
@@ -131,23 +133,40 @@ struct Walk {
                 keep(image, first + thread, kept + bit_count(now & lowest_bits(thread)));
             }
             kept += bit_count(now);
-            if (word <= group || 64 * word >= rows) continue;
-            for (uint64_t rest = now & uint64_t{0xffff} << 16 * copy; rest != 0; rest &= rest - 1) {
-                removed[thread] |= overlaps[(first + first_bit(rest)) * kRoundWords + word];
+            if (word > group && 64 * word < rows) {
+                const int own_first = kShare * copy;
+                removed[thread] |= removed_by(overlaps + (first + own_first) * kRoundWords + word, now >> own_first);
             }
         }
         if (thread == 0) counts[image] = static_cast<int32_t>(kept);
     }
 
 private:
-    // By boxes kept before the round: this copy's 16 candidates of a word.
-    YOLO_DEVICE uint64_t removed_before(int64_t image, int word, int copy, int rows) const {
+    // By boxes kept before the round: this copy's candidates of a word.
+    YOLO_DEVICE uint64_t removed_before(int64_t image, int word, int copy) const {
+        struct alignas(16) Flags {
+            uint64_t words[2];
+        };
+        const int first = 64 * word + kShare * copy;
+        Flags all{};
+        for (int slice = 0; slice < kSlices; ++slice) {
+            const Flags flags = *reinterpret_cast<const Flags*>(round.dead(image, slice) + first);
+            for (int i = 0; i < 2; ++i) all.words[i] |= flags.words[i];
+        }
+        return (bits_of_flags(all.words[0]) | bits_of_flags(all.words[1]) << 8) << kShare * copy;
+    }
+
+    // Whom of its own word a candidate suppresses.
+    YOLO_DEVICE static uint64_t rivals(const uint64_t* overlaps, int rows, int row, int word) {
+        return row / 64 == word && row < rows ? overlaps[row * kRoundWords + word] : 0;
+    }
+
+    // The union of those of a share's candidates that are chosen; four are read at once.
+    YOLO_DEVICE static uint64_t removed_by(const uint64_t* overlaps, uint64_t chosen) {
         uint64_t bits = 0;
-        if (round.begin == 0) return bits;
-        for (int k = 16 * copy; k < 16 * copy + 16 && 64 * word + k < rows; ++k) {
-            uint8_t dead = 0;
-            for (int slice = 0; slice < kSlices; ++slice) dead |= round.dead(image, slice)[64 * word + k];
-            bits |= static_cast<uint64_t>(dead) << k;
+        for (int k = 0; k < kShare; k += 4) {
+            if ((chosen >> k & 15) == 0) continue;
+            for (int i = k; i < k + 4; ++i) bits |= (chosen >> i & 1) != 0 ? overlaps[i * kRoundWords] : 0;
         }
         return bits;
     }
@@ -193,9 +212,8 @@ void suppress(const Candidates& candidates, int64_t images, int64_t classes, flo
     const int64_t limit = candidates.keys.limit;
     for (int64_t begin = 0, size = kFirstRound; begin < limit; begin += size, size = kRound) {
         const Round round{candidates, begin, std::min(size, limit - begin), max_det, counts};
-        const int64_t padded = (round.size + kWarp - 1) / kWarp * kWarp;
-        const int64_t parts = (round.size + 63) / 64 + (begin > 0 ? kSlices : 0);
-        const int64_t threads = std::min(padded * parts, kMostThreads);
+        const int64_t words = (round.size + 63) / 64, parts = words + (begin > 0 ? kSlices : 0);
+        const int64_t threads = std::min(64 * words * parts, kMostThreads);
         each(stream, images * threads, Compare{round, threshold, threads});
         blocks(stream, images, Walk::kShared, Walk{round, classes, detections, counts});
     }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -16,27 +15,8 @@ float sigmoid(float x) {
     return 1.0f / (1.0f + std::exp(-x));
 }
 
-// A raw objectness below this cannot be above `conf` after the sigmoid; a little lower than exact, since the
-// comparison that counts is made on the sigmoid itself.
-float raw_threshold(float conf) {
-    if (conf <= 0.0f) return -std::numeric_limits<float>::infinity();
-    if (conf >= 1.0f) return std::numeric_limits<float>::infinity();
-    return std::log(conf / (1.0f - conf)) - 1e-3f;
-}
-
 void require(bool fits, const char* what) {
     if (!fits) throw std::invalid_argument(what);
-}
-
-// Raises for numbers that mean nothing for images of so many predictions of `classes` classes.
-void check(const ops::NmsSettings& settings, double rows, int64_t classes) {
-    require(settings.conf >= 0 && settings.conf <= 1 && settings.iou >= 0 && settings.iou <= 1,
-            "conf and iou are numbers from 0 to 1");
-    require(settings.max_det >= 1 && settings.max_candidates >= 1, "no detections are to be kept");
-    require(classes >= 1, "there are no classes");
-    const bool fits = settings.wanted.empty() || static_cast<int64_t>(settings.wanted.size()) == classes;
-    require(fits, "the wanted classes are others than the head's");
-    require(rows * static_cast<double>(classes) < 4294967296.0, "more predictions than suppression can number");
 }
 
 }  // namespace
@@ -56,13 +36,13 @@ DetectionHead::DetectionHead(std::vector<Level> levels, int64_t classes, int64_t
         rows += static_cast<double>(level.height) * static_cast<double>(level.width) *
                 static_cast<double>(level.anchors.size() / 2);
     }
-    check(settings_, rows, classes);
+    ops::check(settings_, rows, classes);
 }
 
 // Append the decoded rows of a level whose objectness may pass.
 void DetectionHead::candidates(const float* head, const Level& level, std::vector<float>& rows) const {
     const int64_t cells = level.height * level.width, columns = 5 + classes_;
-    const float threshold = raw_threshold(settings_.conf);
+    const float threshold = ops::raw_threshold(settings_.conf);
     for (size_t anchor = 0; anchor * 2 < level.anchors.size(); ++anchor) {
         const float* planes = head + static_cast<int64_t>(anchor) * columns * cells;
         const float* objectness = planes + 4 * cells;
@@ -126,7 +106,7 @@ void DetectionHead::compute(const void* const* inputs, void* const* outputs) {
 Nms::Nms(int64_t batch, int64_t rows, int64_t classes, ops::NmsSettings settings)
     : batch_(batch), rows_(rows), classes_(classes), settings_(std::move(settings)) {
     require(batch >= 1 && rows >= 0, "suppression without images");
-    check(settings_, static_cast<double>(rows), classes);
+    ops::check(settings_, static_cast<double>(rows), classes);
 }
 
 void Nms::compute(const void* const* inputs, void* const* outputs) {

@@ -15,7 +15,7 @@ Found = tuple[np.ndarray, np.ndarray]
 
 def options(settings: NmsSettings, classes: int) -> dict:
     """What the operators of ``cuda_host()`` take by name."""
-    wanted = [int(number in settings.classes) for number in range(classes)] if settings.classes else [1] * classes
+    wanted = [int(number in settings.classes) for number in range(classes)] if settings.classes else []
     names = ("conf", "iou", "max_det", "max_candidates", "agnostic", "multi_label")
     return {**{name: getattr(settings, name) for name in names}, "wanted": np.array(wanted, np.uint8)}
 

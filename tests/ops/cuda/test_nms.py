@@ -67,22 +67,25 @@ def test_limits(max_det: int, max_candidates: int) -> None:
 
 
 def test_runs_are_merged_and_the_best_of_many_are_taken() -> None:
-    predictions = crowded_predictions(np.random.default_rng(7), 2, 3500, 4)
-    predictions[1, 100:, 4] = 0  # an image whose keys fit one tile, beside one that needs three merges
+    predictions = crowded_predictions(np.random.default_rng(7), 2, 450, 32)
+    predictions[1, 50:, 4] = 0  # an image whose keys fit one tile, beside one that needs three merges
     options = {"conf": 0.01, "iou": 0.3, "multi_label": True}
     assert assert_same(predictions, max_candidates=2500, **options)[1].min() > 0
     assert_same(predictions, max_candidates=9000, max_det=9000, **options)
 
 
 def test_what_an_earlier_round_kept_suppresses_in_later_ones() -> None:
-    """3,000 boxes apart and their copies, less likely: the copies are in the second and third rounds."""
-    predictions = np.concatenate([row_of_boxes(3000)] * 3, axis=1)
-    predictions[0, 3000:, 4] /= 2
-    predictions[0, 6000:, 4] /= 2
-    predictions[0, 8900:, 1] = 500  # at last some that nothing meets
-    _, counts = assert_same(predictions, conf=0.01, iou=0.5, max_det=9000)
-    assert counts[0] == 3100
-    assert assert_same(predictions, conf=0.01, iou=0.5, max_det=3050)[1][0] == 3050
+    """100 boxes of 30 classes and two copies, less likely: the copies are in the second and third rounds."""
+    boxes = row_of_boxes(100)
+    predictions = np.concatenate([boxes, *[boxes[..., 5:]] * 29], axis=2)
+    predictions = np.concatenate([predictions] * 3, axis=1)
+    predictions[0, 100:, 4] /= 2
+    predictions[0, 200:, 4] /= 2
+    predictions[0, 290:, 1] = 500  # at last some that nothing meets
+    options = {"conf": 0.01, "iou": 0.5, "multi_label": True}
+    _, counts = assert_same(predictions, max_det=9000, **options)
+    assert counts[0] == 3300
+    assert assert_same(predictions, max_det=3050, **options)[1][0] == 3050
 
 
 @pytest.mark.parametrize("classes", [(0,), (2, 1), (99,)])
