@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cuda/words.h"
+#include "ops/exact.h"
 #include "ops/loss.h"
 
 namespace yolo::ops {
@@ -30,15 +31,6 @@ YOLO_DEVICE float offset_x(int64_t offset) {
 
 YOLO_DEVICE float offset_y(int64_t offset) {
     return offset == 2 ? kReach : offset == 4 ? -kReach : 0.0f;
-}
-
-// Rounded by itself: a GPU's compiler would take product and difference at once, and cells would move.
-YOLO_DEVICE float product(float a, float b) {
-#ifdef __CUDA_ARCH__
-    return __fmul_rn(a, b);
-#else
-    return a * b;
-#endif
 }
 
 YOLO_DEVICE bool near_border(float coordinate) {

@@ -4,6 +4,7 @@
 
 #include "cuda/kernel.h"
 #include "ops/assign_rules.h"
+#include "ops/cuda/bits.h"
 
 namespace yolo::ops::cuda {
 namespace {
@@ -50,9 +51,9 @@ struct Assign {
                 const int32_t row = begin + block.thread();
                 const int32_t cell = row < rows ? match(item, level, image, row, offset) : -1;
                 const uint32_t matching = block.ballot(cell >= 0);
-                if (block.lane() == 0) found[turn + warp] = ones(matching);
+                if (block.lane() == 0) found[turn + warp] = bit_count(matching);
                 block.sync();
-                int32_t place = written + ones(matching & ((1u << block.lane()) - 1u));
+                int32_t place = written + bit_count(matching & lowest_bits(block.lane()));
                 for (int other = 0; other < kWarps; ++other) {
                     const int32_t others = found[turn + other];
                     written += others;
@@ -97,14 +98,6 @@ struct Assign {
             if (found >= 0) return found;
         }
         return -1;
-    }
-
-    YOLO_DEVICE static int32_t ones(uint32_t bits) {
-#ifdef __CUDA_ARCH__
-        return __popc(bits);
-#else
-        return __builtin_popcount(bits);
-#endif
     }
 };
 

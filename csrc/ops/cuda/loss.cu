@@ -17,7 +17,7 @@ using yolo::cuda::Stream;
 
 constexpr int kBlockThreads = 128;
 constexpr int kWarps = kBlockThreads / kWarp;
-constexpr int64_t kCellsPerThread = kCellsPerBlock / kBlockThreads;
+constexpr int kCellsPerThread = kCellsPerBlock / kBlockThreads;
 
 // A block an item: its matches' CIoU and slopes, and what objectness their cells are to have.
 struct Boxes {
@@ -38,7 +38,7 @@ struct Boxes {
     // 1 - CIoU.
     YOLO_DEVICE double match(int64_t item, int64_t level, int32_t i, float scale) const {
         const Level& grid = batch.items.levels[level];
-        const int64_t place = item * batch.lists.room + i, cells = batch.cells(level);
+        const int64_t place = item * batch.lists.room + i, cells = batch.cells[level];
         const int32_t cell = batch.lists.cells[place], width = static_cast<int32_t>(grid.width);
         const int64_t row = batch.items.image_of(item, level) * batch.labels.capacity + batch.lists.labels[place];
         const Target target = target_of(batch.labels.rows + row * 5, grid);
@@ -66,19 +66,24 @@ struct Objectness {
     YOLO_DEVICE void operator()(const Block& block) const {
         int64_t level = 0;
         while (level + 1 < batch.items.count && block.index() >= batch.first_block[level + 1]) ++level;
-        const int64_t in_level = block.index() - batch.first_block[level], blocks = batch.blocks_of_item(level);
-        const int64_t item = batch.items.first[level] + in_level / blocks, cells = batch.cells(level);
+        const int64_t in_level = block.index() - batch.first_block[level], blocks = batch.blocks[level];
+        const int64_t item = batch.items.first[level] + in_level / blocks, cells = batch.cells[level];
         const int64_t first = in_level % blocks * kCellsPerBlock + block.thread();
         const int64_t plane = batch.start(item, level) + 4 * cells;
         const float* const logits = batch.heads[level] + plane;
         const float* const wanted = batch.overlaps_of(item, level);
         float* const gradient = batch.gradients[level] == nullptr ? nullptr : batch.gradients[level] + plane;
         const float scale = batch.scales(level).obj;
+        float logit[kCellsPerThread], target[kCellsPerThread];  // all are read before the first is waited for
+        for (int k = 0; k < kCellsPerThread; ++k) {
+            const int64_t cell = first + k * kThreads, place = cell < cells ? cell : 0;
+            logit[k] = logits[place], target[k] = wanted[place];
+        }
         double sum = 0;
-        for (int64_t k = 0; k < kCellsPerThread; ++k) {
+        for (int k = 0; k < kCellsPerThread; ++k) {
             const int64_t cell = first + k * kThreads;
-            if (cell >= cells) break;
-            const Bce found = bce_of(logits[cell], wanted[cell], batch.objectness);
+            if (cell >= cells) continue;
+            const Bce found = bce_of(logit[k], target[k], batch.objectness);
             sum += found.loss;
             if (gradient != nullptr) gradient[cell] = found.slope * scale;
         }
@@ -122,7 +127,7 @@ struct Matched {
             slope += batch.slopes[list + i].values[block.lane()];
         }
         const int64_t cell = batch.lists.cells[list + last];
-        batch.gradients[level][batch.start(item, level) + block.lane() * batch.cells(level) + cell] = slope;
+        batch.gradients[level][batch.start(item, level) + block.lane() * batch.cells[level] + cell] = slope;
     }
 
     // One class of a cell: its logit is the same for all matches, and wanted by some.
@@ -135,7 +140,7 @@ struct Matched {
             (cls == number ? wanting : others) += 1;
         }
         const int64_t cell = batch.lists.cells[list + last];
-        const int64_t place = batch.start(item, level) + (5 + number) * batch.cells(level) + cell;
+        const int64_t place = batch.start(item, level) + (5 + number) * batch.cells[level] + cell;
         const float logit = batch.heads[level][place];
         double loss = 0;
         float slope = 0;
@@ -194,7 +199,7 @@ struct Combine {
             row[1] = own_matches[level];
             row[2] = sums[level * kSums + 1];
             const int64_t items = batch.items.first[level + 1] - batch.items.first[level];
-            row[3] = static_cast<double>(items * batch.cells(level));
+            row[3] = static_cast<double>(items * batch.cells[level]);
             row[4] = sums[level * kSums + 2];
             all.add(row, batch.matches[level], batch.balance[level], batch.parts);
         }
@@ -218,8 +223,9 @@ void detection_loss(const Labels& labels, const LossLevel* levels, int64_t count
     double* const own_matches = batch.lay_out(memory);
     batch.settle(settings, whole, slope_scale, own_matches);
     for (int64_t i = 0; i < count; ++i) {
-        const auto numbers = static_cast<size_t>(batch.start(batch.items.first[i + 1], i));
-        if (batch.gradients[i] != nullptr) yolo::cuda::clear(batch.gradients[i], numbers * sizeof(float), stream);
+        const int64_t numbers = (batch.first_cell[i + 1] - batch.first_cell[i]) * (5 + classes);
+        if (batch.gradients[i] == nullptr) continue;
+        yolo::cuda::clear(batch.gradients[i], static_cast<size_t>(numbers) * sizeof(float), stream);
     }
     yolo::cuda::clear(batch.overlaps, static_cast<size_t>(batch.first_cell[count]) * sizeof(float), stream);
     count_matches(labels, batch.items, settings.anchor_t, own_matches, stream);

@@ -21,8 +21,10 @@ struct Batch {
     Items items;
     const float* heads[kMostLevels];
     float* gradients[kMostLevels];
+    int64_t cells[kMostLevels];            // of an item
+    int64_t blocks[kMostLevels];           // of an item, where each takes kCellsPerBlock of its cells
     int64_t first_cell[kMostLevels + 1];   // of each level in `overlaps`
-    int64_t first_block[kMostLevels + 1];  // of each level, where a block takes kCellsPerBlock of an item's cells
+    int64_t first_block[kMostLevels + 1];  // of each level
     double balance[kMostLevels];
     Gains gains;
     BceForm objectness, classification;
@@ -43,16 +45,12 @@ struct Batch {
     double* lay_out(Scratch& scratch);
     void settle(const LossSettings& settings, const Whole& whole, const float* factor, const double* own_matches);
 
-    YOLO_DEVICE int64_t cells(int64_t level) const { return items.levels[level].height * items.levels[level].width; }
-    YOLO_DEVICE int64_t blocks_of_item(int64_t level) const {
-        return (cells(level) + kCellsPerBlock - 1) / kCellsPerBlock;
-    }
     // Numbers of a level's head before this item's.
     YOLO_DEVICE int64_t start(int64_t item, int64_t level) const {
-        return (item - items.first[level]) * (5 + classes) * cells(level);
+        return (item - items.first[level]) * (5 + classes) * cells[level];
     }
     YOLO_DEVICE float* overlaps_of(int64_t item, int64_t level) const {
-        return overlaps + first_cell[level] + (item - items.first[level]) * cells(level);
+        return overlaps + first_cell[level] + (item - items.first[level]) * cells[level];
     }
     YOLO_DEVICE Scales scales(int64_t level) const {
         const double images = static_cast<double>(labels.images * parts);
@@ -74,8 +72,10 @@ inline Batch::Batch(const Labels& labels, const LossLevel* levels, int64_t count
         const int64_t in_level = items.first[i + 1] - items.first[i];
         heads[i] = levels[i].head;
         gradients[i] = levels[i].gradient;
-        first_cell[i + 1] = first_cell[i] + in_level * cells(i);
-        first_block[i + 1] = first_block[i] + in_level * blocks_of_item(i);
+        cells[i] = levels[i].grid.height * levels[i].grid.width;
+        blocks[i] = (cells[i] + kCellsPerBlock - 1) / kCellsPerBlock;
+        first_cell[i + 1] = first_cell[i] + in_level * cells[i];
+        first_block[i + 1] = first_block[i] + in_level * blocks[i];
     }
 }
 
