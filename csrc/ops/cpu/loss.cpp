@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/cpu/assign_rules.h"
-#include "ops/cpu/bce.h"
-#include "ops/cpu/ciou_slope.h"
+#include "ops/assign_rules.h"
+#include "ops/ciou_slope.h"
+#include "ops/cpu/bce_sum.h"
+#include "ops/loss_rules.h"
 #include "parallel/team.h"
 
 namespace yolo::ops {
@@ -26,24 +27,12 @@ struct Targets {
             for (int64_t i = 0; i < labels.counts[image]; ++i) {
                 const float* label = labels.rows + (image * labels.capacity + i) * 5;
                 if (!usable(label)) continue;
-                rows.push_back(target_of(label, image, level));
+                rows.push_back(target_of(label, level));
                 matches += matches_of(rows.back(), level, anchor_t);
             }
             first.push_back(rows.size());
         }
     }
-
-    static int64_t matches_of(const Target& target, const Level& level, float anchor_t) {
-        const int64_t cells = std::count(target.given, target.given + kAssignOffsets, true);
-        int64_t fitting = 0;
-        for (int64_t a = 0; a < level.anchors; ++a) fitting += fits(target, level.anchor_sizes + 2 * a, anchor_t);
-        return cells * fitting;
-    }
-};
-
-// What a unit of slope weighs in the loss: gain over the number that its mean is taken over, times the images.
-struct Scales {
-    float box, obj, cls;
 };
 
 // A level's constants.
@@ -99,9 +88,8 @@ class Item {
         const Level& grid = plan_.level.grid;
         for (int64_t o = 0; o < kAssignOffsets; ++o) {
             for (const Target* target = begin; target != end; ++target) {
-                if (!target->given[o] || !fits(*target, anchor_, static_cast<float>(settings_.anchor_t))) continue;
-                const int64_t column = cell(target->x - kOffsets[o].x, grid.width);
-                const int64_t row = cell(target->y - kOffsets[o].y, grid.height);
+                if (!target->given_to(o) || !fits(*target, anchor_, static_cast<float>(settings_.anchor_t))) continue;
+                const auto [column, row] = cell_of(*target, o, grid);
                 matches_.push_back({row * grid.width + column,
                                     target->cls,
                                     {target->x - column, target->y - row, target->w, target->h}});
@@ -171,16 +159,12 @@ class Item {
 std::vector<Plan> plans_of(const Labels& labels, const LossLevel* levels, int64_t count, int64_t classes,
                            const LossSettings& settings, const Whole& whole) {
     std::vector<Plan> plans;
+    const double images = static_cast<double>(labels.images * whole.parts);
     for (int64_t i = 0; i < count; ++i) {
         const Level& grid = levels[i].grid;
         Targets targets(labels, grid, static_cast<float>(settings.anchor_t));
-        const double images = static_cast<double>(labels.images * whole.parts);
-        const double found = whole.matches ? whole.matches[i] : static_cast<double>(targets.matches);
-        const double matches = std::max(found, 1.0);
-        const double cells = images * static_cast<double>(grid.anchors * grid.height * grid.width);
-        const Scales scale{static_cast<float>(settings.box / matches * images),
-                           static_cast<float>(settings.obj * settings.balance[i] / cells * images),
-                           static_cast<float>(settings.cls / matches / static_cast<double>(classes) * images)};
+        const double matches = whole.matches ? whole.matches[i] : static_cast<double>(targets.matches);
+        const Scales scale = scales_of(gains_of(settings), settings.balance[i], grid, matches, images, classes);
         plans.push_back({levels[i], std::move(targets), scale});
     }
     return plans;
@@ -188,19 +172,12 @@ std::vector<Plan> plans_of(const Labels& labels, const LossLevel* levels, int64_
 
 void combine(const double* terms, int64_t count, int64_t images, const LossSettings& settings, const Whole& whole,
              float* parts) {
-    double box = 0, obj = 0, cls = 0;
+    PartSums sums;
     for (int64_t i = 0; i < count; ++i) {
         const double* row = terms + i * kLossTerms;
-        const double some = std::max(whole.matches ? whole.matches[i] : row[1], 1.0);
-        box += row[0] / some;
-        obj += row[2] / (row[3] * static_cast<double>(whole.parts)) * settings.balance[i];
-        cls += row[4] / some;
+        sums.add(row, whole.matches ? whole.matches[i] : row[1], settings.balance[i], whole.parts);
     }
-    box *= settings.box;
-    obj *= settings.obj;
-    cls *= settings.cls;
-    const double all[kLossParts] = {(box + obj + cls) * static_cast<double>(images * whole.parts), box, obj, cls};
-    for (int64_t k = 0; k < kLossParts; ++k) parts[k] = static_cast<float>(all[k]);
+    sums.write(gains_of(settings), images * whole.parts, parts);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "cuda/words.h"
-#include "ops/cuda/exact.h"
+#include "ops/exact.h"
 
 namespace yolo::ops::cuda {
 

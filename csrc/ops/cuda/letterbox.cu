@@ -4,7 +4,7 @@
 #include <stdexcept>
 
 #include "cuda/kernel.h"
-#include "ops/cuda/exact.h"
+#include "ops/exact.h"
 
 namespace yolo::ops::cuda {
 namespace {

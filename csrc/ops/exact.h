@@ -4,7 +4,7 @@
 
 #include "cuda/words.h"
 
-namespace yolo::ops::cuda {
+namespace yolo::ops {
 
 YOLO_DEVICE float product(float a, float b) {
 #ifdef __CUDA_ARCH__
@@ -22,4 +22,4 @@ YOLO_DEVICE double product(double a, double b) {
 #endif
 }
 
-}  // namespace yolo::ops::cuda
+}  // namespace yolo::ops

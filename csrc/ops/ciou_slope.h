@@ -1,8 +1,9 @@
 // Complete IoU (Zheng et al. 2020) of one predicted box with its label, and its slope in the raw predictions.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
+
+#include "cuda/words.h"
 
 namespace yolo::ops {
 
@@ -16,18 +17,27 @@ namespace ciou {
 constexpr double kEps = 1e-7;
 constexpr double kPi = 3.14159265358979323846;
 
+// NaN in the second place is passed over, as std::min and std::max do.
+YOLO_DEVICE double lesser(double a, double b) {
+    return b < a ? b : a;
+}
+
+YOLO_DEVICE double greater(double a, double b) {
+    return a < b ? b : a;
+}
+
 // A prediction and a label along one axis, and what moves with the prediction's centre and size.
 struct Axis {
     double overlap, hull;
     double overlap_centre, overlap_size, hull_centre, hull_size;
 
-    Axis(double centre, double size, double target, double target_size) {
+    YOLO_DEVICE Axis(double centre, double size, double target, double target_size) {
         const double low = centre - size / 2, high = centre + size / 2;
         const double target_low = target - target_size / 2, target_high = target + target_size / 2;
         const bool ends_first = high < target_high, starts_last = low > target_low;
-        const double side = std::min(high, target_high) - std::max(low, target_low);
+        const double side = lesser(high, target_high) - greater(low, target_low);
         overlap = side < 0 ? 0 : side;
-        hull = std::max(high, target_high) - std::min(low, target_low);
+        hull = greater(high, target_high) - lesser(low, target_low);
         overlap_centre = side > 0 ? double(ends_first) - double(starts_last) : 0;
         overlap_size = side > 0 ? (double(ends_first) + double(starts_last)) / 2 : 0;
         hull_centre = double(!ends_first) - double(!starts_last);
@@ -35,15 +45,15 @@ struct Axis {
     }
 };
 
-inline double sigmoid(double x) {
-    return 1 / (1 + std::exp(-x));
+YOLO_DEVICE double sigmoid(double x) {
+    return 1 / (1 + exp(-x));
 }
 
 }  // namespace ciou
 
 // raw: x, y, w, h before the sigmoid; centre = 2 sigmoid - 0.5, size = (2 sigmoid)^2 anchor. target: x, y, w, h.
 // All in cells, from the cell's corner. Double, because 1 - CIoU of a good prediction is a small difference.
-inline CiouSlope ciou_with_slope(const float raw[4], const float anchor[2], const float target[4]) {
+YOLO_DEVICE CiouSlope ciou_with_slope(const float raw[4], const float anchor[2], const float target[4]) {
     using namespace ciou;
     double p[4], flow[4];  // flow: d (x, y, w, h) / d raw
     for (int i = 0; i < 4; ++i) {
@@ -65,7 +75,7 @@ inline CiouSlope ciou_with_slope(const float raw[4], const float anchor[2], cons
     const double per_hull = -2 * away / diagonal;  // d away / d hull, over the hull
 
     const double safe_h = h + kEps;
-    const double turn = std::atan(target_w / (target_h + kEps)) - std::atan(w / safe_h);
+    const double turn = atan(target_w / (target_h + kEps)) - atan(w / safe_h);
     const double aspect = 4 / (kPi * kPi) * turn * turn;
     const double alpha = aspect / (aspect - iou + (1 + kEps));
     const double per_turn = alpha * 8 / (kPi * kPi) * turn / (w * w + safe_h * safe_h);
