@@ -164,7 +164,11 @@ Algorithm searched(const Request& request) {
     for (const Form& form : forms_of(request)) {
         if (std::optional<Algorithm> found = search(request, form, why)) return std::move(*found);
     }
-    throw DeviceError("cuDNN has no algorithm for a convolution: " + why);
+    const ConvProblem& p = request.problem;
+    const char* const numbers[] = {"float32", "bfloat16", "float16"};
+    throw DeviceError(std::string("cuDNN has no algorithm for a convolution of ") +
+                      numbers[static_cast<size_t>(p.number)] + ", " + std::to_string(p.source.channels) + " to " +
+                      std::to_string(p.target.channels) + " channels: " + why);
 }
 
 std::optional<Algorithm> kept(const Request& request, const std::string& key) {
