@@ -31,12 +31,18 @@ FLOAT32, BFLOAT16, FLOAT16 = range(3)
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory):
     """A function that asks for algorithms and returns a line for each convolution."""
-    folder, cudnn = tmp_path_factory.mktemp("built"), programs.cudnn()
+    folder, installed = tmp_path_factory.mktemp("built"), programs.cudnn()
     built, environment = programs.program("described", PARTS, folder), programs.driver(folder / "driver")
 
-    def asked(*convolutions: tuple[int, int, int, str], plans: Path | str = "", strict: bool = False) -> list[str]:
+    def asked(
+        *convolutions: tuple[int, int, int, str],
+        plans: Path | str = "",
+        strict: bool = False,
+        cudnn: Path = installed,
+        device: dict = HOPPER,
+    ) -> list[str]:
         values = [str(value) for convolution in convolutions for value in convolution]
-        command = [built, cudnn, plans, json.dumps(HOPPER), "exact" if strict else "tf32", *values]
+        command = [built, cudnn, plans, json.dumps(device), "exact" if strict else "tf32", *values]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
         return done.stdout.splitlines()
 
@@ -60,6 +66,31 @@ def test_gradients_on_strided_maps(ask):
     lines = ask(*((at, number, 1, "none") for at in (SOURCE, WEIGHTS) for number in (FLOAT32, BFLOAT16, FLOAT16)))
     assert all("fused 0|packed 0|wide 0|" in line for line in lines[:3])
     assert all("fused 0|packed 0|wide 1|" in line for line in lines[3:])
+
+
+def test_without_cublas_it_is_an_error_and_not_the_end_of_the_process(ask, tmp_path):
+    alone = tmp_path / "nvidia" / "cudnn" / "lib"
+    alone.mkdir(parents=True)
+    for library in programs.cudnn().iterdir():
+        (alone / library.name).symlink_to(library)
+    (line,) = ask((FORWARD, FLOAT16, 1, "none"), cudnn=alone)
+    assert line == "error: cuBLAS is not there, which cuDNN needs: libcublasLt.so.13"
+
+
+def test_bfloat16_on_a_card_that_has_none(ask):
+    for pass_ in (FORWARD, SOURCE, WEIGHTS):
+        (line,) = ask((pass_, BFLOAT16, 1, "none"), device={**HOPPER, "deviceVer": 750})
+        assert line.startswith("error: cuDNN has no algorithm for a convolution of bfloat16, 64 to 64 channels: ")
+
+
+def test_a_description_that_is_none(ask):
+    (line,) = ask((FORWARD, FLOAT16, 1, "none"), device={"deviceVer": 900})
+    assert line.startswith("error: cuDNN: ")
+
+
+def test_weight_gradients_on_cards_that_cannot_leave_them_as_float32(ask):
+    (line,) = ask((WEIGHTS, FLOAT16, 1, "none"), device={**HOPPER, "deviceVer": 800})
+    assert "fused 0|packed 0|wide 0|" in line
 
 
 def test_groups(ask):
