@@ -53,7 +53,7 @@ struct ConvOperands {
 struct ConvSettings {
     std::string library;                     // the folder of cuDNN's libraries; "": the loader knows
     std::string plans;                       // the folder where algorithms that were found are kept; "": none are
-    std::string device;                      // one for which they are made, not run, as cuDNN describes it; "": this one
+    std::string device;                      // one to make them for, not to run them, as cuDNN describes it; "": the GPU
     bool tf32 = true;                        // float32 maps may be multiplied with 10 bits behind the point
     int timed = 0;                           // of so many algorithms the fastest is taken; 0: the first, untimed
     int64_t workspace = int64_t{256} << 20;  // bytes that one may need at most

@@ -1,15 +1,38 @@
 // The private module of what runs on a CUDA device: yolo._cuda on a GPU, _cuda_host on the host's processor, for tests.
 #include <pybind11/pybind11.h>
 
+#include <string>
+
+#include "cuda/convolution.h"
 #include "cuda/device.h"
 #include "ops/cuda/bindings.h"
 #include "program/cuda/bindings.h"
+
+namespace {
+
+// See ConvSettings.
+void bind_configure(pybind11::module_& module) {
+    using pybind11::arg;
+    const yolo::cuda::ConvSettings usual;
+    module.def(
+        "configure",
+        [](const std::string& library, const std::string& plans, bool tf32, int timed) {
+            yolo::cuda::ConvSettings settings;
+            settings.library = library, settings.plans = plans, settings.tf32 = tf32, settings.timed = timed;
+            yolo::cuda::configure(settings);
+        },
+        pybind11::kw_only(), arg("library") = usual.library, arg("plans") = usual.plans, arg("tf32") = usual.tf32,
+        arg("timed") = usual.timed);
+}
+
+}  // namespace
 
 PYBIND11_MODULE(YOLO_CUDA_MODULE, module) {
     module.doc() = "Operators and executors of compiled programs on a CUDA device.";
     pybind11::module_::import("yolo._native");  // whose types these functions take and extend
     module.def("unavailable", &yolo::cuda::unavailable);
     module.def("description", &yolo::cuda::description);
+    bind_configure(module);
     yolo::program::cuda::bind_cuda(module);
     yolo::program::cuda::bind_kernels(module);
     yolo::ops::cuda::bind_detection(module);

@@ -33,8 +33,8 @@ int unavailable_and_refusals() {
 }
 
 int objection_to(char** given) {
-    Probe probe{std::atoi(given[0]), std::atoi(given[1]), std::atoi(given[2]), std::atoi(given[3]), "the status", "", ""};
-    probe.major = std::atoi(given[4]), probe.minor = std::atoi(given[5]), probe.name = given[6], probe.visible = given[7];
+    const auto number = [&](int i) { return std::atoi(given[i]); };
+    const Probe probe{number(0), number(1), number(2), number(3), "status", given[7], given[6], number(4), number(5)};
     std::printf("%s\n", objection(probe).c_str());
     return 0;
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,11 @@ def driver(folder: Path) -> dict[str, str]:
     command = [compiler(), "-shared", "-fPIC", HERE / "driver.cpp", "-o", folder / "libcuda.so.1"]
     subprocess.run(command, check=True)
     return {**os.environ, "LD_LIBRARY_PATH": str(folder)}
+
+
+def cudnn() -> Path:
+    """The folder of cuDNN's libraries; skips the test where they are not installed."""
+    folder = Path(os.environ.get("YOLO_CUDNN") or Path(sysconfig.get_path("purelib"), "nvidia", "cudnn", "lib"))
+    if not (folder / "libcudnn.so.9").exists():
+        pytest.skip("needs cuDNN: pip install nvidia-cudnn-cu13, or YOLO_CUDNN=FOLDER of its libraries")
+    return folder

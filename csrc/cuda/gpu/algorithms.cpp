@@ -29,10 +29,13 @@ std::string key_of(const Request& request) {
     const auto end = [&](const char* name, const ConvMap& map) {
         text << name << map.channels << "x" << map.height << "x" << map.width << "/" << map.pitch;
     };
-    const auto pair = [&](const char* name, const std::array<int64_t, 2>& of) { text << name << of[0] << "," << of[1]; };
+    const auto pair = [&](const char* name, const std::array<int64_t, 2>& two) {
+        text << name << two[0] << "," << two[1];
+    };
     const std::string& described = request.settings.device;
-    text << (described.empty() ? description() : described) << "; cuDNN " << Library::get().version() << "; pass " << static_cast<int>(request.pass)
-         << ", number " << static_cast<int>(p.number) << ", images " << p.images << ", groups " << p.groups;
+    text << (described.empty() ? description() : described) << "; cuDNN " << Library::get().version() << "; pass "
+         << static_cast<int>(request.pass) << ", number " << static_cast<int>(p.number) << ", images " << p.images
+         << ", groups " << p.groups;
     end(", source ", p.source), end(", target ", p.target);
     pair(", kernel ", p.kernel), pair(", stride ", p.stride);
     pair(", padding ", p.padding), pair(", dilation ", p.dilation);
@@ -73,7 +76,8 @@ std::string name_of(int64_t engine, const std::vector<int>& notes, const Form& f
 
 std::vector<Descriptor> configurations(const Descriptor& graph, HeurMode mode) {
     Descriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
-    if (const Descriptor* device = Library::get().described()) heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *device);
+    const Descriptor* const described = Library::get().described();
+    if (described != nullptr) heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *described);
     heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
         .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, mode)
         .finish();
@@ -131,27 +135,35 @@ Algorithm finished(const Descriptor& configuration, const Form& form, const Requ
     return made;
 }
 
-// Of the first list of cuDNN's that has one: the first that will do, or the fastest of some.
-std::optional<Algorithm> search(const Request& request, const Form& form, std::string& why) {
+// The first ones of a list of cuDNN's that will do, none where the list is not for such a convolution. `why`: the last
+// refusal.
+std::vector<Algorithm> candidates(const Request& request, const Form& form, const Descriptor& graph, HeurMode mode,
+                                  std::string& why) {
     const bool here = Library::get().described() == nullptr;  // or else nothing can be timed
     const size_t wanted = here ? static_cast<size_t>(std::max(1, request.settings.timed)) : 1;
+    std::vector<Algorithm> found;
     try {
-        const ConvGraph graph = conv_graph(request.problem, request.pass, request.epilogue, form);
-        for (const HeurMode mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
-            std::vector<Algorithm> candidates;
+        for (const Descriptor& configuration : configurations(graph, mode)) {
             try {
-                for (const Descriptor& configuration : configurations(graph.graph, mode)) {
-                    try {
-                        candidates.push_back(finished(configuration, form, request));
-                    } catch (const Refusal& refusal) {
-                        why = refusal.what();
-                    }
-                    if (candidates.size() == wanted) break;
-                }
-            } catch (const Refusal& refusal) {  // this list is not for such a convolution
+                found.push_back(finished(configuration, form, request));
+            } catch (const Refusal& refusal) {
                 why = refusal.what();
             }
-            if (!candidates.empty()) return std::move(candidates[fastest(candidates, request.problem, request.epilogue)]);
+            if (found.size() == wanted) break;
+        }
+    } catch (const Refusal& refusal) {
+        why = refusal.what();
+    }
+    return found;
+}
+
+// Of the first list that has any: the first candidate, or the fastest of some.
+std::optional<Algorithm> search(const Request& request, const Form& form, std::string& why) {
+    try {
+        const ConvGraph made = conv_graph(request.problem, request.pass, request.epilogue, form);
+        for (const HeurMode mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
+            std::vector<Algorithm> all = candidates(request, form, made.graph, mode, why);
+            if (!all.empty()) return std::move(all[fastest(all, request.problem, request.epilogue)]);
         }
     } catch (const Refusal& refusal) {
         why = refusal.what();
@@ -164,7 +176,11 @@ Algorithm searched(const Request& request) {
     for (const Form& form : forms_of(request)) {
         if (std::optional<Algorithm> found = search(request, form, why)) return std::move(*found);
     }
-    throw DeviceError("cuDNN has no algorithm for a convolution: " + why);
+    const ConvProblem& p = request.problem;
+    const char* const numbers[] = {"float32", "bfloat16", "float16"};
+    throw DeviceError(std::string("cuDNN has no algorithm for a convolution of ") +
+                      numbers[static_cast<size_t>(p.number)] + ", " + std::to_string(p.source.channels) + " to " +
+                      std::to_string(p.target.channels) + " channels: " + why);
 }
 
 std::optional<Algorithm> kept(const Request& request, const std::string& key) {
@@ -224,7 +240,7 @@ std::shared_ptr<const Algorithm> algorithm(const ConvProblem& problem, ConvPass 
     const Request request{problem, pass, epilogue, settings};
     Library::load(settings.library, settings.device);
     const std::string key = key_of(request);
-    const std::lock_guard<std::mutex> lock(shared().mutex);  // also since cuDNN's list B is made by one thread at a time
+    const std::lock_guard<std::mutex> lock(shared().mutex);  // also since one thread at a time may ask for list B
     std::weak_ptr<const Algorithm>& place = shared().algorithms[key];
     if (auto there = place.lock()) return there;
     std::optional<Algorithm> found = kept(request, key);

@@ -9,7 +9,7 @@
 namespace yolo::cuda::cudnn {
 namespace {
 
-constexpr char kName[] = "libcudnn.so.9";
+constexpr char kName[] = "libcudnn.so.9", kCublas[] = "libcublasLt.so.13";
 
 constexpr size_t kOldest = 90800;  // since when devices can be described
 
@@ -28,6 +28,15 @@ std::string tidy(std::string text) {
     constexpr size_t kMost = 300;
     std::replace(text.begin(), text.end(), '\n', ' ');
     return text.substr(0, kMost);
+}
+
+// cuDNN ends the process where it looks for cuBLAS and does not find it, so look before it does: where the loader does,
+// and where the wheels of both have it.
+void find_cublas(const std::string& folder) {
+    for (const std::string& path : {std::string(kCublas), folder + "/../../cu13/lib/" + kCublas}) {
+        if (dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL) != nullptr) return;
+    }
+    throw DeviceError(std::string("cuBLAS is not there, which cuDNN needs: ") + kCublas);
 }
 
 }  // namespace
@@ -63,6 +72,7 @@ Library::Library(const std::string& folder) {
     // LOCAL: OneFlow has a cuDNN of its own in the process.
     library_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library_ == nullptr) throw DeviceError(tidy(std::string("cuDNN 9 is not there: ") + dlerror()));
+    find_cublas(folder);
     find(version_, "cudnnGetVersion");
     find(error_string_, "cudnnGetErrorString");
     find(last_error_, "cudnnGetLastErrorString");
@@ -75,7 +85,8 @@ Library::Library(const std::string& folder) {
     find(get_, "cudnnBackendGetAttribute");
     find(execute_, "cudnnBackendExecute");
     if (version() < kOldest) {
-        throw DeviceError("cuDNN " + std::to_string(version()) + " is too old: " + std::to_string(kOldest) + " is needed");
+        throw DeviceError("cuDNN is too old: " + std::to_string(version()) + ", and " + std::to_string(kOldest) +
+                          " is needed");
     }
 }
 

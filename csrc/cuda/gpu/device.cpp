@@ -1,5 +1,5 @@
-// The first GPU that CUDA_VISIBLE_DEVICES lets the CUDA runtime see. The runtime is linked statically, with a version of
-// its own beside what else is in the process.
+// The first GPU that CUDA_VISIBLE_DEVICES lets the CUDA runtime see. The runtime is linked statically, so that it may
+// be another version than others in the process have.
 #include "cuda/device.h"
 
 #include <cstdio>

@@ -60,7 +60,8 @@ void keep_plan(const std::string& folder, const std::string& key, const KeptPlan
     if (folder.empty()) return;
     std::error_code error;
     std::filesystem::create_directories(folder, error);
-    const std::string file = file_of(folder, key).string(), body = key + "\n" + kept.form + "\n" + kept.name + "\n" + kept.plan;
+    const std::string file = file_of(folder, key).string();
+    const std::string body = key + "\n" + kept.form + "\n" + kept.name + "\n" + kept.plan;
     std::string part = file + ".XXXXXX";
     const int descriptor = mkstemp(part.data());
     if (descriptor < 0) return;

@@ -54,7 +54,7 @@ std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
     const auto bias = step.flag("bias") ? constant(context, step, name + ".bias", Number::float32, {to.channels},
                                                    Order::channels(to.channels, target.lanes()))
                                         : nullptr;
-    const Epilogue after{bias != nullptr, activation, residual != nullptr};
+    const Epilogue after{bias != nullptr, activation, residual != nullptr, residual ? residual->pitch : 0};
     const ConvPass pass = shape.transposed ? ConvPass::source_gradient : ConvPass::forward;
     const auto convolution = std::make_shared<Convolution>(shape.problem, pass, after);
     Workspace::Frame frame(context.workspace);
