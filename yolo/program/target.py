@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-PRECISIONS: Final = ("fp32", "bf16", "int8")
-_ELEMENTS: Final = {"fp32": 4, "bf16": 2, "int8": 4}
+PRECISIONS: Final = ("fp32", "bf16", "fp16", "int8")
+_ELEMENTS: Final = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 4}
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
     """Where a plan runs.
 
-    device: "cpu"; instructions: the widest set that its kernels use; block: channels that lie together in a blocked
-    layout; precision: "fp32", "bf16" or "int8"; threads: of one run; weight_limit: the largest int8 weight, in steps.
+    device: "cpu" or "cuda"; instructions: the widest set that its kernels use; block: channels that lie together in a
+    blocked layout, and to whose multiples every map is filled up; precision: "fp32", "bf16", "fp16" (CUDA alone) or
+    "int8" (the CPU alone); threads: of one run; weight_limit: the largest int8 weight, in steps.
     """
 
     device: str
@@ -35,6 +36,11 @@ class Target:
         threads = threads or native.default_threads()
         instructions, block = native.instruction_set(), native.channel_block()
         return cls("cpu", instructions, block, precision, threads, native.weight_limit())
+
+    @property
+    def layout(self) -> str:
+        """Of feature maps: "blocked", or "nhwc", where all channels of a pixel lie together."""
+        return "nhwc" if self.device == "cuda" else "blocked"
 
     @property
     def element(self) -> int:

@@ -42,6 +42,8 @@ Plan plan_of(const py::object& given) {
     Plan plan;
     plan.block = target.attr("block").cast<int64_t>();
     plan.element = target.attr("element").cast<int64_t>();
+    plan.layout = layout(target.attr("layout").cast<std::string>());
+    plan.half = target.attr("precision").cast<std::string>() == "fp16";
     plan.threads = target.attr("threads").cast<int>();
     plan.images = given.attr("images").cast<Numbers>();
     plan.heads = given.attr("heads").cast<std::vector<Numbers>>();
@@ -55,7 +57,7 @@ Plan plan_of(const py::object& given) {
 }
 
 void bind_common(py::module_& module) {
-    py::class_<StepInfo>(module, "StepInfo")
+    py::class_<StepInfo>(module, "StepInfo", py::module_local())
         .def_readonly("kind", &StepInfo::kind)
         .def_readonly("where", &StepInfo::where)
         .def_readonly("implementation", &StepInfo::implementation)

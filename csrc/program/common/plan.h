@@ -14,8 +14,9 @@ namespace yolo::program {
 enum class Layout { blocked, nchw, nhwc };
 
 // Channels `first` to `first + channels` of a buffer at `offset` bytes in the arena. Blocked: [batch, buffer_channels /
-// V, height, width, V] with V channels in a block; `first` and `buffer_channels` are whole blocks, lanes after the last
-// channel hold zeros. The other layouts are whole buffers. `element`: bytes of a number (1, 2 or 4).
+// V, height, width, V] with V channels in a block. Nhwc: [batch, height, width, buffer_channels]. Of maps in the plan's
+// own layout `first` and `buffer_channels` are whole blocks, and lanes after the last channel hold zeros; maps in others
+// are whole buffers. `element`: bytes of a number (1, 2 or 4).
 struct TensorView {
     int64_t offset = 0;
     int64_t channels = 0;
@@ -30,7 +31,7 @@ struct TensorView {
     bool wide() const { return element == 4; }
     // Bytes between the images of a batch.
     int64_t image_bytes() const { return buffer_channels * pixels() * element; }
-    // Bytes in the arena before image `n`, the view's channel block `block` of `lanes` channels.
+    // Blocked: bytes in the arena before image `n`, the view's channel block `block` of `lanes` channels.
     int64_t plane(int64_t n, int64_t block, int64_t lanes) const {
         return offset + n * image_bytes() + (first + block * lanes) * pixels() * element;
     }
@@ -80,13 +81,15 @@ struct Step {
     bool has(const std::string& name) const { return attributes.count(name) != 0; }
 };
 
-// A network for one target and one shape of images. `block`: channels in a block; `element`: bytes of a number in the
-// maps that are not bytes; `images` [B, C, H, W]; `heads`: shapes of what leaves it. No backward steps: inference. With
+// A network for one target and one shape of images. `layout`: of its maps; `block`: channels in a block; `element`: bytes
+// of a number in the maps that are not bytes; `half`: where these are 2, binary16 instead of bfloat16; `images` [B, C, H, W]; `heads`: shapes of what leaves it. No backward steps: inference. With
 // `per_image` the maps hold one image, and the steps run for each image of a batch in turn. `values`, `gradient`: numbers
 // that the vectors of parameters and statistics, and of the parameters' gradients, have at least.
 struct Plan {
+    Layout layout = Layout::blocked;
     int64_t block = 8;
     int64_t element = 4;
+    bool half = false;
     int threads = 1;
     Numbers images;
     std::vector<Numbers> heads;

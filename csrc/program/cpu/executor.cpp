@@ -43,6 +43,9 @@ const std::map<std::string, Builder*>& builders() {
 
 // A plan of another machine would read and write in another order than it says.
 void check_machine(const Plan& plan) {
+    if (plan.layout != Layout::blocked || plan.half) {
+        throw std::invalid_argument("the plan is for another device: its channels do not lie in blocks, or in binary16");
+    }
     if (plan.block != channel_block()) {
         throw std::invalid_argument("the plan is for blocks of " + std::to_string(plan.block) +
                                     " channels, this processor has " + std::to_string(channel_block()));

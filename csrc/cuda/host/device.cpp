@@ -1,0 +1,69 @@
+// The device of the host's: memory is the machine's own, and work is done when it is given.
+#include "cuda/device.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+namespace yolo::cuda {
+
+std::string unavailable() {
+    return "";
+}
+
+std::string description() {
+    return "the host's processor, for tests";
+}
+
+MemoryInfo memory_info() {
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    return {static_cast<size_t>(sysconf(_SC_AVPHYS_PAGES)) * page, static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * page};
+}
+
+DeviceBuffer::DeviceBuffer(size_t bytes) : bytes_(bytes) {
+    constexpr size_t kAlignment = 256;
+    const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    if (rounded == 0) return;
+    data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded));
+    if (data_ == nullptr) throw OutOfMemoryError("the device has not as much memory: " + std::to_string(bytes) + " bytes");
+    std::memset(data_, 0, rounded);
+}
+
+DeviceBuffer::~DeviceBuffer() {
+    std::free(data_);
+}
+
+void copy_in(void* to, const void* from, size_t bytes, Stream) {
+    std::memcpy(to, from, bytes);
+}
+
+void copy_out(void* to, const void* from, size_t bytes, Stream) {
+    std::memcpy(to, from, bytes);
+}
+
+void copy(void* to, const void* from, size_t bytes, Stream) {
+    std::memcpy(to, from, bytes);
+}
+
+void clear(void* data, size_t bytes, Stream) {
+    std::memset(data, 0, bytes);
+}
+
+OwnStream::OwnStream() = default;
+OwnStream::~OwnStream() = default;
+
+void synchronise(Stream) {}
+
+struct Recording::Recorded {
+    std::function<void(Stream)> work;
+};
+
+Recording::Recording(const std::function<void(Stream)>& work) : recorded_(new Recorded{work}) {}
+Recording::~Recording() = default;
+
+void Recording::start(Stream stream) const {
+    recorded_->work(stream);
+}
+
+}  // namespace yolo::cuda

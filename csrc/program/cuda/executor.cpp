@@ -1,0 +1,99 @@
+#include "program/cuda/executor.h"
+
+#include <map>
+#include <stdexcept>
+#include <utility>
+
+#include "program/common/verify.h"
+#include "program/cuda/builders.h"
+
+namespace yolo::program::cuda {
+namespace {
+
+// Of the kinds of steps that this executor knows.
+const std::map<std::string, Builder*>& builders() {
+    static const auto* all = new std::map<std::string, Builder*>{
+        {"load_images", build_load_images},
+        {"store_head", build_store_head},
+        {"resample", build_resample},
+        {"gather", build_gather},
+        {"scatter", build_scatter},
+        {"attention", build_attention},
+        {"norm_act_add", build_norm_act_add},
+        {"conv", build_conv},
+        {"conv_forward", build_conv_forward},
+        {"conv_backward", build_conv_backward},
+        {"load_head_gradient", build_load_head_gradient},
+        {"resample_backward", build_resample_backward},
+        {"attention_backward", build_attention_backward},
+        {"norm_act_add_backward", build_norm_act_add_backward},
+        {"norm_act_add_recompute", build_norm_act_add_recompute},
+        {"accumulate", build_accumulate},
+    };
+    return *all;
+}
+
+Plan verified(Plan plan, const Limits& limits) {
+    verify(plan, limits);
+    if (plan.layout != Layout::nhwc || plan.block != yolo::cuda::kPack) {
+        throw std::invalid_argument("the plan is for another device: its channels do not lie together");
+    }
+    return plan;
+}
+
+Number number_of(const Plan& plan) {
+    if (plan.element == 4) return Number::float32;
+    return plan.half ? Number::float16 : Number::bfloat16;
+}
+
+}  // namespace
+
+Executor::Executor(Plan plan, std::shared_ptr<Constants> constants, const Limits& limits)
+    : plan_(verified(std::move(plan), limits)), constants_(std::move(constants)),
+      arena_(static_cast<size_t>(plan_.arena)) {
+    Budget budget(limits);
+    budget.take("maps", static_cast<double>(plan_.arena));
+    const yolo::cuda::OwnStream stream;
+    BuildContext context{plan_, arena_.data(), number_of(plan_), workspace_, budget, constants_.get(), stream.get()};
+    forward_ = built(context, plan_.forward);
+    backward_ = built(context, plan_.backward);
+    scratch_ = std::make_unique<DeviceBuffer>(workspace_.bytes());
+    workspace_.place(scratch_->data());
+}
+
+std::vector<CompiledStep> Executor::built(BuildContext& context, const std::vector<Step>& steps) {
+    std::vector<CompiledStep> all;
+    for (const Step& step : steps) {
+        const auto build = builders().find(step.kind);
+        if (build == builders().end()) throw std::invalid_argument(step.where + ": no CUDA device does " + step.kind);
+        const size_t before = workspace_.bytes();
+        for (CompiledStep& made : build->second(context, step)) {
+            context.budget.spend(step.where, made.info.flops + static_cast<double>(made.info.bytes));
+            all.push_back(std::move(made));
+        }
+        context.budget.take(step.where, static_cast<double>(workspace_.bytes() - before));
+        ++context.step;
+    }
+    return all;
+}
+
+void Executor::forward(const Run& run) {
+    for (const CompiledStep& step : forward_) step.action(run);
+    maps_are_there_ = true;
+}
+
+void Executor::backward(const Run& run) {
+    if (!maps_are_there_) throw std::logic_error("backward without a forward before it: its feature maps are gone");
+    maps_are_there_ = false;
+    for (const CompiledStep& step : backward_) step.action(run);
+}
+
+std::vector<StepInfo> Executor::steps() const {
+    std::vector<StepInfo> all;
+    for (const auto* steps : {&forward_, &backward_}) {
+        for (const CompiledStep& step : *steps) all.push_back(step.info);
+    }
+    return all;
+}
+
+}  // namespace yolo::program::cuda

@@ -1,0 +1,43 @@
+// Runs a plan on a CUDA device: one executor for inference and for training.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "program/common/limits.h"
+#include "program/common/plan.h"
+#include "program/cuda/build_context.h"
+
+namespace yolo::program::cuda {
+
+// Verified and built once, then run any number of times, by one thread at a time.
+class Executor {
+public:
+    // `constants`: of inference, may be null. Raises std::invalid_argument, in one line, for a plan that does not hold
+    // (verify.h) or is for another device, and where it outgrows its limits; DeviceError where the device refuses.
+    Executor(Plan plan, std::shared_ptr<Constants> constants, const Limits& limits = {});
+
+    // Both give their work to the run's stream. A backward pass comes right after its forward pass; it raises
+    // std::logic_error without one.
+    void forward(const Run& run);
+    void backward(const Run& run);
+
+    const Plan& plan() const { return plan_; }
+    // Of the device, for maps and scratch.
+    int64_t memory_bytes() const { return plan_.arena + static_cast<int64_t>(workspace_.bytes()); }
+    // Steps of both passes.
+    std::vector<StepInfo> steps() const;
+
+private:
+    std::vector<CompiledStep> built(BuildContext& context, const std::vector<Step>& steps);
+
+    Plan plan_;
+    std::shared_ptr<Constants> constants_;
+    DeviceBuffer arena_;
+    Workspace workspace_;
+    std::unique_ptr<DeviceBuffer> scratch_;
+    std::vector<CompiledStep> forward_, backward_;
+    bool maps_are_there_ = false;
+};
+
+}  // namespace yolo::program::cuda
