@@ -30,7 +30,8 @@ def find_tool(name: str) -> str | None:
 class CMakeBuild(build_ext):
     """Runs CMake for the targets of the extensions' names; setuptools copies the results into the tree.
 
-    ``YOLO_CUDA`` in the environment (auto, on, off) says whether ``yolo._cuda`` is built: see csrc/cuda/CMakeLists.txt.
+    Of the environment: ``YOLO_CUDA`` (auto, on, off) says whether ``yolo._cuda`` is built, and
+    ``YOLO_CUDA_ARCHITECTURES`` ("90", "native", "75-real;80") for which GPUs, if not for all: csrc/cuda/CMakeLists.txt.
     """
 
     build = ROOT / "build" / sys.implementation.cache_tag  # kept, so that a change compiles only what it touches
@@ -57,6 +58,7 @@ class CMakeBuild(build_ext):
             f"-DCMAKE_LIBRARY_OUTPUT_DIRECTORY={target}",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-DYOLO_CUDA={os.environ.get('YOLO_CUDA', 'auto')}",
+            f"-DYOLO_CUDA_ARCHITECTURES={os.environ.get('YOLO_CUDA_ARCHITECTURES', '')}",
         ]
         ninja = find_tool("ninja")
         if ninja and not (self.build / "CMakeCache.txt").exists():

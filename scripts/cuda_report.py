@@ -108,18 +108,19 @@ def _without_parameters(name: str) -> str:
 
 
 def table(usages: Sequence[Usage]) -> str:
-    """A line for each kernel; architectures with the same numbers share one."""
-    groups: dict[tuple, list[str]] = {}
+    """A line for each kernel: its registers on each architecture, and the most that it takes of the rest on any."""
+    archs = sorted({usage.arch for usage in usages}, key=lambda arch: int(arch.strip("sm_af")))
+    kernels: dict[tuple[str, str], dict[str, Usage]] = {}
     for usage in usages:
-        groups.setdefault((usage.file, usage.name, usage.numbers()), []).append(usage.arch.removeprefix("sm_"))
-    rows = [("file", "kernel", "sm", "registers", "spilled st/ld", "shared", "stack")]
-    for (file, name, numbers), archs in sorted(groups.items(), key=lambda group: (*group[0][:2], int(group[1][0]))):
-        registers, stores, loads, shared, stack = numbers
-        cells = (registers or "called", f"{stores}/{loads}", shared, stack)
-        rows.append((file, name, " ".join(archs), *map(str, cells)))
+        kernels.setdefault((usage.file, usage.name), {})[usage.arch] = usage
+    rows = [("file", "kernel", *archs, "spilled st/ld", "shared", "stack")]
+    for key, found in sorted(kernels.items()):
+        registers = [str(found[arch].registers or "called") if arch in found else "-" for arch in archs]
+        _, *worst = map(max, zip(*(usage.numbers() for usage in found.values())))
+        rows.append((*key, *registers, "{}/{}".format(*worst[:2]), *map(str, worst[2:])))
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = (zip(row, widths, (str.ljust,) * 3 + (str.rjust,) * 4) for row in rows)
-    return "\n".join("  ".join(align(cell, width) for cell, width, align in line).rstrip() for line in lines)
+    aligned = (str.ljust,) * 2 + (str.rjust,) * (len(widths) - 2)
+    return "\n".join("  ".join(align(*cell) for align, *cell in zip(aligned, row, widths)).rstrip() for row in rows)
 
 
 def exceeded(usages: Sequence[Usage]) -> Iterator[str]:

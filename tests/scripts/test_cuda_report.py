@@ -30,7 +30,7 @@ ptxas info    : Compile time = 4.930 ms
 
 SMALL = compiled(COPY, "sm_75", "16 registers, used 1 barriers, 1024 bytes smem, 368 bytes cmem[0]")
 SAME = compiled(COPY, "sm_80", "16 registers, used 1 barriers, 1024 bytes smem")
-WIDER = compiled(COPY, "sm_90", "18 registers, used 1 barriers, 1024 bytes smem")
+WIDER = compiled(COPY, "sm_90", "18 registers, used 1 barriers, 2048 bytes smem")
 # A function that is not inlined comes after its kernel.
 CALLS = compiled(PLAIN, "sm_90", "88 registers, used 0 barriers, 360 bytes cmem[0]") + (
     f"ptxas info    : Function properties for {CALLED}\n"
@@ -75,14 +75,19 @@ def test_names_are_short(name: str, expected: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("c++filt") is None, reason="symbols stay as they are without c++filt")
-def test_architectures_with_the_same_numbers_share_a_line(objects, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cuda_report.main(objects(letterbox=SMALL + SAME + WIDER)) == 0
-    printed = capsys.readouterr()
-    assert [re.split("  +", line) for line in printed.out.splitlines()[1:]] == [
-        ["letterbox", "Copy<Half, 4, 1>", "75 80", "16", "0/0", "1024", "0"],
-        ["letterbox", "Copy<Half, 4, 1>", "90", "18", "0/0", "1024", "0"],
+def test_a_kernel_is_a_line_with_the_most_that_it_takes(objects, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cuda_report.main(objects(nms=CALLS, letterbox=SMALL + SAME + WIDER)) == 1
+    assert [re.split("  +", line) for line in capsys.readouterr().out.splitlines()] == [
+        ["file", "kernel", "sm_75", "sm_80", "sm_90", "spilled st/ld", "shared", "stack"],
+        ["letterbox", "Copy<Half, 4, 1>", "16", "16", "18", "0/0", "2048", "0"],
+        ["nms", "bar", "-", "-", "called", "132/136", "0", "312"],
+        ["nms", "plain", "-", "-", "88", "0/0", "0", "0"],
     ]
-    assert printed.err == ""
+
+
+def test_what_is_within_the_bounds_is_no_error(objects, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cuda_report.main(objects(letterbox=SMALL + SAME + WIDER)) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
