@@ -17,9 +17,10 @@ Attribute = bool | int | float | str | tuple[int, ...]
 class TensorView:
     """Channels ``first`` to ``first + channels`` of a buffer in the arena.
 
-    offset: of the buffer, in bytes; element: bytes of a number (1: uint8, 2: bfloat16 or uint16, 4: float32); layout:
-    "blocked" is ``[batch, buffer_channels / V, height, width, V]`` with the target's block V (``first`` and
-    ``buffer_channels`` are whole blocks, lanes after the last channel hold zeros); "nchw" and "nhwc" are whole buffers.
+    offset: of the buffer, in bytes; element: bytes of a number (1: uint8, 2: bfloat16, binary16 or uint16, 4: float32);
+    layout: "blocked" is ``[batch, buffer_channels / V, height, width, V]`` with the target's block V, "nhwc" is
+    ``[batch, height, width, buffer_channels]``. Of maps in the target's layout ``first`` and ``buffer_channels`` are
+    whole blocks, and lanes after the last channel hold zeros; maps in others are whole buffers.
     """
 
     offset: int

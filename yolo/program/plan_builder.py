@@ -13,12 +13,12 @@ from yolo.program.target import Target
 
 @dataclasses.dataclass(eq=False)
 class Buffer:
-    """Memory for a whole batch; ``channels`` is padded to whole blocks in the blocked layout."""
+    """Memory for a whole batch; ``channels`` is padded to whole blocks in the target's layout."""
 
     channels: int
     size: Size
     element: int
-    layout: str = "blocked"
+    layout: str
 
     def bytes(self, batch: int) -> int:
         """Of so many images."""
@@ -70,9 +70,10 @@ class PlanBuilder:
         self._forward: list[_Draft] = []
         self._backward: list[_Draft] = []
 
-    def buffer(self, channels: int, size: Size, element: int = 0, layout: str = "blocked") -> BufferView:
-        """A new buffer, all of it; ``element``: bytes of a number, by default the target's."""
-        padded = self.target.whole(channels) if layout == "blocked" else channels
+    def buffer(self, channels: int, size: Size, element: int = 0, layout: str = "") -> BufferView:
+        """A new buffer, all of it; ``element``: bytes of a number; that and ``layout`` by default the target's."""
+        layout = layout or self.target.layout
+        padded = self.target.whole(channels) if layout == self.target.layout else channels
         return BufferView(Buffer(padded, size, element or self.target.element, layout), 0, channels)
 
     def forward(self, kind: str, where: str, views: Mapping[str, Views], **attributes: Attribute) -> int:

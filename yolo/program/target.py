@@ -47,12 +47,18 @@ class Target:
         """Bytes of a number in the feature maps that are not bytes."""
         return _ELEMENTS[self.precision]
 
+    @property
+    def head_element(self) -> int:
+        """The same of what leaves the network: a CPU's convolutions write their float32 sums."""
+        return 4 if self.layout == "blocked" else self.element
+
     def whole(self, channels: int) -> int:
         """Channels rounded up to whole blocks."""
         return -(-channels // self.block) * self.block
 
     def __str__(self) -> str:
-        layout = f"nChw{self.block}c" + (" (int8: nhwc)" if self.precision == "int8" else "")
+        blocked = f"nChw{self.block}c" + (" (int8: nhwc)" if self.precision == "int8" else "")
+        layout = blocked if self.layout == "blocked" else self.layout
         return f"{self.device}, layout {layout} on {self.instructions}, {self.precision}, {self.threads} threads"
 
 
@@ -66,6 +72,8 @@ def unsupported(device: str, precision: str = "fp32") -> str | None:
         return native.cuda_unavailable() or None
     if device != "cpu":
         return f"programs are compiled for the CPU, not for {device}"
+    if precision == "fp16":
+        return "fp16 programs are compiled for CUDA devices, not for the CPU"
     if precision == "bf16" and not native.has_bfloat16():
         return f"this processor has no bfloat16 instructions (AVX-512 BF16; it has {native.instruction_set()})"
     return None

@@ -34,7 +34,7 @@ void require_maps(const Plan& plan, const Step& step, const std::vector<const ch
     for (const char* role : roles) {
         for (const TensorView& view : step.any(role)) {
             if (first == nullptr) first = &view;
-            require_layout(step, view, Layout::blocked);
+            require_layout(step, view, plan.layout);
             require(view.element == plan.element || view.element == 4, step, "its maps have other numbers than the plan");
             require_alike(step, *first, view);
         }

@@ -67,7 +67,7 @@ void require_same_size(const Step& step, const TensorView& a, const TensorView& 
 void require_same_shape(const Step& step, const TensorView& a, const TensorView& b);
 // Shape, layout and numbers.
 void require_alike(const Step& step, const TensorView& a, const TensorView& b);
-// Blocked maps of one shape, and of the plan's numbers.
+// Maps of one shape, in the plan's layout and of its numbers.
 void require_maps(const Plan& plan, const Step& step, const std::vector<const char*>& roles);
 // The map has the shape of the head that the step names.
 void require_head(const Plan& plan, const Step& step, const TensorView& view);

@@ -8,16 +8,16 @@ namespace {
 
 void check_conv(const Plan& plan, const Step& step) {
     const TensorView &source = step.view("source"), &target = step.view("target");
-    require(source.layout != Layout::nhwc && source.element == plan.element, step,
-            "takes no maps whose channels lie together, or of other numbers than the plan's");
-    require_layout(step, target, Layout::blocked);
+    require((source.layout == plan.layout || source.layout == Layout::nchw) && source.element == plan.element, step,
+            "takes no maps of another layout, or of other numbers than the plan's");
+    require_layout(step, target, plan.layout);
     require(target.element == 4 || target.element == plan.element, step, "its maps have other numbers than the plan");
     require_convolution(plan, step);
     if (const TensorView* residual = step.optional("residual")) {
         require(!step.flag("transposed"), step, "is transposed, so it adds nothing");
         require_same_shape(step, *residual, target);
         require(residual->element == plan.element, step, "its maps have other numbers than the plan");
-        require_layout(step, *residual, Layout::blocked);
+        require_layout(step, *residual, plan.layout);
     }
 }
 

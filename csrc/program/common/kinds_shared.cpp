@@ -15,8 +15,8 @@ void check_load(const Plan& plan, const Step& step) {
     const TensorView& target = step.view("target");
     require(target.channels == plan.images[1] && target.height == plan.images[2] && target.width == plan.images[3], step,
             "its map has another shape than the images");
-    const bool last = target.layout == Layout::nhwc;
-    require(target.element == (last ? 1 : plan.element), step, "its map has other numbers than the plan");
+    const bool bytes = target.layout == Layout::nhwc && plan.layout != Layout::nhwc;  // of int8
+    require(target.element == (bytes ? 1 : plan.element), step, "its map has other numbers than the plan");
     require(std::isfinite(step.real("divisor")) && step.real("divisor") > 0.0, step, "divides by what is no divisor");
 }
 
@@ -24,15 +24,15 @@ void check_store(const Plan& plan, const Step& step) {
     const TensorView& source = step.view("source");
     require_head(plan, step, source);
     const bool numbers = source.element == 4 || source.element == plan.element;
-    require(source.layout == Layout::nhwc ? source.element == 4 : source.layout == Layout::blocked && numbers, step,
-            "takes no such map");
+    const bool own = source.layout == plan.layout && numbers, sums = source.layout == Layout::nhwc && source.element == 4;
+    require(own || sums, step, "takes no such map");
 }
 
 void check_resample(const Plan& plan, const Step& step) {
     const TensorView &source = step.view("source"), &target = step.view("target");
-    const bool bytes = source.layout == Layout::nhwc;  // of int8, which makes no others
+    const bool bytes = source.layout == Layout::nhwc && plan.layout != Layout::nhwc;  // of int8, which makes no others
     for (const TensorView* view : {&source, &target}) {
-        require_layout(step, *view, bytes ? Layout::nhwc : Layout::blocked);
+        require_layout(step, *view, bytes ? Layout::nhwc : plan.layout);
         require(view->element == (bytes ? 1 : plan.element), step, "its maps have other numbers than the plan");
     }
     const std::string& method = step.text("method");
@@ -45,8 +45,8 @@ void check_resample(const Plan& plan, const Step& step) {
 void check_moves(const Plan& plan, const Step& step) {
     const TensorView &fine = step.view("fine"), &coarse = step.view("coarse");
     const bool plain = fine.layout == Layout::nchw && step.kind == "gather";
-    require_layout(step, coarse, Layout::blocked);
-    require_layout(step, fine, plain ? Layout::nchw : Layout::blocked);
+    require_layout(step, coarse, plan.layout);
+    require_layout(step, fine, plain ? Layout::nchw : plan.layout);
     require(fine.element == plan.element && coarse.element == plan.element, step,
             "its maps have other numbers than the plan");
     const Numbers& index = step.numbers("index");
@@ -95,7 +95,7 @@ void require_numbers(const Step& step, const char* offset, int64_t count, int64_
 void require_index(const Step& step, const TensorView& index, const TensorView& target) {
     const int64_t kernel = step.number("kernel");
     require(step.text("method") == "max_pool" && kernel <= 256, step, "keeps no places of maxima");
-    require_layout(step, index, Layout::blocked);
+    require_layout(step, index, target.layout);
     require_same_size(step, index, target);
     require(index.channels == target.channels && index.element == (kernel * kernel <= 256 ? 1 : 2), step,
             "its places of maxima do not fit");
@@ -111,7 +111,7 @@ void require_convolution(const Plan& plan, const Step& step) {
     const TensorView &source = step.view("source"), &target = step.view("target");
     for (const TensorView* view : {&source, &target}) {
         const bool whole = view->buffer_channels - view->channels < plan.block && view->first == 0;
-        require(plan.batch() == 1 || whole, step, "takes whole maps of a batch");
+        require(plan.batch() == 1 || whole || plan.layout == Layout::nhwc, step, "takes whole maps of a batch");
     }
     for (const char* name : {"kernel", "stride", "padding", "dilation"}) {
         const Numbers& pair = step.numbers(name);

@@ -14,7 +14,7 @@ int64_t size_of(const Numbers& kernel) {
 
 // A map of the plan's numbers that is all of its buffer.
 void require_whole(const Plan& plan, const Step& step, const TensorView& view) {
-    require_layout(step, view, Layout::blocked);
+    require_layout(step, view, plan.layout);
     require(view.first == 0 && view.buffer_channels - view.channels < plan.block, step, "takes whole buffers only");
 }
 
@@ -56,7 +56,7 @@ void check_conv_backward(const Plan& plan, const Step& step) {
     require(gradient.channels == forward.view("target").channels && gradient.element == plan.element, step,
             "its gradient is another map's");
     require_whole(plan, step, gradient);
-    if (source.layout == Layout::blocked) require_whole(plan, step, source);
+    if (source.layout == plan.layout) require_whole(plan, step, source);
     if (const TensorView* to = step.optional("source_gradient")) {
         require_whole(plan, step, *to);
         require_same_size(step, *to, source);

@@ -33,7 +33,8 @@ void check_shapes(const Plan& plan, const Limits& limits) {
     };
     bool fits = is_shape(plan.images) && !plan.heads.empty() && plan.threads >= 1 && plan.threads <= kMostThreads;
     for (const Numbers& head : plan.heads) fits = fits && is_shape(head) && head[0] == plan.images[0];
-    fits = fits && (plan.element == 2 || plan.element == 4) && (plan.block == 8 || plan.block == 16);
+    fits = fits && (plan.element == 2 || plan.element == 4) && (plan.block == 8 || plan.block == 16) &&
+           plan.layout != Layout::nchw && (!plan.half || plan.element == 2);
     fits = fits && plan.values >= 0 && plan.gradient >= 0 && (plan.backward.empty() || !plan.per_image);
     if (!fits) throw std::invalid_argument("the plan's images, heads, threads or numbers are not valid");
 }
@@ -48,7 +49,7 @@ void check_view(const Plan& plan, const Step& step, const TensorView& view) {
     require(is_side(view.channels) && is_side(view.height) && is_side(view.width) && is_side(view.buffer_channels), step,
             "a map has impossible sides");
     require(view.element == 1 || view.element == 2 || view.element == 4, step, "a map has numbers of no known size");
-    if (view.layout == Layout::blocked) {
+    if (view.layout == plan.layout) {
         require(view.first >= 0 && view.first % plan.block == 0 && view.buffer_channels % plan.block == 0 &&
                     view.first <= view.buffer_channels - whole(plan, view.channels),
                 step, "takes channels that are not there");
@@ -74,10 +75,10 @@ bool overlap(const Plan& plan, const TensorView& a, const TensorView& b) {
     if (is_one_buffer(a, b)) {
         return a.first < b.first + whole(plan, b.channels) && b.first < a.first + whole(plan, a.channels);
     }
-    const auto begin = [](const TensorView& view) { return view.plane(0, 0, 1); };
+    const auto begin = [](const TensorView& view) { return view.layout == Layout::blocked ? view.plane(0, 0, 1) : view.offset; };
     const auto end = [&](const TensorView& view) {
-        const int64_t channels = view.layout == Layout::blocked ? whole(plan, view.channels) : view.channels;
-        return view.plane(plan.batch() - 1, 0, 1) + channels * view.pixels() * view.element;
+        if (view.layout != Layout::blocked) return view.offset + plan.batch() * view.image_bytes();
+        return view.plane(plan.batch() - 1, 0, 1) + whole(plan, view.channels) * view.pixels() * view.element;
     };
     return begin(a) < end(b) && begin(b) < end(a);
 }

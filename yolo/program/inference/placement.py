@@ -118,10 +118,10 @@ def _views(
         low = min(slab.starts.values())
         if id(slab) not in buffers:
             width = max(start + graph.channels[member] for member, start in slab.starts.items()) - low
-            element = 4 if value in graph.outputs else target.element  # what leaves the network is float32 always
+            element = target.head_element if value in graph.outputs else target.element
             if value in graph.scales or value in together:
                 buffers[id(slab)] = Buffer(width, sizes[value], 1 if value in graph.scales else element, "nhwc")
             else:
-                buffers[id(slab)] = Buffer(target.whole(width), sizes[value], element)
+                buffers[id(slab)] = Buffer(target.whole(width), sizes[value], element, target.layout)
         views[value] = BufferView(buffers[id(slab)], slab.starts[value] - low, graph.channels[value])
     return views

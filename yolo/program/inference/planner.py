@@ -14,15 +14,17 @@ from yolo.program.plan import Attribute, Plan
 from yolo.program.plan_builder import BufferView, PlanBuilder
 from yolo.program.target import Target
 
-ALIGNMENT = 64
+ALIGNMENT = {"blocked": 64, "nhwc": 256}
+"""Of buffers, in bytes, by the maps' layout."""
 
 
 def plan_inference(graph: Graph, shape: Shape, target: Target) -> Plan:
     """The plan for images uint8 of this shape, ``[B, C, H, W]``; heads are float32 ``[B, C, h, w]`` a level.
 
-    ``graph`` went through ``passes.optimise``. The images of a batch go through one after the other: on a CPU that
-    costs nothing, and the channels of one image are dense, so that values are joined without copies. Raises
-    ValueError, which names the step, for a size at which nothing is left.
+    ``graph`` went through ``passes.optimise``. On a CPU the images of a batch go through one after the other: that
+    costs nothing, and the channels of one image are dense, so that values are joined without copies. Where all channels
+    of a pixel lie together any part of them is a view, and the batch goes through at once. Raises ValueError, which
+    names the step, for a size at which nothing is left.
     """
     return _Planner(graph, shape, target).plan()
 
@@ -33,7 +35,8 @@ class _Planner:
     def __init__(self, graph: Graph, shape: Shape, target: Target) -> None:
         self.graph, self.shape, self.target = graph, shape, target
         self.sizes = graph.sizes(*shape[2:])
-        self.builder = PlanBuilder(target, 1, ALIGNMENT)
+        self.per_image = target.layout == "blocked"
+        self.builder = PlanBuilder(target, 1 if self.per_image else shape[0], ALIGNMENT[target.layout])
         self.placement = place(graph, self.sizes, target)
         self.images: dict[str, BufferView] = {}
 
@@ -45,7 +48,7 @@ class _Planner:
             _emit(node, self)
         for number, value in enumerate(self.graph.outputs):
             self.builder.forward("store_head", f"output {value}", {"source": self.view(value)}, number=number)
-        return self.builder.build(self.shape, self.graph.head_shapes(self.shape), per_image=True)
+        return self.builder.build(self.shape, self.graph.head_shapes(self.shape), per_image=self.per_image)
 
     def view(self, value: int, reader: Node | None = None) -> BufferView:
         """Where a value lies; the images, for one of their readers."""
@@ -54,16 +57,19 @@ class _Planner:
     def _load(self, layout: str) -> None:
         if layout in self.images:
             return
-        element = 1 if layout == "nhwc" else self.target.element
+        bytes_ = INPUT in self.graph.scales
+        element = 1 if bytes_ else self.target.element
         target = self.builder.buffer(self.graph.channels[INPUT], self.sizes[INPUT], element, layout)
         self.images[layout] = target
-        whole = self.graph.whole_pixels or layout == "nhwc"
+        whole = self.graph.whole_pixels or bytes_
         self.builder.forward("load_images", "input", {"target": target}, divisor=1.0 if whole else 255.0)
 
     def _layout(self, reader: Node) -> str:
         """Of the images for one of their readers."""
         if INPUT in self.graph.scales:
             return "nhwc"
+        if self.target.layout != "blocked":
+            return self.target.layout
         few = self.graph.channels[INPUT] <= PLAIN_CHANNELS
         plain = (isinstance(reader, ir.Conv) and few and reader.groups == 1) or isinstance(reader, ir.SpaceToDepth)
         return "nchw" if plain else "blocked"
@@ -76,7 +82,7 @@ class _Planner:
     def copy(self, where: str, source: BufferView, start: int, target: BufferView, at: int, count: int) -> None:
         """``count`` channels of ``source`` from ``start`` to those of ``target`` from ``at``."""
         block = self.target.block
-        if source.buffer.layout == "nhwc":
+        if source.buffer.layout != self.target.layout:
             views = {"source": source, "target": target}
             self.builder.forward("copy_bytes", where, views, source_first=start, target_first=at, count=count)
         elif at % block == 0 and (count % block == 0 or at + count == target.channels):

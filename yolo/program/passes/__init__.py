@@ -17,6 +17,8 @@ INFERENCE: tuple[Pass, ...] = (fold_batch_norm, fuse_activations, fuse_residuals
 PASSES: Mapping[str, tuple[Pass, ...]] = {
     "fp32": INFERENCE,
     "bf16": (*INFERENCE, fold_pixel_scale),
+    # The first weights divided by 255 would be below the smallest normal binary16.
+    "fp16": INFERENCE,
     # Bytes have their channels together: the parts of a merged convolution would have to be copied out of it.
     "int8": INFERENCE[:-1],
 }

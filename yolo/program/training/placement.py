@@ -19,7 +19,7 @@ class Placement:
         self.plain_images = self._plain_images()
         for op in reversed(graph.ops):
             self._place(op)
-        self.views[INPUT] = self._blocked_images()
+        self.views[INPUT] = self._other_images()
 
     def any(self, value: int) -> BufferView:
         """A view of the value, for steps that read any."""
@@ -40,12 +40,14 @@ class Placement:
         return isinstance(op, ir.Concat) and all(start % block == 0 for start in offsets(op, self.graph.channels))
 
     def _plain_images(self) -> BufferView | None:
-        """The plain images, where a convolution takes them."""
+        """The plain images, where a convolution takes them beside blocked maps."""
+        if self.builder.target.layout != "blocked":
+            return None
         if self.graph.channels[INPUT] <= PLAIN_CHANNELS and any(map(takes_plain, self.consumers[INPUT])):
             return self.builder.buffer(self.graph.channels[INPUT], self.graph.sizes[INPUT], layout="nchw")
         return None
 
-    def _blocked_images(self) -> list[BufferView]:
+    def _other_images(self) -> list[BufferView]:
         """The images' other views: whole for convolutions and for those who have no other."""
         others = [op for op in self.consumers[INPUT] if self.plain_images is None or not takes_plain(op)]
         around = self._around(INPUT)
@@ -80,9 +82,9 @@ class Placement:
             self.views[value] = around
 
     def _element(self, op: FusedOp, value: int) -> int:
-        """A head keeps its float32 sums: 4 bytes where a convolution's output only leaves the program."""
+        """Bytes of a number, 0 for the plan's: a head's where a convolution's output only leaves the program."""
         leaves = isinstance(op, Convolutions) and value in self.graph.outputs and not self.consumers[value]
-        return 4 if leaves and not op.nodes[0].transposed else 0
+        return self.builder.target.head_element if leaves and not op.nodes[0].transposed else 0
 
     def _side_by_side(self, op: Convolutions) -> None:
         total = sum(self.graph.channels[value] for value in op.outputs)
@@ -93,5 +95,5 @@ class Placement:
 
 
 def takes_plain(op: FusedOp) -> bool:
-    """Whether an operation can read images that are not blocked."""
+    """Whether an operation can read plain images."""
     return isinstance(op, Convolutions) and op.nodes[0].groups == 1 and not op.nodes[0].transposed
