@@ -61,11 +61,9 @@ $(CUDA)/.installed: requirements-cuda.txt $(VENV)/.installed
 	@touch $@
 
 # With the compiler there, every later build makes the module for GPUs too (csrc/cuda/CMakeLists.txt).
-$(CUDA)/.built: $(CUDA)/.installed $(SOURCES)
+cuda: $(CUDA)/.installed
 	@YOLO_CUDA=on $(TIMED) cuda $(PY) $(INSTALL) --no-build-isolation --no-deps --editable .
-	@touch $@ $(VENV)/.built
-
-cuda: $(CUDA)/.built
+	@touch $(VENV)/.built
 	@$(PY) scripts/cuda_report.py $(BUILT)/cuda_objects.txt
 
 cuda-host: build

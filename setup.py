@@ -43,6 +43,8 @@ class CMakeBuild(build_ext):
         self.configure(cmake)
         if "CUDA_MODULE:INTERNAL=ON" not in (self.build / "CMakeCache.txt").read_text(encoding="utf-8"):
             self.extensions = [extension for extension in self.extensions if extension.name != "yolo._cuda"]
+            for stale in (ROOT / "yolo").glob("_cuda.*.so"):  # of an earlier build; it would be taken for this one's
+                stale.unlink()
         names = [extension.name.rpartition(".")[2] for extension in self.extensions]
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1))
         subprocess.run([cmake, "--build", str(self.build), "--parallel", jobs, "--target", *names], check=True)
