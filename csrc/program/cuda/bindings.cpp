@@ -88,6 +88,14 @@ public:
         sum.read(to);
     }
 
+    // A copy of the plan's memory for maps, uint8 [arena].
+    py::array_t<uint8_t> maps() const {
+        const DeviceBuffer& arena = executor_.arena();
+        py::array_t<uint8_t> found(static_cast<py::ssize_t>(arena.bytes()));
+        yolo::cuda::copy_out(found.mutable_data(), arena.data(), arena.bytes(), stream_.get());
+        yolo::cuda::synchronise(stream_.get());
+        return found;
+    }
     const Executor& executor() const { return executor_; }
 
 private:
@@ -116,6 +124,7 @@ void bind_cuda(py::module_& module) {
         .def("__call__", &HostExecutor::forward, py::arg("images"), py::arg("values").noconvert() = py::none())
         .def("backward", &HostExecutor::backward, py::arg("head_gradients"), py::arg("values").noconvert(),
              py::arg("gradient").noconvert())
+        .def("maps", &HostExecutor::maps)
         .def_property_readonly("steps", [](const HostExecutor& self) { return self.executor().steps(); })
         .def_property_readonly("memory_bytes", [](const HostExecutor& self) { return self.executor().memory_bytes(); });
 }

@@ -10,6 +10,8 @@
 namespace yolo::program::cuda {
 namespace {
 
+constexpr int64_t kMapAlignment = 16;  // what a thread loads at once
+
 // Of the kinds of steps that this executor knows.
 const std::map<std::string, Builder*>& builders() {
     static const auto* all = new std::map<std::string, Builder*>{
@@ -33,10 +35,25 @@ const std::map<std::string, Builder*>& builders() {
     return *all;
 }
 
+// Kernels take no other maps. The verifier lets those of the CPU's layouts through.
+void require_together(const Step& step) {
+    for (const auto& [role, views] : step.views) {
+        for (const TensorView& view : views) {
+            const bool whole = view.offset % kMapAlignment == 0;
+            if (view.layout != Layout::nhwc || !whole) {
+                throw std::invalid_argument(step.where + ": " + role + " is a map of another device");
+            }
+        }
+    }
+}
+
 Plan verified(Plan plan, const Limits& limits) {
     verify(plan, limits);
     if (plan.layout != Layout::nhwc || plan.block != yolo::cuda::kPack) {
         throw std::invalid_argument("the plan is for another device: its channels do not lie together");
+    }
+    for (const auto* steps : {&plan.forward, &plan.backward}) {
+        for (const Step& step : *steps) require_together(step);
     }
     return plan;
 }

@@ -23,6 +23,8 @@ public:
     void backward(const Run& run);
 
     const Plan& plan() const { return plan_; }
+    // All maps, as steps leave them.
+    const DeviceBuffer& arena() const { return arena_; }
     // Of the device, for maps and scratch.
     int64_t memory_bytes() const { return plan_.arena + static_cast<int64_t>(workspace_.bytes()); }
     // Steps of both passes.
