@@ -3,13 +3,18 @@ SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
 PEERS := .venv-peers
+CUDA := .venv-cuda
 SOURCES := $(shell find csrc -type f) CMakeLists.txt setup.py
 TIMED := scripts/timed.sh
+INSTALL = -m pip install --quiet --disable-pip-version-check
+# Where the C++ was built, and with what.
+BUILT = $$(ls -d build/cpython-* | head -1)
+CMAKE = $$(ls $(VENV)/bin/cmake 2>/dev/null || command -v cmake)
 # A file's tests stay together, in three processes: many wait, for a launcher or a time limit, while others compute.
 PYTEST = $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build train test test-fast lint format detect val bench bench-peers bench-loader bench-bccd bench-ddp stress clean
+.PHONY: help setup build cuda cuda-host train test test-fast lint format detect val bench bench-peers bench-loader bench-bccd bench-ddp stress clean
 
 help:
 	@echo 'make train       train YOLOv5n on the data set of shapes that the project makes itself, then show where the results are'
@@ -25,6 +30,8 @@ help:
 	@echo 'make bench-ddp   how training scales over ranks: YOLOv5 DDP profile, one epoch for each number of them'
 	@echo 'make lint        ruff: rules and format;    make format   let ruff and clang-format rewrite'
 	@echo 'make setup       .venv with the locked packages;    make build   the C++ operators'
+	@echo 'make cuda        what NVIDIA GPUs run, compiled by a compiler of its own (0.35 GB), with the registers and memory of each kernel; needs no GPU'
+	@echo 'make cuda-host   the same for the processor, for tests (make test makes it)'
 	@echo 'make clean       remove the build and the environment (runs/ and datasets/ stay)'
 
 setup: $(VENV)/.installed
@@ -34,18 +41,33 @@ $(VENV)/.installed: requirements.txt
 	@python=$$(scripts/find_python.sh) || exit 2; \
 	echo "set-up: $$python -> $(VENV)"; \
 	[ -x $(PY) ] || "$$python" -m venv $(VENV)
-	@$(TIMED) packages $(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(TIMED) packages $(PY) $(INSTALL) --requirement requirements.txt
 	@touch $@
 
 # Half a gigabyte that only --loader dali needs, and the tests of it.
 $(VENV)/.dali: requirements-dali.txt $(VENV)/.installed | $(VENV)/.built
-	@$(TIMED) dali $(PY) -m pip install --quiet --disable-pip-version-check --requirement $< --constraint requirements.txt
+	@$(TIMED) dali $(PY) $(INSTALL) --requirement $< --constraint requirements.txt
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(SOURCES)
 	@command -v c++ >/dev/null || { echo 'no C++ compiler: install g++ or clang++ and type make again' >&2; exit 2; }
-	@$(TIMED) build $(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@$(TIMED) build $(PY) $(INSTALL) --no-build-isolation --no-deps --editable .
 	@touch $@
+
+# The compiler lies in a folder, whatever the Python: it has no package that is imported.
+$(CUDA)/.installed: requirements-cuda.txt $(VENV)/.installed
+	@rm -rf $(CUDA)
+	@$(TIMED) nvcc $(PY) $(INSTALL) --no-deps --target $(CUDA) --requirement $<
+	@touch $@
+
+# With the compiler there, every later build makes the module for GPUs too (csrc/cuda/CMakeLists.txt).
+cuda: $(CUDA)/.installed
+	@YOLO_CUDA=on $(TIMED) cuda $(PY) $(INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $(VENV)/.built
+	@$(PY) scripts/cuda_report.py $(BUILT)/cuda_objects.txt
+
+cuda-host: build
+	@$(TIMED) cuda-host $(CMAKE) --build $(BUILT) --target _cuda_host
 
 train: build
 	@$(PY) -m yolo.train --weights '' --cfg yolov5n --data shapes --hyp hyp.shapes --imgsz 64 --batch 16 --nbs 16 \
@@ -69,18 +91,18 @@ format: build
 # Compiled modules are kept, whatever the shell says: tests start hundreds of processes, and pytest compiles its own.
 test test-fast stress: export PYTHONDONTWRITEBYTECODE :=
 
-test: build $(VENV)/.dali
+test: cuda-host $(VENV)/.dali
 	@$(TIMED) lint $(MAKE) --no-print-directory lint
 	@$(TIMED) tests $(PYTEST) -m 'not stress' --durations=40
 	@scripts/timed.sh --report
 
-test-fast: build $(VENV)/.dali
+test-fast: cuda-host $(VENV)/.dali
 	@$(PYTEST) -m 'not slow and not stress'
 
-stress: build $(VENV)/.dali
-	@cmake=$$(ls $(VENV)/bin/cmake 2>/dev/null || command -v cmake); build=$$(ls -d build/cpython-* | head -1); \
-	"$$cmake" --build "$$build" --target _native_checked stress && \
-	$(PYTEST) -m stress && TSAN_OPTIONS='halt_on_error=1' "$$build/stress"
+stress: cuda-host $(VENV)/.dali
+	@$(CMAKE) --build $(BUILT) --target _native_checked stress
+	@$(PYTEST) -m stress
+	@TSAN_OPTIONS='halt_on_error=1' $(BUILT)/stress
 
 bench: build
 	@[ -x $(PEERS)/bin/python ] || echo 'without the other frameworks: make bench-peers installs them' >&2
@@ -98,7 +120,7 @@ $(PEERS)/.installed: benchmarks/requirements-peers.txt
 	@python=$$(scripts/find_python.sh 3.11) || exit 2; \
 	echo "set-up: $$python -> $(PEERS)"; \
 	[ -x $(PEERS)/bin/python ] || "$$python" -m venv $(PEERS)
-	@$(TIMED) peers $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@$(TIMED) peers $(PEERS)/bin/python $(INSTALL) --requirement $<
 	@touch $@
 
 bench-bccd: build
@@ -108,4 +130,4 @@ bench-ddp: build
 	@$(PY) -m benchmarks.ddp_scaling
 
 clean:
-	rm -rf build $(VENV) $(PEERS) yolo/*.so *.egg-info
+	rm -rf build $(VENV) $(PEERS) $(CUDA) yolo/*.so *.egg-info

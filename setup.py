@@ -28,30 +28,44 @@ def find_tool(name: str) -> str | None:
 
 
 class CMakeBuild(build_ext):
-    """Runs CMake for the target of an extension's name; setuptools copies the result into the tree."""
+    """Runs CMake for the targets of the extensions' names; setuptools copies the results into the tree.
 
-    def build_extension(self, extension: Extension) -> None:
+    Of the environment: ``YOLO_CUDA`` (auto, on, off) says whether ``yolo._cuda`` is built, and
+    ``YOLO_CUDA_ARCHITECTURES`` ("90", "native", "75-real;80") for which GPUs, if not for all: csrc/cuda/CMakeLists.txt.
+    """
+
+    build = ROOT / "build" / sys.implementation.cache_tag  # kept, so that a change compiles only what it touches
+
+    def build_extensions(self) -> None:
         cmake = find_tool("cmake")
         if cmake is None:
             raise SystemExit("cmake is missing; pip install cmake ninja")
-        target = Path(self.get_ext_fullpath(extension.name)).resolve()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        build = ROOT / "build" / sys.implementation.cache_tag  # kept, so that a change compiles only what it touches
-        configure = [
+        self.configure(cmake)
+        if "CUDA_MODULE:INTERNAL=ON" not in (self.build / "CMakeCache.txt").read_text(encoding="utf-8"):
+            self.extensions = [extension for extension in self.extensions if extension.name != "yolo._cuda"]
+            for stale in (ROOT / "yolo").glob("_cuda.*.so"):  # of an earlier build; it would be taken for this one's
+                stale.unlink()
+        names = [extension.name.rpartition(".")[2] for extension in self.extensions]
+        jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1))
+        subprocess.run([cmake, "--build", str(self.build), "--parallel", jobs, "--target", *names], check=True)
+
+    def configure(self, cmake: str) -> None:
+        target = Path(self.get_ext_fullpath(self.extensions[0].name)).resolve().parent
+        target.mkdir(parents=True, exist_ok=True)
+        arguments = [
             cmake,
             f"-S{ROOT}",
-            f"-B{build}",
+            f"-B{self.build}",
             f"-DCMAKE_BUILD_TYPE={'Debug' if self.debug else 'Release'}",
-            f"-DCMAKE_LIBRARY_OUTPUT_DIRECTORY={target.parent}",
+            f"-DCMAKE_LIBRARY_OUTPUT_DIRECTORY={target}",
             f"-DPython_EXECUTABLE={sys.executable}",
+            f"-DYOLO_CUDA={os.environ.get('YOLO_CUDA', 'auto')}",
+            f"-DYOLO_CUDA_ARCHITECTURES={os.environ.get('YOLO_CUDA_ARCHITECTURES', '')}",
         ]
         ninja = find_tool("ninja")
-        if ninja and not (build / "CMakeCache.txt").exists():
-            configure += ["-GNinja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
-        subprocess.run(configure, check=True)
-        name = extension.name.rpartition(".")[2]
-        jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1))
-        subprocess.run([cmake, "--build", str(build), "--target", name, "--parallel", jobs], check=True)
+        if ninja and not (self.build / "CMakeCache.txt").exists():
+            arguments += ["-GNinja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+        subprocess.run(arguments, check=True)
 
 
 setup(
@@ -64,7 +78,7 @@ setup(
     packages=find_packages(str(ROOT), include=["yolo", "yolo.*", "graphs", "graphs.*"]),
     package_data={"yolo": ["**/*.yaml", "**/*.css", "demo/*.png"], "graphs": ["**/*.yaml"]},
     ext_modules=[
-        Extension(f"yolo.{name}", sources=[]) for name in ("_native", "_graph_queue", "_stand_in", "_oneflow")
+        Extension(f"yolo.{name}", sources=[]) for name in ("_native", "_graph_queue", "_stand_in", "_oneflow", "_cuda")
     ],
     extras_require={"dali": ["nvidia-dali-cuda120==2.4.0"]},  # --loader dali
     cmdclass={"build_ext": CMakeBuild},

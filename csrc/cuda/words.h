@@ -2,7 +2,7 @@
 #pragma once
 
 #ifdef __CUDACC__
-#define YOLO_DEVICE __host__ __device__ __forceinline__
+#define YOLO_DEVICE __device__ __forceinline__
 #else
 #define YOLO_DEVICE inline
 #endif

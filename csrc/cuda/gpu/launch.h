@@ -38,16 +38,18 @@ void check_launch();
 // Lets a kernel have more shared memory than every kernel may.
 void allow_shared(const void* kernel, size_t bytes);
 
-constexpr int kEachThreads = 256;
+// Threads of a block, and blocks that a multiprocessor is to hold at least. Without that number ptxas spills registers to
+// have more blocks there.
+constexpr int kEachThreads = 256, kEachBlocks = 4;
 
 template <class Kernel>
-__global__ void __launch_bounds__(kEachThreads) run_each(const Kernel kernel, int64_t count) {
+__global__ void __launch_bounds__(kEachThreads, kEachBlocks) run_each(const Kernel kernel, int64_t count) {
     const int64_t step = int64_t{gridDim.x} * blockDim.x;
     for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += step) kernel(i);
 }
 
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads) run_blocks(const Kernel kernel) {
+__global__ void __launch_bounds__(Kernel::kThreads, 1) run_blocks(const Kernel kernel) {
     kernel(Block());
 }
 
