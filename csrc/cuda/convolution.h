@@ -37,16 +37,28 @@ enum class ConvPass { forward, source_gradient, weight_gradient };
 // What a forward pass may do with its sums before it writes them, in this order.
 struct Epilogue {
     bool bias = false;
-    std::string activation;  // "" for none
-    bool residual = false;   // of the target's shape and numbers
+    std::string activation;      // "" or "Identity" for none
+    bool residual = false;       // of the target's shape and numbers
+    int64_t residual_pitch = 0;  // 0: the target's
 };
 
-// Addresses on the device.
+// Addresses on the device, multiples of 16 bytes.
 struct ConvOperands {
     void *source, *weights, *target;
     const float* bias = nullptr;
     const Map* residual = nullptr;
 };
+
+// How all convolutions of this process are made from now on.
+struct ConvSettings {
+    std::string library;                     // the folder of cuDNN's libraries; "": the loader knows
+    std::string plans;                       // the folder where algorithms that were found are kept; "": none are
+    std::string device;                      // one for which they are made, not run, as cuDNN describes it; "": this one
+    bool tf32 = true;                        // float32 maps may be multiplied with 10 bits behind the point
+    int timed = 0;                           // of so many algorithms the fastest is taken; 0: the first, untimed
+    int64_t workspace = int64_t{256} << 20;  // bytes that one may need at most
+};
+void configure(const ConvSettings& settings);
 
 class Convolution {
 public:

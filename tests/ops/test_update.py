@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import oneflow as flow
 import pytest
@@ -11,45 +9,16 @@ from oneflow import nn
 
 from graphs.base import synchronise
 from graphs.train_state import TrainState
-from graphs.update import OPTIMIZERS, Rates, UpdateGraph
+from graphs.update import UpdateGraph
 from tests.ops.operators import run
+from tests.ops.update_cases import DECAY, NORMS, RATES, SIZES, Reference, Vectors, each_optimizer, gradient_of_norm
 from yolo import native
 
-DECAY = 0.05
-# Norms of the gradient from step to step: below 10, above, exactly, none at all.
-NORMS = (3.0, 200.0, 10.0, 0.0, 1e3)
-RATES = [
-    Rates(0.1, 0.01, 0.02, 0.8, 0.0, 1),
-    Rates(0.08, 0.02, 0.02, 0.85, 0.3, 2),
-    Rates(0.05, 0.03, 0.01, 0.9, 0.5, 3),
-    Rates(0.04, 0.04, 0.04, 0.937, 0.9, 4),
-    Rates(0.0, 0.03, 0.05, 0.937, 0.99, 5),
-]
 EXPECTED_NORMS = pytest.approx(NORMS, rel=1e-6)
-# bias, weight, norm, statistics: odd numbers, groups that are empty, more than one piece of work a group.
-SIZES = [(0, 1, 0, 0), (1, 1, 1, 0), (3, 9, 2, 3), (17, 0, 0, 1), (0, 0, 17, 5), (3, 100003, 40001, 17), (0, 0, 0, 3)]
-each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
 
 
-@dataclasses.dataclass
-class Vectors:
-    """What one training run keeps, and the sizes that tell its parts apart."""
-
-    values: np.ndarray
-    gradient: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    ema: np.ndarray
-    groups: tuple
-    optimizer: str
-
-    @classmethod
-    def random(cls, sizes, optimizer, seed=0):
-        rng = np.random.default_rng(seed)
-        size, count = sum(sizes), sum(sizes[:3])
-        values, ema = (rng.normal(0, 1, size).astype(np.float32) for _ in "ve")
-        zeros = [np.zeros(n, np.float32) for n in (count, count, 1 if optimizer == "SGD" else count)]
-        return cls(values, *zeros, ema, sizes[:3], optimizer)
+class Compiled(Vectors):
+    """Moved by the operator of the CPU."""
 
     def update(self, rates):
         """Moves the vectors; gives the gradient's norm before, a float32."""
@@ -58,54 +27,11 @@ class Vectors:
         (norm,) = run(operator, [rates], [((1,), flow.float32)], list(self.state().values()))
         return norm[0]
 
-    def state(self):
-        return {name: getattr(self, name) for name in ("values", "gradient", "first", "second", "ema")}
-
-
-class Reference:
-    """Clipping, PyTorch's SGD (Nesterov), Adam and AdamW and the EMA in double precision."""
-
-    def __init__(self, vectors) -> None:
-        self.optimizer, self.groups = vectors.optimizer, vectors.groups
-        self.values, self.ema = vectors.values.astype(np.float64), vectors.ema.astype(np.float64)
-        self.first, self.second = np.zeros(len(vectors.first)), np.zeros(len(vectors.second))
-        # What float32 can settle: not where gradient and decay once cancelled and Adam divided by the rest.
-        self.sure = np.ones(len(vectors.values), bool)
-
-    def update(self, gradient, rates):
-        norm = np.sqrt((gradient**2).sum())
-        slope = gradient * min(1.0, 10.0 / (norm + 1e-6))
-        rate = np.repeat(rates[:3], self.groups)
-        decay = np.repeat([0.0, DECAY, 0.0], self.groups)
-        count, momentum = len(gradient), rates[3]
-        weights = self.values[:count]
-        if self.optimizer == "AdamW":
-            weights = weights * (1 - rate * decay)
-        else:
-            slope = slope + decay * weights
-        if self.optimizer == "SGD":
-            self.first = momentum * self.first + slope
-            direction = slope + momentum * self.first
-        else:
-            self.first = momentum * self.first + (1 - momentum) * slope
-            self.second = 0.999 * self.second + 0.001 * slope**2
-            if self.optimizer == "Adam":
-                self.sure[:count] &= self.second > 1e-10
-            direction = self.first / rates[5] / (np.sqrt(self.second / rates[6]) + 1e-8)
-        self.values[:count] = weights - rate * direction
-        self.ema = self.ema * rates[4] + self.values * (1 - rates[4])
-        return norm
-
-
-def gradient_of_norm(rng, size, norm):
-    gradient = rng.normal(size=size)
-    return np.float32(gradient * norm / max(np.linalg.norm(gradient), 1e-9))
-
 
 @each_optimizer
 @pytest.mark.parametrize("sizes", SIZES)
 def test_five_steps_against_the_formulas(optimizer, sizes):
-    vectors = Vectors.random(sizes, optimizer)
+    vectors = Compiled.random(sizes, optimizer)
     reference, rng = Reference(vectors), np.random.default_rng(1)
     for step, (norm, rates) in enumerate(zip(NORMS, RATES)):
         vectors.gradient[:] = gradient_of_norm(rng, len(vectors.gradient), norm)
@@ -139,7 +65,7 @@ def test_equals_the_update_graph(optimizer):
     state = TrainState(network, optimizer, in_vector=False)
     vector, graph = state.vector, UpdateGraph(state, optimizer, DECAY)
     arrays = [array.numpy().copy() for array in (state.gradient, state.first, state.second, state.ema)]
-    vectors = Vectors(vector.gather(), *arrays, vector.group_sizes, optimizer)
+    vectors = Compiled(vector.gather(), *arrays, vector.group_sizes, optimizer)
     rng, norms = np.random.default_rng(1), []
     for norm, rates in zip(NORMS, RATES):
         gradient = gradient_of_norm(rng, vector.parameter_size, norm)
@@ -163,7 +89,7 @@ def test_runs_and_threads_agree_to_the_bit(optimizer):
     results = []
     for threads in (1, 1, 2, 2, 5):
         native.set_default_threads(threads)
-        vectors = Vectors.random((5, 200003, 70001, 3), optimizer)
+        vectors = Compiled.random((5, 200003, 70001, 3), optimizer)
         vectors.gradient[:] = np.random.default_rng(2).normal(size=len(vectors.gradient))
         results.append((vectors.update(RATES[1].array()), vectors.state()))
     for norm, state in results[1:]:
@@ -173,7 +99,7 @@ def test_runs_and_threads_agree_to_the_bit(optimizer):
 
 
 def test_statistics_stay_and_their_average_moves():
-    vectors = Vectors.random((3, 9, 2, 5), "SGD")
+    vectors = Compiled.random((3, 9, 2, 5), "SGD")
     values, ema = vectors.values.copy(), vectors.ema.copy()
     vectors.gradient[:] = 1
     vectors.update(RATES[1].array())
@@ -185,7 +111,7 @@ def test_statistics_stay_and_their_average_moves():
 @each_optimizer
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_gradient_that_is_no_number(optimizer, value):
-    vectors = Vectors.random((3, 40001, 5, 2), optimizer)
+    vectors = Compiled.random((3, 40001, 5, 2), optimizer)
     vectors.gradient[:] = 1
     vectors.gradient[40000] = value
     norm = vectors.update(RATES[0].array())
@@ -198,14 +124,14 @@ def test_a_gradient_that_is_no_number(optimizer, value):
 
 def test_a_norm_too_large_for_float32():
     """It is summed in double, so that the gradient is clipped all the same."""
-    vectors = Vectors.random((0, 100, 0, 0), "SGD")
+    vectors = Compiled.random((0, 100, 0, 0), "SGD")
     vectors.gradient[:] = 3e38
     assert vectors.update(RATES[0].array()) == np.inf
     assert np.linalg.norm(vectors.first) == pytest.approx(10, rel=0.1)
 
 
 def test_nothing_at_all():
-    assert Vectors.random((0, 0, 0, 0), "Adam").update(RATES[0].array()) == 0
+    assert Compiled.random((0, 0, 0, 0), "Adam").update(RATES[0].array()) == 0
 
 
 @pytest.mark.parametrize(

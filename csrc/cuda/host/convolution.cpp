@@ -130,6 +130,8 @@ void Convolution::Made::weight_gradient(const ConvOperands& at) const {
     });
 }
 
+void configure(const ConvSettings&) {}
+
 Convolution::Convolution(const ConvProblem& problem, ConvPass pass, const Epilogue&) : made_(new Made{problem, pass}) {}
 Convolution::~Convolution() = default;
 Convolution::Convolution(Convolution&&) noexcept = default;

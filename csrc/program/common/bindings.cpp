@@ -57,7 +57,7 @@ Plan plan_of(const py::object& given) {
 }
 
 void bind_common(py::module_& module) {
-    py::class_<StepInfo>(module, "StepInfo", py::module_local())
+    py::class_<StepInfo>(module, "StepInfo")
         .def_readonly("kind", &StepInfo::kind)
         .def_readonly("where", &StepInfo::where)
         .def_readonly("implementation", &StepInfo::implementation)

@@ -45,20 +45,21 @@ size_t measure_scratch_bytes(const Map& source);
 void activate(const Map& source, const Affine& affine, const Activation& activation, const Map* residual,
               const std::vector<Map>& targets, Stream stream);
 
-// With g = f'(u(source)) * the sum of `gradients` (at most kMostSources of kinds.h): bias += sum(g), and of a batch norm,
-// where `state` is not null, weight += sum(g * (source - centre)) * inverse; its along and level are written. The sum of
-// the gradients goes to `sum` where that is not null.
+// With g = f'(u(source)) * the sum of `gradients` (at most kMostSources of kinds.h): bias += sum(g), and of a batch
+// norm, where `weight` and `state` are not null, weight += sum(g * (source - centre)) * inverse; its along and level are
+// written. The sum of the gradients goes to `sum` where that is not null.
 struct ParameterGradients {
     float* bias;
     float* weight = nullptr;
     const BatchState* state = nullptr;
 };
-void add_parameter_gradients(const Map& source, const std::vector<Map>& gradients, const Map* sum, const Affine& affine,
-                             const Activation& activation, const ParameterGradients& to, float* scratch, Stream stream);
+void add_parameter_gradients(const Map& source, const std::vector<Map>& gradients, const Map* sum,
+                             const Affine& affine, const Activation& activation, const ParameterGradients& to,
+                             float* scratch, Stream stream);
 size_t gradient_scratch_bytes(const Map& source);
 
-// target = g * scale + (source - centre) * along + level, without the last two where there is no `state`. The target may
-// be the source.
+// target = g * scale + (source - centre) * along + level, without the last two where there is no `state`. The target
+// may be the source.
 void write_source_gradient(const Map& source, const std::vector<Map>& gradients, const Affine& affine,
                            const Activation& activation, const BatchState* state, const Map& target, Stream stream);
 

@@ -14,14 +14,12 @@ std::shared_ptr<DeviceBuffer> constant(const BuildContext& context, const Step& 
     if (context.constants == nullptr || !context.constants->has(name, {map.channels})) {
         throw std::invalid_argument(step.where + ": no constant " + name + " of its shape");
     }
-    std::vector<int64_t> order(static_cast<size_t>(map.lanes()), -1);
-    for (int64_t c = 0; c < map.channels; ++c) order[static_cast<size_t>(c)] = c;
-    return context.constants->on_device(name, Number::float32, order);
+    return context.constants->on_device(name, Number::float32, Order::channels(map.channels, map.lanes()));
 }
 
 // target = f((x - mean) / sqrt(var + eps) * weight + bias) + residual; without `weight`, f(x + bias) + residual; with
-// `constants`, inference's of this name, f(x * scale + shift) + residual. Keeps what its gradient needs: the batch's mean
-// and deviation.
+// `constants`, inference's of this name, f(x * scale + shift) + residual. Keeps what its gradient needs: the batch's
+// mean and deviation.
 class NormActAdd {
 public:
     NormActAdd(BuildContext& context, const Step& step)
@@ -46,7 +44,8 @@ public:
 
     void normalise(const Run& run, float* scratch) const {
         float* const v = run.values;
-        measure(source_, {v + weight_, v + bias_, v + mean_, v + variance_, eps_, momentum_}, batch_, scratch, run.stream);
+        const NormValues values{v + weight_, v + bias_, v + mean_, v + variance_, eps_, momentum_};
+        measure(source_, values, batch_, scratch, run.stream);
     }
     void activate(const Run& run, const std::vector<Map>& targets, const Map* residual) const {
         cuda::activate(source_, affine(run), activation_, residual, targets, run.stream);
@@ -75,7 +74,8 @@ private:
         if (normalised()) return batch_.affine();
         if (learns()) return {nullptr, nullptr, run.values + bias_};
         if (scale_ == nullptr) return {};
-        return {nullptr, reinterpret_cast<const float*>(scale_->data()), reinterpret_cast<const float*>(shift_->data())};
+        const auto floats = [](const DeviceBuffer& buffer) { return reinterpret_cast<const float*>(buffer.data()); };
+        return {nullptr, floats(*scale_), floats(*shift_)};
     }
 
     Map source_;

@@ -182,8 +182,9 @@ size_t gradient_scratch_bytes(const Map& source) {
     return partial_bytes(source, 2);
 }
 
-void add_parameter_gradients(const Map& source, const std::vector<Map>& gradients, const Map* sum, const Affine& affine,
-                             const Activation& activation, const ParameterGradients& to, float* scratch, Stream stream) {
+void add_parameter_gradients(const Map& source, const std::vector<Map>& gradients, const Map* sum,
+                             const Affine& affine, const Activation& activation, const ParameterGradients& to,
+                             float* scratch, Stream stream) {
     const Tiles tiles = sum_tiles(source);
     yolo::cuda::with_type(source.number, [&](auto type) {
         with_function(activation.function, [&](auto function) {

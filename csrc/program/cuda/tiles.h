@@ -1,5 +1,5 @@
-// How blocks share a map: side by side a pack of channels a thread, below one another the pixels. A thread stays with its
-// channels, so that what belongs to them stays in registers, and sums over pixels are made without exchanges first.
+// How blocks share a map: side by side a pack of channels a thread, below one another the pixels. A thread stays with
+// its channels, so that what belongs to them stays in registers, and sums over pixels are made without exchanges first.
 #pragma once
 
 #include <algorithm>
@@ -112,8 +112,8 @@ struct PlainSums {
     }
 };
 
-// What each strip has found, [strips, quantities, lanes] float32, is added up by blocks of kColumns channels, in float64:
-// float32 would do for the digits, but then the last ones would depend on how many strips there are.
+// What each strip has found, [strips, quantities, lanes] float32, is added up by blocks of kColumns channels, in
+// float64, so that many strips cost no digits.
 constexpr int kColumns = 16;
 
 inline Tiles sum_tiles(const Map& map) {

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "bindings.h"
-#include "program/detection/head.h"
+#include "program/detection/detector.h"
 #include "program/detection/loss.h"
 
 namespace yolo::program {

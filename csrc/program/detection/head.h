@@ -1,31 +1,14 @@
-// The end of a detector: raw heads in, detections out; and a whole one.
+// The end of a detector: raw heads in, detections out.
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <vector>
 
 #include "ops/nms.h"
-#include "program/common/buffer.h"
 #include "program/common/timed_runnable.h"
-#include "program/cpu/executor.h"
+#include "program/detection/level.h"
 
 namespace yolo::program {
-
-// One level of the network's output.
-struct Level {
-    int64_t height, width;
-    float stride;                // pixels a cell
-    std::vector<float> anchors;  // width and height of each, pixels
-    // Of the image that this level has seen, where it was not the one whose pixels are wanted: how much larger it
-    // was, and, where it was mirrored, the wanted image's width.
-    float scale = 1.0f;
-    float mirror = 0.0f;
-
-    // Of an image's raw head.
-    int64_t channels(int64_t classes) const { return static_cast<int64_t>(anchors.size() / 2) * (5 + classes); }
-    int64_t numbers(int64_t classes) const { return channels(classes) * height * width; }
-};
 
 // inputs: one raw head a level, float32 [batch, anchors * (5 + classes), h, w], of one network or several; with `places`
 // then also float32 [batch, places, 5] (class; x, y, w, h in pixels) and their counts, int32 [batch]: boxes that are
@@ -42,6 +25,7 @@ public:
     int64_t places() const { return places_; }
     int64_t max_det() const { return settings_.max_det; }
     const std::vector<Level>& levels() const { return levels_; }
+    const ops::NmsSettings& settings() const { return settings_; }
 
 private:
     void compute(const void* const* inputs, void* const* outputs) override;
@@ -67,23 +51,6 @@ private:
 
     int64_t batch_, rows_, classes_;
     ops::NmsSettings settings_;
-};
-
-// The network and its head. inputs: uint8 [batch, channels, H, W]; outputs: the head's. The raw heads stay in memory of
-// its own. Network and head must outlive it. Threads may share it; their runs go one after the other.
-class DetectorProgram : public Runnable {
-public:
-    // Raises std::invalid_argument where the network's outputs are not the head's inputs.
-    DetectorProgram(Executor& network, DetectionHead& head);
-    void run(const void* const* inputs, void* const* outputs) override;
-    const Executor& network() const { return network_; }
-    const DetectionHead& head() const { return head_; }
-
-private:
-    Executor& network_;
-    DetectionHead& head_;
-    std::vector<Buffer> heads_;
-    std::mutex mutex_;
 };
 
 }  // namespace yolo::program

@@ -8,7 +8,7 @@
 
 #include "ops/loss.h"
 #include "program/common/runnable.h"
-#include "program/detection/head.h"
+#include "program/detection/level.h"
 
 namespace yolo::program {
 
@@ -26,6 +26,11 @@ public:
     void count(const float* labels, const int32_t* counts, int64_t batch, int64_t places, double* matches) const;
 
     size_t levels() const { return levels_.size(); }
+    // As settings of an operator on another device: the levels, their anchors in cells, and the rest.
+    const Level& level(size_t number) const { return levels_[number]; }
+    const std::vector<float>& anchors(size_t number) const { return cells_[number]; }
+    int64_t classes() const { return classes_; }
+    const ops::LossSettings& settings() const { return settings_; }
     // Values of one image's head.
     int64_t head_size(size_t level) const { return levels_[level].numbers(classes_); }
 
