@@ -9,7 +9,8 @@ std::vector<CompiledStep> build_accumulate(BuildContext& context, const Step& st
     const std::vector<Map> sources = context.maps(step.all("sources"));
     const Map target = context.map(step.view("target"));
     StepInfo info{"accumulate", step.where, "kernel"};
-    info.bytes = target.packs() * yolo::cuda::kPack * step.view("target").element * static_cast<int64_t>(sources.size() + 1);
+    const auto maps = static_cast<int64_t>(sources.size()) + 1;
+    info.bytes = target.packs() * yolo::cuda::kPack * step.view("target").element * maps;
     return {{info, [=](const Run& run) { accumulate(sources, target, run.stream); }}};
 }
 

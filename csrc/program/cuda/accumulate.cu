@@ -19,15 +19,20 @@ struct Accumulate {
     }
 };
 
+template <class From, class To>
+void add_up(const std::vector<yolo::cuda::Map>& sources, const yolo::cuda::Map& target, yolo::cuda::Stream stream) {
+    const yolo::cuda::Pixels<To> pixels(target);
+    yolo::cuda::each(stream, target.packs(), Accumulate<From, To>{Sum<From>(sources), pixels, Cells(target)});
+}
+
 }  // namespace
 
-void accumulate(const std::vector<yolo::cuda::Map>& sources, const yolo::cuda::Map& target, yolo::cuda::Stream stream) {
-    with_type(sources[0].number, [&](auto from) {
-        with_type(target.number, [&](auto to) {
-            using Kernel = Accumulate<decltype(from), decltype(to)>;
-            yolo::cuda::each(stream, target.packs(),
-                             Kernel{Sum<decltype(from)>(sources), yolo::cuda::Pixels<decltype(to)>(target), Cells(target)});
-        });
+void accumulate(const std::vector<yolo::cuda::Map>& sources, const yolo::cuda::Map& target,
+                yolo::cuda::Stream stream) {
+    with_type(sources[0].number, [&](auto type) {
+        using T = decltype(type);
+        if (target.number == yolo::cuda::Number::float32) return add_up<T, float>(sources, target, stream);
+        add_up<T, T>(sources, target, stream);
     });
 }
 

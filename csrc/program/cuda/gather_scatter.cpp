@@ -95,7 +95,8 @@ struct Tables {
     Tables(const BuildContext& context, const Move& move, const std::vector<uint8_t>& whole_packs)
         : channels(context.upload(move.links)), whole(context.upload(whole_packs)), stride(move.stride) {}
     Links links() const {
-        return {reinterpret_cast<const Link*>(channels->data()), reinterpret_cast<const uint8_t*>(whole->data()), stride};
+        return {reinterpret_cast<const Link*>(channels->data()), reinterpret_cast<const uint8_t*>(whole->data()),
+                stride};
     }
 };
 

@@ -46,10 +46,10 @@ struct LoadImages {
 constexpr int kTilePixels = 64, kTileLanes = 32, kRow = kTilePixels + 1;
 constexpr size_t kTileBytes = sizeof(float) * kTileLanes * kRow;
 
-struct Tiles {
+struct HeadTiles {
     int64_t plane, groups, tiles;  // pixels of an image, tiles along its channels and along its pixels
 
-    explicit Tiles(const Map& map)
+    explicit HeadTiles(const Map& map)
         : plane(map.height * map.width), groups((map.lanes() + kTileLanes - 1) / kTileLanes),
           tiles((plane + kTilePixels - 1) / kTilePixels) {}
     int64_t count(const Map& map) const { return map.images * tiles * groups; }
@@ -61,7 +61,7 @@ struct TilePart {
     int pack_pixel, pack_lane;      // of the pack that the thread moves, inside of the tile
     int row_pixel, first_row;       // the thread's pixel in each row, and its first row
 
-    YOLO_DEVICE TilePart(const Block& block, const Tiles& tiles) {
+    YOLO_DEVICE TilePart(const Block& block, const HeadTiles& tiles) {
         const int64_t group = block.index() % tiles.groups, rest = block.index() / tiles.groups;
         image = rest / tiles.tiles, pixel = rest % tiles.tiles * kTilePixels, channel = group * kTileLanes;
         constexpr int kPacks = kTileLanes / kPack;
@@ -78,7 +78,7 @@ struct StoreHead {
     static constexpr int kThreads = kTileThreads;
     Pixels<T> source;
     float* head;
-    Tiles tiles;
+    HeadTiles tiles;
 
     YOLO_DEVICE void operator()(const Block& block) const {
         const TilePart part(block, tiles);
@@ -102,7 +102,7 @@ struct LoadHead {
     static constexpr int kThreads = kTileThreads;
     const float* head;
     Pixels<T> target;
-    Tiles tiles;
+    HeadTiles tiles;
 
     YOLO_DEVICE void operator()(const Block& block) const {
         const TilePart part(block, tiles);
@@ -134,7 +134,7 @@ void load_images(const uint8_t* images, const Map& target, float divisor, Stream
 }
 
 void store_head(const Map& source, float* head, Stream stream) {
-    const Tiles tiles(source);
+    const HeadTiles tiles(source);
     with_type(source.number, [&](auto type) {
         using T = decltype(type);
         blocks(stream, tiles.count(source), kTileBytes, StoreHead<T>{Pixels<T>(source), head, tiles});
@@ -142,7 +142,7 @@ void store_head(const Map& source, float* head, Stream stream) {
 }
 
 void load_head(const float* gradient, const Map& target, Stream stream) {
-    const Tiles tiles(target);
+    const HeadTiles tiles(target);
     with_type(target.number, [&](auto type) {
         using T = decltype(type);
         blocks(stream, tiles.count(target), kTileBytes, LoadHead<T>{gradient, Pixels<T>(target), tiles});

@@ -26,9 +26,9 @@ struct Places {
     int64_t bytes = 0;
 };
 
-// target = source resampled. A max pool's maximum is the first of several in the order of rows, NaN is none of them, and
-// where there is nothing else it is -inf, at the first place inside of the map. An average pool counts its padding as
-// zeros. Bilinear: pixel centres lie at (i + 1/2) / scale - 1/2.
+// target = source resampled. A max pool's maximum is the first of several in the order of rows, NaN is none of them,
+// and where there is nothing else it is -inf, at the first place inside of the map. An average pool counts its padding
+// as zeros. Bilinear: pixel centres lie at (i + 1/2) / scale - 1/2.
 void resample(Resampling method, const yolo::cuda::Map& source, const yolo::cuda::Map& target, const Window& window,
               const Places& places, yolo::cuda::Stream stream);
 
@@ -38,7 +38,7 @@ size_t resample_backward_scratch_bytes(Resampling method, const std::vector<yolo
 
 // source_gradient, of the sum of `gradients` (at most kMostSources), all of one type of numbers.
 void resample_backward(Resampling method, const std::vector<yolo::cuda::Map>& gradients,
-                       const yolo::cuda::Map& source_gradient, const Window& window, const Places& places, float* scratch,
-                       yolo::cuda::Stream stream);
+                       const yolo::cuda::Map& source_gradient, const Window& window, const Places& places,
+                       float* scratch, yolo::cuda::Stream stream);
 
 }  // namespace yolo::program::cuda

@@ -1,4 +1,5 @@
-// Gradients of pools and upsampling: each pixel of the source's gathers what it gets, in the order of the target's rows.
+// Gradients of pools and upsampling: each pixel of the source's gathers what it gets, in the order of the target's
+// rows.
 #include "cuda/kernel.h"
 #include "program/cuda/accumulate.h"
 #include "program/cuda/cells.h"
@@ -173,7 +174,8 @@ void max_pool_backward(const Gradients<From, To>& gradients, const Places& place
 }
 
 template <class From, class To>
-void gather(Resampling method, const Gradients<From, To>& gradients, const Places& places, int64_t count, Stream stream) {
+void gather(Resampling method, const Gradients<From, To>& gradients, const Places& places, int64_t count,
+            Stream stream) {
     switch (method) {
         case Resampling::max_pool: return max_pool_backward(gradients, places, count, stream);
         case Resampling::average_pool: return each(stream, count, AveragePoolBackward<From, To>{gradients});

@@ -30,7 +30,7 @@ Places places_of(const BuildContext& context, const Step& step) {
 void spend(BuildContext& context, const Step& step, const TensorView& source, const TensorView& target) {
     const auto rows = static_cast<double>(std::min(step.number("kernel"), source.height));
     const auto columns = static_cast<double>(std::min(step.number("kernel"), source.width));
-    const double numbers = static_cast<double>(context.plan.batch() * target.channels) * static_cast<double>(target.pixels());
+    const auto numbers = static_cast<double>(context.plan.batch() * target.channels * target.pixels());
     context.budget.spend(step.where, rows * columns * numbers);
 }
 

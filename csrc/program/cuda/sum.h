@@ -17,7 +17,10 @@ struct Sum {
     int count;
 
     explicit Sum(const std::vector<yolo::cuda::Map>& maps) : data{}, pitch{}, count(static_cast<int>(maps.size())) {
-        for (size_t i = 0; i < maps.size(); ++i) data[i] = static_cast<const T*>(maps[i].data), pitch[i] = maps[i].pitch;
+        for (size_t i = 0; i < maps.size(); ++i) {
+            data[i] = static_cast<const T*>(maps[i].data);
+            pitch[i] = maps[i].pitch;
+        }
     }
     YOLO_DEVICE yolo::cuda::Pack at(int64_t pixel, int64_t channel) const {
         yolo::cuda::Pack sum = yolo::cuda::load(data[0] + pixel * pitch[0] + channel);
