@@ -183,19 +183,23 @@ struct KeyValueGradient {
         const Row* const rows = all.rows + first_row(from, place);
         Micro key_sums{}, value_sums{};
         for (int token = 0; token < query.tokens; token += kTile) {
+            // One product after the other, so that all fits into 128 registers.
             Micro weights = products(block, key, place.token, query, token);
-            Micro slopes = products(block, value, place.token, slope, token);
             for (int j = 0; j < kFour; ++j) {
                 const int column = token + column_of(block) + j;
                 const Row row = row_at(rows, column, query.tokens);
                 for (int i = 0; i < kFour; ++i) {
-                    const float weight = column < query.tokens ? row.weight(weights.at[i][j], from.scale) : 0.0f;
-                    weights.at[i][j] = weight;
-                    slopes.at[i][j] = weight * (slopes.at[i][j] - row.mean) * from.scale;
+                    const float weight = row.weight(weights.at[i][j], from.scale);
+                    weights.at[i][j] = column < query.tokens ? weight : 0.0f;
                 }
             }
             accumulate(block, weights, slope, token, place.channel, value_sums);
-            accumulate(block, slopes, query, token, place.channel, key_sums);
+            const Micro slopes = products(block, value, place.token, slope, token);
+            for (int j = 0; j < kFour; ++j) {
+                const float mean = row_at(rows, token + column_of(block) + j, query.tokens).mean;
+                for (int i = 0; i < kFour; ++i) weights.at[i][j] *= (slopes.at[i][j] - mean) * from.scale;
+            }
+            accumulate(block, weights, query, token, place.channel, key_sums);
         }
         from.store(block, to_value, place, value_sums);
         from.store(block, to_key, place, key_sums);
