@@ -27,8 +27,8 @@ inline float round_down(double threshold) {
     return rounded > threshold ? std::nextafter(rounded, -std::numeric_limits<float>::max()) : rounded;
 }
 
-// A raw number below this cannot be above `conf` after the sigmoid; a little lower than exact, since the comparison that
-// counts is made on the sigmoid itself.
+// A raw number below this cannot be above `conf` after the sigmoid; a little lower than exact, since the comparison
+// that counts is made on the sigmoid itself.
 inline float raw_threshold(float conf) {
     if (conf <= 0.0f) return -std::numeric_limits<float>::infinity();
     if (conf >= 1.0f) return std::numeric_limits<float>::infinity();

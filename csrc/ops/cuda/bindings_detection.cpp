@@ -30,11 +30,12 @@ public:
         if (images.size() != places.size()) throw py::value_error("images: expected one a place");
         std::vector<LetterboxImage> entries;
         for (size_t i = 0; i < images.size(); ++i) {
-            const auto height = static_cast<int32_t>(images[i].shape(0)), width = static_cast<int32_t>(images[i].shape(1));
+            const auto height = static_cast<int32_t>(images[i].shape(0));
+            const auto width = static_cast<int32_t>(images[i].shape(1));
             pixels_.push_back(std::make_unique<OnDevice<uint8_t>>(images[i], stream));
             const Place& place = places[i];
-            entries.emplace_back(pixels_.back()->data(), 3 * int64_t{width}, height, width, place[0], place[1], place[2],
-                                 place[3]);
+            entries.emplace_back(pixels_.back()->data(), 3 * int64_t{width}, height, width, place[0], place[1],
+                                 place[2], place[3]);
         }
         table_ = std::make_unique<DeviceBuffer>(entries.size() * sizeof(LetterboxImage));
         copy_in(table_->data(), entries.data(), table_->bytes(), stream);
@@ -75,7 +76,8 @@ Array<uint8_t> letterbox_map(const Images& images, const std::vector<Place>& pla
 Array<float> pairs(const Array<float>& a, const Array<float>& b) {
     const OwnStream stream;
     const int64_t n = a.shape(0), m = b.shape(0);
-    const OnDevice<float> first(a, stream.get()), second(b, stream.get()), out(static_cast<size_t>(n * m), stream.get());
+    const OnDevice<float> first(a, stream.get()), second(b, stream.get());
+    const OnDevice<float> out(static_cast<size_t>(n * m), stream.get());
     pairwise_iou(first.data(), n, second.data(), m, out.data(), stream.get());
     return out.array(std::vector<int64_t>{n, m});
 }
@@ -89,7 +91,8 @@ py::object overlaps(const std::string& kind, const Array<float>& a, const Array<
     const OwnStream stream;
     const int64_t n = a.shape(0);
     const OnDevice<float> first(a, stream.get()), second(b, stream.get());
-    const OnDevice<float> values(static_cast<size_t>(n), stream.get()), slopes(static_cast<size_t>(4 * n), stream.get());
+    const OnDevice<float> values(static_cast<size_t>(n), stream.get());
+    const OnDevice<float> slopes(static_cast<size_t>(4 * n), stream.get());
     overlap(which, first.data(), second.data(), n, values.data(), gradient ? slopes.data() : nullptr, stream.get());
     const Array<float> found = values.array(std::vector<int64_t>{n});
     if (!gradient) return found;
@@ -170,8 +173,8 @@ void bind_detection(py::module_& module) {
                py::arg("places"));
     module.def("letterbox_planes", &letterbox_planes, py::arg("images"), py::arg("places"), py::arg("height"),
                py::arg("width"), py::arg("swapped") = false);
-    module.def("letterbox_map", &letterbox_map, py::arg("images"), py::arg("places"), py::arg("height"), py::arg("width"),
-               py::arg("swapped"), py::arg("number"), py::arg("pitch"));
+    module.def("letterbox_map", &letterbox_map, py::arg("images"), py::arg("places"), py::arg("height"),
+               py::arg("width"), py::arg("swapped"), py::arg("number"), py::arg("pitch"));
     module.def("pairwise_iou", &pairs, py::arg("a"), py::arg("b"));
     module.def("overlap", &overlaps, py::arg("kind"), py::arg("a"), py::arg("b"), py::arg("gradient") = true);
 }

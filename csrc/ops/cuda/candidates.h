@@ -57,7 +57,8 @@ YOLO_DEVICE bool is_finite(const Box& box) {
            fabsf(box.y2) <= kMaxFloat;
 }
 
-// Counts candidates, or writes them. A warp takes 32 predictions, and for each that may be one its lanes take the classes.
+// Counts candidates, or writes them. A warp takes 32 predictions, and for each that may be one its lanes take the
+// classes.
 template <class Source, bool kWrite>
 struct Gather {
     static constexpr int kThreads = 256;

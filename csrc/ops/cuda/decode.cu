@@ -59,8 +59,10 @@ struct Heads {
     YOLO_DEVICE float score(const Spot& spot, int64_t c) const { return likely(raw(spot, 5 + c)); }
     YOLO_DEVICE Box box(const Spot& spot) const {
         const Plane plane = planes[spot.plane];
-        const float t[4] = {sigmoid(raw(spot, 0)), sigmoid(raw(spot, 1)), sigmoid(raw(spot, 2)), sigmoid(raw(spot, 3))};
-        const auto column = static_cast<float>(spot.cell % plane.width), row = static_cast<float>(spot.cell / plane.width);
+        float t[4];
+        for (int i = 0; i < 4; ++i) t[i] = sigmoid(raw(spot, i));
+        const auto column = static_cast<float>(spot.cell % plane.width);
+        const auto row = static_cast<float>(spot.cell / plane.width);
         float x = product(t[0], 2.0f * plane.stride) + product(column - 0.5f, plane.stride);
         float y = product(t[1], 2.0f * plane.stride) + product(row - 0.5f, plane.stride);
         float w = product(product(t[2], t[2]), 4.0f * plane.anchor_width);
@@ -88,7 +90,9 @@ struct Known {
     YOLO_DEVICE float objectness(const float* box) const {
         return box != nullptr && box[0] > -1.0f && box[0] < static_cast<float>(classes) ? 1.0f : 0.0f;
     }
-    YOLO_DEVICE float score(const float* box, int64_t c) const { return static_cast<int64_t>(box[0]) == c ? 1.0f : 0.0f; }
+    YOLO_DEVICE float score(const float* box, int64_t c) const {
+        return static_cast<int64_t>(box[0]) == c ? 1.0f : 0.0f;
+    }
     YOLO_DEVICE Box box(const float* box) const {
         return box == nullptr ? Box{} : corners(box[1], box[2], box[3], box[4]);
     }

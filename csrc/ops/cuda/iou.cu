@@ -64,8 +64,9 @@ struct Pair {
     double inter, area;  // of both together
 
     YOLO_DEVICE Pair(const float* a, const float* b)
-        : w(a[2]), h(a[3]), target_w(b[2]), target_h(b[3]), across(a[0], w, b[0], target_w), down(a[1], h, b[1], target_h),
-          inter(across.overlap * down.overlap), area(w * h + target_w * target_h - inter + kEps) {}
+        : w(a[2]), h(a[3]), target_w(b[2]), target_h(b[3]), across(a[0], w, b[0], target_w),
+          down(a[1], h, b[1], target_h), inter(across.overlap * down.overlap),
+          area(w * h + target_w * target_h - inter + kEps) {}
 
     YOLO_DEVICE Slope iou() const {
         const double value = inter / area, per_inter = (1 + value) / area, per_size = -value / area;

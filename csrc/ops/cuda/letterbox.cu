@@ -113,7 +113,8 @@ struct Grid {
     uint32_t height, width, runs;
 
     Grid(int64_t height, int64_t width)
-        : height(static_cast<uint32_t>(height)), width(static_cast<uint32_t>(width)), runs((this->width + kRun - 1) / kRun) {}
+        : height(static_cast<uint32_t>(height)), width(static_cast<uint32_t>(width)),
+          runs((this->width + kRun - 1) / kRun) {}
     int64_t count(int64_t images) const { return images * height * runs; }
     YOLO_DEVICE void find(int64_t i, uint32_t& image, uint32_t& y, uint32_t& x) const {
         const uint32_t line = static_cast<uint32_t>(i) / runs;

@@ -92,7 +92,7 @@ struct Rows {
 
 void NmsProblem::check() const {
     if (images < 1 || rows < 0) throw std::invalid_argument("suppression without images");
-    if (wanted == nullptr && !settings.wanted.empty()) throw std::invalid_argument("wanted classes are not on the device");
+    if (wanted == nullptr && !settings.wanted.empty()) throw std::invalid_argument("wanted classes are elsewhere");
     ops::check(settings, static_cast<double>(rows), classes);
 }
 

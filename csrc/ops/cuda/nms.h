@@ -1,4 +1,4 @@
-// Non-maximum suppression on a device, with the rows of csrc/ops/nms.h: the same candidates, order, ties and arithmetic.
+// Non-maximum suppression on a device, with the rows of csrc/ops/nms.h: the same candidates, order and arithmetic.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ struct NmsProblem {
     int64_t limit() const { return capacity() < settings.max_candidates ? capacity() : settings.max_candidates; }
 };
 
-// Bytes on the device that nms() and detect() work in. A batch that asked for more than kNmsScratch is worked on in parts.
+// Bytes on the device that nms() and detect() work in. A batch that asks for more than kNmsScratch is done in parts.
 constexpr size_t kNmsScratch = size_t{256} << 20;
 size_t nms_scratch_bytes(const NmsProblem& problem);
 

@@ -23,7 +23,8 @@ struct SortTiles {
         const int64_t image = block.index() / blocks, found = keys.found[image];
         for (int64_t begin = block.index() % blocks * kTile; begin < found; begin += blocks * kTile) {
             const int64_t rest = found - begin;
-            sort_tile(block, keys.buffers[0] + image * keys.capacity + begin, static_cast<int>(rest < kTile ? rest : kTile));
+            uint64_t* const tile = keys.buffers[0] + image * keys.capacity + begin;
+            sort_tile(block, tile, static_cast<int>(rest < kTile ? rest : kTile));
         }
     }
 
@@ -57,8 +58,8 @@ private:
 // Keys behind the limit are left away.
 struct Merge {
     Keys keys;
-    int from;      // the buffer
-    int run_bits;  // of the length of a run
+    int from;         // the buffer
+    int run_bits;     // of the length of a run
     int64_t threads;  // of an image
 
     YOLO_DEVICE void operator()(int64_t i) const {
@@ -101,7 +102,8 @@ private:
 void sort(const Keys& keys, int64_t images, Stream stream) {
     const int64_t blocks = std::min((keys.capacity + kTile - 1) / kTile, kMostBlocks);
     yolo::cuda::blocks(stream, images * blocks, SortTiles::kShared, SortTiles{keys, blocks});
-    const int64_t threads = std::min((keys.capacity + kThreadsOfBlock - 1) / kThreadsOfBlock, kMostBlocks) * kThreadsOfBlock;
+    const int64_t wanted = (keys.capacity + kThreadsOfBlock - 1) / kThreadsOfBlock;
+    const int64_t threads = std::min(wanted, kMostBlocks) * kThreadsOfBlock;
     int from = 0;
     for (int bits = kTileBits; int64_t{1} << bits < keys.capacity; ++bits, from = 1 - from) {
         each(stream, images * threads, Merge{keys, from, bits, threads});

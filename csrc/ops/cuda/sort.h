@@ -9,8 +9,8 @@
 
 namespace yolo::ops::cuda {
 
-// The score's bits, inverted, above row * classes + class. Ascending order is best first, ties by row and then by class;
-// no two are equal. Scores are positive, so their bits order as they do.
+// The score's bits, inverted, above row * classes + class. Ascending order is best first, ties by row and then by
+// class; no two are equal. Scores are positive, so their bits order as they do.
 YOLO_DEVICE uint64_t make_key(float score, uint32_t pair) {
     return static_cast<uint64_t>(~yolo::cuda::bits_of(score)) << 32 | pair;
 }

@@ -91,11 +91,11 @@ private:
     }
 };
 
-// Goes through a round's candidates from best to worst, 64 at a time, keeps those that nothing suppresses and notes whom
-// they do. A block is an image.
+// Goes through a round's candidates from best to worst, 64 at a time, keeps those that nothing suppresses and notes
+// whom they do. A block is an image.
 struct Walk {
     static constexpr int kThreads = 256;
-    // Each word of 64 candidates' bits has four threads, and each of these its own copy, so that none waits for another.
+    // Each word of 64 candidates' bits has four threads, and each of these its own copy: none waits for another.
     static constexpr int kCopies = kThreads / static_cast<int>(kRoundWords);
     static constexpr size_t kShared = (kThreads + 64 + 1) * sizeof(uint64_t);
     static constexpr int kShare = 64 / kCopies;  // candidates of a word that a copy is for

@@ -20,7 +20,7 @@ struct Candidates {
     Keys keys;
     Box *boxes, *shifted;  // [images, keys.limit]; shifted: moved apart by class, as they are compared
     Box* kept;             // [images, most kept], shifted
-    uint64_t* overlaps;    // [images, rows of a round, kRoundWords]: which later ones of the round a candidate suppresses
+    uint64_t* overlaps;    // [images, round_rows, kRoundWords]: which later ones of the round a candidate suppresses
     uint8_t* dead;         // [images, kSlices, kRound]: which of the round's are suppressed by boxes kept before
     int64_t round_rows, most_kept;
 };
