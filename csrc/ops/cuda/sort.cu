@@ -65,8 +65,9 @@ struct Merge {
     YOLO_DEVICE void operator()(int64_t i) const {
         const int64_t image = i / threads, found = keys.found[image];
         if (int64_t{1} << run_bits >= found) return;
-        const uint64_t* const source = keys.buffers[from] + image * keys.capacity;
-        uint64_t* const target = keys.buffers[1 - from] + image * keys.capacity;
+        // Not by a computed index: the arguments would be copied to memory for it.
+        const uint64_t* const source = (from == 0 ? keys.buffers[0] : keys.buffers[1]) + image * keys.capacity;
+        uint64_t* const target = (from == 0 ? keys.buffers[1] : keys.buffers[0]) + image * keys.capacity;
         for (int64_t k = i % threads; k < found; k += threads) move(source, target, k, found);
     }
 
