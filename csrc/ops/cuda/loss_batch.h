@@ -61,7 +61,7 @@ struct Batch {
 };
 
 inline Items items_of(const LossLevel* levels, int64_t count, int64_t images) {
-    Level grids[kMostLevels];
+    Level grids[kMostLevels] = {};
     for (int64_t i = 0; i < count && i < kMostLevels; ++i) grids[i] = levels[i].grid;
     return Items(grids, count, images);
 }
