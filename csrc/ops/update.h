@@ -2,10 +2,20 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
+#include <string>
 
 namespace yolo::ops {
 
 enum class Optimizer { kSgd, kAdam, kAdamW };
+
+// By its name: "SGD", "Adam" or "AdamW". Raises std::invalid_argument for another one.
+inline Optimizer optimizer_of(const std::string& name) {
+    if (name == "SGD") return Optimizer::kSgd;
+    if (name == "Adam") return Optimizer::kAdam;
+    if (name == "AdamW") return Optimizer::kAdamW;
+    throw std::invalid_argument("unknown optimizer " + name);
+}
 
 // values, ema: parameters in the order bias, weight, norm, then statistics. gradient, first: the parameters alone;
 // first is the momentum or first moment. second: the second moment, one for each parameter; SGD does not touch it.

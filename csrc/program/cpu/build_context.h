@@ -54,10 +54,10 @@ struct BuildContext : ExecContext {
     std::shared_ptr<net::Exchange> exchange;
     std::map<int64_t, std::shared_ptr<void>> states;  // what forward steps keep for their backward steps
     bool inference = false;                           // no backward pass follows
-    int64_t number = 0;                               // of the step that is built; backward steps go on counting
+    int64_t step = 0;                                 // the number of the step that is built; backward steps go on counting
 
     // Keeps the state of the forward step that is built.
-    void keep(std::shared_ptr<void> state) { states[number] = std::move(state); }
+    void keep(std::shared_ptr<void> state) { states[step] = std::move(state); }
     // The state of the forward step that `step` names as `of`, which the verifier has checked to be of its kind.
     template <class State>
     std::shared_ptr<State> state(const Step& step) const {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "parallel/team.h"
+#include "program/common/build.h"
 #include "program/common/verify.h"
 #include "program/cpu/builders.h"
 #include "program/cpu/onednn.h"
@@ -93,25 +94,9 @@ Executor::Executor(Plan plan, Resources resources, const Limits& limits)
                          resources_.exchange,
                          {},
                          plan_.backward.empty()};
-    forward_ = built(context, plan_.forward);
-    backward_ = built(context, plan_.backward);
+    forward_ = build_steps<CompiledStep>(context, plan_.forward, builders());
+    backward_ = build_steps<CompiledStep>(context, plan_.backward, builders());
     workspace_.place(resources_.memory->workspace.of(workspace_.bytes()));
-}
-
-std::vector<CompiledStep> Executor::built(BuildContext& context, const std::vector<Step>& steps) {
-    std::vector<CompiledStep> all;
-    for (const Step& step : steps) {
-        const auto build = builders().find(step.kind);
-        if (build == builders().end()) throw std::invalid_argument(step.where + ": this executor knows no " + step.kind);
-        const size_t before = workspace_.bytes();
-        for (CompiledStep& made : build->second(context, step)) {
-            context.budget.spend(step.where, made.info.flops + static_cast<double>(made.info.bytes));
-            all.push_back(std::move(made));
-        }
-        context.budget.take(step.where, static_cast<double>(workspace_.bytes() - before));
-        ++context.number;
-    }
-    return all;
 }
 
 void Executor::execute(std::vector<CompiledStep>& steps, const Run& run) {
@@ -162,11 +147,7 @@ void Executor::backward(const void* const* head_gradients, float* values, float*
 }
 
 std::vector<StepInfo> Executor::steps() const {
-    std::vector<StepInfo> all;
-    for (const auto* steps : {&forward_, &backward_}) {
-        for (const CompiledStep& step : *steps) all.push_back(step.info);
-    }
-    return all;
+    return infos_of(forward_, backward_);
 }
 
 void Executor::profile(bool on) {

@@ -47,7 +47,6 @@ public:
     void profile(bool on);
 
 private:
-    std::vector<CompiledStep> built(BuildContext& context, const std::vector<Step>& steps);
     void execute(std::vector<CompiledStep>& steps, const Run& run);
 
     Plan plan_;

@@ -27,13 +27,6 @@ void require_shape(const py::array& array, const Numbers& shape, const char* nam
     if (!fits) throw py::value_error(std::string(name) + ": another shape than the program takes");
 }
 
-ops::Optimizer optimizer(const std::string& name) {
-    if (name == "SGD") return ops::Optimizer::kSgd;
-    if (name == "Adam") return ops::Optimizer::kAdam;
-    if (name == "AdamW") return ops::Optimizer::kAdamW;
-    throw py::value_error("unknown optimizer " + name);
-}
-
 void write(TrainVectors& vectors, const std::string& name, const Floats& values) {
     require_shape(values, {vectors.numbers(name)}, name.c_str());
     vectors.write(name, values.data());
@@ -111,7 +104,7 @@ void bind_steps(py::module_& module) {
         .def(py::init([](const std::string& name, std::array<int64_t, 3> groups, int64_t statistics, float decay,
                          const TrainVectors& vectors) {
                  const ops::UpdateSizes sizes{groups[0], groups[1], groups[2], statistics};
-                 return std::make_unique<UpdateStep>(optimizer(name), sizes, decay, vectors);
+                 return std::make_unique<UpdateStep>(ops::optimizer_of(name), sizes, decay, vectors);
              }),
              py::keep_alive<1, 6>(), py::arg("optimizer"), py::arg("group_sizes"), py::arg("statistics"),
              py::arg("weight_decay"), py::arg("vectors"))

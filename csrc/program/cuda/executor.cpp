@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "program/common/build.h"
 #include "program/common/verify.h"
 #include "program/cuda/builders.h"
 
@@ -74,26 +75,10 @@ Executor::Executor(Plan plan, std::shared_ptr<Constants> constants, std::shared_
     budget.take("maps", static_cast<double>(plan_.arena));
     const yolo::cuda::OwnStream stream;
     BuildContext context{plan_, arena_->data(), number_of(plan_), workspace_, budget, constants_.get(), stream.get()};
-    forward_ = built(context, plan_.forward);
-    backward_ = built(context, plan_.backward);
+    forward_ = build_steps<CompiledStep>(context, plan_.forward, builders());
+    backward_ = build_steps<CompiledStep>(context, plan_.backward, builders());
     scratch_ = memory_->workspace.of(workspace_.bytes());
     workspace_.place(scratch_->data());
-}
-
-std::vector<CompiledStep> Executor::built(BuildContext& context, const std::vector<Step>& steps) {
-    std::vector<CompiledStep> all;
-    for (const Step& step : steps) {
-        const auto build = builders().find(step.kind);
-        if (build == builders().end()) throw std::invalid_argument(step.where + ": no CUDA device does " + step.kind);
-        const size_t before = workspace_.bytes();
-        for (CompiledStep& made : build->second(context, step)) {
-            context.budget.spend(step.where, made.info.flops + static_cast<double>(made.info.bytes));
-            all.push_back(std::move(made));
-        }
-        context.budget.take(step.where, static_cast<double>(workspace_.bytes() - before));
-        ++context.step;
-    }
-    return all;
 }
 
 void Executor::forward(const Run& run) {
@@ -109,11 +94,7 @@ void Executor::backward(const Run& run) {
 }
 
 std::vector<StepInfo> Executor::steps() const {
-    std::vector<StepInfo> all;
-    for (const auto* steps : {&forward_, &backward_}) {
-        for (const CompiledStep& step : *steps) all.push_back(step.info);
-    }
-    return all;
+    return infos_of(forward_, backward_);
 }
 
 }  // namespace yolo::program::cuda

@@ -36,8 +36,6 @@ public:
     std::vector<StepInfo> steps() const;
 
 private:
-    std::vector<CompiledStep> built(BuildContext& context, const std::vector<Step>& steps);
-
     Plan plan_;
     std::shared_ptr<Constants> constants_;
     std::shared_ptr<Memory> memory_;

@@ -8,13 +8,6 @@ namespace {
 
 namespace py = pybind11;
 
-ops::Optimizer optimizer(const std::string& name) {
-    if (name == "SGD") return ops::Optimizer::kSgd;
-    if (name == "Adam") return ops::Optimizer::kAdam;
-    if (name == "AdamW") return ops::Optimizer::kAdamW;
-    throw py::value_error("unknown optimizer " + name);
-}
-
 }  // namespace
 
 void bind_step(py::module_& module) {
@@ -28,7 +21,7 @@ void bind_step(py::module_& module) {
         .def(py::init([](const std::string& name, std::array<int64_t, 3> groups, int64_t statistics, float decay,
                          int64_t ranks, int64_t frozen) {
                  const ops::UpdateSizes sizes{groups[0], groups[1], groups[2], statistics};
-                 return std::make_unique<UpdateStep>(optimizer(name), sizes, decay, ranks, frozen);
+                 return std::make_unique<UpdateStep>(ops::optimizer_of(name), sizes, decay, ranks, frozen);
              }),
              py::arg("optimizer"), py::arg("group_sizes"), py::arg("statistics"), py::arg("weight_decay"),
              py::arg("ranks") = 1, py::arg("frozen") = 0);
