@@ -75,7 +75,7 @@ struct Case {
 std::vector<Case>& cases();
 
 struct Register {
-    Register(std::string name, std::function<void(Memory&)> run) { cases().push_back({std::move(name), std::move(run)}); }
+    Register(const char* name, const std::function<void(Memory&)>& run) { cases().push_back({name, run}); }
 };
 
 constexpr Number kNumbers[] = {Number::float32, Number::bfloat16, Number::float16};

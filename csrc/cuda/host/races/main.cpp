@@ -1,6 +1,6 @@
-// Runs operators and steps of csrc/ops/cuda and csrc/program/cuda on real threads, under ThreadSanitizer (make stress) or
-// AddressSanitizer: all that are linked, or those whose names begin with an argument. Prints for each a number for its
-// results, which must be the same in two orders of the threads.
+// Runs operators and steps of csrc/ops/cuda and csrc/program/cuda: all of them under ThreadSanitizer (make stress), or
+// changed ones as tests/cuda/test_mutants.py builds them; with arguments, those whose names begin so. Prints for each a
+// number for its results, which must be the same in two orders of the threads.
 #include <algorithm>
 #include <chrono>
 #include <cinttypes>

@@ -16,7 +16,8 @@ void resampled(Memory& memory, Resampling method, const Window& window, int64_t 
         const Map source = memory.map(number, 2, 7, 9, 19, 8), target = memory.map(number, 2, side(7), side(9), 19, 8);
         Places places;
         if (place_bytes > 0) {
-            places = {memory.take<std::byte>(target.pixels() * target.lanes() * place_bytes), target.lanes(), place_bytes};
+            const int64_t lanes = target.lanes();
+            places = {memory.take<std::byte>(target.pixels() * lanes * place_bytes), lanes, place_bytes};
         }
         resample(method, source, target, window, places, nullptr);
         const std::vector<Map> gradients{memory.like(target), memory.like(target)};
@@ -26,11 +27,15 @@ void resampled(Memory& memory, Resampling method, const Window& window, int64_t 
     }
 }
 
-const Register max_pool("max_pool", [](Memory& memory) { resampled(memory, Resampling::max_pool, {5, 1, 2}, 1); });
-const Register wide_pool("max_pool, wide", [](Memory& memory) { resampled(memory, Resampling::max_pool, {17, 2, 8}, 2); });
-const Register average("average_pool", [](Memory& memory) { resampled(memory, Resampling::average_pool, {3, 2, 1}, 0); });
-const Register upsample("upsample", [](Memory& memory) { resampled(memory, Resampling::upsample, {0, 2, 0}, 0); });
-const Register bilinear("bilinear", [](Memory& memory) { resampled(memory, Resampling::bilinear, {0, 2, 0}, 0); });
+const Register pools("max_pool", [](Memory& memory) {
+    resampled(memory, Resampling::max_pool, {5, 1, 2}, 1);
+    resampled(memory, Resampling::max_pool, {17, 2, 8}, 2);
+});
+const Register averages("average_pool", [](Memory& memory) {
+    resampled(memory, Resampling::average_pool, {3, 2, 1}, 0);
+});
+const Register copies("upsample", [](Memory& memory) { resampled(memory, Resampling::upsample, {0, 2, 0}, 0); });
+const Register blends("bilinear", [](Memory& memory) { resampled(memory, Resampling::bilinear, {0, 2, 0}, 0); });
 
 }  // namespace
 }  // namespace yolo::cuda::races

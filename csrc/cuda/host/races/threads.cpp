@@ -174,10 +174,10 @@ void run_blocks(int64_t count, int threads, size_t shared_bytes, const std::func
     std::vector<std::unique_ptr<Team::Body>> bodies;
     for (int64_t i = 0; i < count; ++i) {
         const int64_t index = mixed(0) % 2 == 0 ? i : count - 1 - i;
-        const uint32_t first = mixed(static_cast<uint64_t>(index));
+        const auto all = static_cast<uint32_t>(threads), first = mixed(static_cast<uint64_t>(index)) % all;
         Threads* const state = states.emplace_back(std::make_unique<Threads>(threads, shared_bytes)).get();
         bodies.push_back(std::make_unique<Team::Body>([=, &kernel](int number) {
-            const int thread = static_cast<int>((first + static_cast<uint32_t>(number)) % static_cast<uint32_t>(threads));
+            const auto thread = static_cast<int>((first + static_cast<uint32_t>(number)) % all);
             waver();
             kernel(Block(*state, thread, threads, index));
             state->leave(thread);
