@@ -88,6 +88,7 @@ class StaticGraph(flow.nn.Graph):
             StaticGraph._made += 1
         self.compile_seconds: float | None = None
         self._operator = None
+        self._arrays: dict[int, list[np.ndarray]] = {}
 
     def __call__(self, *inputs):
         with self.turns.turn():
@@ -98,7 +99,8 @@ class StaticGraph(flow.nn.Graph):
         """What a call gives, as arrays that hold until the call after the next one; returns when the graph has ended.
 
         ``nn.Graph`` copies its outputs by operators that it starts while the graph needs the cores; here the thread
-        sleeps until they are there.
+        sleeps until they are there. A graph has two sets of outputs in turn, whose memory stays where it is: asking
+        OneFlow for each of them anew takes as long as it took to start the graph.
         """
         graph = flow._oneflow_internal.nn.graph
         with self.turns.turn():
@@ -108,7 +110,10 @@ class StaticGraph(flow.nn.Graph):
             self._cur_index_of_ouputs_buffer = (number + 1) % self._outputs_buffer_size
             graph.RunLazyNNGraph(convert_to_tensor_tuple(inputs), outputs, self._state_tensor_tuple, self._c_nn_graph)
             try:
-                return [output.numpy() for output in outputs]
+                synchronise()
+                if number not in self._arrays:
+                    self._arrays[number] = [output.numpy() for output in outputs]
+                return self._arrays[number]
             finally:  # they are the graph's again
                 graph.SoftSyncNNGraphBuffers(outputs, self._c_nn_graph)
 

@@ -54,13 +54,13 @@ struct Pack {
 
 // A pack as it lies in memory: 16 bytes are read and written at once.
 template <class T>
-struct alignas(16) Packed {
+struct alignas(16) RawPack {
     T values[kPack];
 };
 
 template <class T>
 YOLO_DEVICE Pack load(const T* from) {
-    const Packed<T> raw = *reinterpret_cast<const Packed<T>*>(from);
+    const RawPack<T> raw = *reinterpret_cast<const RawPack<T>*>(from);
     Pack pack;
     for (int i = 0; i < kPack; ++i) pack.values[i] = to_float(raw.values[i]);
     return pack;
@@ -69,9 +69,9 @@ YOLO_DEVICE Pack load(const T* from) {
 // The first `count` of the pack, zeros behind them: lanes after the last channel.
 template <class T>
 YOLO_DEVICE void store(T* to, const Pack& pack, int64_t count = kPack) {
-    Packed<T> raw;
+    RawPack<T> raw;
     for (int i = 0; i < kPack; ++i) raw.values[i] = rounded<T>(i < count ? pack.values[i] : 0.0f);
-    *reinterpret_cast<Packed<T>*>(to) = raw;
+    *reinterpret_cast<RawPack<T>*>(to) = raw;
 }
 
 // Calls action(T()) with the type of these numbers.

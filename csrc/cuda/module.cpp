@@ -34,6 +34,7 @@ PYBIND11_MODULE(YOLO_CUDA_MODULE, module) {
     module.def("description", &yolo::cuda::description);
     bind_configure(module);
     yolo::program::cuda::bind_cuda(module);
+    yolo::program::cuda::bind_steps(module);
     yolo::program::cuda::bind_kernels(module);
     yolo::ops::cuda::bind_detection(module);
     yolo::ops::cuda::bind_loss(module);

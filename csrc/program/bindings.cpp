@@ -8,7 +8,6 @@
 #include "program/common/bindings.h"
 #include "program/common/timed_runnable.h"
 #include "program/cpu/onednn.h"
-#include "program/cuda/cuda.h"
 #include "render/bindings.h"
 
 namespace py = pybind11;
@@ -38,7 +37,6 @@ PYBIND11_MODULE(_native, module) {
     module.def("default_threads", &yolo::parallel::default_threads);
     module.def("set_default_threads", &set_default_threads, py::arg("threads"));
     module.def("weight_limit", &weight_limit);
-    module.def("cuda_unavailable", &cuda::unavailable);
     bind_common(module);
     bind_cpu(module);
     bind_detection(module);

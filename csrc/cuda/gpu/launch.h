@@ -40,7 +40,7 @@ void allow_shared(const void* kernel, size_t bytes);
 
 // Threads of a block, and blocks that a multiprocessor is to hold at least. Without that number ptxas spills registers to
 // have more blocks there.
-constexpr int kEachThreads = 256, kEachBlocks = 4;
+constexpr int kEachThreads = 256, kEachBlocks = 2;
 
 template <class Kernel>
 __global__ void __launch_bounds__(kEachThreads, kEachBlocks) run_each(const Kernel kernel, int64_t count) {

@@ -43,7 +43,7 @@ float* vector_of(Floats& vector, int64_t least, const char* name) {
 class HostExecutor {
 public:
     HostExecutor(Plan plan, std::shared_ptr<Constants> constants, const Limits& limits)
-        : executor_(std::move(plan), std::move(constants), limits) {}
+        : executor_(std::move(plan), std::move(constants), nullptr, limits) {}
 
     py::list forward(const py::array& images, std::optional<Floats> values) {
         const Plan& plan = executor_.plan();

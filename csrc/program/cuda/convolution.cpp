@@ -68,7 +68,11 @@ std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
     const int64_t bytes = shape.map_bytes() + static_cast<int64_t>(weights->bytes());
     return {{{"conv", step.where, convolution->implementation(), shape.flops(), bytes}, [=](const Run& run) {
                  convolution->run(operands, scratch.as<void>(), run.stream);
-                 if (!convolution->fuses()) epilogue(target, operands.bias, activation, value, residual.get(), run.stream);
+                 if (!convolution->fuses()) {
+                     epilogue(target, operands.bias, activation, value, residual.get(), run.stream);
+                 } else if (target.channels != target.lanes()) {
+                     clear_lanes(target, run.stream);  // f(0) is not 0 for each activation
+                 }
                  (void)weights, (void)bias;  // kept
              }}};
 }

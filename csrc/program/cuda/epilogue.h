@@ -14,4 +14,7 @@ namespace yolo::program::cuda {
 void epilogue(const yolo::cuda::Map& target, const float* bias, const std::string& activation, float value,
               const yolo::cuda::Map* residual, yolo::cuda::Stream stream);
 
+// Zeros in the lanes behind the last channel alone.
+void clear_lanes(const yolo::cuda::Map& target, yolo::cuda::Stream stream);
+
 }  // namespace yolo::program::cuda

@@ -65,16 +65,18 @@ Number number_of(const Plan& plan) {
 
 }  // namespace
 
-Executor::Executor(Plan plan, std::shared_ptr<Constants> constants, const Limits& limits)
+Executor::Executor(Plan plan, std::shared_ptr<Constants> constants, std::shared_ptr<Memory> memory,
+                   const Limits& limits)
     : plan_(verified(std::move(plan), limits)), constants_(std::move(constants)),
-      arena_(static_cast<size_t>(plan_.arena)) {
+      memory_(memory ? std::move(memory) : std::make_shared<Memory>()),
+      arena_(memory_->maps.of(static_cast<size_t>(plan_.arena))) {
     Budget budget(limits);
     budget.take("maps", static_cast<double>(plan_.arena));
     const yolo::cuda::OwnStream stream;
-    BuildContext context{plan_, arena_.data(), number_of(plan_), workspace_, budget, constants_.get(), stream.get()};
+    BuildContext context{plan_, arena_->data(), number_of(plan_), workspace_, budget, constants_.get(), stream.get()};
     forward_ = built(context, plan_.forward);
     backward_ = built(context, plan_.backward);
-    scratch_ = std::make_unique<DeviceBuffer>(workspace_.bytes());
+    scratch_ = memory_->workspace.of(workspace_.bytes());
     workspace_.place(scratch_->data());
 }
 
@@ -95,13 +97,14 @@ std::vector<CompiledStep> Executor::built(BuildContext& context, const std::vect
 }
 
 void Executor::forward(const Run& run) {
+    memory_->holder = nullptr;
     for (const CompiledStep& step : forward_) step.action(run);
-    maps_are_there_ = true;
+    memory_->holder = this;
 }
 
 void Executor::backward(const Run& run) {
-    if (!maps_are_there_) throw std::logic_error("backward without a forward before it: its feature maps are gone");
-    maps_are_there_ = false;
+    if (memory_->holder != this) throw std::logic_error("backward without a forward before it: its feature maps are gone");
+    memory_->holder = nullptr;
     for (const CompiledStep& step : backward_) step.action(run);
 }
 

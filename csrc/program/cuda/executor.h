@@ -7,15 +7,19 @@
 #include "program/common/limits.h"
 #include "program/common/plan.h"
 #include "program/cuda/build_context.h"
+#include "program/cuda/memory.h"
 
 namespace yolo::program::cuda {
 
-// Verified and built once, then run any number of times, by one thread at a time.
+// Verified and built once, then run any number of times. The maps lie in `memory`, which executors may share: whoever
+// runs one holds memory().mutex until the work is done.
 class Executor {
 public:
-    // `constants`: of inference, may be null. Raises std::invalid_argument, in one line, for a plan that does not hold
-    // (verify.h) or is for another device, and where it outgrows its limits; DeviceError where the device refuses.
-    Executor(Plan plan, std::shared_ptr<Constants> constants, const Limits& limits = {});
+    // `constants`: of inference, may be null; `memory`: null for one of its own. Raises std::invalid_argument, in one
+    // line, for a plan that does not hold (verify.h) or is for another device, and where it outgrows its limits;
+    // DeviceError where the device refuses.
+    Executor(Plan plan, std::shared_ptr<Constants> constants, std::shared_ptr<Memory> memory = nullptr,
+             const Limits& limits = {});
 
     // Both give their work to the run's stream. A backward pass comes right after its forward pass; it raises
     // std::logic_error without one.
@@ -24,7 +28,8 @@ public:
 
     const Plan& plan() const { return plan_; }
     // All maps, as steps leave them.
-    const DeviceBuffer& arena() const { return arena_; }
+    const DeviceBuffer& arena() const { return *arena_; }
+    Memory& memory() const { return *memory_; }
     // Of the device, for maps and scratch.
     int64_t memory_bytes() const { return plan_.arena + static_cast<int64_t>(workspace_.bytes()); }
     // Steps of both passes.
@@ -35,11 +40,10 @@ private:
 
     Plan plan_;
     std::shared_ptr<Constants> constants_;
-    DeviceBuffer arena_;
+    std::shared_ptr<Memory> memory_;
+    std::shared_ptr<DeviceBuffer> arena_, scratch_;
     Workspace workspace_;
-    std::unique_ptr<DeviceBuffer> scratch_;
     std::vector<CompiledStep> forward_, backward_;
-    bool maps_are_there_ = false;
 };
 
 }  // namespace yolo::program::cuda

@@ -51,7 +51,11 @@ CompiledStep from_weights(BuildContext& context, const std::shared_ptr<Trained>&
                 ConvOperands operands{source.data, packed.as<void>(), target.data};
                 if (pass == ConvPass::source_gradient) std::swap(operands.source, operands.target);
                 made->run(operands, scratch.as<void>(), run.stream);
-                if (biased) epilogue(target, run.values + c->bias, "", 0.0f, nullptr, run.stream);
+                if (biased) {
+                    epilogue(target, run.values + c->bias, "", 0.0f, nullptr, run.stream);
+                } else if (target.channels != target.lanes() && c->shape.problem.groups > 1) {
+                    clear_lanes(target, run.stream);
+                }
             }};
 }
 

@@ -1,0 +1,169 @@
+#include "program/cuda/step.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+#include "ops/cuda/loss.h"
+
+namespace yolo::program::cuda {
+namespace {
+
+constexpr const char* kVectors[] = {"values", "gradient", "first", "second", "ema"};
+
+void require(bool fits, const char* what) {
+    if (!fits) throw std::invalid_argument(what);
+}
+
+int64_t product(const Numbers& shape) {
+    int64_t all = 1;
+    for (const int64_t side : shape) all *= side;
+    return all;
+}
+
+size_t aligned(size_t bytes) {
+    return (bytes + 255) / 256 * 256;
+}
+
+template <class Type>
+Type* as(const DeviceBuffer& buffer) {
+    return reinterpret_cast<Type*>(buffer.data());
+}
+
+}  // namespace
+
+TrainVectors::TrainVectors(const std::array<int64_t, 5>& numbers, bool scaled) {
+    for (const int64_t count : numbers) {
+        require(count >= 0, "a vector of less than no numbers");
+        vectors_.push_back(std::make_unique<DeviceBuffer>(static_cast<size_t>(count) * sizeof(float)));
+    }
+    if (!scaled) return;
+    loss_scale_ = std::make_unique<DeviceBuffer>(sizeof(ops::cuda::LossScale));
+    const ops::cuda::LossScale first;
+    yolo::cuda::copy_in(loss_scale_->data(), &first, sizeof first, stream());
+    yolo::cuda::synchronise(stream());
+}
+
+size_t TrainVectors::place(const std::string& name) {
+    const auto found = std::find(std::begin(kVectors), std::end(kVectors), name);
+    if (found == std::end(kVectors)) throw std::out_of_range("training has no vector " + name);
+    return static_cast<size_t>(found - std::begin(kVectors));
+}
+
+void TrainVectors::write(const std::string& name, const float* from) {
+    const DeviceBuffer& vector = *vectors_[place(name)];
+    yolo::cuda::copy_in(vector.data(), from, vector.bytes(), stream());
+    yolo::cuda::synchronise(stream());
+}
+
+void TrainVectors::read(const std::string& name, float* to) const {
+    const DeviceBuffer& vector = *vectors_[place(name)];
+    yolo::cuda::copy_out(to, vector.data(), vector.bytes(), stream());
+    yolo::cuda::synchronise(stream());
+}
+
+int64_t TrainVectors::numbers(const std::string& name) const {
+    return static_cast<int64_t>(vectors_[place(name)]->bytes() / sizeof(float));
+}
+
+float* TrainVectors::at(const std::string& name) const {
+    return as<float>(*vectors_[place(name)]);
+}
+
+ops::UpdateBuffers TrainVectors::buffers() const {
+    return {at("values"), at("gradient"), at("first"), at("second"), at("ema")};
+}
+
+ops::cuda::LossScale* TrainVectors::loss_scale() const {
+    return loss_scale_ ? as<ops::cuda::LossScale>(*loss_scale_) : nullptr;
+}
+
+GradientStep::GradientStep(Executor& executor, const DetectionLoss& loss, int64_t places, const TrainVectors& vectors)
+    : executor_(executor), vectors_(vectors), places_(places), classes_(loss.classes()), settings_(loss.settings()),
+      images_(static_cast<size_t>(product(executor.plan().images))),
+      labels_(static_cast<size_t>(executor.plan().images[0] * std::max<int64_t>(places, 0) * 5) * sizeof(float)),
+      counts_(static_cast<size_t>(executor.plan().images[0]) * sizeof(int32_t)),
+      terms_(loss.levels() * ops::kLossTerms * sizeof(double)), parts_(ops::kLossParts * sizeof(float)),
+      work_([this](Stream stream) { give(stream); }) {
+    const Plan& plan = executor.plan();
+    bool fits = plan.heads.size() == loss.levels() && places >= 0 && vectors.numbers("values") >= plan.values &&
+                vectors.numbers("gradient") >= plan.gradient;
+    std::vector<size_t> starts{0};
+    for (size_t i = 0; fits && i < loss.levels(); ++i) {
+        fits = product(plan.heads[i]) == plan.images[0] * loss.head_size(i);
+        starts.push_back(starts.back() + aligned(static_cast<size_t>(product(plan.heads[i])) * sizeof(float)));
+    }
+    require(fits, "the loss or the vectors are another network's");
+    for (size_t i = 0; i < loss.levels(); ++i) {
+        const std::vector<float>& sizes = loss.anchors(i);
+        anchors_.push_back(std::make_unique<DeviceBuffer>(sizes.size() * sizeof(float)));
+        yolo::cuda::copy_in(anchors_[i]->data(), sizes.data(), anchors_[i]->bytes(), vectors.stream());
+        const Level& level = loss.level(i);
+        const ops::Level grid{as<float>(*anchors_[i]), static_cast<int64_t>(sizes.size() / 2), level.height, level.width};
+        levels_.push_back({grid, nullptr, nullptr});
+    }
+    yolo::cuda::synchronise(vectors.stream());
+    const auto count = static_cast<int64_t>(levels_.size());
+    memory_ = executor.memory().heads.of(
+        2 * starts.back() + ops::cuda::loss_scratch_bytes(plan.images[0], places, levels_.data(), count));
+    for (size_t i = 0; i < levels_.size(); ++i) {
+        heads_.push_back(reinterpret_cast<float*>(memory_->data() + starts[i]));
+        levels_[i].head = heads_[i];
+        levels_[i].gradient = reinterpret_cast<float*>(memory_->data() + starts.back() + starts[i]);
+        slopes_.push_back(levels_[i].gradient);
+    }
+    scratch_ = memory_->data() + 2 * starts.back();
+}
+
+void GradientStep::give(Stream stream) {
+    Run run;
+    run.stream = stream, run.images = as<const uint8_t>(images_), run.values = vectors_.at("values");
+    run.heads = heads_.data(), run.head_gradients = slopes_.data(), run.gradient = vectors_.at("gradient");
+    executor_.forward(run);
+    const ops::cuda::LossScale* const scale = vectors_.loss_scale();
+    const ops::Labels labels{as<const float>(labels_), as<const int32_t>(counts_), executor_.plan().images[0], places_};
+    ops::cuda::detection_loss(labels, levels_.data(), static_cast<int64_t>(levels_.size()), classes_, settings_,
+                              as<double>(terms_), as<float>(parts_), scratch_, stream, {},
+                              scale == nullptr ? nullptr : &scale->scale);
+    executor_.backward(run);
+}
+
+void GradientStep::compute(const void* const* inputs, void* const* outputs) {
+    const std::lock_guard<std::mutex> lock(executor_.memory().mutex);
+    const Stream stream = vectors_.stream();
+    yolo::cuda::copy_in(images_.data(), inputs[0], images_.bytes(), stream);
+    yolo::cuda::copy_in(labels_.data(), inputs[1], labels_.bytes(), stream);
+    yolo::cuda::copy_in(counts_.data(), inputs[2], counts_.bytes(), stream);
+    work_.start(stream);
+    yolo::cuda::copy_out(outputs[0], parts_.data(), parts_.bytes(), stream);
+    yolo::cuda::synchronise(stream);
+}
+
+UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, const TrainVectors& vectors)
+    : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), vectors_(vectors),
+      rates_(sizeof(ops::UpdateRates)), norm_(sizeof(float)), scratch_(ops::cuda::update_scratch_bytes(sizes)),
+      work_([this](Stream stream) {
+          ops::cuda::update_parameters(optimizer_, vectors_.buffers(), sizes_, as<const ops::UpdateRates>(rates_),
+                                       weight_decay_, vectors_.loss_scale(), as<float>(norm_), scratch_.data(), stream);
+      }) {
+    const int64_t parameters = sizes.bias + sizes.weight + sizes.norm;
+    require(sizes.bias >= 0 && sizes.weight >= 0 && sizes.norm >= 0 && sizes.statistics >= 0,
+            "group_sizes: expected 0 or more");
+    require(weight_decay >= 0 && std::isfinite(weight_decay), "weight_decay: expected 0 or more");
+    bool fits = true;
+    for (const char* name : {"values", "ema"}) fits = fits && vectors.numbers(name) >= parameters + sizes.statistics;
+    for (const char* name : {"gradient", "first"}) fits = fits && vectors.numbers(name) >= parameters;
+    fits = fits && (optimizer == ops::Optimizer::kSgd || vectors.numbers("second") >= parameters);
+    require(fits, "the vectors are another network's or optimizer's");
+}
+
+void UpdateStep::compute(const void* const* inputs, void* const* outputs) {
+    const Stream stream = vectors_.stream();
+    yolo::cuda::copy_in(rates_.data(), inputs[0], rates_.bytes(), stream);
+    work_.start(stream);
+    yolo::cuda::copy_out(outputs[0], norm_.data(), norm_.bytes(), stream);
+    yolo::cuda::synchronise(stream);
+}
+
+}  // namespace yolo::program::cuda

@@ -1,0 +1,90 @@
+// One step of training on a CUDA device as two operators: gradients, and the update that uses them. What moves stays on
+// the device; inputs and outputs are the host's.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ops/cuda/update.h"
+#include "ops/update.h"
+#include "program/common/timed_runnable.h"
+#include "program/cuda/executor.h"
+#include "program/cuda/work.h"
+#include "program/detection/loss.h"
+
+namespace yolo::program::cuda {
+
+// The vectors of a training run, float32, as ops::UpdateBuffers has them: "values", "gradient", "first", "second", "ema".
+class TrainVectors {
+public:
+    // numbers: of each vector, in this order. scaled: the loss is scaled as float16 needs it.
+    TrainVectors(const std::array<int64_t, 5>& numbers, bool scaled);
+
+    // Between the host's memory and a vector, all of it. Raise std::out_of_range for an unknown name.
+    void write(const std::string& name, const float* from);
+    void read(const std::string& name, float* to) const;
+    int64_t numbers(const std::string& name) const;
+
+    float* at(const std::string& name) const;
+    ops::UpdateBuffers buffers() const;
+    // Null where the loss is not scaled.
+    ops::cuda::LossScale* loss_scale() const;
+    Stream stream() const { return stream_.get(); }
+
+private:
+    static size_t place(const std::string& name);
+
+    yolo::cuda::OwnStream stream_;
+    std::vector<std::unique_ptr<DeviceBuffer>> vectors_;
+    std::unique_ptr<DeviceBuffer> loss_scale_;
+};
+
+// Forward, loss and backward. inputs: images uint8 [B, C, H, W], labels float32 [B, places, 5], counts int32 [B];
+// outputs: float32 [4]: loss, box, obj, cls. Statistics in the values are moved, the gradient is added to.
+class GradientStep : public TimedRunnable {
+public:
+    // The executor and the vectors must outlive it. Raises std::invalid_argument where they do not fit the loss.
+    GradientStep(Executor& executor, const DetectionLoss& loss, int64_t places, const TrainVectors& vectors);
+    int64_t places() const { return places_; }
+    const Executor& executor() const { return executor_; }
+
+private:
+    void compute(const void* const* inputs, void* const* outputs) override;
+    void give(Stream stream);
+
+    Executor& executor_;
+    const TrainVectors& vectors_;
+    int64_t places_, classes_;
+    ops::LossSettings settings_;
+    std::vector<std::unique_ptr<DeviceBuffer>> anchors_;
+    std::vector<ops::LossLevel> levels_;
+    std::vector<float*> heads_;
+    std::vector<const float*> slopes_;
+    std::shared_ptr<DeviceBuffer> memory_;  // heads, their gradients and the loss's scratch
+    DeviceBuffer images_, labels_, counts_, terms_, parts_;
+    std::byte* scratch_ = nullptr;
+    Work work_;
+};
+
+// Clipping, optimizer and moving average. inputs: rates float32 [7] as program::UpdateStep takes them; outputs: float32
+// [1], the gradient's norm before clipping.
+class UpdateStep : public TimedRunnable {
+public:
+    // The vectors must outlive it. Raises std::invalid_argument for sizes that are not theirs.
+    UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, const TrainVectors& vectors);
+
+private:
+    void compute(const void* const* inputs, void* const* outputs) override;
+
+    ops::Optimizer optimizer_;
+    ops::UpdateSizes sizes_;
+    float weight_decay_;
+    const TrainVectors& vectors_;
+    DeviceBuffer rates_, norm_, scratch_;
+    Work work_;
+};
+
+}  // namespace yolo::program::cuda
