@@ -16,7 +16,7 @@ KERNELS = {
     "attention": ["program/cuda/attention.cu"],
     "detection": [f"ops/cuda/{name}.cu" for name in ("decode", "iou", "letterbox", "nms", "sort", "suppress")],
     "loss": ["ops/cuda/assign.cu", "ops/cuda/loss.cu"],
-    "maps": [f"program/cuda/{name}.cu" for name in ("accumulate", "images", "moves", "weights")],
+    "maps": [f"program/cuda/{name}.cu" for name in ("accumulate", "images", "lanes", "moves", "weights")],
     "norm": [f"program/cuda/{name}.cu" for name in ("activate", "norm", "norm_gradient")],
     "resample": [f"program/cuda/{name}.cu" for name in ("accumulate", "resample", "resample_backward")],
     "sort": ["ops/cuda/sort.cu"],

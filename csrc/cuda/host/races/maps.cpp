@@ -1,5 +1,6 @@
 #include "cuda/host/races/cases.h"
 #include "program/cuda/accumulate.h"
+#include "program/cuda/epilogue.h"
 #include "program/cuda/images.h"
 #include "program/cuda/moves.h"
 #include "program/cuda/weights.h"
@@ -77,6 +78,11 @@ const Register cleared("clear_lanes", [](Memory& memory) {
     const auto* const lanes = memory.copy<Lanes>({{0, 0}, {2, 3}});
     for (const Number number : {Number::float32, Number::float16}) {
         clear_lanes(memory.map(number, 2, 5, 7, 24), lanes, 2, nullptr);
+    }
+    for (const Number number : kNumbers) {
+        Map map = memory.map(number, 2, 5, 7, 24);
+        map.channels = 19;  // the others are to become zeros
+        clear_lanes(map, nullptr);
     }
 });
 
