@@ -26,7 +26,7 @@ help:
 	@echo 'make bench-peers the other frameworks: PyTorch, onnxruntime, OpenVINO in an environment of their own (1.5 GB)'
 	@echo 'make bench-loader mosaics a second and their cost by each loader, beside a PyTorch-style one (6 minutes on 2 cores)'
 	@echo 'make bench-bccd  fine-tune yolov5n.pt on BCCD for 10 epochs (about a minute on 2 cores with AVX-512)'
-	@echo 'make stress      the longest tests, among them changed program files under AddressSanitizer; then the C++ library under ThreadSanitizer: many threads share a detector'
+	@echo 'make stress      the longest tests, among them changed program files under AddressSanitizer; then the C++ library under ThreadSanitizer: many threads share a detector, and CUDA kernels on real threads'
 	@echo 'make bench-ddp   how training scales over ranks: YOLOv5 DDP profile, one epoch for each number of them'
 	@echo 'make lint        ruff: rules and format;    make format   let ruff and clang-format rewrite'
 	@echo 'make setup       .venv with the locked packages;    make build   the C++ operators'
@@ -100,9 +100,10 @@ test-fast: cuda-host $(VENV)/.dali
 	@$(PYTEST) -m 'not slow and not stress'
 
 stress: cuda-host $(VENV)/.dali
-	@$(CMAKE) --build $(BUILT) --target _native_checked stress
+	@$(CMAKE) --build $(BUILT) --target _native_checked stress races
 	@$(PYTEST) -m stress
 	@TSAN_OPTIONS='halt_on_error=1' $(BUILT)/stress
+	@TSAN_OPTIONS='halt_on_error=1' $(BUILT)/races
 
 bench: build
 	@[ -x $(PEERS)/bin/python ] || echo 'without the other frameworks: make bench-peers installs them' >&2

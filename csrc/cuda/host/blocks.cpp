@@ -1,15 +1,13 @@
+// A block's threads that take turns on one thread of the machine.
+#include <setjmp.h>
+#include <ucontext.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <vector>
 
 #include "cuda/host/launch.h"
-#ifdef YOLO_REAL_THREADS
-#include <condition_variable>
-#include <mutex>
-#else
-#include <setjmp.h>
-#include <ucontext.h>
-#endif
 
 namespace yolo::cuda {
 namespace {
@@ -33,41 +31,6 @@ std::vector<Barrier> barriers_of(int threads) {
     all.back().members = threads;  // the block's, behind the warps'
     return all;
 }
-
-#ifdef YOLO_REAL_THREADS
-
-class Threads final : public BlockState {
-public:
-    explicit Threads(int threads) : barriers_(barriers_of(threads)) {}
-    void sync() override { wait(barriers_.back()); }
-    void sync_warp(int warp) override { wait(barriers_[static_cast<size_t>(warp)]); }
-    void leave(int thread) {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        for (Barrier* barrier : {&barriers_.back(), &barriers_[static_cast<size_t>(thread / 32)]}) {
-            --barrier->members;
-            barrier->complete();
-        }
-        changed_.notify_all();
-    }
-
-private:
-    void wait(Barrier& barrier) {
-        std::unique_lock<std::mutex> lock(mutex_);
-        const uint64_t turn = barrier.turn;
-        ++barrier.waiting;
-        if (barrier.complete()) {
-            changed_.notify_all();
-        } else {
-            changed_.wait(lock, [&] { return barrier.turn != turn; });
-        }
-    }
-
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::vector<Barrier> barriers_;
-};
-
-#else
 
 // Threads of a block that hand the processor to one another: each has a stack of its own, made once for all blocks.
 // Changing stacks is longjmp's: swapcontext asks the kernel each time for a signal mask.
@@ -162,31 +125,9 @@ private:
     const std::function<void(int)>* body_;
 };
 
-#endif
-
 }  // namespace
 
 void run_blocks(int64_t count, int threads, size_t shared_bytes, const std::function<void(const Block&)>& kernel) {
-    const auto prepare = [&](BlockState& state) {
-        // What is in shared memory at first is anything: here it is what hides no forgotten initialisation.
-        state.shared.resize(shared_bytes / sizeof(std::max_align_t) + 1);
-        std::memset(state.shared.data(), 0xff, state.shared.size() * sizeof(std::max_align_t));
-        state.slots.resize(static_cast<size_t>(threads));
-    };
-#ifdef YOLO_REAL_THREADS
-    for (int64_t index = 0; index < count; ++index) {
-        Threads state(threads);
-        prepare(state);
-        std::vector<std::thread> all;
-        for (int thread = 0; thread < threads; ++thread) {
-            all.emplace_back([&, thread] {
-                kernel(Block(state, thread, threads, index));
-                state.leave(thread);
-            });
-        }
-        for (std::thread& one : all) one.join();
-    }
-#else
     if (count <= 0) return;
     int64_t index = 0;
     BlockState* shared = nullptr;
@@ -194,10 +135,9 @@ void run_blocks(int64_t count, int threads, size_t shared_bytes, const std::func
     const auto fibers = std::make_unique<Fibers>(threads, body);
     shared = fibers.get();
     for (; index < count; ++index) {
-        prepare(*shared);
+        shared->prepare(threads, shared_bytes);
         fibers->run();
     }
-#endif
 }
 
 }  // namespace yolo::cuda

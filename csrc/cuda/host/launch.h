@@ -1,12 +1,14 @@
 // Kernels on the CPU. A block's threads take turns on one thread of the machine and change at sync() and at exchanges
-// of a warp; built with YOLO_REAL_THREADS each is a thread of the machine, so that ThreadSanitizer sees every race.
+// of a warp (blocks.cpp); built with YOLO_REAL_THREADS each is a thread of the machine, so that ThreadSanitizer sees
+// every race (races/threads.cpp).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
-#include <thread>
+#include <memory>
 #include <vector>
 
 #include "cuda/device.h"
@@ -18,11 +20,22 @@ class BlockState {
 public:
     virtual ~BlockState() = default;
     virtual void sync() = 0;
-    // The barrier of one warp.
+    // The barrier of one warp. It orders no memory, as exchanges of a warp order none on a GPU.
     virtual void sync_warp(int warp) = 0;
 
+    // What is in shared memory at first is anything: here it is what hides no forgotten initialisation.
+    void prepare(int threads, size_t shared_bytes) {
+        shared.resize((shared_bytes + sizeof(std::max_align_t) - 1) / sizeof(std::max_align_t));
+        if (shared_bytes > 0) std::memset(shared.data(), 0xff, shared.size() * sizeof(std::max_align_t));
+        slots.reset(new std::atomic<uint64_t>[static_cast<size_t>(threads)]());
+    }
+    void tell(int thread, uint64_t word) { slots[static_cast<size_t>(thread)].store(word, std::memory_order_relaxed); }
+    uint64_t told(int thread) const { return slots[static_cast<size_t>(thread)].load(std::memory_order_relaxed); }
+
     std::vector<std::max_align_t> shared;
-    std::vector<uint64_t> slots;  // what the lanes of a warp tell one another, one a thread
+
+private:
+    std::unique_ptr<std::atomic<uint64_t>[]> slots;  // what the lanes of a warp tell one another, one a thread
 };
 
 class Block {
@@ -41,9 +54,12 @@ public:
     template <class T>
     T shuffle(T value, int lane) const {
         static_assert(sizeof(T) <= sizeof(uint64_t));
-        std::memcpy(&state_->slots[static_cast<size_t>(thread_)], &value, sizeof value);
+        uint64_t word = 0;
+        std::memcpy(&word, &value, sizeof value);
+        state_->tell(thread_, word);
         state_->sync_warp(thread_ / 32);
-        std::memcpy(&value, &state_->slots[static_cast<size_t>(thread_ / 32 * 32 + lane % 32)], sizeof value);
+        word = state_->told(thread_ / 32 * 32 + lane % 32);
+        std::memcpy(&value, &word, sizeof value);
         state_->sync_warp(thread_ / 32);
         return value;
     }
@@ -53,11 +69,9 @@ public:
     }
     uint32_t ballot(bool condition) const {
         uint32_t bits = 0;
-        state_->slots[static_cast<size_t>(thread_)] = condition;
+        state_->tell(thread_, condition);
         state_->sync_warp(thread_ / 32);
-        for (int i = 0; i < 32; ++i) {
-            bits |= static_cast<uint32_t>(state_->slots[static_cast<size_t>(thread_ / 32 * 32 + i)] != 0) << i;
-        }
+        for (int i = 0; i < 32; ++i) bits |= static_cast<uint32_t>(state_->told(thread_ / 32 * 32 + i)) << i;
         state_->sync_warp(thread_ / 32);
         return bits;
     }
@@ -68,20 +82,17 @@ private:
     int64_t index_;
 };
 
-// kernel(block) in each thread of each block, one block after the other.
+// kernel(block) in each thread of each block.
 void run_blocks(int64_t count, int threads, size_t shared_bytes, const std::function<void(const Block&)>& kernel);
+
+#ifdef YOLO_REAL_THREADS
+void run_each(int64_t count, const std::function<void(int64_t)>& kernel);
+#endif
 
 template <class Kernel>
 void each(Stream, int64_t count, const Kernel& kernel) {
 #ifdef YOLO_REAL_THREADS
-    constexpr int64_t kThreads = 4;
-    std::vector<std::thread> threads;
-    for (int64_t thread = 0; thread < kThreads; ++thread) {
-        threads.emplace_back([=, &kernel] {
-            for (int64_t i = thread; i < count; i += kThreads) kernel(i);
-        });
-    }
-    for (std::thread& thread : threads) thread.join();
+    run_each(count, [&](int64_t i) { kernel(i); });
 #else
     for (int64_t i = 0; i < count; ++i) kernel(i);
 #endif
