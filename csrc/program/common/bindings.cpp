@@ -2,6 +2,9 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <string>
+
 #include "program/common/plan.h"
 #include "program/common/step_info.h"
 
@@ -54,6 +57,20 @@ Plan plan_of(const py::object& given) {
     for (const py::handle& step : given.attr("forward")) plan.forward.push_back(step_of(step));
     for (const py::handle& step : given.attr("backward")) plan.backward.push_back(step_of(step));
     return plan;
+}
+
+void check(const py::array& array, const Numbers& shape, const py::dtype& dtype, const char* name) {
+    const bool fits = static_cast<size_t>(array.ndim()) == shape.size() &&
+                      std::equal(shape.begin(), shape.end(), array.shape()) && array.dtype().is(dtype) &&
+                      (array.flags() & py::array::c_style) != 0;
+    if (!fits) throw py::value_error(std::string(name) + ": another shape, dtype or order than the program takes");
+}
+
+float* vector_of(Floats& vector, int64_t least, const char* name) {
+    if (vector.ndim() != 1 || vector.size() < least) {
+        throw py::value_error(std::string(name) + ": expected a vector of " + std::to_string(least));
+    }
+    return vector.mutable_data();
 }
 
 void bind_common(py::module_& module) {

@@ -49,6 +49,7 @@ void check_view(const Plan& plan, const Step& step, const TensorView& view) {
     require(is_side(view.channels) && is_side(view.height) && is_side(view.width) && is_side(view.buffer_channels), step,
             "a map has impossible sides");
     require(view.element == 1 || view.element == 2 || view.element == 4, step, "a map has numbers of no known size");
+    require(plan.layout == Layout::blocked || view.layout == plan.layout, step, "takes a map of another device");
     if (view.layout == plan.layout) {
         require(view.first >= 0 && view.first % plan.block == 0 && view.buffer_channels % plan.block == 0 &&
                     view.first <= view.buffer_channels - whole(plan, view.channels),

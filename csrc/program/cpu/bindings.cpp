@@ -13,23 +13,6 @@ namespace {
 
 namespace py = pybind11;
 
-using Floats = py::array_t<float, py::array::c_style>;
-
-void check(const py::array& array, const Numbers& shape, const py::dtype& dtype, const char* name) {
-    const bool fits = static_cast<size_t>(array.ndim()) == shape.size() &&
-                      std::equal(shape.begin(), shape.end(), array.shape()) && array.dtype().is(dtype) &&
-                      (array.flags() & py::array::c_style) != 0;
-    if (!fits) throw py::value_error(std::string(name) + ": another shape, dtype or order than the program takes");
-}
-
-// Raises where it is read-only.
-float* vector_of(Floats& vector, int64_t least, const char* name) {
-    if (vector.ndim() != 1 || vector.size() < least) {
-        throw py::value_error(std::string(name) + ": expected a vector of " + std::to_string(least));
-    }
-    return vector.mutable_data();
-}
-
 py::list forward(Executor& executor, const py::array& given, std::optional<Floats> values) {
     const Plan& plan = executor.plan();
     const py::array images = py::array::ensure(given, py::array::c_style);

@@ -16,27 +16,12 @@ namespace {
 
 namespace py = pybind11;
 
-using Floats = py::array_t<float, py::array::c_style>;
 using DeviceFloats = yolo::cuda::OnDevice<float>;
 
 size_t floats(const Numbers& shape) {
     size_t product = 1;
     for (const int64_t side : shape) product *= static_cast<size_t>(side);
     return product;
-}
-
-void check(const py::array& array, const Numbers& shape, const py::dtype& dtype, const char* name) {
-    const bool fits = static_cast<size_t>(array.ndim()) == shape.size() &&
-                      std::equal(shape.begin(), shape.end(), array.shape()) && array.dtype().is(dtype) &&
-                      (array.flags() & py::array::c_style) != 0;
-    if (!fits) throw py::value_error(std::string(name) + ": another shape, dtype or order than the program takes");
-}
-
-float* vector_of(Floats& vector, int64_t least, const char* name) {
-    if (vector.ndim() != 1 || vector.size() < least) {
-        throw py::value_error(std::string(name) + ": expected a vector of " + std::to_string(least));
-    }
-    return vector.mutable_data();
 }
 
 // An executor with arrays of the host's for what it reads and writes, copied each time: for tests.
