@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PARITY = ROOT.parent / "shared" / "parity"
 WORK = ROOT / "runs" / "bench"
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+CUDA_PEERS_PYTHON = Path(os.environ.get("YOLO_CUDA_PEERS", ROOT / ".venv-peers-cuda" / "bin" / "python"))
+"""PyTorch for GPUs; on a machine that has it already, name its Python in the variable."""
 PROJECT_PYTHON = sys.executable
 
 

@@ -5,6 +5,7 @@
 
 #include "cuda/convolution.h"
 #include "cuda/device.h"
+#include "cuda/timer.h"
 #include "ops/cuda/bindings.h"
 #include "program/cuda/bindings.h"
 
@@ -33,6 +34,7 @@ PYBIND11_MODULE(YOLO_CUDA_MODULE, module) {
     module.def("unavailable", &yolo::cuda::unavailable);
     module.def("description", &yolo::cuda::description);
     bind_configure(module);
+    yolo::cuda::bind_timer(module);
     yolo::program::cuda::bind_cuda(module);
     yolo::program::cuda::bind_steps(module);
     yolo::program::cuda::bind_kernels(module);

@@ -1,0 +1,50 @@
+"""The compiled module of CUDA devices that a benchmark runs on."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from benchmarks.places import ROOT, WORK
+
+DEVICES = ("cuda", "host")
+"""A GPU; or the host's processor, on which a benchmark can be tried, but whose times mean nothing."""
+TIMED_ALGORITHMS = 8
+"""Of so many ways to do a convolution the fastest is taken."""
+
+
+def open_module(device: str, *, tf32: bool = True) -> ModuleType:
+    """``yolo._cuda`` with its libraries found, or the newest build of ``_cuda_host``.
+
+    tf32: float32 maps may be multiplied with 10 bits behind the point. Raises ImportError or RuntimeError, in one line.
+    """
+    if device == "host":
+        return _host()
+    import yolo._cuda as module
+
+    if why := module.unavailable():
+        raise RuntimeError(why)
+    plans = WORK / "cuda_plans"
+    plans.mkdir(parents=True, exist_ok=True)
+    module.configure(library=cudnn_folder(), plans=str(plans), tf32=tf32, timed=TIMED_ALGORITHMS)
+    return module
+
+
+def _host() -> ModuleType:
+    built = sorted(ROOT.glob("build/*/cuda_host/_cuda_host*.so"), key=lambda path: path.stat().st_mtime)
+    if not built:
+        raise ImportError("the host's module is not built; type: make cuda-host")
+    spec = importlib.util.spec_from_file_location("_cuda_host", built[-1])
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cudnn_folder() -> str:
+    """Where cuDNN 9 lies among this Python's packages; "" where it does not, and the loader is to know."""
+    for place in map(Path, sys.path):
+        if next(place.glob("nvidia/cudnn/lib/libcudnn.so.9"), None):
+            return str(place / "nvidia" / "cudnn" / "lib")
+    return ""
