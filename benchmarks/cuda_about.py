@@ -52,10 +52,10 @@ def _asked(python: str, whom: str, device: str) -> dict[str, str]:
 
 
 def _ours(device: str) -> dict[str, str]:
-    return {"card": open_module(device).description(), "cudnn": _cudnn() if device == "cuda" else "none"}
+    return {"card": open_module(device).description(), "cudnn": cudnn_version() if device == "cuda" else "none"}
 
 
-def _cudnn() -> str:
+def cudnn_version() -> str:
     """The version that a program asking for cuDNN gets."""
     try:
         library = ctypes.CDLL(str(Path(cudnn_folder()) / "libcudnn.so.9") if cudnn_folder() else "libcudnn.so.9")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 from benchmarks.places import ROOT, WORK
@@ -18,15 +16,13 @@ TIMED_ALGORITHMS = 8
 def open_module(device: str, *, tf32: bool = True) -> ModuleType:
     """``yolo._cuda`` with its libraries found, or the newest build of ``_cuda_host``.
 
-    tf32: float32 maps may be multiplied with 10 bits behind the point. Raises ImportError or RuntimeError, in one line.
+    tf32: float32 maps may be multiplied with 10 bits behind the point. Raises ImportError, or RuntimeSetupError.
     """
     if device == "host":
         return _host()
-    import yolo._cuda as module
+    from yolo import cuda
 
-    if why := module.unavailable():
-        raise RuntimeError(why)
-    plans = WORK / "cuda_plans"
+    module, plans = cuda.started(0), WORK / "cuda_plans"
     plans.mkdir(parents=True, exist_ok=True)
     module.configure(library=cudnn_folder(), plans=str(plans), tf32=tf32, timed=TIMED_ALGORITHMS)
     return module
@@ -44,7 +40,6 @@ def _host() -> ModuleType:
 
 def cudnn_folder() -> str:
     """Where cuDNN 9 lies among this Python's packages; "" where it does not, and the loader is to know."""
-    for place in map(Path, sys.path):
-        if next(place.glob("nvidia/cudnn/lib/libcudnn.so.9"), None):
-            return str(place / "nvidia" / "cudnn" / "lib")
-    return ""
+    from yolo import cuda
+
+    return cuda.library_folder("cudnn", "libcudnn.so.9")

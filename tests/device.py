@@ -1,18 +1,30 @@
-"""The module of what runs on a CUDA device, built for the host's processor (csrc/cuda/host)."""
+"""The module of what runs on a CUDA device, built for the host's processor (csrc/cuda/host).
+
+With YOLO_TEST_CUDA=1 it is the GPU's (`make cuda-check`), and the same tests run there, but those of tests/cuda: they
+compile kernels with g++.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from benchmarks.cuda_module import open_module
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
+ON_GPU = os.environ.get("YOLO_TEST_CUDA", "") == "1"
+
+
 def cuda_host() -> ModuleType:
-    """The newest build of ``_cuda_host``; skips the test where there is none."""
+    """The newest build of ``_cuda_host``; skips the test where there is none. On a GPU ``yolo._cuda``, without TF32."""
+    if ON_GPU:
+        return open_module("cuda", tf32=False)
     built = sorted(ROOT.glob("build/*/cuda_host/_cuda_host*.so"), key=lambda path: path.stat().st_mtime)
     if not built:
         pytest.skip("the module for tests of CUDA is not built: make cuda-host")
