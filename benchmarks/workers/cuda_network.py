@@ -15,16 +15,15 @@ from yolo.program.inference.constants import pack_weights
 from yolo.program.inference.planner import plan_inference
 from yolo.program.lower import lower
 from yolo.program.passes import optimise
-from yolo.program.target import Target
+from yolo.program.target import CUDA_PACK, Target
 
-WEIGHT_LIMIT = 127
 RUNS = 10
 """Of the network alone, timed together."""
 
 
 def cuda_target(precision: str) -> Target:
     """What any CUDA device's plans are made for."""
-    return Target("cuda", "sm", 8, precision, 1, WEIGHT_LIMIT)
+    return Target("cuda", "CUDA", CUDA_PACK, precision, threads=1, weight_limit=0)
 
 
 class CudaNetwork:
@@ -37,7 +36,7 @@ class CudaNetwork:
         checkpoint = load_weights(weights)
         graph = optimise(lower(checkpoint.spec, checkpoint.model), precision)
         plan = plan_inference(graph, self._images.shape, cuda_target(precision))
-        constants = pack_weights(graph, WEIGHT_LIMIT, module.Constants())
+        constants = pack_weights(graph, plan.target.weight_limit, module.Constants())
         self._network = module.Executor(plan, constants=constants)
         self._alone = module.HostExecutor(plan, constants=constants)
         levels = levels_of(plan.heads, checkpoint.anchors, checkpoint.strides)

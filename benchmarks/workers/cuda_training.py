@@ -35,7 +35,7 @@ class CudaTraining:
         self._recipe = recipe = Recipe.of(len(checkpoint.names), images.shape[-1])
         graph = lower(checkpoint.spec, checkpoint.model)
         self._layout = layout = Layout(graph)
-        before = getattr(module, "memory", lambda: (0, 0))()[0]
+        before = module.memory()[0]
         plan = plan_training(graph, images.shape, layout.starts, cuda_target(precision))
         self._executor = module.Executor(plan)
         sizes = [len(layout.values), layout.parameters, layout.parameters, 0, len(layout.values)]
@@ -54,7 +54,7 @@ class CudaTraining:
         """memory_mb: what the device has less than before the step was made."""
         self._gradient(*self._batch)
         self._step()
-        self._taken = max(self._taken, (self._before - getattr(self._module, "memory", lambda: (0, 0))()[0]) / 1e6)
+        self._taken = max(self._taken, (self._before - self._module.memory()[0]) / 1e6)
         return {"memory_mb": self._taken}
 
     def outputs(self) -> Mapping[str, np.ndarray]:
