@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 import os
 import signal
@@ -18,11 +19,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cuda_needs import absent
+from benchmarks.cuda_needs import absent, sanitizer
 from benchmarks.places import CUDA_PEERS_PYTHON, PARITY, ROOT, WORK
 
 LIMIT_S = 480.0
 """Of all parts together; what they have left goes to the last one."""
+
+SANITIZED = ("--error-exitcode", "9", "--report-api-errors", "no", "--kernel-name", "kns=yolo")
+"""Of compute-sanitizer: kernels of this project alone, whose names are in its namespace; cuDNN's would take minutes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +75,12 @@ def parts(peers: Path, without_oneflow: bool) -> list[Part]:
     """All of them, in order. Their budgets add up to ``LIMIT_S`` with the search for what is missing."""
     measured = ("module", "gpu", "cudnn")
     checked = (*measured, "sanitizer", "weights")
-    small = ["--error-exitcode", "9", *_python("cuda_small", str(PARITY / "weights" / "yolov5n.pt"))]
+    small = [*SANITIZED, *_python("cuda_small", str(PARITY / "weights" / "yolov5n.pt"))]
     there = ["--json", "--peers", str(peers)]
+    checker = sanitizer() or "compute-sanitizer"
+    several = ["-n", "4", "--dist", "loadfile"] if importlib.util.find_spec("xdist") else []
     tests = ["-q", "--tb=short", "-o", "timeout=60", "-p", "no:cacheprovider", "-m", "not slow and not stress"]
-    pytest = [sys.executable, "-m", "pytest", *tests, *test_files(without_oneflow)]
+    pytest = [sys.executable, "-m", "pytest", *several, *tests, *test_files(without_oneflow)]
     short = ["--models", "yolov5s", "--precisions", "fp16", *there]
     operators = _python("cuda_ops", "--sizes", "short", "--rounds", "3", *there)
     inference = _python("cuda_inference", "--no-compile", "--batches", "1", "8", "--rounds", "15", *short)
@@ -84,8 +90,8 @@ def parts(peers: Path, without_oneflow: bool) -> list[Part]:
     return [
         Part("device", 20, _python("cuda_needs", "--peers", str(peers)), ("module", "gpu"), json=True),
         Part("tests", 110, pytest, (*measured, "pytest"), environment={"YOLO_TEST_CUDA": "1"}),
-        Part("memcheck", 45, ["compute-sanitizer", "--tool", "memcheck", *small], checked),
-        Part("racecheck", 45, ["compute-sanitizer", "--tool", "racecheck", *small], checked),
+        Part("memcheck", 45, [checker, "--tool", "memcheck", *small], checked),
+        Part("racecheck", 45, [checker, "--tool", "racecheck", *small], checked),
         Part("operators", 70, operators, measured, json=True),
         Part("inference", 60, inference, networks, json=True),
         Part("step", 60, step, networks, json=True),

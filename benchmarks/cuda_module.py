@@ -10,13 +10,13 @@ from benchmarks.places import ROOT, WORK
 DEVICES = ("cuda", "host")
 """A GPU; or the host's processor, on which a benchmark can be tried, but whose times mean nothing."""
 TIMED_ALGORITHMS = 8
-"""Of so many ways to do a convolution the fastest is taken."""
 
 
-def open_module(device: str, *, tf32: bool = True) -> ModuleType:
+def open_module(device: str, *, tf32: bool = True, timed: int = TIMED_ALGORITHMS) -> ModuleType:
     """``yolo._cuda`` with its libraries found, or the newest build of ``_cuda_host``.
 
-    tf32: float32 maps may be multiplied with 10 bits behind the point. Raises ImportError, or RuntimeSetupError.
+    timed: of so many ways to do a convolution the fastest is taken; tf32: float32 maps may be multiplied with 10 bits
+    behind the point. Raises ImportError, or RuntimeSetupError.
     """
     if device == "host":
         return _host()
@@ -24,7 +24,7 @@ def open_module(device: str, *, tf32: bool = True) -> ModuleType:
 
     module, plans = cuda.started(0), WORK / "cuda_plans"
     plans.mkdir(parents=True, exist_ok=True)
-    module.configure(library=cudnn_folder(), plans=str(plans), tf32=tf32, timed=TIMED_ALGORITHMS)
+    module.configure(library=cudnn_folder(), plans=str(plans), tf32=tf32, timed=timed)
     return module
 
 

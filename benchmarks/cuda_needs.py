@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -41,11 +42,16 @@ def absent(peers: Path) -> dict[str, str]:
             f"none in {peers}: make bench-peers-cuda, or YOLO_CUDA_PEERS=PYTHON",
         ),
         "torchvision": (lambda: _imports(peers, "torchvision"), "no peer for suppression: its rows have no ratio"),
-        "sanitizer": (lambda: shutil.which("compute-sanitizer") is not None, "compute-sanitizer: of the CUDA toolkit"),
+        "sanitizer": (lambda: sanitizer() is not None, "compute-sanitizer: of the CUDA toolkit"),
         "weights": (_weights, f"yolov5n.pt and yolov5s.pt in {PARITY / 'weights'}"),
         "photographs": (lambda: (PARITY / "data" / "bus.jpg").is_file(), "noise and invented heads instead"),
     }
     return {name: how for name, (there, how) in checks.items() if not there()}
+
+
+def sanitizer() -> str | None:
+    """compute-sanitizer's file, where it is found."""
+    return shutil.which("compute-sanitizer", path=f"{os.environ.get('PATH', '')}:/usr/local/cuda/bin")
 
 
 def _has(name: str) -> bool:

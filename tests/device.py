@@ -33,7 +33,7 @@ def as_gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def cuda_host() -> ModuleType:
     """The newest build of ``_cuda_host``; skips the test where there is none. On a GPU ``yolo._cuda``, without TF32."""
     if ON_GPU:
-        return open_module("cuda", tf32=False)
+        return open_module("cuda", tf32=False, timed=0)
     built = sorted(ROOT.glob("build/*/cuda_host/_cuda_host*.so"), key=lambda path: path.stat().st_mtime)
     if not built:
         pytest.skip("the module for tests of CUDA is not built: make cuda-host")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchmarks.cuda_module import open_module
+from benchmarks.cuda_module import TIMED_ALGORITHMS, open_module
 from benchmarks.workers.serve import serve
 from yolo.models.weights.load import load_weights
 from yolo.program.detection import NmsSettings, levels_of
@@ -29,9 +29,18 @@ def cuda_target(precision: str) -> Target:
 class CudaNetwork:
     """images uint8 of the host's -> detections of the host's; what lies between stays on the device."""
 
-    def load(self, weights: str, images: str, device: str, precision: str, tf32: bool, conf: float) -> None:
-        """precision: fp32, fp16 or bf16; tf32: whether fp32 products may have 10 bits behind the point."""
-        self._module = module = open_module(device, tf32=tf32)
+    def load(
+        self,
+        weights: str,
+        images: str,
+        device: str,
+        precision: str,
+        tf32: bool,
+        conf: float,
+        timed: int = TIMED_ALGORITHMS,
+    ) -> None:
+        """precision: fp32, fp16 or bf16; tf32, timed: see ``open_module``."""
+        self._module = module = open_module(device, tf32=tf32, timed=timed)
         self._images = np.load(images)["images"]
         checkpoint = load_weights(weights)
         graph = optimise(lower(checkpoint.spec, checkpoint.model), precision)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchmarks.cuda_module import open_module
+from benchmarks.cuda_module import TIMED_ALGORITHMS, open_module
 from benchmarks.recipe import BALANCE, EMA_DECAY, Recipe
 from benchmarks.workers.cuda_network import cuda_target
 from benchmarks.workers.serve import serve
@@ -26,9 +26,11 @@ FIRST_SCALE = 65536.0
 class CudaTraining:
     """Forward, loss, backward, clipping, SGD, EMA on one batch, again and again."""
 
-    def load(self, weights: str, batch: str, device: str, precision: str, tf32: bool) -> None:
-        """precision: fp32, fp16 (with a scaled loss) or bf16; raises RuntimeError for a device without memory."""
-        self._module = module = open_module(device, tf32=tf32)
+    def load(
+        self, weights: str, batch: str, device: str, precision: str, tf32: bool, timed: int = TIMED_ALGORITHMS
+    ) -> None:
+        """precision: fp32, fp16 (with a scaled loss) or bf16; tf32, timed: see ``open_module``."""
+        self._module = module = open_module(device, tf32=tf32, timed=timed)
         checkpoint, arrays = load_weights(weights), np.load(batch)
         images, labels = arrays["images"], np.ascontiguousarray(arrays["labels"], np.float32)
         self._batch = images, labels, np.ascontiguousarray(arrays["counts"], np.int32)
@@ -51,10 +53,9 @@ class CudaTraining:
         self._before, self._taken = before, 0.0
 
     def run(self) -> Mapping[str, float]:
-        """memory_mb: what the device has less than before the step was made."""
+        """memory_mb: what the device had less after the first step than before it was made."""
         self._gradient(*self._batch)
         self._step()
-        self._taken = max(self._taken, (self._before - self._module.memory()[0]) / 1e6)
         return {"memory_mb": self._taken}
 
     def outputs(self) -> Mapping[str, np.ndarray]:
@@ -70,6 +71,7 @@ class CudaTraining:
         gradient, before = self._vectors.read("gradient") / np.float32(self._scale), self._vectors.read("values")
         self._step()
         moved = self._vectors.read("values") - before
+        self._taken = max(self._before - self._module.memory()[0], 0) / 1e6  # while no other process takes any
         found = {f"gradient/{name}": array for name, array in self._layout.split(gradient).items()}
         return {"parts": parts, **found, **{f"step/{n}": array for n, array in self._layout.split(moved).items()}}
 

@@ -41,6 +41,7 @@ class TorchTraining:
         self._layout = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}[layout]
         self._short = SHORT.get(precision)
         self._scaler = torch.amp.GradScaler(device, enabled=precision == "fp16")
+        self._before, self._taken = self._free(), 0.0
         read = read_graph(Path(weights))
         self._network = TorchNetwork(read.graph).train().to(self._device, memory_format=self._layout)
         self._forward = torch.compile(self._network) if compiled else self._network
@@ -58,14 +59,14 @@ class TorchTraining:
         self._average = [tensor.detach().clone() for tensor in self._tracked]
 
     def run(self) -> Mapping[str, float] | None:
-        """On a GPU memory_mb: the most that PyTorch's allocator has asked the device for."""
+        """On a GPU memory_mb: what it had less after the first step than before the network was there."""
         parts = self._backward()
         self._update()
         parts.cpu()  # a step's losses are read, which waits for the GPU
         if self._device.type != "cuda":
             return None
         torch.cuda.synchronize()
-        return {"memory_mb": torch.cuda.max_memory_reserved() / 1e6}
+        return {"memory_mb": self._taken}
 
     def outputs(self) -> Mapping[str, np.ndarray]:
         """parts: box, obj, cls; gradient/…, and step/…: by how much a parameter moved."""
@@ -77,9 +78,14 @@ class TorchTraining:
         found = {f"gradient/{names[p]}": _array(p.grad) / np.float32(scale) for p in self._parameters}
         before = [p.detach().clone() for p in self._parameters]
         self._update()
+        self._taken = (self._before - self._free()) / 1e6  # while no other process takes any
         moved = zip(self._parameters, before)
         steps = {f"step/{names[p]}": _array(p.detach() - old) for p, old in moved}
         return {"parts": parts.cpu().numpy(), **found, **steps}
+
+    def _free(self) -> int:
+        """Bytes of the GPU; 0 without one."""
+        return torch.cuda.mem_get_info()[0] if self._device.type == "cuda" else 0
 
     def _backward(self) -> torch.Tensor:
         images = self._images.to(self._device, non_blocking=True)

@@ -86,7 +86,7 @@ def test_tests_that_need_oneflow_are_known() -> None:
 
 def test_what_is_missing_has_a_way_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cuda_needs, "_runs", lambda python, code: False)
-    monkeypatch.setattr(cuda_needs.shutil, "which", lambda name: None)
+    monkeypatch.setattr(cuda_needs.shutil, "which", lambda name, path=None: None)
     monkeypatch.setattr(cuda_needs, "PARITY", tmp_path)
     found = cuda_needs.absent(tmp_path / "python")
     names = ["driver", "module", "gpu", "cudnn", "torch", "torchvision", "sanitizer", "weights", "photographs"]
