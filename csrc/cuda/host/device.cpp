@@ -7,6 +7,15 @@
 #include <cstring>
 
 namespace yolo::cuda {
+namespace {
+
+// What recorded work is given to. As on a GPU nothing in it may wait, though here it is done anew each time.
+Stream recording() {
+    static char stream;
+    return reinterpret_cast<Stream>(&stream);
+}
+
+}  // namespace
 
 std::string unavailable() {
     return "";
@@ -53,7 +62,9 @@ void clear(void* data, size_t bytes, Stream) {
 OwnStream::OwnStream() = default;
 OwnStream::~OwnStream() = default;
 
-void synchronise(Stream) {}
+void synchronise(Stream stream) {
+    if (stream == recording()) throw DeviceError("what is recorded waits for the device");
+}
 
 struct Recording::Recorded {
     std::function<void(Stream)> work;
@@ -62,8 +73,8 @@ struct Recording::Recorded {
 Recording::Recording(const std::function<void(Stream)>& work) : recorded_(new Recorded{work}) {}
 Recording::~Recording() = default;
 
-void Recording::start(Stream stream) const {
-    recorded_->work(stream);
+void Recording::start(Stream) const {
+    recorded_->work(recording());
 }
 
 }  // namespace yolo::cuda
