@@ -65,7 +65,7 @@ class CompiledDetectGraph(StaticGraph):
 
     def __init__(self, batch: int, settings: NmsSettings) -> None:
         super().__init__()
-        self._switch, self._outputs = Switch(), _detections(batch, settings)
+        self._switch, self._outputs = Switch(), detections(batch, settings)
 
     def run(self, program: native.DetectorProgram, pixels: flow.Tensor) -> list[np.ndarray]:
         """Run it with this program; see ``arrays``."""
@@ -102,7 +102,7 @@ class DetectGraphs:
             if self._use_graphs:
                 rows, counts = self._in_graph(program, images)
             else:
-                found = call(program, [flow.from_numpy(images)], _detections(len(images), self._settings))
+                found = call(program, [flow.from_numpy(images)], detections(len(images), self._settings))
                 rows, counts = (tensor.numpy() for tensor in found)
             self._running = False
             return rows[: len(images)].copy(), counts[: len(images)].copy()
@@ -143,14 +143,15 @@ def detected(
 ) -> tuple[native.DetectionHead, tuple[flow.Tensor, flow.Tensor]]:
     """The operator that decodes and suppresses raw heads, and what it gives."""
     operator = detection_head([tuple(head.shape) for head in heads], anchors, strides, settings)
-    return operator, call(operator, heads, _detections(heads[0].shape[0], settings))
+    return operator, call(operator, heads, detections(heads[0].shape[0], settings))
 
 
 def suppressed(predictions: flow.Tensor, settings: NmsSettings) -> tuple[native.Nms, tuple[flow.Tensor, flow.Tensor]]:
     """The same for decoded predictions [B, N, 5 + nc], on the CPU wherever they are."""
     operator = suppression(tuple(predictions.shape), settings)
-    return operator, call(operator, [predictions.cpu()], _detections(predictions.shape[0], settings))
+    return operator, call(operator, [predictions.cpu()], detections(predictions.shape[0], settings))
 
 
-def _detections(batch: int, settings: NmsSettings) -> list:
+def detections(batch: int, settings: NmsSettings) -> list[tuple[tuple[int, ...], flow.dtype]]:
+    """Shapes and dtypes of a batch's detections and their counts."""
     return [((batch, settings.max_det, 6), flow.float32), ((batch,), flow.int32)]

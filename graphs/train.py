@@ -62,7 +62,7 @@ class TrainGraph(StaticGraph):
 class CompiledTrainGraph(StaticGraph):
     """The same as one operator: the network's training program, with the loss between its two passes.
 
-    It moves the statistics in ``state.values``. On several ranks the number of matches, over which the loss takes its
+    It moves the statistics in the state's values. On several ranks the number of matches, over which the loss takes its
     means, is the whole batch's: it comes from the labels alone, so the ranks add it up before they start.
     """
 
@@ -79,7 +79,9 @@ class CompiledTrainGraph(StaticGraph):
             counted = ((compiled.levels,), flow.float64)
             counter, sbp = compiled.match_count(shape, max_labels), [SPLIT, SPLIT, PARTIAL_SUM]
             inputs += map(replicated, call(counter, [labels, counts], [counted], sbp=sbp))
-        self._operator = compiled.step(shape, max_labels, ranks)
-        sbp = [SPLIT, SPLIT, SPLIT, *[REPLICATED] * (ranks > 1), REPLICATED, PARTIAL_SUM, PARTIAL_SUM]
-        (parts,) = call(self._operator, inputs, [((4,), flow.float32)], [state.values, state.gradient], sbp)
+        self._operator = compiled.step(shape, max_labels, ranks, state.on_device)
+        mutable = state.tensors_of("values", "gradient")
+        moved = [REPLICATED, PARTIAL_SUM][: len(mutable)]
+        sbp = [SPLIT, SPLIT, SPLIT, *[REPLICATED] * (ranks > 1), *moved, PARTIAL_SUM]
+        (parts,) = call(self._operator, inputs, [((4,), flow.float32)], mutable, sbp)
         return replicated(parts)

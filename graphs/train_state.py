@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 import numpy as np
 import oneflow as flow
@@ -19,6 +20,7 @@ from yolo.models.weights.transfer import load_state, state_to_numpy
 
 WEIGHTS = "weights/"
 VECTORS = ("gradient", "first", "second")
+LOSS_SCALE = "loss_scale"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +37,25 @@ class Snapshot:
     training: dict[str, np.ndarray]
 
 
+class DeviceVectors(Protocol):
+    """Where a device keeps what is trained (csrc/program/cuda/step.h: TrainVectors)."""
+
+    scaled: bool
+    loss_scale: tuple[float, int]
+    """Of float16, where it is ``scaled``: what the loss is multiplied by, and for how many updates that has been so."""
+
+    def read(self, name: str) -> np.ndarray: ...
+
+    def write(self, name: str, values: np.ndarray) -> None: ...
+
+
 class TrainState:
     """Values, gradient and moments of one network; ``vector`` is their order.
 
     The graphs write them in place: gradient, first, second: float32 [parameter_size] (accumulated gradient; momentum or
     first moment; second moment, one element with SGD), ema: float32 [size]. values: float32 [size], the place of the
-    network's own tensors, which are left as they were; None where these are trained. ``max_labels``: the room for
-    labels of an image that the run has come to need.
+    network's own tensors, which are left as they were; None where these are trained. All of these are None where a
+    device keeps them, in ``on_device``. ``max_labels``: the room for labels of an image that the run has come to need.
 
     Of several ranks each has all values and moments, and a summand of the gradient; all call all methods together.
     """
@@ -56,20 +70,27 @@ class TrainState:
         ranks: Ranks = ALONE,
         sync_bn: bool = False,
         max_labels: int = 0,
+        device: Callable[[Sequence[int]], DeviceVectors] | None = None,
     ) -> None:
         """``in_vector``: values lie in ``values``. ``frozen``: layers whose parameters do not move. ``sync_bn``: the
-        network's own batch norms take all ranks' images."""
-        self.network, self.max_labels = network, max_labels
+        network's own batch norms take all ranks' images. ``device``: makes the vectors of values, gradient, first,
+        second, ema, of these lengths, on a device that keeps them."""
+        self.network, self.max_labels, self._in_vector = network, max_labels, in_vector
         self.vector = ParameterVector(network, frozen)
         self.tensors = GlobalTensors(ranks, self.vector.device)
         start, count = self.vector.gather(), self.vector.parameter_size
         # A compiled step leaves the gradients of frozen parameters somewhere too.
         room = sum(slot.size for slot in self.vector.frozen) if in_vector else 0
-        self.gradient = self.tensors.partial_sum(np.zeros(count + room, np.float32))
-        self.first = self.tensors.replicated(np.zeros(count, np.float32))
-        self.second = self.tensors.replicated(np.zeros(1 if optimizer == "SGD" else count, np.float32))
-        self.ema = self.tensors.replicated(start)
-        self.values = self.tensors.replicated(start) if in_vector else None
+        starts = {
+            "values": start if in_vector else np.zeros(0, np.float32),
+            "gradient": np.zeros(count + room, np.float32),
+            "first": np.zeros(count, np.float32),
+            "second": np.zeros(1 if optimizer == "SGD" else count, np.float32),
+            "ema": start,
+        }
+        self.on_device = None if device is None else device([len(values) for values in starts.values()])
+        for name, values in starts.items():
+            self._place(name, values)
         if not in_vector:
             self.vector = ParameterVector(self.tensors.network(network, sync_bn=sync_bn), frozen)
 
@@ -77,10 +98,14 @@ class TrainState:
     def ranks(self) -> Ranks:
         return self.tensors.ranks
 
+    def tensors_of(self, *names: str) -> list[flow.Tensor]:
+        """What an operator that moves these is given; nothing where a device keeps them, and the operator knows."""
+        return [] if self.on_device is not None else [getattr(self, name) for name in names]
+
     def drop_gradient(self) -> None:
         """Empty the accumulated gradient without an update."""
         synchronise()
-        self._write(self.gradient, np.zeros(tuple(local(self.gradient).shape), np.float32))
+        self._write("gradient", np.zeros_like(self._read("gradient")))
         synchronise()
 
     def averaged(self) -> dict[str, np.ndarray]:
@@ -94,8 +119,10 @@ class TrainState:
         synchronise()
         weights, size = self._weights(), self.vector.parameter_size
         training = {f"{WEIGHTS}{name}": array for name, array in weights.items()}
-        training |= {name: local(getattr(self, name)).numpy()[:size].copy() for name in VECTORS}
+        training |= {name: self._read(name)[:size].copy() for name in VECTORS}
         training["places"] = np.array([self.max_labels])
+        if self.on_device is not None and self.on_device.scaled:
+            training[LOSS_SCALE] = np.array(self.on_device.loss_scale, np.float32)
         return Snapshot(weights, self._averaged(weights), training)
 
     def load(self, checkpoint: Checkpoint) -> None:
@@ -107,36 +134,57 @@ class TrainState:
         weights = {name.removeprefix(WEIGHTS): array for name, array in held.items() if name.startswith(WEIGHTS)}
         load_state(self.network, weights)
         vectors = {name: held.get(name, np.empty(0)) for name in VECTORS}
-        room = self.gradient.shape[0] - self.vector.parameter_size
+        room = len(self._read("gradient")) - self.vector.parameter_size
         share = 1 if self.ranks.first else 0
         vectors["gradient"] = np.pad(share * vectors["gradient"], (0, room))
         vectors["ema"] = self.vector.join(checkpoint.model, self.vector.size)
-        if self.values is not None:
+        if self._in_vector:
             vectors["values"] = self.vector.join(weights, self.vector.size)
         for name, array in vectors.items():
-            tensor = getattr(self, name)
-            if array.shape != tuple(tensor.shape):
-                raise WeightsError(f"{name} of {array.size} numbers, where training needs {tensor.shape[0]}")
-            self._write(tensor, array)
+            needed = len(self._read(name))
+            if array.shape != (needed,):
+                raise WeightsError(f"{name} of {array.size} numbers, where training needs {needed}")
+            self._write(name, array)
+        if self.on_device is not None and self.on_device.scaled and LOSS_SCALE in held:
+            scale, steps = held[LOSS_SCALE]
+            self.on_device.loss_scale = float(scale), int(steps)
         self.max_labels = int(held["places"][0]) if "places" in held else self.max_labels
         synchronise()
 
     def _weights(self) -> dict[str, np.ndarray]:
-        if self.values is None:
+        if not self._in_vector:
             return state_to_numpy(self.network)
-        moved = self.vector.split(local(self.values).numpy())
+        moved = self.vector.split(self._read("values"))
         held = self.network.state_dict()
         others = arrays_of({name: tensor for name, tensor in held.items() if name not in moved})
         return {name: (moved if name in moved else others)[name] for name in held}
 
     def _averaged(self, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         still = {slot.name: weights[slot.name] for slot in self.vector.frozen}  # an average would round them
-        return weights | self.vector.split(local(self.ema).numpy()) | still
+        return weights | self.vector.split(self._read("ema")) | still
 
-    def _write(self, tensor: flow.Tensor, array: np.ndarray) -> None:
-        """Give what this rank has of a tensor the array's values."""
-        own = local(tensor)
-        own.copy_(flow.tensor(array.astype(np.float32), device=own.device))
+    def _place(self, name: str, values: np.ndarray) -> None:
+        """Where a vector is from now on, with its first values."""
+        tensor = None
+        if self.on_device is not None:
+            self.on_device.write(name, values)
+        elif len(values):
+            tensor = (self.tensors.partial_sum if name == "gradient" else self.tensors.replicated)(values)
+        setattr(self, name, tensor)
+
+    def _read(self, name: str) -> np.ndarray:
+        """What this rank has of a vector: the tensor's own memory, or a copy of what a device has."""
+        if self.on_device is not None:
+            return self.on_device.read(name)
+        return local(getattr(self, name)).numpy()
+
+    def _write(self, name: str, array: np.ndarray) -> None:
+        """Give what this rank has of a vector the array's values."""
+        array = np.ascontiguousarray(array, np.float32)
+        if self.on_device is not None:
+            self.on_device.write(name, array)
+        else:
+            _write(getattr(self, name), array)
 
     def _settle(self) -> None:
         """Give the first rank all of the gradient, and every rank the mean of the ranks' statistics.
@@ -146,13 +194,19 @@ class TrainState:
         if self.ranks.alone:
             return
         synchronise()
-        total = self.tensors.total(self.gradient)
-        self._write(self.gradient, total if self.ranks.first else np.zeros_like(total))
-        values = self.vector.gather() if self.values is None else local(self.values).numpy()
+        total = self.tensors.total(self.tensors.partial_sum(self._read("gradient").copy()))
+        self._write("gradient", total if self.ranks.first else np.zeros_like(total))
+        values = (self._read("values") if self._in_vector else self.vector.gather()).copy()
         size = self.vector.size - sum(slot.size for slot in self.vector.statistics)
         means = self.tensors.total(self.tensors.partial_sum(values[size:] / self.ranks.count))
-        if self.values is not None:
-            values[size:] = means  # in the tensor's own memory
+        if self._in_vector:
+            values[size:] = means
+            self._write("values", values)
             return
         for slot in self.vector.statistics:
-            self._write(slot.tensor, means[slot.start - size : slot.stop - size].reshape(tuple(slot.tensor.shape)))
+            _write(slot.tensor, means[slot.start - size : slot.stop - size].reshape(tuple(slot.tensor.shape)))
+
+
+def _write(tensor: flow.Tensor, array: np.ndarray) -> None:
+    own = local(tensor)
+    own.copy_(flow.tensor(array, device=own.device))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import oneflow as flow
@@ -110,6 +111,19 @@ class UpdateGraph(StaticGraph):
         if optimizer == "AdamW":
             direction = vector.by_group(lambda d, w, k: d + w * decay[k] if decay[k] else d, direction, old)
         return vector.by_group(lambda w, d, k: w - d * rates[k : k + 1], old, direction)
+
+
+class DeviceUpdateGraph(StaticGraph):
+    """The same as one operator on the vectors of a device, which it knows."""
+
+    def __init__(self, operator: Any) -> None:
+        """``operator``: ``TrainVectors``' own (csrc/program/cuda/step.h: UpdateStep)."""
+        super().__init__()
+        self._operator = operator
+
+    def build(self, rates: flow.Tensor) -> flow.Tensor:
+        (norm,) = call(self._operator, [rates], [((1,), flow.float32)])
+        return norm
 
 
 class CompiledUpdateGraph(StaticGraph):

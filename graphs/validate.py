@@ -8,7 +8,7 @@ import numpy as np
 import oneflow as flow
 
 from graphs.base import StaticGraph, called, to_unit_range
-from graphs.detect import detected, run_network, suppressed
+from graphs.detect import detected, detections, run_network, suppressed
 from yolo import native
 from yolo.loss.reference import loss_terms
 from yolo.loss.settings import LossSettings
@@ -38,6 +38,35 @@ class ValGraph(StaticGraph):
         terms = loss_terms(heads, labels, counts, anchors, strides, loss)
         self._operator, found = suppressed(decode(heads, anchors, strides), settings)
         return *found, terms
+
+
+class DeviceValGraph(StaticGraph):
+    """The same as one operator on a CUDA device: the network, the loss's sums, decoding and suppression."""
+
+    def __init__(
+        self,
+        compiled: CompiledNetwork,
+        anchors: np.ndarray,
+        strides: Sequence[int],
+        loss: LossSettings,
+        settings: NmsSettings,
+    ) -> None:
+        super().__init__()
+        self._parts = (compiled, (anchors, strides), settings, loss)
+
+    def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> Outputs:
+        compiled, heads, settings, loss = self._parts
+        shape, places = tuple(images.shape), labels.shape[1]
+        levels = compiled.graph.head_shapes(shape)
+        program = compiled.program(shape)
+        self._operator = compiled.backend.validator(program, levels, heads, settings, loss, places)
+        outputs = [*detections(shape[0], settings), ((len(levels), 5), flow.float64)]
+        return call(self._operator, [images, labels, counts], outputs)
+
+    @property
+    def computed(self) -> float:
+        """Seconds that decoding and suppression took in the last run."""
+        return 0.0 if self._operator is None else self._operator.nms_seconds
 
 
 class CompiledValGraph(StaticGraph):

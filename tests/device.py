@@ -8,7 +8,17 @@ from types import ModuleType
 
 import pytest
 
+from yolo import cuda
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def as_gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The host's module in place of ``yolo._cuda``: this machine has two GPUs, "cuda:0" and "cuda:1"."""
+    host = cuda_host()
+    monkeypatch.setattr(cuda, "module", lambda: host)
+    return host
 
 
 def cuda_host() -> ModuleType:

@@ -14,7 +14,7 @@ ROOT = Path(yolo.__file__).parents[1]
 COMMANDS = ("yolo.train", "yolo.val", "yolo.detect", "yolo.export", "yolo.check", "yolo.convert")
 LAYERS = (
     ("yolo.errors", "yolo.stops"),
-    ("yolo.io", "yolo.native"),
+    ("yolo.cuda", "yolo.io", "yolo.native"),
     (
         *("yolo.class_names", "yolo.config", "yolo.distributed.host", "yolo.distributed.launcher"),
         *("yolo.distributed.pack", "yolo.distributed.ranks", "yolo.distributed.run_fingerprint"),

@@ -8,6 +8,7 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import signal
 import sys
@@ -17,12 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from yolo import no_cuda
+from yolo import cuda, no_cuda
 from yolo.distributed.ranks import ALONE, Ranks
 from yolo.errors import RuntimeSetupError
 from yolo.stops import held
 
 ONEFLOW_VERSION = "0.9.0"
+logger = logging.getLogger("yolo")
 # The wheel holds device code for these and no PTX, so a newer GPU cannot run its kernels.
 CUDA_CAPABILITIES = ((6, 0), (6, 1), (7, 0), (7, 5), (8, 0), (8, 6), (8, 9))
 # These two bring in the rest of cuBLAS and cuDNN through their own RPATH.
@@ -100,33 +102,68 @@ def require_own_process() -> None:
         raise RuntimeSetupError("OneFlow does not run in a fork's child", hint=hint)
 
 
-def select_device(device: str = "", ranks: Ranks = ALONE) -> str:
+def select_device(device: str = "", ranks: Ranks = ALONE, *, compile: str = "program") -> str:
     """Give "cpu" or "cuda:N" for a ``--device`` value: "" (whatever is there), "cpu", or CUDA indices such as "0,1".
 
-    One of several ranks gets the GPU at its place among the ranks of its machine, in the list or of all; N is that
-    place, as OneFlow counts. Call it before OneFlow starts: a process sees the GPUs that it saw then. Raises
-    RuntimeSetupError when a GPU is asked for that is absent or that this OneFlow has no code for.
+    A GPU is one that compiled programs run on, or, with ``compile`` "off" or without them, one that OneFlow has code
+    for. One of several ranks gets the GPU at its place among the ranks of its machine, in the list or of all; N is that
+    place. Call it before OneFlow starts: a process sees the GPUs that it saw then. Raises RuntimeSetupError when a GPU
+    is asked for that is absent or that nothing here can run on.
     """
-    wanted = named = device.strip().lower().removeprefix("cuda:")
+    wanted = named = _named(device)
     if named != "cpu" and not ranks.alone:
         wanted = _of_rank(named, device, ranks.local)
     flow = start()
     if named == "cpu":
         return "cpu"
-    if not flow.cuda.is_available():
+    programs = compile != "off" and cuda.module() is not None
+    if not flow.cuda.is_available() and not (programs and cuda.unavailable() is None):
         if named:
-            raise RuntimeSetupError(
-                "no CUDA GPU is visible to OneFlow", where=f"--device {device}", hint="use --device cpu"
-            )
+            raise _no_gpu(cuda.unavailable() if programs else "no CUDA GPU is visible to OneFlow", device)
         return "cpu"
+    index = _index(wanted, device)
+    if programs and cuda.unavailable(index) is None:
+        return _told(index)
+    if not flow.cuda.is_available():
+        raise _no_gpu(cuda.unavailable(index), device)
+    check_capability(_cuda_capability(index), index)
+    return f"cuda:{index}"
+
+
+def program_device(device: str = "") -> str:
+    """The same for compiled programs that run without OneFlow."""
+    named = _named(device)
+    if named == "cpu" or (not named and cuda.unavailable() is not None):
+        return "cpu"
+    index = _index(named, device)
+    reason = cuda.unavailable(index)
+    if reason is not None:
+        raise _no_gpu(reason, device)
+    return _told(index)
+
+
+def _told(index: int) -> str:
+    """A GPU's name, after a line that says which one it is."""
+    logger.info("cuda:%d: %s", index, cuda.module().description(index))
+    return f"cuda:{index}"
+
+
+def _named(device: str) -> str:
+    return device.strip().lower().removeprefix("cuda:")
+
+
+def _no_gpu(reason: str, device: str) -> RuntimeSetupError:
+    hint = None if "--device cpu" in reason else "use --device cpu"
+    return RuntimeSetupError(reason, where=f"--device {device}", hint=hint)
+
+
+def _index(wanted: str, device: str) -> int:
     if "," in wanted:
         hint = f"start with python -m oneflow.distributed.launch --nproc_per_node {wanted.count(',') + 1}, or name one"
         raise RuntimeSetupError("several GPUs need one process each", where=f"--device {device}", hint=hint)
     if wanted not in ("", "cuda") and not wanted.isdecimal():
         raise _no_device(device)
-    index = int(wanted) if wanted.isdecimal() else 0
-    check_capability(_cuda_capability(index), index)
-    return f"cuda:{index}"
+    return int(wanted) if wanted.isdecimal() else 0
 
 
 def _of_rank(wanted: str, device: str, place: int) -> str:
@@ -162,7 +199,7 @@ def check_capability(capability: tuple[int, int], index: int = 0) -> None:
         raise RuntimeSetupError(
             f"GPU {index} has compute capability {capability[0]}.{capability[1]}; OneFlow {ONEFLOW_VERSION} "
             f"has code for {known} only",
-            hint="use another GPU or --device cpu",
+            hint="make cuda builds programs for newer ones; or use another GPU, or --device cpu",
         )
 
 

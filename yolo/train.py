@@ -66,7 +66,7 @@ def _train_with(config: TrainConfig, group: ProcessGroup) -> dict[str, Any]:
     if config.evolve:
         return _search(config if resumed is None else dataclasses.replace(config, resume=str(resumed.folder)))
     with group.consistent(), starting_oneflow(group):
-        device = runtime.select_device(config.device, ranks)
+        device = runtime.select_device(config.device, ranks, compile=config.compile)
     from yolo.engine.build import build_parts
     from yolo.engine.hooks.profile import Profile
     from yolo.loggers.choice import chosen_services, with_dataset_of_wandb

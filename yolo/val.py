@@ -48,7 +48,7 @@ def validate(config: ValConfig) -> dict[str, Any]:
             _refuse_ranks(config, group)
             renderers(config.loader)  # before anything starts that would want them
             with starting_oneflow(group):
-                device = runtime.select_device(config.device, group.ranks)
+                device = runtime.select_device(config.device, group.ranks, compile=config.compile)
             config = config if group.ranks.alone else dataclasses.replace(config, device=device)
         from yolo.data.load import load_dataset
         from yolo.engine.build import say_workers

@@ -60,6 +60,9 @@ struct ConvSettings {
 };
 void configure(const ConvSettings& settings);
 
+// Why there are none on this device, with these settings, in one line; empty where there are.
+std::string convolutions_unavailable();
+
 class Convolution {
 public:
     // Raises DeviceError where the device has no way to do it.

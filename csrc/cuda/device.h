@@ -8,6 +8,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 struct CUstream_st;
 
@@ -25,11 +26,18 @@ struct OutOfMemoryError : DeviceError {
     using DeviceError::DeviceError;
 };
 
-// Why there is no device to run on, in one line; empty where there is one.
-std::string unavailable();
+// Why there is no such device to run on, in one line; empty where there is one. Devices count from 0, as this process
+// sees them.
+std::string unavailable(int index);
 
-// What is known of the device that is used: "NVIDIA H200, compute capability 9.0, 139.8 GiB, driver 13.0".
-std::string description();
+// Of one that is there: "NVIDIA H200, compute capability 9.0, 139.8 GiB, driver 13.0"; {9, 0}.
+std::string description(int index);
+std::pair<int, int> capability(int index);
+
+// The one device of this process, which all that follows is of; 0 where nobody has said. Raises std::invalid_argument
+// once another one is in use: cuDNN's plans and the programs' constants are of one device.
+void use(int index);
+
 
 // Bytes that are free, and all that the device has.
 struct MemoryInfo {
@@ -73,6 +81,22 @@ private:
 
 // Waits until all work of the stream is done. Raises what went wrong in it.
 void synchronise(Stream stream);
+
+// A moment between pieces of a stream's work.
+class Mark {
+public:
+    Mark();
+    ~Mark();
+    Mark(const Mark&) = delete;
+    Mark& operator=(const Mark&) = delete;
+    void set(Stream stream);
+    // Seconds of the device between two that it has passed.
+    double until(const Mark& later) const;
+
+private:
+    struct Passed;
+    std::unique_ptr<Passed> passed_;
+};
 
 // Work that is recorded once, with the addresses it then had, and started as a whole (a CUDA graph).
 class Recording {

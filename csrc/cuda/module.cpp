@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "cuda/convolution.h"
 #include "cuda/device.h"
@@ -50,8 +51,15 @@ void bind_group(pybind11::module_& module) {
 PYBIND11_MODULE(YOLO_CUDA_MODULE, module) {
     module.doc() = "Operators and executors of compiled programs on a CUDA device.";
     pybind11::module_::import("yolo._native");  // whose types these functions take and extend
-    module.def("unavailable", &yolo::cuda::unavailable);
-    module.def("description", &yolo::cuda::description);
+    module.def("unavailable", &yolo::cuda::unavailable, pybind11::arg("index"));
+    module.def("use", &yolo::cuda::use, pybind11::arg("index"));
+    module.def("capability", &yolo::cuda::capability, pybind11::arg("index"));
+    module.def("convolutions_unavailable", &yolo::cuda::convolutions_unavailable);
+    module.def("memory", [] {
+        const yolo::cuda::MemoryInfo info = yolo::cuda::memory_info();
+        return std::make_pair(info.free, info.total);
+    });
+    module.def("description", &yolo::cuda::description, pybind11::arg("index"));
     bind_configure(module);
     bind_group(module);
     yolo::program::cuda::bind_cuda(module);

@@ -14,7 +14,7 @@ using namespace yolo::cuda;
 namespace {
 
 int unavailable_and_refusals() {
-    std::printf("%s\n", unavailable().c_str());
+    std::printf("%s\n", unavailable(0).c_str());
     const auto line = [](const auto& action) {
         try {
             action();
@@ -27,14 +27,14 @@ int unavailable_and_refusals() {
     line([] { DeviceBuffer(100); });
     line([] { OwnStream(); });
     line([] { memory_info(); });
-    line([] { description(); });
+    line([] { description(0); });
     line([] { Recording([](Stream) {}); });
     return 0;
 }
 
 int objection_to(char** given) {
     const auto number = [&](int i) { return std::atoi(given[i]); };
-    const Probe probe{number(0), number(1), number(2), number(3), "status", given[7], given[6], number(4), number(5)};
+    const Probe probe{number(0), number(1), number(2), number(3), "status", given[7], given[6], number(4), number(5), number(8)};
     std::printf("%s\n", objection(probe).c_str());
     return 0;
 }
@@ -58,7 +58,7 @@ int main(int count, char** given) {
         return count == arguments + 2 && std::strcmp(given[1], command) == 0;
     };
     if (is("unavailable", 0)) return unavailable_and_refusals();
-    if (is("objection", 8)) return objection_to(given + 2);
+    if (is("objection", 9)) return objection_to(given + 2);
     if (is("kept", 2)) return kept(given[2], given[3]);
     if (is("keep", 3)) return keep(given[2], given[3], given[4]);
     return 2;

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cuda import programs
 
-PARTS = ("algorithms", "candidate_times", "conv_graph", "cudnn", "device", "plan_store", "probe")
+PARTS = ("algorithms", "candidate_times", "conv_graph", "cudnn", "current", "device", "plan_store", "probe")
 HOPPER = {
     **{"deviceName": "a card with the numbers of an H200", "deviceVer": 900, "driverVer": 13000, "cudaDeviceId": 0},
     **{"multiProcessorCount": 132, "smClockRateKHz": 1980000, "memClockRateKHz": 3201000, "memoryBusWidth": 6144},

@@ -17,7 +17,7 @@ KEY = "NVIDIA Some, cuDNN 92801; pass 0, source 64x80x80/128"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
-    return programs.program("gpu_half", ("device", "probe", "plan_store"), tmp_path_factory.mktemp("built"))
+    return programs.program("gpu_half", ("current", "device", "probe", "plan_store"), tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +71,20 @@ def test_what_the_runtime_says_of_a_driver(built, driver, said, line):
     ],
 )
 def test_cards_by_their_age(built, major, minor, line):
-    assert run(built, "objection", 0, 13050, 13000, 1, major, minor, "Card X", "") == line + "\n"
+    assert run(built, "objection", 0, 13050, 13000, 1, major, minor, "Card X", "", 0) == line + "\n"
 
 
 def test_no_card_at_all(built):
-    line = run(built, "objection", 0, 13050, 13000, 0, 0, 0, "", "")
+    line = run(built, "objection", 0, 13050, 13000, 0, 0, 0, "", "", 0)
     assert line == "the NVIDIA driver finds no GPU" + WAY_OUT + "\n"
+
+
+@pytest.mark.parametrize(("there", "seen"), [(1, "1 is there"), (2, "2 are there")])
+def test_a_card_that_is_one_too_many(built, there, seen):
+    line = run(built, "objection", 0, 13050, 13000, there, 0, 0, "", "", there)
+    assert line == f"there is no GPU {there}: {seen}, numbered from 0\n"
+    line = run(built, "objection", 0, 13050, 13000, 1, 0, 0, "", "3", 1)
+    assert line == "there is no GPU 1: 1 is there, numbered from 0 with CUDA_VISIBLE_DEVICES=3\n"
 
 
 @pytest.fixture

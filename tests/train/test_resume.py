@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from tests.killed import run_killed
-from tests.loggers.events import read_scalars
 from tests.train.samples import QUICK, Done, Workshop, run, write_yaml
+from tests.train.stopped import differences, interrupt
 from yolo import train
 from yolo.engine.train_step import TrainStep
 from yolo.engine.trainer import Trainer
@@ -50,35 +50,6 @@ def whole(shop: Workshop) -> Done:
 
 def resume(folder: Path, *flags: str) -> Done:
     return run(train.main, ["--resume", str(folder), *flags], folder)
-
-
-def differences(ours: Path, theirs: Path) -> list[str]:
-    """What differs between two runs in weights, EMA, optimizer, counters, results and kept checkpoints."""
-    found = []
-    for name in sorted({file.name for folder in (ours, theirs) for file in (folder / "weights").iterdir()}):
-        a, b = (load_weights(folder / "weights" / name) for folder in (ours, theirs))
-        for part in ("model", "training"):
-            x, y = getattr(a, part) or {}, getattr(b, part) or {}
-            found += [f"{name}: {part} {key}" for key in x.keys() ^ y.keys()]
-            found += [f"{name}: {part} {key}" for key in x.keys() & y.keys() if x[key].tobytes() != y[key].tobytes()]
-        for one in (a, b):
-            one.meta["progress"].pop("seconds")
-        found += [f"{name}: {key}" for key in ("progress", "hyp", "imgsz", "hooks") if a.meta[key] != b.meta[key]]
-    for name in ("results.csv", "hyp.yaml"):
-        found += [name] * ((ours / name).read_text() != (theirs / name).read_text())
-    return found + ["TensorBoard"] * (str(read_scalars(ours)) != str(read_scalars(theirs)))  # nan is nan
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGINT) -> None:
-    """Send this process a signal in the middle of a step."""
-    backward, count = TrainStep.backward, iter(range(1, 1000))
-
-    def sending(self: TrainStep, batch) -> np.ndarray:
-        if next(count) == step:
-            os.kill(os.getpid(), number)
-        return backward(self, batch)
-
-    monkeypatch.setattr(TrainStep, "backward", sending)
 
 
 @pytest.mark.covers("train", "resume")

@@ -24,7 +24,8 @@ from yolo.engine.resume import Resumed
 from yolo.engine.schedule import Schedule
 from yolo.engine.train_step import MAX_LABELS, TrainStep
 from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
-from yolo.inference.compile import compile_network, is_compiled
+from yolo.inference.calibration import short_precision
+from yolo.inference.compile import compile_network, is_compiled, modules_on
 from yolo.inference.graph_runner import ValRunner
 from yolo.loss.settings import LossSettings
 from yolo.models.network import Network, build_network
@@ -73,7 +74,7 @@ def build_parts(
     """
     say_workers(config, group)
     with group.consistent() as facts:
-        inputs = prepare(config, device, resumed)
+        inputs = prepare(config, modules_on(device, config.compile), resumed)
         facts |= {} if group.ranks.alone else inputs.facts()
         loader = _train_loader(config, inputs, group)
         _require_memory(config, inputs, loader, device)
@@ -89,8 +90,8 @@ def build_parts(
     network, classes = inputs.network, len(inputs.names)
     scaled = inputs.hyp.scaled(levels=len(network.strides), classes=classes, imgsz=inputs.imgsz)
     settings = LossSettings.of(scaled, len(network.strides), config.label_smoothing)
-    step = _train_step(config, inputs, settings, schedule, loader, group)
-    averaged = build_network(network.config, nc=classes, init=False).to(device)
+    step = _train_step(config, inputs, settings, schedule, loader, device, group)
+    averaged = build_network(network.config, nc=classes, init=False).to(modules_on(device, config.compile))
     validator = _validator(averaged, settings, inputs, config, device, group)
     _open_caches(config, loader, validator)
     parts = (inputs.dataset, network, averaged, step, loader, validator)
@@ -129,7 +130,7 @@ def _require_memory(config: TrainConfig, inputs: TrainInputs, loader: TrainLoade
     """Raise ConfigError where a step of the largest shape could not be held."""
     shape = loader.shapes()[0]
     require_memory(image_bytes(shape), shape, f"--imgsz {config.imgsz}")
-    graph, precision = lower(inputs.network.spec, {}), "bf16" if config.amp else "fp32"
+    graph, precision = lower(inputs.network.spec, {}), short_precision(device) if config.amp else "fp32"
     needed = training_bytes(graph, shape, precision, inputs.frozen)
     with contextlib.suppress(OSError):  # a GPU whose driver does not say what is free
         require_memory(needed, shape, f"--imgsz {config.imgsz}", None if device == "cpu" else free_on(device))
@@ -141,6 +142,7 @@ def _train_step(
     settings: LossSettings,
     schedule: Schedule,
     loader: TrainLoader,
+    device: str,
     group: ProcessGroup,
 ) -> TrainStep:
     factor = QUAD if config.quad else 1
@@ -159,6 +161,7 @@ def _train_step(
         loss_factor=factor,
         shapes=loader.shapes(),
         recompute=config.recompute,
+        device=device,
     )
     if inputs.checkpoint is not None:
         step.state.load(inputs.checkpoint)
@@ -201,9 +204,9 @@ def _validator(
     )
     compiled = None
     if is_compiled(device, config.compile):
-        compiled = compile_network(network.spec, state_to_numpy(network))
+        compiled = compile_network(network.spec, state_to_numpy(network), device=device)
     nms = validation_settings(single_cls=config.single_cls)
-    runner = ValRunner(network, nms, settings, device, compiled, alone=group.ranks.alone)
+    runner = ValRunner(network, nms, settings, modules_on(device, config.compile), compiled, alone=group.ranks.alone)
     return Validator(runner, loader, network.nc, single_cls=config.single_cls, group=group)
 
 

@@ -42,7 +42,7 @@ class _FirstBatch:
 
 def probe(config: TrainConfig) -> dict[str, Any]:
     """Build, train a step, validate a batch; give what is printed."""
-    device = runtime.select_device(config.device)
+    device = runtime.select_device(config.device, compile=config.compile)
     gpu = int(device.rpartition(":")[2]) if device.startswith("cuda") else None
     free = None if gpu is None else free_gpu_memory(gpu)
     from yolo.engine.build import build_parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -9,14 +10,17 @@ from typing import Any
 import numpy as np
 import oneflow as flow
 
+from graphs.base import StaticGraph
 from graphs.train import CompiledTrainGraph, TrainGraph
 from graphs.train_state import TrainState
-from graphs.update import CompiledUpdateGraph, Rates, UpdateGraph
+from graphs.update import CompiledUpdateGraph, DeviceUpdateGraph, Rates, UpdateGraph
 from yolo.data.batch import Batch, pad_labels
 from yolo.distributed.process_group import LONE, ProcessGroup
 from yolo.distributed.tensors import local
 from yolo.errors import ConfigError
+from yolo.inference.calibration import short_precision
 from yolo.loss.settings import LossSettings
+from yolo.program.backends.choice import backend_of
 from yolo.program.gradients import CompiledTraining
 from yolo.program.target import unsupported
 
@@ -29,8 +33,8 @@ class TrainStep:
 
     A training graph is compiled for each shape of batch (images, and room for labels). The room grows when a batch
     brings more labels than any before it; nothing is cut. A step is one compiled operator; with ``compile`` "off" and
-    on a GPU it is plain OneFlow modules. While it is compiled the weights live in a vector, and the network's own
-    tensors are left as they were.
+    on a GPU that no program runs on it is plain OneFlow modules. While it is compiled the weights live in a vector, and
+    the network's own tensors are left as they were.
 
     As one of several ranks of ``group`` a batch is this rank's part of one that all share, no batch of any rank has
     more labels an image than ``max_labels``, and all ranks call all methods in the same order.
@@ -52,31 +56,37 @@ class TrainStep:
         sync_bn: bool = False,
         loss_factor: float = 1.0,
         shapes: Sequence[tuple[int, int, int, int]] = (),
+        device: str = "",
     ) -> None:
-        """``amp``: bfloat16 products, float32 weights and gradients. ``frozen``: layers whose parameters do not move.
-        ``recompute``: less memory, more time. ``sync_bn``: batch norms over all ranks' images. ``loss_factor``: what
-        the loss is multiplied by, but for its parts as ``backward`` gives them. ``shapes``: all shapes of images that
-        will come, largest first, where they are known. Raises ConfigError where that cannot be."""
+        """``device``: "cpu" or "cuda:N", default: where the network is; that of a compiled step is on the CPU.
+        ``amp``: products in bfloat16, on a GPU in float16; float32 weights and gradients. ``frozen``: layers whose
+        parameters do not move. ``recompute``: less memory, more time. ``sync_bn``: batch norms over all ranks' images.
+        ``loss_factor``: what the loss is multiplied by, but for its parts as ``backward`` gives them. ``shapes``: all
+        shapes of images that will come, largest first, where they are known. Raises ConfigError where that cannot be.
+        """
         self._settings, self._factor = settings.times(loss_factor), loss_factor
         self.computed = 0.0
         """Seconds that this rank's compiled operator took in the last ``backward`` or ``update``."""
         self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
-        device = next(network.parameters()).device
-        compiles = compile != "off" and unsupported(device.type) is None
+        device = device or str(next(network.parameters()).device)
+        compiles = compile != "off" and unsupported(device) is None
         if recompute and not compiles:
             raise ConfigError(
                 "activation checkpointing needs a compiled training step", where="--recompute", hint="leave it out"
             )
         if amp and not compiles:
-            raise ConfigError("bfloat16 needs a compiled training step", where="--amp", hint="leave it out")
+            raise ConfigError("short numbers need a compiled training step", where="--amp", hint="leave it out")
         shared = {"frozen": frozen, "ranks": group.ranks, "sync_bn": sync_bn, "max_labels": _rounded(max_labels)}
-        self.state = TrainState(network.train(), optimizer, in_vector=compiles, **shared)
+        precision = short_precision(device) if amp else "fp32"
+        vectors = None
+        if compiles and device != "cpu":
+            vectors = functools.partial(backend_of(device).vectors, scaled=precision == "fp16")
+        self.state = TrainState(network.train(), optimizer, in_vector=compiles, device=vectors, **shared)
         self._compiled = None
         if compiles:
-            options = {"precision": "bf16" if amp else "fp32", "recompute": recompute}
+            options = {"precision": precision, "recompute": recompute, "device": device}
             self._compiled = self._compile(**options, exchange=group.exchange if sync_bn else None)
-        update = CompiledUpdateGraph if compiles else UpdateGraph
-        self._update = update(self.state, optimizer, weight_decay)
+        self._update = self._update_graph(optimizer, weight_decay)
         if len(shapes) > 1:
             self._expect(shapes)
 
@@ -96,9 +106,19 @@ class TrainStep:
         try:
             return CompiledTraining(network.spec, offsets, *head, frozen=frozen, **options)
         except ValueError as error:
-            amp = options["precision"] == "bf16"
+            amp = options["precision"] != "fp32"
             hint = "leave --amp out" if amp else "--compile off trains with OneFlow's operators"
             raise ConfigError(str(error), hint=hint) from error
+
+    def _update_graph(self, optimizer: str, weight_decay: float) -> StaticGraph:
+        state, compiled = self.state, self._compiled
+        if compiled is None:
+            return UpdateGraph(state, optimizer, weight_decay)
+        if state.on_device is None:
+            return CompiledUpdateGraph(state, optimizer, weight_decay)
+        vector = state.vector
+        sizes = (vector.group_sizes, vector.size - vector.parameter_size)
+        return DeviceUpdateGraph(compiled.backend.update_step(optimizer, *sizes, weight_decay, state.on_device))
 
     def _train_graph(self) -> TrainGraph | CompiledTrainGraph:
         if self._compiled is None:

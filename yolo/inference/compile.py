@@ -27,11 +27,19 @@ def is_compiled(device: str, mode: str, precision: str = "fp32") -> bool:
     """
     compiled = mode != "off" and unsupported(device) is None
     if not compiled and precision != "fp32":
-        raise ConfigError(f"{precision} needs a compiled program", where="--compile", hint="leave it at program")
+        if mode == "off":
+            raise ConfigError(f"{precision} needs a compiled program", where="--compile", hint="leave it at program")
+        raise ConfigError(f"{precision} needs a compiled program: {unsupported(device)}", where=f"--device {device}")
     reason = unsupported(device, precision) if compiled else None
     if reason is not None:
-        raise ConfigError(reason, where="--half", hint="leave it out")
+        option = "--int8" if precision == "int8" else "--half"
+        raise ConfigError(reason, where=option, hint="leave it out")
     return compiled
+
+
+def modules_on(device: str, mode: str) -> str:
+    """Where a network's modules lie: on the processor, where compiled programs run in their stead."""
+    return "cpu" if is_compiled(device, mode) else device
 
 
 def compile_network(
@@ -40,15 +48,16 @@ def compile_network(
     *,
     precision: str = "fp32",
     calibration: Sequence[np.ndarray] = (),
+    device: str = "cpu",
 ) -> CompiledNetwork:
-    """The compiled programs of a network with this state.
+    """The compiled programs of a network with this state, for "cpu" or "cuda:N".
 
     ``is_compiled`` has allowed the precision. int8 needs ``calibration``: images, uint8 ``[3, H, W]`` each; what it
     costs is said. Raises ConfigError where they do not do.
     """
     if precision == "int8":
         return _calibrated(spec, state, calibration)
-    return CompiledNetwork.of(spec, state, precision=precision)
+    return CompiledNetwork.of(spec, state, precision=precision, device=device)
 
 
 def _calibrated(spec: NetworkSpec, state: Mapping[str, np.ndarray], images: Sequence[np.ndarray]) -> CompiledNetwork:

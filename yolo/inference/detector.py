@@ -206,7 +206,8 @@ class Detector:
         for count, ready in enumerate(images, 1):
             group = groups.setdefault(ready.box.size, [])
             group.append((count - 1, ready))
-            if len(group) >= min(_LARGEST_BATCH, at_once(*ready.box.size)):
+            most = at_once(*ready.box.size, self._runner.pixels_at_once) or _LARGEST_BATCH
+            if len(group) >= min(_LARGEST_BATCH, most):
                 results.update(self._numbered(groups.pop(ready.box.size)))
         for group in groups.values():
             results.update(self._numbered(group))

@@ -10,7 +10,7 @@ import oneflow as flow
 from graphs.base import StaticGraph
 from graphs.detect import DetectGraph, HeadsGraph
 from graphs.pool import EagerRuns, GraphPool
-from graphs.validate import CompiledValGraph, ValGraph
+from graphs.validate import CompiledValGraph, DeviceValGraph, ValGraph
 from yolo.data.batch import pad_labels
 from yolo.inference.runner import PIXELS_AT_ONCE, Detections, Part, Runner, in_parts
 from yolo.loss.settings import LossSettings
@@ -62,7 +62,7 @@ class PlainHeads:
 class ValRunner:
     """Runs a network in evaluation mode with suppression and loss, as a training validates."""
 
-    pixels_at_once = PIXELS_AT_ONCE
+    pixels_at_once: int | None = PIXELS_AT_ONCE
 
     def __init__(
         self,
@@ -74,12 +74,16 @@ class ValRunner:
         *,
         alone: bool = True,
     ) -> None:
-        """``compiled``: the same network's programs, to be run instead of its modules.
+        """``device``: of the modules. ``compiled``: the same network's programs, to be run instead of them.
 
         Not ``alone``, as one of several ranks, it runs its operators without graphs.
         """
-        self.network, self.loss, self.device = _placed(network, device), loss, device
+        self.network, self.loss, self._tensors = _placed(network, device), loss, device
+        self.device = device if compiled is None else compiled.device
+        """Where it computes."""
         self._settings, self._compiled = settings, compiled
+        if compiled is not None:
+            self.pixels_at_once = compiled.backend.pixels_at_once
         self._pool = (GraphPool if alone else EagerRuns)(self._graph)
 
     @property
@@ -104,17 +108,18 @@ class ValRunner:
     def _part(self, arrays: list[np.ndarray], terms: list[np.ndarray]) -> Part:
         require_own_process()
         with StaticGraph.turns.turn():
-            outputs = self._pool(*(flow.tensor(array, device=self.device) for array in arrays))
+            outputs = self._pool(*(flow.tensor(array, device=self._tensors) for array in arrays))
             rows, counts, sums = (output.numpy() for output in outputs)
             terms.append(sums)
             return rows, counts, self._pool.computed
 
-    def _graph(self) -> ValGraph | CompiledValGraph:
+    def _graph(self) -> ValGraph | CompiledValGraph | DeviceValGraph:
         network = self.network
         if self._compiled is None:
             return ValGraph(network, self.loss, self._settings)
         heads = (self._compiled, network.anchors, network.strides)
-        return CompiledValGraph(*heads, self.loss, self._settings)
+        graph = CompiledValGraph if self._compiled.target.device == "cpu" else DeviceValGraph
+        return graph(*heads, self.loss, self._settings)
 
 
 def _placed(network: Network, device: str) -> Network:

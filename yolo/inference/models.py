@@ -14,7 +14,7 @@ import numpy as np
 from yolo import runtime
 from yolo.class_names import ClassNames, class_order
 from yolo.errors import ConfigError
-from yolo.inference.calibration import Calibration, precision_of
+from yolo.inference.calibration import Calibration, precision_of, short_precision
 from yolo.inference.compile import as_weights_error, compile_network, is_compiled
 from yolo.inference.ensemble import CompiledHeads, EnsembleRunner, RawHeadRunner
 from yolo.inference.runner import CompiledRunner, Guard, Run, Runner
@@ -28,6 +28,7 @@ from yolo.program.footprint import image_bytes, inference_bytes
 from yolo.program.ir import Shape
 from yolo.program.lower import lower
 from yolo.program.state import checked_state
+from yolo.program.target import unsupported
 
 if TYPE_CHECKING:
     from yolo.models.network import Network
@@ -158,33 +159,45 @@ def join_models(models: Sequence[Model], settings: NmsSettings, *, augment: bool
     return EnsembleRunner([model.heads() for model in models], settings, augment=augment)
 
 
-def program_model(where: Weights, program: ProgramFile) -> CompiledModel:
-    """A compiled detector's. Raises WeightsError where it does not fit this machine, as its runs do."""
+def program_model(
+    where: Weights, program: ProgramFile, *, device: str = "cpu", precision: str | None = None
+) -> CompiledModel:
+    """A compiled detector's, in its own precision or another one that its graph serves.
+
+    Raises WeightsError where it does not fit this machine, as its runs do.
+    """
     guard = functools.partial(as_weights_error, where)
     with guard():
-        compiled = CompiledNetwork(program.graph, precision=program.precision)
+        compiled = CompiledNetwork(program.graph, precision=precision or program.precision, device=device)
     found = (program.names, program.anchors, program.strides)
     return CompiledModel(where, compiled, *found, imgsz=program.imgsz, guard=guard)
 
 
 def _of_program(where: Weights, options: ModelOptions, classes: ClassNames | None) -> CompiledModel:
-    """A compiled detector's file, which has decided all of these; it runs without graphs, so ``alone`` is all one."""
-    if options.device.strip().lower() not in ("", "cpu"):
-        what = "a compiled detector runs on the CPU"
-        raise ConfigError(what, where=f"--device {options.device}", hint="use --device cpu")
-    if options.half or options.int8 is not None or options.compile != "program":
+    """A compiled detector's file, which has decided nearly all of these; it runs without graphs, so ``alone`` is all
+    one. On a GPU one in fp32 runs in float16 where ``half`` says so.
+    """
+    device = runtime.program_device(options.device)
+    if options.int8 is not None or options.compile != "program" or (options.half and device == "cpu"):
         raise ConfigError(
             "a compiled detector has its precision", where="weights", hint="leave --half, --int8 and --compile out"
         )
     program = load_program(where)
+    precision = program.precision
+    if options.half and precision == "fp32":
+        precision = short_precision(device)
+    reason = unsupported(device, precision)
+    if reason is not None:
+        raise ConfigError(reason, where=where, hint="export it anew, or use --device cpu")
     order = None if classes is None else class_order(program.names, classes, where)
-    return program_model(where, program if order is None else program.in_order(order))
+    program = program if order is None else program.in_order(order)
+    return program_model(where, program, device=device, precision=precision)
 
 
 def _of_weights(where: Weights, options: ModelOptions, classes: ClassNames | None) -> Model:
     """A `.pt` or `.safetensors` file's."""
-    precision = precision_of(half=options.half, int8=options.int8 is not None)
-    device = runtime.select_device(options.device)
+    device = runtime.select_device(options.device, compile=options.compile)
+    precision = precision_of(half=options.half, int8=options.int8 is not None, device=device)
     checkpoint = in_order_of(load_weights(where), classes, where)
     if not is_compiled(device, options.compile, precision):
         return PlainModel(where, checkpoint, device, alone=options.alone)
@@ -192,7 +205,7 @@ def _of_weights(where: Weights, options: ModelOptions, classes: ClassNames | Non
 
     spec, state = checkpoint.spec, checked_state(checkpoint.spec, checkpoint.model)
     looked_at = () if options.int8 is None else options.int8.images(max(spec.strides))
-    compiled = compile_network(spec, state, precision=precision, calibration=looked_at)
+    compiled = compile_network(spec, state, precision=precision, calibration=looked_at, device=device)
     found = (checkpoint.names, checkpoint.anchors, spec.strides)
     return CompiledModel(where, compiled, *found, run=functools.partial(DetectGraphs, graphs=options.alone))
 

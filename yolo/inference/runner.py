@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from yolo import native, ops
+from yolo import ops
 from yolo.data.letterbox import Letterbox
+from yolo.program.backends.base import DetectorProgram
+from yolo.program.backends.cpu import CpuBackend
 from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
-from yolo.program.detection import NmsSettings, detection_head
+from yolo.program.detection import NmsSettings
 from yolo.program.ir import Shape
 
 if TYPE_CHECKING:
     from yolo.loss.settings import LossSettings
 
-# More images at once take more memory, and the CPU gains nothing from them except where they are so small that starting
-# costs more than the work. So: one large image, or many small ones.
-PIXELS_AT_ONCE = 640 * 640
+PIXELS_AT_ONCE = CpuBackend.pixels_at_once
+"""Of what runs on a processor."""
 
 Guard = Callable[[], contextlib.AbstractContextManager]
 Part = tuple[np.ndarray, np.ndarray, float]
@@ -35,7 +36,7 @@ class Run(Protocol):
 
     compile_seconds: float
 
-    def __call__(self, program: native.DetectorProgram, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def __call__(self, program: DetectorProgram, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,7 +65,8 @@ class Detections:
 class Runner(abc.ABC):
     """Gives detections of batches of any size. Calls go one after the other."""
 
-    pixels_at_once = PIXELS_AT_ONCE
+    pixels_at_once: int | None = PIXELS_AT_ONCE
+    """So many go through together; None: all of a batch."""
     loss: LossSettings | None = None
     """Of one that has ``validate``, which gives losses too."""
 
@@ -87,16 +89,16 @@ class Runner(abc.ABC):
 
 def in_parts(runner: Runner, images: np.ndarray, run: Callable[[slice], Part]) -> Detections:
     """What ``run`` gives for slices of a batch, each of as many images as go through at once, and the time of all."""
-    count = at_once(*images.shape[2:], runner.pixels_at_once)
+    count = at_once(*images.shape[2:], runner.pixels_at_once) or len(images)
     begin, compiled = time.perf_counter(), runner.compile_seconds
     rows, counts, nms = zip(*(run(slice(start, start + count)) for start in range(0, len(images), count)))
     seconds = time.perf_counter() - begin - (runner.compile_seconds - compiled)
     return Detections(np.concatenate(rows), np.concatenate(counts), seconds - sum(nms), sum(nms))
 
 
-def at_once(height: int, width: int, pixels: int = PIXELS_AT_ONCE) -> int:
-    """How many images of a size go through together where so many ``pixels`` may."""
-    return max(1, pixels // (height * width))
+def at_once(height: int, width: int, pixels: int | None = PIXELS_AT_ONCE) -> int | None:
+    """How many images of a size go through together where so many ``pixels`` may; None: any number."""
+    return None if pixels is None else max(1, pixels // (height * width))
 
 
 class CompiledRunner(Runner):
@@ -119,7 +121,8 @@ class CompiledRunner(Runner):
         """
         self._compiled, self._head = compiled, (anchors, strides, settings)
         self._run, self._guard = run, guard
-        self._programs: OrderedDict[Shape, native.DetectorProgram] = OrderedDict()
+        self.pixels_at_once = compiled.backend.pixels_at_once
+        self._programs: OrderedDict[Shape, DetectorProgram] = OrderedDict()
         self._compiling = 0.0
 
     @property
@@ -131,16 +134,17 @@ class CompiledRunner(Runner):
         rows, counts = program(images) if self._run is None else self._run(program, images)
         return rows, counts, program.nms_seconds
 
-    def _program(self, shape: Shape) -> native.DetectorProgram:
+    def _program(self, shape: Shape) -> DetectorProgram:
         """The one for this shape, made when first needed."""
         if shape in self._programs:
             self._programs.move_to_end(shape)
             return self._programs[shape]
         begin = time.perf_counter()
         with self._guard():
-            network = self._compiled.program(shape)
-            head = detection_head(self._compiled.graph.head_shapes(shape), *self._head)
-            self._programs[shape] = native.DetectorProgram(network, head)
+            compiled, (anchors, strides, settings) = self._compiled, self._head
+            shapes = compiled.graph.head_shapes(shape)
+            program = compiled.backend.detector(compiled.program(shape), shapes, (anchors, strides), settings)
+            self._programs[shape] = program
         while len(self._programs) > MOST_SHAPES:
             self._programs.popitem(last=False)
         self._compiling += time.perf_counter() - begin

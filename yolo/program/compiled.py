@@ -10,8 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from yolo import native
-from yolo.io.memory import free_memory
 from yolo.models.spec import NetworkSpec
+from yolo.program.backends.base import Program
+from yolo.program.backends.choice import backend_of
 from yolo.program.inference.constants import pack_weights
 from yolo.program.inference.planner import plan_inference
 from yolo.program.ir import INPUT, Graph, Shape
@@ -21,45 +22,55 @@ from yolo.program.plan import Plan
 from yolo.program.target import Target
 
 MOST_SHAPES = 16
-"""Executors that are kept; they share the memory of the largest, and each takes 40 ms to build."""
+"""Programs that are kept; they share the memory of the largest, and each takes 40 ms to build."""
 MOST_WORK = 1e15
 """Operations an image: a thousand times those of YOLOv5x6 at 1280 pixels."""
 
 
 class CompiledNetwork:
-    """The executors of a network for inference. Threads may share it.
+    """The programs of a network for inference on "cpu" or "cuda:N". Threads may share it.
 
     ``program(shape)`` gives the one for images uint8 ``[B, C, H, W]``; its outputs are raw heads, float32
     ``[B, na * (5 + nc), h, w]`` a level. Least recently used ones are dropped when there are many; whoever holds one
     may go on using it.
     """
 
-    def __init__(self, graph: Graph, *, precision: str = "fp32", threads: int = 0) -> None:
+    def __init__(self, graph: Graph, *, precision: str = "fp32", threads: int = 0, device: str = "cpu") -> None:
         """``graph``: optimised for this precision, and quantised for int8 (``int8.build``).
 
-        Raises ValueError where it is not, or where the processor has no such instructions.
+        Raises ValueError where it is not, or where the device does not compute so, and RuntimeSetupError where there is
+        no such device.
         """
         if (precision == "int8") != bool(graph.scales):
             raise ValueError(f"a graph {'with' if graph.scales else 'without'} int8 values does not run in {precision}")
-        self.target = Target.of(precision=precision, threads=threads)
-        self._weights, self._memory = pack_weights(graph, self.target.weight_limit), native.Memory()
-        self.graph = dataclasses.replace(graph, tensors={})  # its executors have them
-        self._programs: OrderedDict[Shape, native.Executor] = OrderedDict()
+        self.target = Target.of(device, precision, threads)
+        self.device, self.backend = device, backend_of(device)
+        self._memory = self.backend.memory()
+        self._weights = pack_weights(graph, self.target.weight_limit, self.backend.weights())
+        self.graph = dataclasses.replace(graph, tensors={})  # its programs have them
+        self._programs: OrderedDict[Shape, Program] = OrderedDict()
         self._lock = threading.Lock()
 
     @classmethod
     def of(
-        cls, spec: NetworkSpec, state: Mapping[str, np.ndarray], *, precision: str = "fp32", threads: int = 0
+        cls,
+        spec: NetworkSpec,
+        state: Mapping[str, np.ndarray],
+        *,
+        precision: str = "fp32",
+        threads: int = 0,
+        device: str = "cpu",
     ) -> CompiledNetwork:
         """Compile the network of ``spec`` with the tensors of ``state``."""
-        return cls(optimise(lower(spec, state), precision), precision=precision, threads=threads)
+        graph = optimise(lower(spec, state), precision)
+        return cls(graph, precision=precision, threads=threads, device=device)
 
     @property
     def precision(self) -> str:
         return self.target.precision
 
     def update(self, spec: NetworkSpec, state: Mapping[str, np.ndarray]) -> None:
-        """Replace the weights, in all executors that were made too; those of int8 stay, as their scales do."""
+        """Replace the weights, in all programs that were made too; those of int8 stay, as their scales do."""
         if self.precision == "int8":
             raise ValueError("the weights of int8 programs are not replaced: quantise the new ones")
         pack_weights(optimise(lower(spec, state), self.precision), self.target.weight_limit, self._weights)
@@ -73,11 +84,11 @@ class CompiledNetwork:
             raise ValueError(f"it takes images of {self.graph.channels[INPUT]} channels, not of {shape[1]}")
         return plan_inference(self.graph, shape, self.target)
 
-    def program(self, shape: Shape) -> native.Executor:
-        """The executor for this shape.
+    def program(self, shape: Shape) -> Program:
+        """The one for this shape.
 
-        Raises as ``plan`` does, MemoryError where the machine has not as much free, and RuntimeError where oneDNN has
-        only a reference kernel.
+        Raises as ``plan`` does, MemoryError where the device has not as much free, and RuntimeError where it has no way
+        to compute something (oneDNN: other than by a reference kernel).
         """
         with self._lock:
             if shape in self._programs:
@@ -88,10 +99,10 @@ class CompiledNetwork:
                 self._programs.popitem(last=False)
             return self._programs[shape]
 
-    def _built(self, plan: Plan) -> native.Executor:
-        limits = native.Limits(free_memory(), MOST_WORK)
+    def _built(self, plan: Plan) -> Program:
+        limits = native.Limits(self.backend.free_memory(), MOST_WORK)
         if plan.arena > limits.memory:
             needed, free = (round(number / 1e9, 1) for number in (plan.arena, limits.memory))
             size = "x".join(map(str, plan.images[2:]))
             raise MemoryError(f"images of {size} need {needed} GB of memory, {free} GB are free")
-        return native.Executor(plan, weights=self._weights, memory=self._memory, limits=limits)
+        return self.backend.program(plan, self._weights, self._memory, limits)

@@ -12,7 +12,7 @@ from yolo.errors import ConfigError
 from yolo.io.memory import free_memory
 from yolo.program.ir import INPUT, Conv, Graph, Shape
 
-VALUE_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}
+VALUE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 """Of a feature map's value by precision; in int8 few are more."""
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from yolo import native
 from yolo.loss.settings import LossSettings
 from yolo.models.spec import NetworkSpec
+from yolo.program.backends.choice import backend_of
 from yolo.program.detection import detection_loss
 from yolo.program.ir import Shape
 from yolo.program.lower import lower
@@ -36,22 +38,27 @@ class CompiledTraining:
         recompute: bool = False,
         exchange: native.Exchange | None = None,
         frozen: Collection[str] = (),
+        device: str = "cpu",
     ) -> None:
         """``frozen``: names of parameters that do not learn. Raises ValueError for what cannot be planned."""
         self._graph = lower(spec, {})
         self._offsets = dict(offsets)
-        self._target, self._exchange = Target.of(precision=precision), exchange
+        self._target, self._exchange = Target.of(device, precision), exchange
+        self.backend = backend_of(device)
         self._options = {"recompute": recompute, "frozen": frozenset(frozen)}
         self._head = (anchors, tuple(strides), settings)
-        self._memory = native.Memory()
+        self._memory = self.backend.memory()
         side = 2 * max(strides)
         self.levels = len(strides)
         self._executor((1, spec.channels, side, side))  # what cannot be planned is refused here, not in a graph
 
-    def step(self, shape: Shape, max_labels: int, ranks: int = 1) -> native.GradientStep:
-        """The step for images uint8 of this shape, a rank's part of a batch, with room for so many labels an image."""
+    def step(self, shape: Shape, max_labels: int, ranks: int = 1, vectors: Any = None) -> Any:
+        """The step for images uint8 of this shape, a rank's part of a batch, with room for so many labels an image.
+
+        ``vectors``: what it moves, where a device keeps that (``TrainState.on_device``).
+        """
         executor = self._executor(shape)
-        return native.GradientStep(executor, self._loss(shape), max_labels, ranks)
+        return self.backend.gradient_step(executor, self._loss(shape), max_labels, ranks, vectors)
 
     def match_count(self, shape: Shape, max_labels: int) -> native.MatchCount:
         """Counts the matches a level of a rank's labels, which ``step`` takes summed over the ranks."""
@@ -59,12 +66,12 @@ class CompiledTraining:
 
     def reserve(self, shape: Shape) -> int:
         """Take the memory that steps of this shape need, so that smaller ones fit in; give all that is taken, bytes."""
-        self.step(shape, 1)
+        self._executor(shape)
         return self._memory.bytes
 
     def _loss(self, shape: Shape) -> native.DetectionLoss:
         return detection_loss(self._graph.head_shapes(shape), *self._head)
 
-    def _executor(self, shape: Shape) -> native.Executor:
+    def _executor(self, shape: Shape) -> Any:
         plan = plan_training(self._graph, shape, self._offsets, self._target, **self._options)
-        return native.Executor(plan, memory=self._memory, exchange=self._exchange)
+        return self.backend.trainer(plan, self._memory, self._exchange)

@@ -6,6 +6,9 @@ import dataclasses
 from typing import Final
 
 PRECISIONS: Final = ("fp32", "bf16", "fp16", "int8")
+CUDA_PACK: Final = 8
+"""Channels that lie together on a CUDA device (``kPack``, csrc/cuda/map.h)."""
+_BFLOAT16: Final = (8, 0)
 _ELEMENTS: Final = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 4}
 
 
@@ -15,7 +18,7 @@ class Target:
 
     device: "cpu" or "cuda"; instructions: the widest set that its kernels use; block: channels that lie together in a
     blocked layout, and to whose multiples every map is filled up; precision: "fp32", "bf16", "fp16" (CUDA alone) or
-    "int8" (the CPU alone); threads: of one run; weight_limit: the largest int8 weight, in steps.
+    "int8" (the CPU alone); threads: of one run; weight_limit: the largest int8 weight, in steps; 0 without int8.
     """
 
     device: str
@@ -27,12 +30,17 @@ class Target:
 
     @classmethod
     def of(cls, device: str = "cpu", precision: str = "fp32", threads: int = 0) -> Target:
-        """This machine's; ``threads`` of 0: one for each core. Raises ValueError where ``unsupported`` says why."""
+        """This machine's, for "cpu" or "cuda:N"; ``threads`` of 0: one for each core.
+
+        Raises ValueError where ``unsupported`` says why.
+        """
         from yolo import native
 
         reason = unsupported(device, precision)
         if reason is not None:
             raise ValueError(reason)
+        if device != "cpu":
+            return cls("cuda", "CUDA", CUDA_PACK, precision, threads=1, weight_limit=0)
         threads = threads or native.default_threads()
         instructions, block = native.instruction_set(), native.channel_block()
         return cls("cpu", instructions, block, precision, threads, native.weight_limit())
@@ -68,12 +76,25 @@ def unsupported(device: str, precision: str = "fp32") -> str | None:
 
     if precision not in PRECISIONS:
         return f"precision {precision!r} is unknown: {', '.join(PRECISIONS)}"
-    if device.startswith("cuda"):
-        return "no command runs programs on CUDA devices yet: there it is OneFlow's own operators"
+    if device.partition(":")[0] == "cuda":
+        return _unsupported_by_cuda(device, precision)
     if device != "cpu":
-        return f"programs are compiled for the CPU, not for {device}"
+        return f"programs are compiled for the CPU and for CUDA devices, not for {device}"
     if precision == "fp16":
         return "fp16 programs are compiled for CUDA devices, not for the CPU"
     if precision == "bf16" and not native.has_bfloat16():
         return f"this processor has no bfloat16 instructions (AVX-512 BF16; it has {native.instruction_set()})"
+    return None
+
+
+def _unsupported_by_cuda(device: str, precision: str) -> str | None:
+    from yolo import cuda
+
+    reason = cuda.unavailable(cuda.index_of(device))
+    if reason is not None:
+        return reason
+    if precision == "int8":
+        return "int8 programs are compiled for the CPU, not for CUDA devices"
+    if precision == "bf16" and cuda.module().capability(cuda.index_of(device)) < _BFLOAT16:
+        return "this GPU computes no bfloat16 (compute capability 8.0 does)"
     return None

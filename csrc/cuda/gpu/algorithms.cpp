@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cuda/gpu/candidate_times.h"
+#include "cuda/gpu/current.h"
 #include "cuda/gpu/plan_store.h"
 
 namespace yolo::cuda::cudnn {
@@ -33,7 +34,7 @@ std::string key_of(const Request& request) {
         text << name << two[0] << "," << two[1];
     };
     const std::string& described = request.settings.device;
-    text << (described.empty() ? description() : described) << "; cuDNN " << Library::get().version() << "; pass "
+    text << (described.empty() ? description(current_device()) : described) << "; cuDNN " << Library::get().version() << "; pass "
          << static_cast<int>(request.pass) << ", number " << static_cast<int>(p.number) << ", images " << p.images
          << ", groups " << p.groups;
     end(", source ", p.source), end(", target ", p.target);

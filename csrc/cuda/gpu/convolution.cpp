@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "cuda/gpu/algorithms.h"
+#include "cuda/gpu/cudnn.h"
+#include "cuda/gpu/current.h"
 #include "cuda/gpu/runtime.h"
 #include "cuda/gpu/widen.h"
 
@@ -54,6 +56,16 @@ private:
 void configure(const ConvSettings& settings) {
     const std::lock_guard<std::mutex> lock(current().mutex);
     current().settings = settings;
+}
+
+std::string convolutions_unavailable() {
+    try {
+        const Entered entered;
+        cudnn::Library::load(settings().library, settings().device);
+        return "";
+    } catch (const DeviceError& error) {
+        return error.what();
+    }
 }
 
 // The workspace: cuDNN's own, then the source, the target and the weights where they are not taken as they are.
@@ -120,8 +132,10 @@ private:
     }
 };
 
-Convolution::Convolution(const ConvProblem& problem, ConvPass pass, const Epilogue& epilogue)
-    : made_(new Made(problem, pass, epilogue)) {}
+Convolution::Convolution(const ConvProblem& problem, ConvPass pass, const Epilogue& epilogue) {
+    const Entered entered;
+    made_.reset(new Made(problem, pass, epilogue));
+}
 Convolution::~Convolution() = default;
 Convolution::Convolution(Convolution&&) noexcept = default;
 Convolution& Convolution::operator=(Convolution&&) noexcept = default;
@@ -139,6 +153,7 @@ std::string Convolution::implementation() const {
 }
 
 void Convolution::run(const ConvOperands& operands, void* workspace, Stream stream) const {
+    const Entered entered;
     made_->run(operands, workspace, stream);
 }
 

@@ -1,10 +1,11 @@
-// The first GPU that CUDA_VISIBLE_DEVICES lets the CUDA runtime see. The runtime is linked statically, so that it may
-// be another version than others in the process have.
+// The process's GPU. The CUDA runtime is linked statically, so that it may be another version than others in the process
+// have.
 #include "cuda/device.h"
 
 #include <cstdio>
 #include <string>
 
+#include "cuda/gpu/current.h"
 #include "cuda/gpu/probe.h"
 #include "cuda/gpu/runtime.h"
 
@@ -18,6 +19,7 @@ std::string gibibytes(size_t bytes) {
 }
 
 void move(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, Stream stream, const char* trying) {
+    const Entered entered;
     if (bytes > 0) check(cudaMemcpyAsync(to, from, bytes, kind, stream), trying);
 }
 
@@ -29,21 +31,27 @@ void check(cudaError_t status, const char* trying) {
     throw DeviceError(std::string("CUDA: ") + trying + ": " + cudaGetErrorString(status));
 }
 
-std::string unavailable() {
-    return objection(probe());
+std::string unavailable(int index) {
+    return objection(probe(index));
 }
 
-std::string description() {
+std::string description(int index) {
     cudaDeviceProp properties{};
     int driver = 0;
-    check(cudaGetDeviceProperties(&properties, 0), "asking what the GPU is");
+    check(cudaGetDeviceProperties(&properties, index), "asking what the GPU is");
     check(cudaDriverGetVersion(&driver), "asking which driver there is");
     return std::string(properties.name) + ", compute capability " + std::to_string(properties.major) + "." +
            std::to_string(properties.minor) + ", " + gibibytes(properties.totalGlobalMem) + ", driver " +
            version(driver);
 }
 
+std::pair<int, int> capability(int index) {
+    const Probe found = probe(index);
+    return {found.major, found.minor};
+}
+
 MemoryInfo memory_info() {
+    const Entered entered;
     MemoryInfo info;
     check(cudaMemGetInfo(&info.free, &info.total), "asking for the GPU's free memory");
     return info;
@@ -51,6 +59,7 @@ MemoryInfo memory_info() {
 
 DeviceBuffer::DeviceBuffer(size_t bytes) : bytes_(bytes) {
     if (bytes == 0) return;
+    const Entered entered;
     void* data = nullptr;
     const cudaError_t status = cudaMalloc(&data, bytes);  // aligned to 256 bytes at least
     if (status == cudaErrorMemoryAllocation) {
@@ -90,10 +99,12 @@ void copy(void* to, const void* from, size_t bytes, Stream stream) {
 }
 
 void clear(void* data, size_t bytes, Stream stream) {
+    const Entered entered;
     if (bytes > 0) check(cudaMemsetAsync(data, 0, bytes, stream), "clearing memory");
 }
 
 OwnStream::OwnStream() {
+    const Entered entered;
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
 }
 
@@ -102,7 +113,34 @@ OwnStream::~OwnStream() {
 }
 
 void synchronise(Stream stream) {
+    const Entered entered;
     check(cudaStreamSynchronize(stream), "waiting for the GPU");
+}
+
+struct Mark::Passed {
+    cudaEvent_t event = nullptr;
+
+    ~Passed() {
+        if (event != nullptr) cudaEventDestroy(event);
+    }
+};
+
+Mark::Mark() : passed_(new Passed) {
+    const Entered entered;
+    check(cudaEventCreate(&passed_->event), "making an event");
+}
+
+Mark::~Mark() = default;
+
+void Mark::set(Stream stream) {
+    const Entered entered;
+    check(cudaEventRecord(passed_->event, stream), "recording an event");
+}
+
+double Mark::until(const Mark& later) const {
+    float milliseconds = 0.0f;
+    check(cudaEventElapsedTime(&milliseconds, passed_->event, later.passed_->event), "reading an event");
+    return milliseconds / 1e3;
 }
 
 struct Recording::Recorded {
@@ -114,6 +152,7 @@ struct Recording::Recorded {
 };
 
 Recording::Recording(const std::function<void(Stream)>& work) : recorded_(new Recorded) {
+    const Entered entered;
     const OwnStream stream;
     cudaGraph_t graph = nullptr;
     // Of this thread alone: others may take memory meanwhile.
@@ -135,6 +174,7 @@ Recording::Recording(const std::function<void(Stream)>& work) : recorded_(new Re
 Recording::~Recording() = default;
 
 void Recording::start(Stream stream) const {
+    const Entered entered;
     check(cudaGraphLaunch(recorded_->executable, stream), "starting a recorded graph");
 }
 

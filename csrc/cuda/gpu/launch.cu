@@ -14,7 +14,7 @@ void allow_shared(const void* kernel, size_t bytes) {
     if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, wanted) == cudaSuccess) return;
     const std::string refused = cudaGetErrorString(cudaGetLastError());
     int most = 0;
-    cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0);
+    cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, current_device());
     throw DeviceError("CUDA: a kernel needs " + std::to_string(bytes) + " bytes of shared memory, and the GPU has " +
                       std::to_string(most) + " for a block: " + refused);
 }

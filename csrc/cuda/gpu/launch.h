@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "cuda/device.h"
+#include "cuda/gpu/current.h"
 
 namespace yolo::cuda {
 
@@ -56,6 +57,7 @@ __global__ void __launch_bounds__(Kernel::kThreads, 1) run_blocks(const Kernel k
 template <class Kernel>
 void each(Stream stream, int64_t count, const Kernel& kernel) {
     if (count <= 0) return;
+    const Entered entered;
     constexpr int64_t kMostBlocks = int64_t{1} << 20;  // each thread takes several numbers then
     const int64_t wanted = (count + kEachThreads - 1) / kEachThreads;
     run_each<<<static_cast<unsigned>(std::min(wanted, kMostBlocks)), kEachThreads, 0, stream>>>(kernel, count);
@@ -67,6 +69,7 @@ template <class Kernel>
 void blocks(Stream stream, int64_t count, size_t shared_bytes, const Kernel& kernel) {
     static_assert(Kernel::kThreads % 32 == 0 && Kernel::kThreads <= 1024);
     if (count <= 0) return;
+    const Entered entered;
     if (shared_bytes > 48 * 1024) allow_shared(reinterpret_cast<const void*>(&run_blocks<Kernel>), shared_bytes);
     run_blocks<<<static_cast<unsigned>(count), Kernel::kThreads, shared_bytes, stream>>>(kernel);
     check_launch();

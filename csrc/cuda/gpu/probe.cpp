@@ -25,19 +25,20 @@ std::string version(int number) {
     return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
 }
 
-Probe probe() {
-    Probe found{0, 0, 0, 0, "", "", ""};
+Probe probe(int index) {
+    Probe found;
+    found.index = index;
     found.status = cudaGetDeviceCount(&found.devices);  // left as it is where the call fails
     found.error = cudaGetErrorString(static_cast<cudaError_t>(found.status));
     cudaDriverGetVersion(&found.driver);
     cudaRuntimeGetVersion(&found.runtime);
     const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
     found.visible = visible ? visible : "";
-    if (found.status != cudaSuccess || found.devices == 0) return found;
-    cudaDeviceGetAttribute(&found.major, cudaDevAttrComputeCapabilityMajor, 0);
-    cudaDeviceGetAttribute(&found.minor, cudaDevAttrComputeCapabilityMinor, 0);
+    if (found.status != cudaSuccess || found.devices <= index) return found;
+    cudaDeviceGetAttribute(&found.major, cudaDevAttrComputeCapabilityMajor, index);
+    cudaDeviceGetAttribute(&found.minor, cudaDevAttrComputeCapabilityMinor, index);
     cudaDeviceProp properties{};
-    if (cudaGetDeviceProperties(&properties, 0) == cudaSuccess) found.name = properties.name;
+    if (cudaGetDeviceProperties(&properties, index) == cudaSuccess) found.name = properties.name;
     return found;
 }
 
@@ -49,6 +50,11 @@ std::string objection(const Probe& probe) {
     }
     if (probe.status == cudaErrorNoDevice || (probe.status == cudaSuccess && probe.devices == 0)) {
         return unseen(probe) + asked();
+    }
+    if (probe.status == cudaSuccess && probe.index >= probe.devices) {
+        const std::string seen = probe.visible.empty() ? "" : " with CUDA_VISIBLE_DEVICES=" + probe.visible;
+        return "there is no GPU " + std::to_string(probe.index) + ": " + std::to_string(probe.devices) +
+               (probe.devices == 1 ? " is there" : " are there") + ", numbered from 0" + seen;
     }
     if (probe.status != cudaSuccess) return "CUDA does not start: " + probe.error + asked();
     if (probe.major < kOldestMajor || (probe.major == kOldestMajor && probe.minor < kOldestMinor)) {

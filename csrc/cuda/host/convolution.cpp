@@ -132,6 +132,10 @@ void Convolution::Made::weight_gradient(const ConvOperands& at) const {
 
 void configure(const ConvSettings&) {}
 
+std::string convolutions_unavailable() {
+    return "";
+}
+
 Convolution::Convolution(const ConvProblem& problem, ConvPass pass, const Epilogue&) : made_(new Made{problem, pass}) {}
 Convolution::~Convolution() = default;
 Convolution::Convolution(Convolution&&) noexcept = default;

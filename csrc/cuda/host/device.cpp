@@ -3,8 +3,11 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 
 namespace yolo::cuda {
 namespace {
@@ -15,14 +18,26 @@ Stream recording() {
     return reinterpret_cast<Stream>(&stream);
 }
 
+constexpr int kDevices = 2;  // all of the host's memory; so that there is one more to ask for
+int used = -1;
+
 }  // namespace
 
-std::string unavailable() {
-    return "";
+std::string unavailable(int index) {
+    return index < kDevices ? "" : "there is no device " + std::to_string(index);
 }
 
-std::string description() {
+void use(int index) {
+    if (used >= 0 && used != index) throw std::invalid_argument("this process works on another device already");
+    used = index;
+}
+
+std::string description(int) {
     return "the host's processor, for tests";
+}
+
+std::pair<int, int> capability(int) {
+    return {9, 0};
 }
 
 MemoryInfo memory_info() {
@@ -64,6 +79,21 @@ OwnStream::~OwnStream() = default;
 
 void synchronise(Stream stream) {
     if (stream == recording()) throw DeviceError("what is recorded waits for the device");
+}
+
+struct Mark::Passed {
+    std::chrono::steady_clock::time_point time;
+};
+
+Mark::Mark() : passed_(new Passed) {}
+Mark::~Mark() = default;
+
+void Mark::set(Stream) {
+    passed_->time = std::chrono::steady_clock::now();
+}
+
+double Mark::until(const Mark& later) const {
+    return std::chrono::duration<double>(later.passed_->time - passed_->time).count();
 }
 
 struct Recording::Recorded {

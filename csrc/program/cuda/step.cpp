@@ -40,8 +40,20 @@ TrainVectors::TrainVectors(const std::array<int64_t, 5>& numbers, bool scaled) {
     }
     if (!scaled) return;
     loss_scale_ = std::make_unique<DeviceBuffer>(sizeof(ops::cuda::LossScale));
-    const ops::cuda::LossScale first;
-    yolo::cuda::copy_in(loss_scale_->data(), &first, sizeof first, stream());
+    write_scale({});
+}
+
+ops::cuda::LossScale TrainVectors::read_scale() const {
+    if (!loss_scale_) throw std::logic_error("the loss is not scaled");
+    ops::cuda::LossScale scale;
+    yolo::cuda::copy_out(&scale, loss_scale_->data(), sizeof scale, stream());
+    yolo::cuda::synchronise(stream());
+    return scale;
+}
+
+void TrainVectors::write_scale(const ops::cuda::LossScale& scale) {
+    if (!loss_scale_) throw std::logic_error("the loss is not scaled");
+    yolo::cuda::copy_in(loss_scale_->data(), &scale, sizeof scale, stream());
     yolo::cuda::synchronise(stream());
 }
 

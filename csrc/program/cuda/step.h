@@ -32,6 +32,9 @@ public:
     ops::UpdateBuffers buffers() const;
     // Null where the loss is not scaled.
     ops::cuda::LossScale* loss_scale() const;
+    // The scale as it is now, and as it is from now on. Raise std::logic_error where the loss is not scaled.
+    ops::cuda::LossScale read_scale() const;
+    void write_scale(const ops::cuda::LossScale& scale);
     Stream stream() const { return stream_.get(); }
 
 private:

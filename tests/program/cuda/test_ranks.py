@@ -254,9 +254,7 @@ def test_a_large_gradient_is_added_up_in_the_order_of_ranks_and_rounded_once() -
 
 def test_statistics_become_their_mean_and_what_is_frozen_stays() -> None:
     values = [np.array([0, 7, 7, *own], np.float32) for own in ((1, 2), (3, 8), (5, -4))]
-    ranks = [
-        Vectors(exchange, own, frozen=2, statistics=2) for exchange, own in zip(exchanges(3), values, strict=True)
-    ]
+    ranks = [Vectors(exchange, own, frozen=2, statistics=2) for exchange, own in zip(exchanges(3), values, strict=True)]
     each(ranks, lambda number, rank: rank.update(np.zeros(1, np.float32)))
     for rank in ranks:
         np.testing.assert_allclose(rank.read("values"), [0, 7, 7, 3, 2], rtol=1e-6)
@@ -285,12 +283,12 @@ def test_a_lost_rank_is_named(subject: Subject) -> None:
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(train, subject, matches, 0, linked[0], sync, "fp32")
             del linked[1]
-            with pytest.raises(RuntimeError, match="^rank 0 lost its connection to rank 1$"):
+            with pytest.raises(RuntimeError, match=r"^rank 0 lost its connection to rank 1$"):
                 waiting.result(timeout=60)
 
 
 def test_nccl_is_for_gpus() -> None:
-    with pytest.raises(RuntimeError, match="^NCCL adds up what is on GPUs, and this device is the host's processor$"):
+    with pytest.raises(RuntimeError, match=r"^NCCL adds up what is on GPUs, and this device is the host's processor$"):
         cuda_host().Group(exchanges(1)[0], nccl="")
 
 
@@ -302,5 +300,5 @@ def test_matches_are_needed_on_several_ranks_and_there_alone(subject: Subject) -
         step = module.GradientStep(
             module.Executor(subject.plan(shape, target())), subject.loss(shape), PLACES, vectors, ranks
         )
-        with pytest.raises(ValueError, match="^matches: "):
+        with pytest.raises(ValueError, match=r"^matches: "):
             step(*given, *matches)

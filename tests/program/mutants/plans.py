@@ -25,7 +25,7 @@ def inference_plans(batch: int = 1, threads: int = 2) -> dict[str, WithWeights]:
         if unsupported("cpu", program.precision) is None:
             target = Target.of(precision=program.precision, threads=threads)
             plan = plan_inference(program.graph, (batch, 3, IMGSZ, IMGSZ), target)
-            found[name] = plan, pack_weights(program.graph, target.weight_limit)
+            found[name] = plan, pack_weights(program.graph, target.weight_limit, native.Weights())
     return found
 
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Protocol, TypeVar
+
 import numpy as np
 
-from yolo import native
 from yolo.program import ir
 from yolo.program.int8.rules import is_int8
 from yolo.program.int8.weights import corrected_bias, quantised_weight
 from yolo.program.ir import Graph
 
 
-def pack_weights(graph: Graph, weight_limit: int, weights: native.Weights | None = None) -> native.Weights:
-    """The constants of a graph; those of an equal graph are replaced where ``weights`` is given.
+class Weights(Protocol):
+    """A device's constants."""
+
+    def set(self, name: str, values: np.ndarray) -> None: ...
+
+
+AnyWeights = TypeVar("AnyWeights", bound=Weights)
+
+
+def pack_weights(graph: Graph, weight_limit: int, weights: AnyWeights) -> AnyWeights:
+    """``weights`` with the constants of a graph, which replace those of an equal graph.
 
     ``weight_limit``: the largest int8 weight, in steps.
     """
-    weights = weights or native.Weights()
     for node in graph.nodes:
         if isinstance(node, ir.Conv):
             tensors = packed_conv(node, graph, weight_limit)

@@ -1,0 +1,108 @@
+"""Programs on a CUDA device."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from yolo import native
+from yolo.loss.settings import LossSettings
+from yolo.program.backends.base import Heads
+from yolo.program.detection import NmsSettings, detection_loss, levels_of
+from yolo.program.ir import Shape
+from yolo.program.plan import Plan
+
+
+class CudaProgram:
+    """See ``Program``; the raw heads come to the host, where it is called for them."""
+
+    def __init__(self, module: ModuleType, executor: Any) -> None:
+        self._module, self.executor = module, executor
+
+    @functools.cached_property
+    def _heads(self) -> Any:
+        return self._module.HeadsProgram(self.executor)
+
+    @property
+    def address(self) -> int:
+        return self._heads.address
+
+    @property
+    def steps(self) -> Sequence[native.StepInfo]:
+        return self.executor.steps
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.executor.memory_bytes
+
+    def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
+        return self._heads(images)
+
+
+class CudaBackend:
+    """See ``Backend``."""
+
+    pixels_at_once = None
+
+    def __init__(self, module: ModuleType) -> None:
+        """``module``: ``yolo.cuda.started``."""
+        self.module = module
+
+    def weights(self) -> Any:
+        return self.module.Constants()
+
+    def memory(self) -> Any:
+        return self.module.Memory()
+
+    def free_memory(self) -> int:
+        return self.module.memory()[0]
+
+    def program(self, plan: Plan, weights: Any, memory: Any, limits: native.Limits) -> CudaProgram:
+        executor = self.module.Executor(plan, constants=weights, memory=memory, limits=limits)
+        return CudaProgram(self.module, executor)
+
+    def detector(self, program: CudaProgram, shapes: Sequence[Shape], heads: Heads, nms: NmsSettings) -> Any:
+        return self.module.DetectorProgram(program.executor, *_head(shapes, heads, nms))
+
+    def validator(
+        self,
+        program: CudaProgram,
+        shapes: Sequence[Shape],
+        heads: Heads,
+        nms: NmsSettings,
+        loss: LossSettings,
+        places: int,
+    ) -> Any:
+        """A detector that takes labels (float32 ``[B, places, 5]``) and counts (int32 ``[B]``) too, and gives the loss
+        terms, float64 ``[levels, 5]``, behind the detections."""
+        lost = detection_loss(shapes, *heads, loss)
+        return self.module.DetectorProgram(program.executor, *_head(shapes, heads, nms), loss=lost, places=places)
+
+    def trainer(self, plan: Plan, memory: Any, exchange: native.Exchange | None) -> Any:
+        return self.module.Executor(plan, memory=memory)
+
+    def vectors(self, numbers: Sequence[int], *, scaled: bool) -> Any:
+        return self.module.TrainVectors(list(numbers), scaled=scaled)
+
+    def update_step(
+        self, optimizer: str, group_sizes: Sequence[int], rest: int, weight_decay: float, vectors: Any
+    ) -> Any:
+        """Clipping, optimizer and moving average of ``vectors``; ``rest``: numbers behind the parameters."""
+        return self.module.UpdateStep(optimizer, list(group_sizes), rest, weight_decay, vectors)
+
+    def gradient_step(
+        self, executor: Any, loss: native.DetectionLoss, places: int, ranks: int, vectors: Any
+    ) -> native.GradientStep:
+        return self.module.GradientStep(executor, loss, places, vectors)
+
+
+def _head(
+    shapes: Sequence[Shape], heads: Heads, nms: NmsSettings
+) -> tuple[list[native.Level], int, native.NmsSettings]:
+    anchors, strides = heads
+    classes = shapes[0][1] // anchors.shape[1] - 5
+    return levels_of(shapes, anchors, strides), classes, nms.native(classes)
