@@ -263,7 +263,7 @@ def test_bfloat16_steps_are_near():
 
 
 def test_bfloat16_needs_a_compiled_step():
-    with pytest.raises(ConfigError, match="bfloat16 needs a compiled training step"):
+    with pytest.raises(ConfigError, match="mixed precision needs a compiled training step"):
         TrainStep(network(), SETTINGS, optimizer="SGD", weight_decay=0.0, compile="off", amp=True)
 
 

@@ -68,14 +68,14 @@ class TrainStep:
         self.computed = 0.0
         """Seconds that this rank's compiled operator took in the last ``backward`` or ``update``."""
         self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
-        device = device or str(next(network.parameters()).device)
+        device = device or _device_of(network)
         compiles = compile != "off" and unsupported(device) is None
         if recompute and not compiles:
             raise ConfigError(
                 "activation checkpointing needs a compiled training step", where="--recompute", hint="leave it out"
             )
         if amp and not compiles:
-            raise ConfigError("short numbers need a compiled training step", where="--amp", hint="leave it out")
+            raise ConfigError("mixed precision needs a compiled training step", where="--amp", hint="leave it out")
         shared = {"frozen": frozen, "ranks": group.ranks, "sync_bn": sync_bn, "max_labels": _rounded(max_labels)}
         precision = short_precision(device) if amp else "fp32"
         vectors = None
@@ -96,7 +96,7 @@ class TrainStep:
         if self._compiled is None:
             logger.warning("%d shapes of batches up to %s: each keeps memory of its own", len(shapes), largest)
             return
-        taken = self._compiled.reserve(shapes[0]) / 2**30
+        taken = self._compiled.reserve(shapes[0], self.state.on_device) / 2**30
         logger.info("%d shapes of batches, each compiled once, share the %.2f GB of %s", len(shapes), taken, largest)
 
     def _compile(self, **options: Any) -> CompiledTraining:
@@ -164,6 +164,11 @@ class TrainStep:
         """Seconds spent compiling so far."""
         graphs = [*self._graphs.values(), self._update]
         return sum(graph.compile_seconds or 0.0 for graph in graphs)
+
+
+def _device_of(network: flow.nn.Module) -> str:
+    device = next(network.parameters()).device
+    return "cpu" if device.type == "cpu" else f"{device.type}:{device.index}"
 
 
 def _rounded(count: int) -> int:

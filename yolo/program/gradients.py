@@ -67,9 +67,9 @@ class CompiledTraining:
         """Counts the matches a level of a rank's labels, which ``step`` takes summed over the ranks."""
         return native.MatchCount(self._loss(shape), shape[0], max_labels)
 
-    def reserve(self, shape: Shape) -> int:
+    def reserve(self, shape: Shape, vectors: Any = None) -> int:
         """Take the memory that steps of this shape need, so that smaller ones fit in; give all that is taken, bytes."""
-        self._executor(shape)
+        self.step(shape, 1, vectors=vectors)
         return self._memory.bytes
 
     def _loss(self, shape: Shape) -> native.DetectionLoss:
