@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from tests.device import as_gpu  # noqa: F401  (a fixture)
+from tests.launched import launch
+from tests.train import on_host_devices
 from tests.train.samples import Done, Workshop, run
 from tests.train.stopped import differences, interrupt
 from yolo import train, val
@@ -76,6 +78,20 @@ def test_frozen_layers_stay(shop: Workshop) -> None:
         for device in ("0", "cpu")
     )
     assert apart(weights_of(ours), weights_of(theirs)) <= 1e-4
+
+
+@pytest.mark.slow
+def test_two_gpus_train_as_one_does(shop: Workshop) -> None:
+    assert shop.train("one_gpu", "--noplots", "--amp", device="0").code == 0
+    options = shop.argv("two_gpus", "--noplots", "--amp", "--sync-bn", device="0,1")
+    done = launch([str(Path(on_host_devices.__file__)), *options], 2)
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected, found = (
+        load_weights(shop.folder / f"runs/{name}/weights/last.safetensors") for name in ("one_gpu", "two_gpus")
+    )
+    assert apart(found.model, expected.model) <= 1e-3
+    assert found.training["loss_scale"].tolist() == [65536.0, 4.0]
+    assert done.stderr.count("the GPUs' gradients are added up through the hosts' memory, which is slow: NCCL ") == 1
 
 
 def test_the_val_command(shop: Workshop) -> None:

@@ -85,7 +85,7 @@ class TrainStep:
         self._compiled = None
         if compiles:
             options = {"precision": precision, "recompute": recompute, "device": device}
-            self._compiled = self._compile(**options, exchange=group.exchange if sync_bn else None)
+            self._compiled = self._compile(**options, exchange=group.exchange, sync_bn=sync_bn)
         self._update = self._update_graph(optimizer, weight_decay)
         if len(shapes) > 1:
             self._expect(shapes)
@@ -118,7 +118,9 @@ class TrainStep:
             return CompiledUpdateGraph(state, optimizer, weight_decay)
         vector = state.vector
         sizes = (vector.group_sizes, vector.size - vector.parameter_size)
-        return DeviceUpdateGraph(compiled.backend.update_step(optimizer, *sizes, weight_decay, state.on_device))
+        joined = {"group": compiled.group, "frozen": sum(slot.size for slot in vector.frozen)}
+        update = compiled.backend.update_step(optimizer, *sizes, weight_decay, state.on_device, **joined)
+        return DeviceUpdateGraph(update)
 
     def _train_graph(self) -> TrainGraph | CompiledTrainGraph:
         if self._compiled is None:

@@ -22,8 +22,9 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; recompute: less memory, more time, the same numbers; exchange:
-    joins batch norms over ranks. All steps share one memory: they run one after the other.
+    in pixels; recompute: less memory, more time, the same numbers; exchange: between several ranks, whose batch norms
+    are one with sync_bn. All steps share one memory: they run one after the other. ``group``: what the ranks' devices
+    add up by, None for one rank; all ranks make theirs together.
     """
 
     def __init__(
@@ -37,14 +38,16 @@ class CompiledTraining:
         precision: str = "fp32",
         recompute: bool = False,
         exchange: native.Exchange | None = None,
+        sync_bn: bool = False,
         frozen: Collection[str] = (),
         device: str = "cpu",
     ) -> None:
         """``frozen``: names of parameters that do not learn. Raises ValueError for what cannot be planned."""
         self._graph = lower(spec, {})
         self._offsets = dict(offsets)
-        self._target, self._exchange = Target.of(device, precision), exchange
-        self.backend = backend_of(device)
+        self._target, self.backend = Target.of(device, precision), backend_of(device)
+        self.group = None if exchange is None else self.backend.group(exchange)
+        self._joined = self.group if sync_bn else None
         self._options = {"recompute": recompute, "frozen": frozenset(frozen)}
         self._head = (anchors, tuple(strides), settings)
         self._memory = self.backend.memory()
@@ -74,4 +77,4 @@ class CompiledTraining:
 
     def _executor(self, shape: Shape) -> Any:
         plan = plan_training(self._graph, shape, self._offsets, self._target, **self._options)
-        return self.backend.trainer(plan, self._memory, self._exchange)
+        return self.backend.trainer(plan, self._memory, self._joined)

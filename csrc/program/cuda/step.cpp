@@ -91,13 +91,16 @@ ops::cuda::LossScale* TrainVectors::loss_scale() const {
     return loss_scale_ ? as<ops::cuda::LossScale>(*loss_scale_) : nullptr;
 }
 
-GradientStep::GradientStep(Executor& executor, const DetectionLoss& loss, int64_t places, const TrainVectors& vectors)
-    : executor_(executor), vectors_(vectors), places_(places), classes_(loss.classes()), settings_(loss.settings()),
+GradientStep::GradientStep(Executor& executor, const DetectionLoss& loss, int64_t places, const TrainVectors& vectors,
+                           int64_t ranks)
+    : executor_(executor), vectors_(vectors), places_(places), ranks_(ranks), classes_(loss.classes()), settings_(loss.settings()),
       images_(static_cast<size_t>(product(executor.plan().images))),
       labels_(static_cast<size_t>(executor.plan().images[0] * std::max<int64_t>(places, 0) * 5) * sizeof(float)),
       counts_(static_cast<size_t>(executor.plan().images[0]) * sizeof(int32_t)),
+      matches_(loss.levels() * sizeof(double)),
       terms_(loss.levels() * ops::kLossTerms * sizeof(double)), parts_(ops::kLossParts * sizeof(float)),
-      work_([this](Stream stream) { give(stream); }) {
+      work_([this](Stream stream) { give(stream); }, executor.recordable()) {
+    require(ranks >= 1, "ranks: expected 1 or more");
     const Plan& plan = executor.plan();
     bool fits = plan.heads.size() == loss.levels() && places >= 0 && vectors.numbers("values") >= plan.values &&
                 vectors.numbers("gradient") >= plan.gradient;
@@ -136,7 +139,8 @@ void GradientStep::give(Stream stream) {
     const ops::cuda::LossScale* const scale = vectors_.loss_scale();
     const ops::Labels labels{as<const float>(labels_), as<const int32_t>(counts_), executor_.plan().images[0], places_};
     ops::cuda::detection_loss(labels, levels_.data(), static_cast<int64_t>(levels_.size()), classes_, settings_,
-                              as<double>(terms_), as<float>(parts_), scratch_, stream, {},
+                              as<double>(terms_), as<float>(parts_), scratch_, stream,
+                              {ranks_, ranks_ == 1 ? nullptr : as<const double>(matches_)},
                               scale == nullptr ? nullptr : &scale->scale);
     executor_.backward(run);
 }
@@ -147,13 +151,16 @@ void GradientStep::compute(const void* const* inputs, void* const* outputs) {
     yolo::cuda::copy_in(images_.data(), inputs[0], images_.bytes(), stream);
     yolo::cuda::copy_in(labels_.data(), inputs[1], labels_.bytes(), stream);
     yolo::cuda::copy_in(counts_.data(), inputs[2], counts_.bytes(), stream);
+    if (ranks_ > 1) yolo::cuda::copy_in(matches_.data(), inputs[3], matches_.bytes(), stream);
     work_.start(stream);
     yolo::cuda::copy_out(outputs[0], parts_.data(), parts_.bytes(), stream);
     yolo::cuda::synchronise(stream);
 }
 
-UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, const TrainVectors& vectors)
-    : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), vectors_(vectors),
+UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, const TrainVectors& vectors,
+                       std::shared_ptr<Group> group, int64_t frozen)
+    : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), vectors_(vectors), group_(std::move(group)),
+      frozen_(frozen),
       rates_(sizeof(ops::UpdateRates)), norm_(sizeof(float)), scratch_(ops::cuda::update_scratch_bytes(sizes)),
       work_([this](Stream stream) {
           ops::cuda::update_parameters(optimizer_, vectors_.buffers(), sizes_, as<const ops::UpdateRates>(rates_),
@@ -162,6 +169,7 @@ UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float w
     const int64_t parameters = sizes.bias + sizes.weight + sizes.norm;
     require(sizes.bias >= 0 && sizes.weight >= 0 && sizes.norm >= 0 && sizes.statistics >= 0,
             "group_sizes: expected 0 or more");
+    require(frozen >= 0 && frozen <= sizes.statistics, "frozen: expected 0 to statistics");
     require(weight_decay >= 0 && std::isfinite(weight_decay), "weight_decay: expected 0 or more");
     bool fits = true;
     for (const char* name : {"values", "ema"}) fits = fits && vectors.numbers(name) >= parameters + sizes.statistics;
@@ -170,8 +178,18 @@ UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float w
     require(fits, "the vectors are another network's or optimizer's");
 }
 
+void UpdateStep::join_ranks(Stream stream) const {
+    const int64_t parameters = sizes_.bias + sizes_.weight + sizes_.norm;
+    float* const statistics = vectors_.at("values") + parameters + frozen_;
+    const int64_t count = sizes_.statistics - frozen_;
+    ops::cuda::divide(statistics, count, group_->ranks(), stream);
+    group_->sum(statistics, count, stream);
+    group_->sum(vectors_.at("gradient"), parameters, stream);
+}
+
 void UpdateStep::compute(const void* const* inputs, void* const* outputs) {
     const Stream stream = vectors_.stream();
+    if (group_) join_ranks(stream);
     yolo::cuda::copy_in(rates_.data(), inputs[0], rates_.bytes(), stream);
     work_.start(stream);
     yolo::cuda::copy_out(outputs[0], norm_.data(), norm_.bytes(), stream);
