@@ -44,20 +44,30 @@ Floats read(const TrainVectors& vectors, const std::string& name) {
     return found;
 }
 
-Floats add_gradient(GradientStep& step, const Images& images, const Floats& labels, const Counts& counts,
+void take(GradientStep& step, std::shared_ptr<StagedImages> images) {
+    step.take(std::move(images));
+}
+
+Floats add_gradient(GradientStep& step, const Floats& labels, const Counts& counts,
                     const std::optional<Matches>& matches) {
-    const Numbers& shape = step.executor().plan().images;
-    require_shape(images, shape, "images");
-    require_shape(labels, {shape[0], step.places(), 5}, "labels");
-    require_shape(counts, {shape[0]}, "counts");
+    const int64_t images = step.executor().plan().images[0];
+    require_shape(labels, {images, step.places(), 5}, "labels");
+    require_shape(counts, {images}, "counts");
     if (matches.has_value() != (step.ranks() > 1)) throw py::value_error("matches: those of several ranks are needed");
     if (matches) require_shape(*matches, {static_cast<int64_t>(step.levels())}, "matches");
     Floats parts(ops::kLossParts);
-    const void* inputs[] = {images.data(), labels.data(), counts.data(), matches ? matches->data() : nullptr};
+    const void* inputs[] = {labels.data(), counts.data(), matches ? matches->data() : nullptr};
     void* outputs[] = {parts.mutable_data()};
     const py::gil_scoped_release free;
     static_cast<Runnable&>(step).run(inputs, outputs);
     return parts;
+}
+
+void fill(StagedImages& staged, const Images& images) {
+    if (static_cast<size_t>(images.size()) != staged.bytes()) throw py::value_error("images: another size");
+    const uint8_t* const data = images.data();
+    const py::gil_scoped_release free;
+    staged.fill(data);
 }
 
 float update(UpdateStep& step, const Floats& rates) {
@@ -164,12 +174,16 @@ void bind_steps(py::module_& module) {
             [](TrainVectors& self, std::pair<float, int32_t> given) {
                 self.write_scale({given.first, given.second, 0});
             });
+    py::class_<StagedImages, std::shared_ptr<StagedImages>>(module, "StagedImages")
+        .def(py::init<size_t>(), py::arg("bytes"))
+        .def_property_readonly("bytes", &StagedImages::bytes)
+        .def("fill", &fill, py::arg("images").noconvert());
     py::class_<GradientStep, TimedRunnable>(module, "GradientStep")
         .def(py::init<Executor&, const DetectionLoss&, int64_t, const TrainVectors&, int64_t>(), py::keep_alive<1, 2>(),
              py::keep_alive<1, 5>(), py::arg("executor"), py::arg("loss"), py::arg("places"), py::arg("vectors"),
              py::arg("ranks") = 1)
-        .def("__call__", &add_gradient, py::arg("images"), py::arg("labels"), py::arg("counts"),
-             py::arg("matches") = py::none());
+        .def("take", &take, py::arg("images"))
+        .def("__call__", &add_gradient, py::arg("labels"), py::arg("counts"), py::arg("matches") = py::none());
     py::class_<UpdateStep, TimedRunnable>(module, "UpdateStep")
         .def(py::init([](const std::string& name, std::array<int64_t, 3> groups, int64_t statistics, float decay,
                          const TrainVectors& vectors, std::shared_ptr<Group> group, int64_t frozen) {

@@ -17,7 +17,7 @@ from graphs.update import Rates
 from tests.device import cuda_host
 from tests.distributed.rendezvous.meetings import exchanges, together
 from tests.ops.operators import run
-from tests.program.cuda.programs import target
+from tests.program.cuda.programs import staged, target
 from tests.program.networks import network_with, random_images, state_of
 from yolo import native
 from yolo.loss.settings import LossSettings
@@ -111,8 +111,9 @@ def train(subject: Subject, matches: list[np.ndarray], rank: int, exchange: Any,
     update = module.UpdateStep("SGD", subject.vector.group_sizes, subject.rest, DECAY, vectors, group)
     found = Found([], [], [], {})
     for number in range(UPDATES * ACCUMULATED):
-        given = batch(number, part_of(rank, ranks))
-        found.losses.append(gradient(*given, *([matches[number]] if ranks > 1 else [])))
+        images, *labels = batch(number, part_of(rank, ranks))
+        gradient.take(staged(images))
+        found.losses.append(gradient(*labels, *([matches[number]] if ranks > 1 else [])))
         if (number + 1) % ACCUMULATED == 0:
             found.gradients.append(vectors.read("gradient"))
             found.norms.append(update(rates(len(found.norms) + 1)))
@@ -301,4 +302,4 @@ def test_matches_are_needed_on_several_ranks_and_there_alone(subject: Subject) -
             module.Executor(subject.plan(shape, target())), subject.loss(shape), PLACES, vectors, ranks
         )
         with pytest.raises(ValueError, match=r"^matches: "):
-            step(*given, *matches)
+            step(*given[1:], *matches)

@@ -70,5 +70,8 @@ class Backend(Protocol):
         """Where the device keeps values, gradient, first, second and ema, of so many numbers; ``scaled``: the loss is,
         as float16 needs it. None where they are tensors."""
 
+    def uploads(self) -> Any:
+        """What brings batches to the device; None where they are where they are made."""
+
     def gradient_step(self, executor: Any, loss: native.DetectionLoss, places: int, ranks: int, vectors: Any) -> Any:
         """Forward, loss, backward; ``vectors``: where a device keeps what is trained, None where tensors have it."""

@@ -47,6 +47,9 @@ class CpuBackend:
     def vectors(self, numbers: Sequence[int], *, scaled: bool) -> None:
         return None
 
+    def uploads(self) -> None:
+        return None
+
     def gradient_step(
         self, executor: native.Executor, loss: native.DetectionLoss, places: int, ranks: int, vectors: None
     ) -> native.GradientStep:

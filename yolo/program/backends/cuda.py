@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -45,6 +46,27 @@ class CudaProgram:
 
     def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
         return self._heads(images)
+
+
+class Uploads:
+    """Brings batches to the device, from any thread. A buffer that is given back is used again."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._lock = module, threading.Lock()
+        self._free: dict[int, list[Any]] = {}
+
+    def __call__(self, images: np.ndarray) -> Any:
+        """Images uint8 ``[B, C, H, W]``, which may change afterwards, as a training step takes them."""
+        with self._lock:
+            unused = self._free.get(images.nbytes)
+            staged = unused.pop() if unused else None
+        staged = staged or self._module.StagedImages(images.nbytes)
+        staged.fill(np.ascontiguousarray(images))
+        return staged
+
+    def give_back(self, staged: Any) -> None:
+        with self._lock:
+            self._free.setdefault(staged.bytes, []).append(staged)
 
 
 class CudaBackend:
@@ -99,6 +121,9 @@ class CudaBackend:
 
     def vectors(self, numbers: Sequence[int], *, scaled: bool) -> Any:
         return self.module.TrainVectors(list(numbers), scaled=scaled)
+
+    def uploads(self) -> Uploads:
+        return Uploads(self.module)
 
     def update_step(
         self,
