@@ -94,7 +94,7 @@ def test_two_gpus_train_as_one_does(shop: Workshop) -> None:
     )
     assert apart(found.model, expected.model) <= 1e-3
     assert found.training["loss_scale"].tolist() == [65536.0, 4.0]
-    assert done.stderr.count("the GPUs' gradients are added up through the hosts' memory, which is slow: NCCL ") == 1
+    assert done.stderr.count("the ranks' GPUs add up through the hosts' memory, which is slow: NCCL ") == 1
 
 
 def test_the_val_command(shop: Workshop) -> None:

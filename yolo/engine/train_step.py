@@ -25,6 +25,8 @@ from yolo.program.gradients import CompiledTraining
 from yolo.program.target import unsupported
 
 MAX_LABELS = 32
+_CONNECT_SECONDS = 180.0
+"""How long the ranks' GPUs may take to find each other."""
 logger = logging.getLogger("yolo")
 
 
@@ -84,10 +86,11 @@ class TrainStep:
         if compiles and device != "cpu":
             vectors = functools.partial(backend_of(device).vectors, scaled=precision == "fp16")
         self.state = TrainState(network.train(), optimizer, in_vector=compiles, device=vectors, **shared)
-        self._compiled = None
+        self._compiled = self._devices = None
         if compiles:
+            self._devices = _group_of_devices(device, group)
             options = {"precision": precision, "recompute": recompute, "device": device}
-            self._compiled = self._compile(**options, exchange=group.exchange, sync_bn=sync_bn)
+            self._compiled = self._compile(**options, group=self._devices if sync_bn else None)
         self._uploads = self._compiled and self._compiled.backend.uploads()
         self._update = self._update_graph(optimizer, weight_decay)
         if len(shapes) > 1:
@@ -121,7 +124,7 @@ class TrainStep:
             return CompiledUpdateGraph(state, optimizer, weight_decay)
         vector = state.vector
         sizes = (vector.group_sizes, vector.size - vector.parameter_size)
-        joined = {"group": compiled.group, "frozen": sum(slot.size for slot in vector.frozen)}
+        joined = {"group": self._devices, "frozen": sum(slot.size for slot in vector.frozen)}
         update = compiled.backend.update_step(optimizer, *sizes, weight_decay, state.on_device, **joined)
         return DeviceUpdateGraph(update)
 
@@ -202,6 +205,18 @@ class TrainStep:
 def _device_of(network: flow.nn.Module) -> str:
     device = next(network.parameters()).device
     return "cpu" if device.type == "cpu" else f"{device.type}:{device.index}"
+
+
+def _group_of_devices(device: str, group: ProcessGroup) -> Any:
+    """What the ranks' devices add up by; None for a lone rank."""
+    if group.exchange is None:
+        return None
+    reason = (
+        f"NCCL has not connected the ranks' GPUs within {_CONNECT_SECONDS:.0f} s; let no firewall stand between them, "
+        "and say by NCCL_SOCKET_IFNAME which network they share"
+    )
+    with group.within(_CONNECT_SECONDS, reason):
+        return backend_of(device).group(group.exchange)
 
 
 def _rounded(count: int) -> int:

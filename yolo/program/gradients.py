@@ -22,9 +22,8 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; recompute: less memory, more time, the same numbers; exchange: between several ranks, whose batch norms
-    are one with sync_bn. All steps share one memory: they run one after the other. ``group``: what the ranks' devices
-    add up by, None for one rank; all ranks make theirs together.
+    in pixels; recompute: less memory, more time, the same numbers; group: the backend's, joins batch norms over ranks.
+    All steps share one memory: they run one after the other.
     """
 
     def __init__(
@@ -37,8 +36,7 @@ class CompiledTraining:
         *,
         precision: str = "fp32",
         recompute: bool = False,
-        exchange: native.Exchange | None = None,
-        sync_bn: bool = False,
+        group: Any = None,
         frozen: Collection[str] = (),
         device: str = "cpu",
     ) -> None:
@@ -46,9 +44,7 @@ class CompiledTraining:
         self._graph = lower(spec, {})
         self._offsets = dict(offsets)
         self._target, self.backend = Target.of(device, precision), backend_of(device)
-        self.group = None if exchange is None else self.backend.group(exchange)
-        self._joined = self.group if sync_bn else None
-        self._options = {"recompute": recompute, "frozen": frozenset(frozen)}
+        self._options, self._group = {"recompute": recompute, "frozen": frozenset(frozen)}, group
         self._head = (anchors, tuple(strides), settings)
         self._memory = self.backend.memory()
         side = 2 * max(strides)
@@ -77,4 +73,4 @@ class CompiledTraining:
 
     def _executor(self, shape: Shape) -> Any:
         plan = plan_training(self._graph, shape, self._offsets, self._target, **self._options)
-        return self.backend.trainer(plan, self._memory, self._joined)
+        return self.backend.trainer(plan, self._memory, self._group)

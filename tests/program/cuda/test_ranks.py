@@ -271,6 +271,7 @@ def test_an_overflow_of_one_rank_is_one_of_all() -> None:
     for rank in ranks:
         np.testing.assert_array_equal(rank.read("values"), np.ones(4))
         np.testing.assert_array_equal(rank.read("first"), np.zeros(4))
+        assert rank.on_device.loss_scale == (32768, 0)
     each(ranks, lambda number, rank: rank.update(gradients[0] * 32768, rate=1.0))
     for rank in ranks:
         np.testing.assert_array_equal(rank.read("first"), 2 * gradients[0])

@@ -113,7 +113,8 @@ class CudaBackend:
         try:
             return self.module.Group(exchange, nccl=cuda.library_folder("nccl", _NCCL))
         except RuntimeError as error:  # of all ranks the same
-            logger.warning("the GPUs' gradients are added up through the hosts' memory, which is slow: %s", error)
+            hint = "pip install nvidia-nccl-cu13 brings NCCL"
+            logger.warning("the ranks' GPUs add up through the hosts' memory, which is slow: %s (%s)", error, hint)
             return self.module.Group(exchange)
 
     def trainer(self, plan: Plan, memory: Any, group: Any) -> Any:
