@@ -52,7 +52,7 @@ def _asked(python: str, whom: str, device: str) -> dict[str, str]:
 
 
 def _ours(device: str) -> dict[str, str]:
-    return {"card": open_module(device).description(), "cudnn": cudnn_version() if device == "cuda" else "none"}
+    return {"card": open_module(device).description(0), "cudnn": cudnn_version() if device == "cuda" else "none"}
 
 
 def cudnn_version() -> str:

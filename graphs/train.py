@@ -59,10 +59,44 @@ class TrainGraph(StaticGraph):
         return losses
 
 
+class DeviceTrainGraph(StaticGraph):
+    """labels, counts -> losses: the same as one operator on a device that keeps all that moves.
+
+    The images are there already: ``take`` says which are the next call's.
+    """
+
+    def __init__(
+        self, compiled: CompiledTraining, state: TrainState, shape: tuple[int, int, int, int], max_labels: int
+    ) -> None:
+        """``shape``: of this rank's images."""
+        super().__init__()
+        self._parts = (compiled, state, shape)
+        self._operator = compiled.step(shape, max_labels, state.ranks.count, state.on_device)
+        self.take = self._operator.take
+
+    def build(self, labels: flow.Tensor, counts: flow.Tensor) -> flow.Tensor:
+        compiled, state, shape = self._parts
+        inputs = [labels, counts]
+        if not state.ranks.alone:
+            inputs.append(whole_matches(compiled, shape, labels, counts))
+        sbp = [SPLIT, SPLIT, *[REPLICATED] * (len(inputs) - 2), PARTIAL_SUM]
+        (parts,) = call(self._operator, inputs, [((4,), flow.float32)], sbp=sbp)
+        return replicated(parts)
+
+
+def whole_matches(
+    compiled: CompiledTraining, shape: tuple[int, int, int, int], labels: flow.Tensor, counts: flow.Tensor
+) -> flow.Tensor:
+    """The matches a level of all ranks' labels, float64 [levels]; ``shape``: of a rank's images."""
+    counter, sbp = compiled.match_count(shape, labels.shape[1]), [SPLIT, SPLIT, PARTIAL_SUM]
+    (matches,) = call(counter, [labels, counts], [((compiled.levels,), flow.float64)], sbp=sbp)
+    return replicated(matches)
+
+
 class CompiledTrainGraph(StaticGraph):
     """The same as one operator: the network's training program, with the loss between its two passes.
 
-    It moves the statistics in the state's values. On several ranks the number of matches, over which the loss takes its
+    It moves the statistics in ``state.values``. On several ranks the number of matches, over which the loss takes its
     means, is the whole batch's: it comes from the labels alone, so the ranks add it up before they start.
     """
 
@@ -76,12 +110,8 @@ class CompiledTrainGraph(StaticGraph):
         shape = (images.shape[0] // ranks, *images.shape[1:])
         inputs = [images, labels, counts]
         if ranks > 1:
-            counted = ((compiled.levels,), flow.float64)
-            counter, sbp = compiled.match_count(shape, max_labels), [SPLIT, SPLIT, PARTIAL_SUM]
-            inputs += map(replicated, call(counter, [labels, counts], [counted], sbp=sbp))
-        self._operator = compiled.step(shape, max_labels, ranks, state.on_device)
-        mutable = state.tensors_of("values", "gradient")
-        moved = [REPLICATED, PARTIAL_SUM][: len(mutable)]
-        sbp = [SPLIT, SPLIT, SPLIT, *[REPLICATED] * (ranks > 1), *moved, PARTIAL_SUM]
-        (parts,) = call(self._operator, inputs, [((4,), flow.float32)], mutable, sbp)
+            inputs.append(whole_matches(compiled, shape, labels, counts))
+        self._operator = compiled.step(shape, max_labels, ranks)
+        sbp = [SPLIT, SPLIT, SPLIT, *[REPLICATED] * (ranks > 1), REPLICATED, PARTIAL_SUM, PARTIAL_SUM]
+        (parts,) = call(self._operator, inputs, [((4,), flow.float32)], [state.values, state.gradient], sbp)
         return replicated(parts)

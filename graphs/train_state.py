@@ -98,10 +98,6 @@ class TrainState:
     def ranks(self) -> Ranks:
         return self.tensors.ranks
 
-    def tensors_of(self, *names: str) -> list[flow.Tensor]:
-        """What an operator that moves these is given; nothing where a device keeps them, and the operator knows."""
-        return [] if self.on_device is not None else [getattr(self, name) for name in names]
-
     def drop_gradient(self) -> None:
         """Empty the accumulated gradient without an update."""
         synchronise()

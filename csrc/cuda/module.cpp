@@ -2,11 +2,14 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "cuda/convolution.h"
 #include "cuda/device.h"
+#include "cuda/group.h"
 #include "cuda/timer.h"
 #include "ops/cuda/bindings.h"
 #include "program/cuda/bindings.h"
@@ -28,6 +31,22 @@ void bind_configure(pybind11::module_& module) {
         arg("timed") = usual.timed);
 }
 
+// nccl: the folder of NCCL's library, "" where the loader knows; None: by the exchange.
+std::shared_ptr<yolo::cuda::Group> make_group(std::shared_ptr<yolo::net::Exchange> exchange,
+                                              const std::optional<std::string>& nccl) {
+    if (!nccl) return yolo::cuda::exchange_group(std::move(exchange));
+    const pybind11::gil_scoped_release free;  // it waits for the other ranks
+    return yolo::cuda::nccl_group(*exchange, *nccl);
+}
+
+void bind_group(pybind11::module_& module) {
+    using pybind11::arg;
+    using yolo::cuda::Group;
+    pybind11::class_<Group, std::shared_ptr<Group>>(module, "Group")
+        .def(pybind11::init(&make_group), arg("exchange"), arg("nccl") = pybind11::none())
+        .def_property_readonly("ranks", &Group::ranks);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(YOLO_CUDA_MODULE, module) {
@@ -43,6 +62,7 @@ PYBIND11_MODULE(YOLO_CUDA_MODULE, module) {
     });
     module.def("description", &yolo::cuda::description, pybind11::arg("index"));
     bind_configure(module);
+    bind_group(module);
     yolo::cuda::bind_timer(module);
     yolo::program::cuda::bind_cuda(module);
     yolo::program::cuda::bind_steps(module);

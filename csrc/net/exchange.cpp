@@ -53,20 +53,33 @@ void Exchange::limit(double seconds) const {
     for (const Socket& peer : peers_) peer.limit(seconds);
 }
 
-void Exchange::add_up(double* values, size_t count) {
-    const size_t bytes = count * sizeof(double);
+template <class Number>
+void Exchange::add_pieces(Number* values, size_t count) {
+    constexpr size_t kMost = kPiece / sizeof(Number);
+    for (size_t done = 0; done < count; done += kMost) add_piece(values + done, std::min(kMost, count - done));
+}
+
+template <class Number>
+void Exchange::add_piece(Number* values, size_t count) {
+    const size_t bytes = count * sizeof(Number);
     if (rank_ != 0) {
         send(0, values, bytes);
         receive(0, values, bytes);
         return;
     }
-    received_.resize(count);
+    sums_.assign(values, values + count);
+    received_.resize(bytes);
     for (size_t peer = 0; peer < peers_.size(); ++peer) {
         receive(peer, received_.data(), bytes);
-        for (size_t i = 0; i < count; ++i) values[i] += received_[i];
+        const auto* const received = reinterpret_cast<const Number*>(received_.data());
+        for (size_t i = 0; i < count; ++i) sums_[i] += received[i];
     }
+    for (size_t i = 0; i < count; ++i) values[i] = static_cast<Number>(sums_[i]);
     for (size_t peer = 0; peer < peers_.size(); ++peer) send(peer, values, bytes);
 }
+
+template void Exchange::add_pieces(float* values, size_t count);
+template void Exchange::add_pieces(double* values, size_t count);
 
 std::vector<std::string> Exchange::tell(const std::string& message, size_t most) {
     std::vector<std::string> all;

@@ -16,9 +16,10 @@ public:
     // peers: on rank 0 the other ranks' sockets in order, on others the one to rank 0.
     Exchange(int rank, int ranks, std::vector<Socket> peers);
 
-    // Replace values by their sums over ranks, added in the order of ranks: all ranks get the same, every time. For a
-    // few thousand numbers, such as the sums of a batch norm; large ones are OneFlow's business.
-    void add_up(double* values, size_t count);
+    // Replace values by their sums over ranks, added in float64 in the order of ranks: all ranks get the same, every
+    // time. For the sums of a batch norm, and for a gradient where nothing better is at hand: all goes by way of rank 0.
+    void add_up(double* values, size_t count) { add_pieces(values, count); }
+    void add_up(float* values, size_t count) { add_pieces(values, count); }
 
     // Everybody's message, in the order of ranks. Raises std::runtime_error for one that is said to have more than
     // `most` bytes; memory for a shorter one is taken as it comes.
@@ -27,6 +28,7 @@ public:
     // How long a rank may be silent in a call, in seconds; 0 for any time, as at first.
     void limit(double seconds) const;
 
+    int rank() const { return rank_; }
     int ranks() const { return ranks_; }
 
 private:
@@ -35,12 +37,17 @@ private:
     int number(size_t peer) const { return rank_ == 0 ? static_cast<int>(peer) + 1 : 0; }
     void send(size_t peer, const void* data, size_t bytes) const;
     void receive(size_t peer, void* data, size_t bytes) const;
+    template <class Number>
+    void add_pieces(Number* values, size_t count);
+    template <class Number>
+    void add_piece(Number* values, size_t count);
     void send_text(size_t peer, const std::string& text) const;
     std::string receive_text(size_t peer, size_t most) const;
 
     int rank_, ranks_;
     std::vector<Socket> peers_;
-    std::vector<double> received_;
+    std::vector<double> sums_;  // of a piece, on rank 0
+    std::vector<std::byte> received_;
 };
 
 }  // namespace yolo::net

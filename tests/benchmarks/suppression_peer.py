@@ -17,12 +17,12 @@ def box_iou(a, b):
 
 
 def batched_nms(boxes, scores, classes, threshold):
-    order = scores.argsort(descending=True, stable=True)
-    meets = (box_iou(boxes, boxes) > threshold) & (classes[:, None] == classes)
-    kept = []
-    for one in order.tolist():
-        if not any(meets[one, other] for other in kept):
-            kept.append(one)
+    left, kept = scores.argsort(descending=True, stable=True), []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        meets = (box_iou(boxes[best : best + 1], boxes[left])[0] > threshold) & (classes[left] == classes[best])
+        left = left[~meets]
     return torch.tensor(kept, dtype=torch.long)
 """
 

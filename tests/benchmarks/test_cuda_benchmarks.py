@@ -19,7 +19,8 @@ from tests.device import ON_GPU, cuda_host
 from tests.parity import PARITY, needs_parity
 
 pytestmark = pytest.mark.skipif(ON_GPU, reason="cuda-check measures there")
-needs_peers = pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="PyTorch is not installed: make bench-peers")
+PEERS = PEERS_PYTHON.exists()
+"""Without them this project's rows alone can be checked (make bench-peers)."""
 
 
 def table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, benchmark, words: str) -> list[dict]:
@@ -35,41 +36,39 @@ def table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, benchm
     return answer["rows"]
 
 
-@needs_peers
 def test_operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setenv("PYTHONPATH", write_torchvision(tmp_path))
     rows = table(monkeypatch, capsys, cuda_ops, "--sizes tiny --weights none.pt")
     ours = {row["case"]: row for row in rows if row["ours"]}
-    assert {row["case"] for row in rows if not row["ours"]} == set(ours)
-    assert not any(row["note"] for row in rows)
-    assert all(row["equal"] is True for row in rows if row["case"] != COPY)
-    assert all(row["median_us"] > 0 and row["peer_ratio"] > 0 for row in ours.values())
+    checked = rows if PEERS else list(ours.values())
+    assert not any(row["note"] for row in checked)
+    assert all(row["equal"] is True for row in checked if row["case"] != COPY)
+    assert all(row["median_us"] > 0 and (not PEERS or row["peer_ratio"] > 0) for row in ours.values())
     assert ours[COPY]["floor_ratio"] == pytest.approx(1)
-    aimed = {name for name, row in ours.items() if row["target_ratio"] is not None and row["met"] in (True, False)}
+    aimed = {name for name, row in ours.items() if row["target_ratio"] is not None}
+    assert all((ours[name]["met"] is not None) == PEERS for name in aimed)
     assert aimed == {"NMS, 100 boxes", "NMS, 300 boxes", "loss with gradient, 2 images"}
 
 
 @needs_parity
 @pytest.mark.parity
-@needs_peers
 def test_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setenv("PYTHONPATH", write_torchvision(tmp_path))
     words = "--models yolov5n --batches 1 --size 64 --precisions fp16 --no-compile"
     ours, eager = table(monkeypatch, capsys, cuda_inference, words)
-    for row in (ours, eager):
+    for row in (ours, eager) if PEERS else (ours,):
         assert row["equal"] is True and row["median_ms"] > 0 and row["network_ms"] > 0, row
-    assert ours["eager_ratio"] > 0 and ours["target_ratio"] is None
+    assert ours["target_ratio"] is None and (not PEERS or ours["eager_ratio"] > 0)
 
 
 @needs_parity
 @pytest.mark.parity
-@needs_peers
 def test_steps(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     words = "--models yolov5n --batch 1 --size 64 --precisions fp16 --no-compile --data none.yaml"
     _, ours, eager = table(monkeypatch, capsys, cuda_step, words)
-    for row in (ours, eager):
-        assert row["equal"] is True and row["median_ms"] > 0 and row["gradient_difference"] > 0, row
-    assert ours["memory_mb"] is not None and ours["eager_ratio"] > 0
+    for row in (ours, eager) if PEERS else ():
+        assert row["equal"] is True and row["gradient_difference"] > 0 and row["eager_ratio"] > 0, row
+    assert ours["median_ms"] > 0 and ours["memory_mb"] is not None
 
 
 @needs_parity

@@ -16,10 +16,10 @@ GPU = ROOT / "csrc" / "cuda" / "gpu"
 HERE = Path(__file__).parent
 
 
-def compiler() -> str:
+def compiler(cuda: bool = True) -> str:
     """The C++ compiler; skips the test where there is none, or where ``make cuda`` has put no CUDA headers."""
     found = os.environ.get("CXX") or shutil.which("g++")
-    if found is None or not (TOOLKIT / "include" / "cuda_runtime_api.h").exists():
+    if found is None or (cuda and not (TOOLKIT / "include" / "cuda_runtime_api.h").exists()):
         pytest.skip("needs a C++ compiler and CUDA's headers: make cuda")
     return found
 
@@ -44,7 +44,17 @@ def driver(folder: Path) -> dict[str, str]:
 
 def cudnn() -> Path:
     """The folder of cuDNN's libraries; skips the test where they are not installed."""
-    folder = Path(os.environ.get("YOLO_CUDNN") or Path(sysconfig.get_path("purelib"), "nvidia", "cudnn", "lib"))
-    if not (folder / "libcudnn.so.9").exists():
-        pytest.skip("needs cuDNN: pip install nvidia-cudnn-cu13, or YOLO_CUDNN=FOLDER of its libraries")
+    return _libraries("cudnn", "cuDNN", "libcudnn.so.9")
+
+
+def nccl() -> Path:
+    """The folder of NCCL's library; skips the test where it is not installed."""
+    return _libraries("nccl", "NCCL", "libnccl.so.2")
+
+
+def _libraries(name: str, title: str, library: str) -> Path:
+    variable = f"YOLO_{name.upper()}"
+    folder = Path(os.environ.get(variable) or Path(sysconfig.get_path("purelib"), "nvidia", name, "lib"))
+    if not (folder / library).exists():
+        pytest.skip(f"needs {title}: pip install nvidia-{name}-cu13, or {variable}=FOLDER of its libraries")
     return folder

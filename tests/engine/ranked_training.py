@@ -11,8 +11,9 @@ from yolo import runtime
 
 flow = runtime.start()
 
+from tests.device import cuda_host  # noqa: E402
 from tests.program.networks import network_with  # noqa: E402
-from yolo import native  # noqa: E402
+from yolo import cuda, native  # noqa: E402
 from yolo.data.batch import Batch  # noqa: E402
 from yolo.distributed.process_group import LONE, ProcessGroup, join_group  # noqa: E402
 from yolo.distributed.ranks import Ranks  # noqa: E402
@@ -44,13 +45,15 @@ def batch(step: int, part: slice) -> Batch:
     return Batch(images[part], tuple(labels[part]), np.arange(BATCH)[part], (Path("x"),) * BATCH, None)
 
 
-def train(kind: str, optimizer: str, sync_bn: bool, compile: str, group: ProcessGroup = LONE) -> dict[str, np.ndarray]:
+def train(
+    kind: str, optimizer: str, sync_bn: bool, compile: str, device: str = "cpu", group: ProcessGroup = LONE
+) -> dict[str, np.ndarray]:
     """Losses, norms and the state after some steps with warm rates, accumulation, clipping and EMA.
 
     In the middle, where a gradient waits, another step goes on from what the first one would save; of plain modules
     the same one. Later a gradient that waits is dropped, as at an epoch's end.
     """
-    options = {"optimizer": optimizer, "weight_decay": 5e-4, "max_labels": 8, "compile": compile}
+    options = {"optimizer": optimizer, "weight_decay": 5e-4, "max_labels": 8, "compile": compile, "device": device}
     steps = (
         TrainStep(network_with(NETWORKS[kind], kind), SETTINGS, **options, group=group, sync_bn=sync_bn) for _ in "ab"
     )
@@ -79,11 +82,14 @@ def train(kind: str, optimizer: str, sync_bn: bool, compile: str, group: Process
     return {"losses": np.array(losses), "norms": np.array(norms), **state.training, **ema}
 
 
-def main(folder: Path, kind: str, optimizer: str, sync: str, compile: str) -> None:
+def main(folder: Path, kind: str, optimizer: str, sync: str, compile: str, device: str) -> None:
     ranks = Ranks.of()
+    if device == "cuda":
+        host, device = cuda_host(), f"cuda:{ranks.local}"
+        cuda.module = lambda: host
     with join_group(ranks) as group:
         native.set_default_threads(1)
-        found = train(kind, optimizer, sync == "sync", compile, group)
+        found = train(kind, optimizer, sync == "sync", compile, device, group)
     np.savez(folder / f"{ranks.rank}of{ranks.count}.npz", **found)
 
 

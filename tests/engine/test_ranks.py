@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.device import as_gpu  # noqa: F401  (a fixture)
 from tests.engine import ranked_training
 from tests.launched import launch
 from yolo.models.layers import normalisation
@@ -42,6 +43,7 @@ KINDS = [
     (4, "program", "plain", "SGD", "own"),
     (2, "off", "short", "AdamW", "sync"),
 ]
+ON_DEVICES = [("normalised", "SGD", "sync"), ("plain", "AdamW", "own")]
 
 
 @pytest.mark.slow
@@ -54,6 +56,18 @@ def test_ranks_equal_one_rank_on_the_joined_batch(
     alone = ranked_training.train(kind, optimizer, False, compile)
     assert np.isfinite(alone["losses"]).all() and (alone["norms"] > 10).any()  # gradients are clipped
     assert np.abs(alone["gradient"]).max() > 0  # something is pending at the end
-    found = ranked(tmp_path, ranks, kind, optimizer, sync, compile)
+    found = ranked(tmp_path, ranks, kind, optimizer, sync, compile, "cpu")
+    assert_equal(found, alone)
+    assert not found[1]["gradient"].any()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("as_gpu")
+@pytest.mark.parametrize("kind, optimizer, sync", ON_DEVICES)
+def test_ranks_with_a_gpu_each_equal_one(tmp_path: Path, kind: str, optimizer: str, sync: str) -> None:
+    """The GPUs are the host's module, whose ranks add up by way of the host's memory."""
+    alone = ranked_training.train(kind, optimizer, False, "program", "cuda:0")
+    assert np.abs(alone["gradient"]).max() > 0
+    found = ranked(tmp_path, 2, kind, optimizer, sync, "program", "cuda")
     assert_equal(found, alone)
     assert not found[1]["gradient"].any()

@@ -9,10 +9,15 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from graphs.train_state import TrainState
 from tests.device import as_gpu  # noqa: F401  (a fixture)
+from tests.launched import launch
+from tests.train import on_host_devices
 from tests.train.samples import Done, Workshop, run
 from tests.train.stopped import differences, interrupt
 from yolo import train, val
+from yolo.data.batch import Batch
+from yolo.engine.train_step import TrainStep
 from yolo.models.weights.load import load_weights
 from yolo.plots.results import read_results
 
@@ -78,6 +83,20 @@ def test_frozen_layers_stay(shop: Workshop) -> None:
     assert apart(weights_of(ours), weights_of(theirs)) <= 1e-4
 
 
+@pytest.mark.slow
+def test_two_gpus_train_as_one_does(shop: Workshop) -> None:
+    assert shop.train("one_gpu", "--noplots", "--amp", device="0").code == 0
+    options = shop.argv("two_gpus", "--noplots", "--amp", "--sync-bn", device="0,1")
+    done = launch([str(Path(on_host_devices.__file__)), *options], 2)
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected, found = (
+        load_weights(shop.folder / f"runs/{name}/weights/last.safetensors") for name in ("one_gpu", "two_gpus")
+    )
+    assert apart(found.model, expected.model) <= 1e-3
+    assert found.training["loss_scale"].tolist() == [65536.0, 4.0]
+    assert done.stderr.count("the ranks' GPUs add up through the hosts' memory, which is slow: NCCL ") == 1
+
+
 def test_the_val_command(shop: Workshop) -> None:
     trained = shop.train("for_val", "--noplots", device="cpu")
     words = ["--weights", str(trained.folder / "weights/best.safetensors"), "--data", str(shop.data), "--imgsz", "64"]
@@ -96,3 +115,32 @@ def test_out_of_memory_is_one_line(shop: Workshop, gpu: ModuleType, monkeypatch:
     refused = shop.train("memory", "--noplots", device="0")
     line = "not enough memory (the GPU has not as much memory: 5 bytes asked for, 3 free of 4); lower --imgsz or"
     assert refused.refusal("yolo.train").startswith(line) and not refused.folder.exists()
+
+
+def test_an_overflow_of_float16_leaves_an_update_out(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first scale is too large here, as it often is: training goes on with half of it."""
+    made = TrainState.__init__
+
+    def scaled(self: TrainState, *given: object, **options: object) -> None:
+        made(self, *given, **options)
+        self.on_device.loss_scale = 2.0**40, 0
+
+    monkeypatch.setattr(TrainState, "__init__", scaled)
+    done = shop.train("overflow", "--noplots", "--amp", device="0")
+    held = load_weights(done.folder / "weights" / "last.safetensors").training
+    lines = [line for line in done.err.splitlines() if "an update is left out" in line]
+    assert done.code == 0 and lines and held["loss_scale"].tolist() == [2.0 ** (40 - len(lines)), 4.0 - len(lines)]
+
+
+def test_a_batch_is_on_the_device_before_its_step(shop: Workshop, gpu: ModuleType) -> None:
+    taken: list[bool] = []
+    run = TrainStep.backward
+
+    def looking(self: TrainStep, batch: Batch) -> np.ndarray:
+        taken.append(batch.uploaded is not None)
+        return run(self, batch)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TrainStep, "backward", looking)
+        assert shop.train("uploads", "--noplots", device="0").code == 0
+    assert taken == [True] * 4

@@ -22,7 +22,7 @@ CACHE = "keep decoded images: ram, one copy for all processes of the machine, or
 LOADERS = ("native", "opencv", "dali")
 LOADER = "what makes the batches' pixels; dali needs the extra dali; what one cannot make, native or opencv does"
 PROFILE = "write a Chrome trace for each process into profile/: so many steps of an epoch; 0: none"
-HALF = "bfloat16 inference, on a processor that has it"
+HALF = "float16 inference on a GPU, bfloat16 on a processor that has it"
 INT8 = "8-bit inference, calibrated on images of --data; prints what it costs"
 
 
@@ -73,7 +73,7 @@ class TrainConfig:
     local_rank: int = option(-1, "local rank, as launchers give it; -1 or 0 for a single process", low=-1)
     log_ranks: tuple = option((), "ranks that log besides the first", many=int, low=0)
     compile: str = option("program", COMPILE, choices=COMPILE_MODES)
-    amp: bool = option(False, "mixed precision: bfloat16 in training, on a processor that has it")
+    amp: bool = option(False, "mixed precision in training: float16 on a GPU, bfloat16 on a processor that has it")
     recompute: bool = option(False, "activation checkpointing: less memory, more time")
     nbs: int = option(64, "nominal batch size, to which gradients are accumulated", low=1)
     bucket: str = option("", "copy the results to this fsspec URL (gs://…, s3://…, file://…) or Google bucket")
@@ -180,7 +180,7 @@ class ExportConfig:
     include: str = option("program", "what to write: program, the compiled detector", choices=("program",))
     data: str = option("", "data set YAML for --int8: calibration, and its cost in mAP on the val split")
     imgsz: int = option(IMAGE_SIZE, "image size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
-    half: bool = option(False, HALF)
+    half: bool = option(False, "bfloat16 inference, on a processor that has it")
     int8: bool = option(False, INT8)
     dump: bool = option(False, "print the program before and after each pass, and its plan, on stdout")
     json: bool = option(False, "print one JSON object with the results on stdout")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ class Batch:
     paths: tuple[Path, ...]
     letterboxes: tuple[Letterbox, ...] | None = None
     """In validation: the way back to the original images."""
+    uploaded: Any = None
+    """The images where they are computed with, if that is not here (``TrainStep.upload``)."""
 
     def __len__(self) -> int:
         return len(self.indices)

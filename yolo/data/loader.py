@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +28,11 @@ from yolo.distributed.ranks import ALONE, Ranks
 from yolo.errors import ConfigError
 
 Images = NDArray[np.uint8]
+Upload = Callable[[Images], Any]
 _LEAST_AHEAD = 2
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Job:
     """One batch to make."""
 
@@ -45,7 +47,7 @@ class _Job:
 
 
 class _Loader:
-    """Makes batches in two stages, ``plan`` and ``render``.
+    """Makes batches in two stages, ``plan`` and ``render``, and where there is an ``upload`` in a third.
 
     They are the same for any number of ``workers``, the threads of a renderer; with 0 they are made in the caller's
     thread, when they are asked for.
@@ -65,6 +67,8 @@ class _Loader:
         self.index = planner.index
         self.renderers = renderers
         """Opened for each epoch. The first that supports a sample makes it."""
+        self.upload: Upload | None = None
+        """Brings a batch's images to where they are computed with, while the batch before is."""
         self._pipeline: Pipeline | None = None
         self._chain: RendererChain | None = None
 
@@ -83,6 +87,8 @@ class _Loader:
     def _run(self, jobs: Iterable[_Job]) -> Iterator[Batch]:
         chain = self._chain = RendererChain(self.renderers, self.index.paths, self.workers, self.cache)
         stages = Stage("plan", self._plan), Stage("render", functools.partial(self._render, chain), chain.close)
+        if self.upload is not None:
+            stages += (Stage("upload", functools.partial(_uploaded, self.upload)),)
         ahead = max(_LEAST_AHEAD, math.ceil(2 * self.workers / self.batch_size)) if self.workers else 0
         self._pipeline = Pipeline(stages, ahead)
         yield from self._pipeline.run((job, self._room(job)) for job in jobs)
@@ -119,6 +125,10 @@ class _Loader:
             paths=tuple(self.index.paths[i] for i in indices),
             letterboxes=tuple(boxes) if len(boxes) == len(plans) else None,
         )
+
+
+def _uploaded(upload: Upload, batch: Batch) -> Batch:
+    return dataclasses.replace(batch, uploaded=upload(batch.images))
 
 
 class TrainLoader(_Loader):

@@ -91,6 +91,7 @@ def build_parts(
     scaled = inputs.hyp.scaled(levels=len(network.strides), classes=classes, imgsz=inputs.imgsz)
     settings = LossSettings.of(scaled, len(network.strides), config.label_smoothing)
     step = _train_step(config, inputs, settings, schedule, loader, device, group)
+    loader.upload = step.upload
     averaged = build_network(network.config, nc=classes, init=False).to(modules_on(device, config.compile))
     validator = _validator(averaged, settings, inputs, config, device, group)
     _open_caches(config, loader, validator)

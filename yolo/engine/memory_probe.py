@@ -71,7 +71,7 @@ def _largest(batch: Batch, shapes: Sequence[tuple[int, int, int, int]], count: i
     if batch.images.shape == shape:
         return batch
     labels = tuple(itertools.islice(itertools.cycle(batch.labels), count))
-    return dataclasses.replace(batch, images=np.zeros(shape, np.uint8), labels=labels)
+    return dataclasses.replace(batch, images=np.zeros(shape, np.uint8), labels=labels, uploaded=None)
 
 
 def image_bytes(index: Index, imgsz: int) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 import oneflow as flow
 
 from graphs.base import StaticGraph
-from graphs.train import CompiledTrainGraph, TrainGraph
+from graphs.train import CompiledTrainGraph, DeviceTrainGraph, TrainGraph
 from graphs.train_state import TrainState
 from graphs.update import CompiledUpdateGraph, DeviceUpdateGraph, Rates, UpdateGraph
 from yolo.data.batch import Batch, pad_labels
@@ -25,6 +25,8 @@ from yolo.program.gradients import CompiledTraining
 from yolo.program.target import unsupported
 
 MAX_LABELS = 32
+_CONNECT_SECONDS = 180.0
+"""How long the ranks' GPUs may take to find each other."""
 logger = logging.getLogger("yolo")
 
 
@@ -67,7 +69,9 @@ class TrainStep:
         self._settings, self._factor = settings.times(loss_factor), loss_factor
         self.computed = 0.0
         """Seconds that this rank's compiled operator took in the last ``backward`` or ``update``."""
-        self._graphs: dict[tuple[int, ...], TrainGraph | CompiledTrainGraph] = {}
+        self.left_out = False
+        """Whether the last ``update`` moved no weights."""
+        self._graphs: dict[tuple[int, ...], StaticGraph] = {}
         device = device or _device_of(network)
         compiles = compile != "off" and unsupported(device) is None
         if recompute and not compiles:
@@ -82,10 +86,12 @@ class TrainStep:
         if compiles and device != "cpu":
             vectors = functools.partial(backend_of(device).vectors, scaled=precision == "fp16")
         self.state = TrainState(network.train(), optimizer, in_vector=compiles, device=vectors, **shared)
-        self._compiled = None
+        self._compiled = self._devices = None
         if compiles:
+            self._devices = _group_of_devices(device, group)
             options = {"precision": precision, "recompute": recompute, "device": device}
-            self._compiled = self._compile(**options, exchange=group.exchange if sync_bn else None)
+            self._compiled = self._compile(**options, group=self._devices if sync_bn else None)
+        self._uploads = self._compiled and self._compiled.backend.uploads()
         self._update = self._update_graph(optimizer, weight_decay)
         if len(shapes) > 1:
             self._expect(shapes)
@@ -118,12 +124,22 @@ class TrainStep:
             return CompiledUpdateGraph(state, optimizer, weight_decay)
         vector = state.vector
         sizes = (vector.group_sizes, vector.size - vector.parameter_size)
-        return DeviceUpdateGraph(compiled.backend.update_step(optimizer, *sizes, weight_decay, state.on_device))
+        joined = {"group": self._devices, "frozen": sum(slot.size for slot in vector.frozen)}
+        update = compiled.backend.update_step(optimizer, *sizes, weight_decay, state.on_device, **joined)
+        return DeviceUpdateGraph(update)
 
-    def _train_graph(self) -> TrainGraph | CompiledTrainGraph:
-        if self._compiled is None:
-            return TrainGraph(self.state, self._settings)
-        return CompiledTrainGraph(self._compiled, self.state)
+    def _train_graph(self, shape: tuple[int, int, int, int]) -> StaticGraph:
+        state, compiled = self.state, self._compiled
+        if compiled is None:
+            return TrainGraph(state, self._settings)
+        if state.on_device is None:
+            return CompiledTrainGraph(compiled, state)
+        return DeviceTrainGraph(compiled, state, shape, state.max_labels)
+
+    @property
+    def upload(self) -> Callable[[np.ndarray], Any] | None:
+        """Brings a batch's images to where the step runs, ahead of it; None where they are there. For any thread."""
+        return self._uploads
 
     def backward(self, batch: Batch) -> np.ndarray:
         """Add the batch's gradient; give float32 [4]: loss, box, obj, cls."""
@@ -132,10 +148,10 @@ class TrainStep:
         labels, counts = pad_labels(batch.labels, state.max_labels)
         key = (*batch.images.shape, state.max_labels)
         if key not in self._graphs:
-            self._graphs[key] = self._train_graph()
+            self._graphs[key] = self._train_graph(batch.images.shape)
         graph = self._graphs[key]
         first = graph.compile_seconds is None
-        parts = graph(*map(state.tensors.split, (batch.images, labels, counts)))
+        parts = self._run(graph, batch, labels, counts)
         if first:
             size = "x".join(map(str, batch.images.shape))
             logger.info(
@@ -143,19 +159,41 @@ class TrainStep:
                 f"{size}, up to {state.max_labels} labels",
                 graph.compile_seconds,
             )
-        values = local(parts).numpy()
-        values[1:] /= self._factor
+        parts[1:] /= self._factor
         self.computed = graph.computed
-        return values
+        return parts
+
+    def _run(self, graph: StaticGraph, batch: Batch, labels: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        split = self.state.tensors.split
+        if self._uploads is None:
+            return local(graph(*map(split, (batch.images, labels, counts)))).numpy()
+        images = batch.uploaded or self._uploads(batch.images)
+        graph.take(images)
+        parts = local(graph(split(labels), split(counts))).numpy()
+        self._uploads.give_back(images)
+        return parts
 
     def update(self, rates: Rates) -> float:
-        """Move weights and EMA by the accumulated gradient and empty it; give the gradient's norm before clipping."""
+        """Move weights and EMA by the accumulated gradient and empty it; give the gradient's norm before clipping.
+
+        Where float16's gradient overflowed, weights stay, which ``left_out`` says, and the loss scale is halved.
+        """
         first = self._update.compile_seconds is None
         norm = float(local(self._update(self.state.tensors.replicated(rates.array()))).numpy()[0])
         self.computed = self._update.computed
         if first:
             logger.info("compiled the update graph in %.1f s", self._update.compile_seconds)
+        self.left_out = self._overflowed(norm)
         return norm
+
+    def _overflowed(self, norm: float) -> bool:
+        """Whether an update was left out as float16's loss scale was too large; not where no scale would do."""
+        device = self.state.on_device
+        if np.isfinite(norm) or device is None or not device.scaled:
+            return False
+        scale, _ = device.loss_scale
+        logger.info("the gradient overflowed float16: an update is left out; the loss is scaled by %g now", scale)
+        return scale >= 1
 
     @property
     def compile_seconds(self) -> float:
@@ -167,6 +205,18 @@ class TrainStep:
 def _device_of(network: flow.nn.Module) -> str:
     device = next(network.parameters()).device
     return "cpu" if device.type == "cpu" else f"{device.type}:{device.index}"
+
+
+def _group_of_devices(device: str, group: ProcessGroup) -> Any:
+    """What the ranks' devices add up by; None for a lone rank."""
+    if group.exchange is None:
+        return None
+    reason = (
+        f"NCCL has not connected the ranks' GPUs within {_CONNECT_SECONDS:.0f} s; let no firewall stand between them, "
+        "and say by NCCL_SOCKET_IFNAME which network they share"
+    )
+    with group.within(_CONNECT_SECONDS, reason):
+        return backend_of(device).group(group.exchange)
 
 
 def _rounded(count: int) -> int:

@@ -171,7 +171,8 @@ class Trainer:
             progress.rates = (rates.bias, rates.weight, rates.norm)
             with self.tracer.span("update"):
                 norm = step.update(rates)
-            check_norm(norm, batch, self)
+            if not step.left_out:
+                check_norm(norm, batch, self)
         return parts
 
     def _validation(self, epoch: int) -> Validation | None:

@@ -22,8 +22,8 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; recompute: less memory, more time, the same numbers; exchange:
-    joins batch norms over ranks. All steps share one memory: they run one after the other.
+    in pixels; recompute: less memory, more time, the same numbers; group: the backend's, joins batch norms over ranks.
+    All steps share one memory: they run one after the other.
     """
 
     def __init__(
@@ -36,16 +36,15 @@ class CompiledTraining:
         *,
         precision: str = "fp32",
         recompute: bool = False,
-        exchange: native.Exchange | None = None,
+        group: Any = None,
         frozen: Collection[str] = (),
         device: str = "cpu",
     ) -> None:
         """``frozen``: names of parameters that do not learn. Raises ValueError for what cannot be planned."""
         self._graph = lower(spec, {})
         self._offsets = dict(offsets)
-        self._target, self._exchange = Target.of(device, precision), exchange
-        self.backend = backend_of(device)
-        self._options = {"recompute": recompute, "frozen": frozenset(frozen)}
+        self._target, self.backend = Target.of(device, precision), backend_of(device)
+        self._options, self._group = {"recompute": recompute, "frozen": frozenset(frozen)}, group
         self._head = (anchors, tuple(strides), settings)
         self._memory = self.backend.memory()
         side = 2 * max(strides)
@@ -74,4 +73,4 @@ class CompiledTraining:
 
     def _executor(self, shape: Shape) -> Any:
         plan = plan_training(self._graph, shape, self._offsets, self._target, **self._options)
-        return self.backend.trainer(plan, self._memory, self._exchange)
+        return self.backend.trainer(plan, self._memory, self._group)

@@ -10,8 +10,13 @@
 #include <string>
 
 namespace yolo::cuda {
-
 namespace {
+
+// What recorded work is given to. As on a GPU nothing in it may wait, though here it is done anew each time.
+Stream recording() {
+    static char stream;
+    return reinterpret_cast<Stream>(&stream);
+}
 
 constexpr int kDevices = 2;  // all of the host's memory; so that there is one more to ask for
 int used = -1;
@@ -72,7 +77,9 @@ void clear(void* data, size_t bytes, Stream) {
 OwnStream::OwnStream() = default;
 OwnStream::~OwnStream() = default;
 
-void synchronise(Stream) {}
+void synchronise(Stream stream) {
+    if (stream == recording()) throw DeviceError("what is recorded waits for the device");
+}
 
 struct Mark::Passed {
     std::chrono::steady_clock::time_point time;
@@ -96,8 +103,8 @@ struct Recording::Recorded {
 Recording::Recording(const std::function<void(Stream)>& work) : recorded_(new Recorded{work}) {}
 Recording::~Recording() = default;
 
-void Recording::start(Stream stream) const {
-    recorded_->work(stream);
+void Recording::start(Stream) const {
+    recorded_->work(recording());
 }
 
 }  // namespace yolo::cuda

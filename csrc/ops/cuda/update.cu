@@ -198,6 +198,13 @@ struct Move {
     }
 };
 
+struct Divide {
+    float* numbers;
+    float parts;
+
+    YOLO_DEVICE void operator()(int64_t i) const { numbers[i] /= parts; }
+};
+
 }  // namespace
 
 size_t update_scratch_bytes(const UpdateSizes& sizes) {
@@ -221,6 +228,10 @@ void update_parameters(Optimizer optimizer, const UpdateBuffers& buffers, const 
         case Optimizer::kAdamW:
             return move(Move<Optimizer::kAdamW>{buffers, sizes, parameters, size, rates, clip, weight_decay});
     }
+}
+
+void divide(float* numbers, int64_t count, int parts, yolo::cuda::Stream stream) {
+    yolo::cuda::each(stream, count, Divide{numbers, static_cast<float>(parts)});
 }
 
 }  // namespace yolo::ops::cuda

@@ -30,4 +30,7 @@ void update_parameters(Optimizer optimizer, const UpdateBuffers& buffers, const 
                        const UpdateRates* rates, float weight_decay, LossScale* loss_scale, float* norm, void* scratch,
                        yolo::cuda::Stream stream);
 
+// Each of `count` numbers by `parts`, so that the sum over as many ranks is their mean.
+void divide(float* numbers, int64_t count, int parts, yolo::cuda::Stream stream);
+
 }  // namespace yolo::ops::cuda

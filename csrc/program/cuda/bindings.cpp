@@ -29,7 +29,7 @@ size_t floats(const Numbers& shape) {
 class HostExecutor {
 public:
     HostExecutor(Plan plan, std::shared_ptr<Constants> constants, const Limits& limits)
-        : executor_(std::move(plan), std::move(constants), nullptr, limits) {}
+        : executor_(std::move(plan), std::move(constants), nullptr, nullptr, limits) {}
 
     py::list forward(const py::array& images, std::optional<Floats> values, yolo::cuda::Timer* timer) {
         const Plan& plan = executor_.plan();

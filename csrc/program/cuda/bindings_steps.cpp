@@ -25,6 +25,7 @@ namespace py = pybind11;
 using Floats = py::array_t<float, py::array::c_style>;
 using Counts = py::array_t<int32_t, py::array::c_style>;
 using Images = py::array_t<uint8_t, py::array::c_style>;
+using Matches = py::array_t<double, py::array::c_style>;
 
 void require_shape(const py::array& array, const Numbers& shape, const char* name) {
     const bool fits = static_cast<size_t>(array.ndim()) == shape.size() &&
@@ -43,17 +44,30 @@ Floats read(const TrainVectors& vectors, const std::string& name) {
     return found;
 }
 
-Floats add_gradient(GradientStep& step, const Images& images, const Floats& labels, const Counts& counts) {
-    const Numbers& shape = step.executor().plan().images;
-    require_shape(images, shape, "images");
-    require_shape(labels, {shape[0], step.places(), 5}, "labels");
-    require_shape(counts, {shape[0]}, "counts");
+void take(GradientStep& step, std::shared_ptr<StagedImages> images) {
+    step.take(std::move(images));
+}
+
+Floats add_gradient(GradientStep& step, const Floats& labels, const Counts& counts,
+                    const std::optional<Matches>& matches) {
+    const int64_t images = step.executor().plan().images[0];
+    require_shape(labels, {images, step.places(), 5}, "labels");
+    require_shape(counts, {images}, "counts");
+    if (matches.has_value() != (step.ranks() > 1)) throw py::value_error("matches: those of several ranks are needed");
+    if (matches) require_shape(*matches, {static_cast<int64_t>(step.levels())}, "matches");
     Floats parts(ops::kLossParts);
-    const void* inputs[] = {images.data(), labels.data(), counts.data()};
+    const void* inputs[] = {labels.data(), counts.data(), matches ? matches->data() : nullptr};
     void* outputs[] = {parts.mutable_data()};
     const py::gil_scoped_release free;
     static_cast<Runnable&>(step).run(inputs, outputs);
     return parts;
+}
+
+void fill(StagedImages& staged, const Images& images) {
+    if (static_cast<size_t>(images.size()) != staged.bytes()) throw py::value_error("images: another size");
+    const uint8_t* const data = images.data();
+    const py::gil_scoped_release free;
+    staged.fill(data);
 }
 
 float update(UpdateStep& step, const Floats& rates) {
@@ -107,10 +121,12 @@ py::list raw_heads(HeadsProgram& program, const Images& images) {
 }
 
 std::unique_ptr<Executor> make_executor(const py::object& given, std::shared_ptr<Constants> constants,
-                                        std::shared_ptr<Memory> memory, const Limits& limits) {
+                                        std::shared_ptr<Memory> memory, std::shared_ptr<Group> group,
+                                        const Limits& limits) {
     Plan plan = plan_of(given);
     const py::gil_scoped_release free;  // cuDNN looks for algorithms
-    return std::make_unique<Executor>(std::move(plan), std::move(constants), std::move(memory), limits);
+    return std::make_unique<Executor>(std::move(plan), std::move(constants), std::move(memory), std::move(group),
+                                      limits);
 }
 
 // Where the device's memory is short Python raises MemoryError.
@@ -131,7 +147,7 @@ void bind_steps(py::module_& module) {
         .def_property_readonly("bytes", &Memory::bytes);
     py::class_<Executor>(module, "Executor")
         .def(py::init(&make_executor), py::arg("plan"), py::kw_only(), py::arg("constants") = nullptr,
-             py::arg("memory") = nullptr, py::arg("limits") = Limits{})
+             py::arg("memory") = nullptr, py::arg("group") = nullptr, py::arg("limits") = Limits{})
         .def_property_readonly("steps", &Executor::steps)
         .def_property_readonly("memory_bytes", &Executor::memory_bytes);
     py::class_<DetectorProgram, TimedRunnable>(module, "DetectorProgram")
@@ -158,18 +174,25 @@ void bind_steps(py::module_& module) {
             [](TrainVectors& self, std::pair<float, int32_t> given) {
                 self.write_scale({given.first, given.second, 0});
             });
+    py::class_<StagedImages, std::shared_ptr<StagedImages>>(module, "StagedImages")
+        .def(py::init<size_t>(), py::arg("bytes"))
+        .def_property_readonly("bytes", &StagedImages::bytes)
+        .def("fill", &fill, py::arg("images").noconvert());
     py::class_<GradientStep, TimedRunnable>(module, "GradientStep")
-        .def(py::init<Executor&, const DetectionLoss&, int64_t, const TrainVectors&>(), py::keep_alive<1, 2>(),
-             py::keep_alive<1, 5>(), py::arg("executor"), py::arg("loss"), py::arg("places"), py::arg("vectors"))
-        .def("__call__", &add_gradient, py::arg("images"), py::arg("labels"), py::arg("counts"));
+        .def(py::init<Executor&, const DetectionLoss&, int64_t, const TrainVectors&, int64_t>(), py::keep_alive<1, 2>(),
+             py::keep_alive<1, 5>(), py::arg("executor"), py::arg("loss"), py::arg("places"), py::arg("vectors"),
+             py::arg("ranks") = 1)
+        .def("take", &take, py::arg("images"))
+        .def("__call__", &add_gradient, py::arg("labels"), py::arg("counts"), py::arg("matches") = py::none());
     py::class_<UpdateStep, TimedRunnable>(module, "UpdateStep")
         .def(py::init([](const std::string& name, std::array<int64_t, 3> groups, int64_t statistics, float decay,
-                         const TrainVectors& vectors) {
+                         const TrainVectors& vectors, std::shared_ptr<Group> group, int64_t frozen) {
                  const ops::UpdateSizes sizes{groups[0], groups[1], groups[2], statistics};
-                 return std::make_unique<UpdateStep>(ops::optimizer_of(name), sizes, decay, vectors);
+                 return std::make_unique<UpdateStep>(ops::optimizer_of(name), sizes, decay, vectors, std::move(group),
+                                                     frozen);
              }),
              py::keep_alive<1, 6>(), py::arg("optimizer"), py::arg("group_sizes"), py::arg("statistics"),
-             py::arg("weight_decay"), py::arg("vectors"))
+             py::arg("weight_decay"), py::arg("vectors"), py::arg("group") = nullptr, py::arg("frozen") = 0)
         .def("__call__", &update, py::arg("rates"));
 }
 

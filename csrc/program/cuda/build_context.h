@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cuda/device.h"
+#include "cuda/group.h"
 #include "cuda/map.h"
 #include "program/common/limits.h"
 #include "program/common/plan.h"
@@ -18,6 +19,7 @@
 namespace yolo::program::cuda {
 
 using yolo::cuda::DeviceBuffer;
+using yolo::cuda::Group;
 using yolo::cuda::Map;
 using yolo::cuda::Number;
 using yolo::cuda::Stream;
@@ -34,7 +36,8 @@ struct Run {
     float* gradient = nullptr;
 };
 
-// `action` gives work to the run's stream; it neither waits nor allocates, so that it can be recorded.
+// `action` gives work to the run's stream; it neither waits nor allocates, so that it can be recorded, but for what a
+// Group does.
 struct CompiledStep {
     StepInfo info;
     std::function<void(const Run&)> action;
@@ -49,6 +52,7 @@ struct BuildContext {
     Budget& budget;
     Constants* constants;  // of inference; may be null
     Stream stream;         // for what is uploaded while building
+    std::shared_ptr<Group> group = nullptr;  // joins the batch norms of all ranks; may be null
     std::map<int64_t, std::shared_ptr<void>> states = {};  // what forward steps keep for their backward steps
     int64_t step = 0;                                      // its number; backward steps go on counting
 

@@ -65,14 +65,15 @@ Number number_of(const Plan& plan) {
 }  // namespace
 
 Executor::Executor(Plan plan, std::shared_ptr<Constants> constants, std::shared_ptr<Memory> memory,
-                   const Limits& limits)
+                   std::shared_ptr<Group> group, const Limits& limits)
     : plan_(verified(std::move(plan), limits)), constants_(std::move(constants)),
-      memory_(memory ? std::move(memory) : std::make_shared<Memory>()),
+      memory_(memory ? std::move(memory) : std::make_shared<Memory>()), group_(std::move(group)),
       arena_(memory_->maps.of(static_cast<size_t>(plan_.arena))) {
     Budget budget(limits);
     budget.take("maps", static_cast<double>(plan_.arena));
     const yolo::cuda::OwnStream stream;
-    BuildContext context{plan_, arena_->data(), number_of(plan_), workspace_, budget, constants_.get(), stream.get()};
+    BuildContext context{plan_,  arena_->data(),   number_of(plan_), workspace_,
+                         budget, constants_.get(), stream.get(),     group_};
     forward_ = build_steps<CompiledStep>(context, plan_.forward, builders());
     backward_ = build_steps<CompiledStep>(context, plan_.backward, builders());
     scratch_ = memory_->workspace.of(workspace_.bytes());

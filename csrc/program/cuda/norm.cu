@@ -69,14 +69,36 @@ YOLO_DEVICE double inverse_root(double x) {
 #endif
 }
 
+// What a channel's mean and its sum of squares around it make.
 struct Settle {
-    static constexpr int kThreads = 256;
-    Tiles tiles;
     double share, unbiased_share;  // of one pixel in a mean, and in a variance that is not biased
-    const float* partials;
-    int64_t lanes, channels;
     NormValues values;
     BatchState state;
+
+    Settle(double pixels, const NormValues& values, const BatchState& state)
+        : share(1.0 / pixels), unbiased_share(1.0 / std::max(1.0, pixels - 1.0)), values(values), state(state) {}
+
+    YOLO_DEVICE void operator()(int64_t c, double mean, double squares) const {
+        const double momentum = values.momentum, unbiased = squares * unbiased_share;
+        values.mean[c] = static_cast<float>((1.0 - momentum) * values.mean[c] + momentum * mean);
+        values.variance[c] = static_cast<float>((1.0 - momentum) * values.variance[c] + momentum * unbiased);
+        const auto inverse = static_cast<float>(inverse_root(squares * share + values.eps));
+        state.centre[c] = static_cast<float>(mean);
+        state.inverse[c] = inverse;
+        state.scale[c] = values.weight[c] * inverse;
+        state.shift[c] = values.bias[c];
+    }
+};
+
+// Gives to(channel, mean, squares around it) what the strips make together.
+template <class To>
+struct JoinStrips {
+    static constexpr int kThreads = 256;
+    Tiles tiles;
+    double share;  // of one pixel in a mean
+    const float* partials;
+    int64_t lanes, channels;
+    To to;
 
     YOLO_DEVICE void operator()(const Block& block) const {
         constexpr int kRows = kThreads / kColumns;
@@ -95,20 +117,45 @@ struct Settle {
         }
         block.sync();
         squares = sum_column(block, squares);
-        if (row == 0 && c < channels) settle(c, mean, squares);
-    }
-
-    YOLO_DEVICE void settle(int64_t c, double mean, double squares) const {
-        const double momentum = values.momentum, unbiased = squares * unbiased_share;
-        values.mean[c] = static_cast<float>((1.0 - momentum) * values.mean[c] + momentum * mean);
-        values.variance[c] = static_cast<float>((1.0 - momentum) * values.variance[c] + momentum * unbiased);
-        const auto inverse = static_cast<float>(inverse_root(squares * share + values.eps));
-        state.centre[c] = static_cast<float>(mean);
-        state.inverse[c] = inverse;
-        state.scale[c] = values.weight[c] * inverse;
-        state.shift[c] = values.bias[c];
+        if (row == 0 && c < channels) to(c, mean, squares);
     }
 };
+
+// Plain sums, which add up over ranks.
+struct WriteSums {
+    double pixels;
+    double* sums;  // [2, channels]
+    int64_t channels;
+
+    YOLO_DEVICE void operator()(int64_t c, double mean, double squares) const {
+        sums[c] = mean * pixels;
+        sums[channels + c] = squares + mean * mean * pixels;
+    }
+};
+
+struct SettleSums {
+    const double* sums;  // [2, channels]
+    int64_t channels;
+    Settle settle;
+
+    YOLO_DEVICE void operator()(int64_t c) const {
+        const double mean = sums[c] * settle.share, squares = sums[channels + c] - sums[c] * mean;
+        settle(c, mean, squares < 0.0 ? 0.0 : squares);
+    }
+};
+
+template <class To>
+void measure_into(const To& to, const Map& source, float* scratch, Stream stream) {
+    const Tiles tiles = sum_tiles(source);
+    yolo::cuda::with_type(source.number, [&](auto type) {
+        using T = decltype(type);
+        const MeasureStrips<T> kernel{tiles, lines<const T>(source), scratch, source.lanes()};
+        yolo::cuda::blocks(stream, tiles.blocks(), Moments::kSize * Tiles::kThreads * sizeof(float), kernel);
+    });
+    const double share = 1.0 / static_cast<double>(tiles.pixels);
+    const JoinStrips<To> kernel{tiles, share, scratch, source.lanes(), source.channels, to};
+    yolo::cuda::blocks(stream, (source.channels + kColumns - 1) / kColumns, kernel.kThreads * sizeof(double), kernel);
+}
 
 }  // namespace
 
@@ -117,16 +164,17 @@ size_t measure_scratch_bytes(const Map& source) {
 }
 
 void measure(const Map& source, const NormValues& values, const BatchState& state, float* scratch, Stream stream) {
-    const Tiles tiles = sum_tiles(source);
-    yolo::cuda::with_type(source.number, [&](auto type) {
-        using T = decltype(type);
-        const MeasureStrips<T> kernel{tiles, lines<const T>(source), scratch, source.lanes()};
-        yolo::cuda::blocks(stream, tiles.blocks(), Moments::kSize * Tiles::kThreads * sizeof(float), kernel);
-    });
-    const double share = 1.0 / static_cast<double>(tiles.pixels);
-    const double unbiased = 1.0 / static_cast<double>(std::max<int64_t>(1, tiles.pixels - 1));
-    const Settle kernel{tiles, share, unbiased, scratch, source.lanes(), source.channels, values, state};
-    yolo::cuda::blocks(stream, (source.channels + kColumns - 1) / kColumns, Settle::kThreads * sizeof(double), kernel);
+    measure_into(Settle(static_cast<double>(source.pixels()), values, state), source, scratch, stream);
+}
+
+void sum_moments(const Map& source, double* sums, float* scratch, Stream stream) {
+    measure_into(WriteSums{static_cast<double>(source.pixels()), sums, source.channels}, source, scratch, stream);
+}
+
+void settle_moments(const Map& source, int ranks, const double* sums, const NormValues& values, const BatchState& state,
+                    Stream stream) {
+    const Settle settle(static_cast<double>(source.pixels()) * ranks, values, state);
+    yolo::cuda::each(stream, source.channels, SettleSums{sums, source.channels, settle});
 }
 
 }  // namespace yolo::program::cuda

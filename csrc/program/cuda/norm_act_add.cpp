@@ -19,11 +19,11 @@ std::shared_ptr<DeviceBuffer> constant(const BuildContext& context, const Step& 
 
 // target = f((x - mean) / sqrt(var + eps) * weight + bias) + residual; without `weight`, f(x + bias) + residual; with
 // `constants`, inference's of this name, f(x * scale + shift) + residual. Keeps what its gradient needs: the batch's
-// mean and deviation.
+// mean and deviation, which are those of all ranks' batches where there is a group.
 class NormActAdd {
 public:
     NormActAdd(BuildContext& context, const Step& step)
-        : source_(context.map(step.view("source"))),
+        : source_(context.map(step.view("source"))), group_(context.group),
           activation_(activation_of(step.text("activation"), step.real("value"))), weight_(offset(step, "weight")),
           bias_(offset(step, "bias")), mean_(offset(step, "mean")), variance_(offset(step, "variance")) {
         if (step.has("eps")) eps_ = static_cast<float>(step.real("eps"));
@@ -42,19 +42,32 @@ public:
         return source_.pixels() * source_.lanes() * static_cast<int64_t>(yolo::cuda::bytes_of(source_.number));
     }
 
-    void normalise(const Run& run, float* scratch) const {
+    // Of the sums that ranks exchange: float64, two a channel.
+    size_t sums_bytes() const {
+        return group_ && normalised() ? static_cast<size_t>(2 * source_.channels) * sizeof(double) : 0;
+    }
+    void normalise(const Run& run, float* scratch, double* sums) const {
         float* const v = run.values;
         const NormValues values{v + weight_, v + bias_, v + mean_, v + variance_, eps_, momentum_};
-        measure(source_, values, batch_, scratch, run.stream);
+        if (!group_) return measure(source_, values, batch_, scratch, run.stream);
+        sum_moments(source_, sums, scratch, run.stream);
+        group_->sum(sums, 2 * source_.channels, run.stream);
+        settle_moments(source_, group_->ranks(), sums, values, batch_, run.stream);
     }
     void activate(const Run& run, const std::vector<Map>& targets, const Map* residual) const {
         cuda::activate(source_, affine(run), activation_, residual, targets, run.stream);
     }
-    void add_parameter_gradients(const Run& run, const std::vector<Map>& gradients, const Map* sum,
-                                 float* scratch) const {
+    // The parameters' gradients are this rank's summands, the means in the source's all ranks'.
+    void add_parameter_gradients(const Run& run, const std::vector<Map>& gradients, const Map* sum, float* scratch,
+                                 double* sums) const {
         ParameterGradients to{run.gradient + bias_};
+        const bool joins = group_ && normalised();
         if (normalised()) to.weight = run.gradient + weight_, to.state = &batch_;
+        if (joins) to.sums = sums;
         cuda::add_parameter_gradients(source_, gradients, sum, affine(run), activation_, to, scratch, run.stream);
+        if (!joins) return;
+        group_->sum(sums, 2 * source_.channels, run.stream);
+        settle_gradients(source_, group_->ranks(), sums, batch_, run.stream);
     }
     void write_source_gradient(const Run& run, const std::vector<Map>& gradients, const Map& target) const {
         cuda::write_source_gradient(source_, gradients, affine(run), activation_, normalised() ? &batch_ : nullptr,
@@ -79,6 +92,7 @@ private:
     }
 
     Map source_;
+    std::shared_ptr<Group> group_;  // may be null
     Activation activation_;
     int64_t weight_, bias_, mean_, variance_;  // offsets in the values, -1 where there is none
     float eps_ = 0.0f, momentum_ = 0.0f;
@@ -100,12 +114,13 @@ std::vector<CompiledStep> build_norm_act_add(BuildContext& context, const Step& 
     const bool normalised = state->normalised();
     const std::vector<Map> targets = context.maps(step.all("targets"));
     const auto residual = optional(context, step, "residual");
-    const auto scratch =
-        Workspace::Frame(context.workspace).take(normalised ? measure_scratch_bytes(state->source()) : 0);
+    Workspace::Frame frame(context.workspace);
+    const auto scratch = frame.take(normalised ? measure_scratch_bytes(state->source()) : 0);
+    const auto sums = frame.take(state->sums_bytes());
     StepInfo info{normalised ? "norm" : "pointwise", step.where, "kernel"};
     info.bytes = state->map_bytes() * static_cast<int64_t>(1 + normalised + targets.size() + (residual ? 1 : 0));
     return {{info, [=](const Run& run) {
-                 if (normalised) state->normalise(run, scratch.as<float>());
+                 if (normalised) state->normalise(run, scratch.as<float>(), sums.as<double>());
                  state->activate(run, targets, residual.get());
              }}};
 }
@@ -128,13 +143,16 @@ std::vector<CompiledStep> build_norm_act_add_backward(BuildContext& context, con
     const std::vector<Map> first = context.maps(step.all("gradients"));
     const std::vector<Map> second = sum == nullptr ? first : std::vector<Map>{*sum};
     const bool learns = state->learns();
-    const auto scratch =
-        Workspace::Frame(context.workspace).take(learns ? gradient_scratch_bytes(state->source()) : 0);
+    Workspace::Frame frame(context.workspace);
+    const auto scratch = frame.take(learns ? gradient_scratch_bytes(state->source()) : 0);
+    const auto sums = frame.take(state->sums_bytes());
     StepInfo info{state->normalised() ? "norm_back" : "pointwise_back", step.where, "kernel"};
     const size_t read = learns ? 1 + first.size() : 0, written = (sum ? 1 : 0) + (to ? 2 + second.size() : 0);
     info.bytes = state->map_bytes() * static_cast<int64_t>(read + written);
     return {{info, [=](const Run& run) {
-                 if (learns) state->add_parameter_gradients(run, first, sum.get(), scratch.as<float>());
+                 if (learns) {
+                     state->add_parameter_gradients(run, first, sum.get(), scratch.as<float>(), sums.as<double>());
+                 }
                  if (to != nullptr) state->write_source_gradient(run, second, *to);
              }}};
 }

@@ -103,13 +103,33 @@ struct SumPixels {
     }
 };
 
+// What a source's gradient needs of the two sums of all pixels.
+struct SettleGradients {
+    double share;  // of one pixel in a mean
+    BatchState state;
+
+    YOLO_DEVICE void operator()(int64_t c, double sum, double product) const {
+        const double inverse = state.inverse[c], scale = state.scale[c];
+        state.along[c] = static_cast<float>(-scale * inverse * product * inverse * share);
+        state.level[c] = static_cast<float>(-scale * sum * share);
+    }
+};
+
+struct SettleSums {
+    const double* sums;  // [2, channels]
+    int64_t channels;
+    SettleGradients settle;
+
+    YOLO_DEVICE void operator()(int64_t c) const { settle(c, sums[c], sums[channels + c]); }
+};
+
 struct AddSums {
     static constexpr int kThreads = 256;
     const float* partials;
     int64_t strips, quantities, lanes, channels;
-    double share;          // of one pixel in a mean
     float *bias, *weight;  // no weight: no batch norm
-    BatchState state;
+    double* sums;          // [2, channels], or null: to be settled here
+    SettleGradients settle;
 
     YOLO_DEVICE void operator()(const Block& block) const {
         constexpr int kRows = kThreads / kColumns;
@@ -124,24 +144,24 @@ struct AddSums {
         sum = sum_column(block, sum);
         block.sync();
         product = sum_column(block, product);
-        if (row == 0 && c < channels) settle(c, sum, product);
+        if (row == 0 && c < channels) add(c, sum, product);
     }
 
-    YOLO_DEVICE void settle(int64_t c, double sum, double product) const {
+    YOLO_DEVICE void add(int64_t c, double sum, double product) const {
         bias[c] += static_cast<float>(sum);
         if (weight == nullptr) return;
-        const double inverse = state.inverse[c], scale = state.scale[c];
-        weight[c] += static_cast<float>(product * inverse);
-        state.along[c] = static_cast<float>(-scale * inverse * product * inverse * share);
-        state.level[c] = static_cast<float>(-scale * sum * share);
+        weight[c] += static_cast<float>(product * static_cast<double>(settle.state.inverse[c]));
+        if (sums == nullptr) return settle(c, sum, product);
+        sums[c] = sum;
+        sums[channels + c] = product;
     }
 };
 
 void add_sums(const Map& map, const float* partials, int64_t quantities, const ParameterGradients& to, Stream stream) {
-    const double share = 1.0 / static_cast<double>(map.pixels());
+    SettleGradients settle{1.0 / static_cast<double>(map.pixels()), {}};
+    if (to.state != nullptr) settle.state = *to.state;
     const int64_t strips = sum_tiles(map).strips;
-    AddSums kernel{partials, strips, quantities, map.lanes(), map.channels, share, to.bias, to.weight, {}};
-    if (to.state != nullptr) kernel.state = *to.state;
+    const AddSums kernel{partials, strips, quantities, map.lanes(), map.channels, to.bias, to.weight, to.sums, settle};
     yolo::cuda::blocks(stream, (map.channels + kColumns - 1) / kColumns, AddSums::kThreads * sizeof(double), kernel);
 }
 
@@ -199,6 +219,11 @@ void add_parameter_gradients(const Map& source, const std::vector<Map>& gradient
         });
     });
     add_sums(source, scratch, 2, to, stream);
+}
+
+void settle_gradients(const Map& source, int ranks, const double* sums, const BatchState& state, Stream stream) {
+    const double pixels = static_cast<double>(source.pixels()) * ranks;
+    yolo::cuda::each(stream, source.channels, SettleSums{sums, source.channels, {1.0 / pixels, state}});
 }
 
 void write_source_gradient(const Map& source, const std::vector<Map>& gradients, const Affine& affine,

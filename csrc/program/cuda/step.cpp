@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "ops/cuda/loss.h"
+#include "program/cuda/heads.h"
 
 namespace yolo::program::cuda {
 namespace {
@@ -14,16 +14,6 @@ constexpr const char* kVectors[] = {"values", "gradient", "first", "second", "em
 
 void require(bool fits, const char* what) {
     if (!fits) throw std::invalid_argument(what);
-}
-
-int64_t product(const Numbers& shape) {
-    int64_t all = 1;
-    for (const int64_t side : shape) all *= side;
-    return all;
-}
-
-size_t aligned(size_t bytes) {
-    return (bytes + 255) / 256 * 256;
 }
 
 template <class Type>
@@ -91,41 +81,34 @@ ops::cuda::LossScale* TrainVectors::loss_scale() const {
     return loss_scale_ ? as<ops::cuda::LossScale>(*loss_scale_) : nullptr;
 }
 
-GradientStep::GradientStep(Executor& executor, const DetectionLoss& loss, int64_t places, const TrainVectors& vectors)
-    : executor_(executor), vectors_(vectors), places_(places), classes_(loss.classes()), settings_(loss.settings()),
-      images_(static_cast<size_t>(product(executor.plan().images))),
-      labels_(static_cast<size_t>(executor.plan().images[0] * std::max<int64_t>(places, 0) * 5) * sizeof(float)),
-      counts_(static_cast<size_t>(executor.plan().images[0]) * sizeof(int32_t)),
-      terms_(loss.levels() * ops::kLossTerms * sizeof(double)), parts_(ops::kLossParts * sizeof(float)),
-      work_([this](Stream stream) { give(stream); }) {
+GradientStep::GradientStep(Executor& executor, const DetectionLoss& loss, int64_t places, const TrainVectors& vectors,
+                           int64_t ranks)
+    : executor_(executor), vectors_(vectors), ranks_(ranks), images_(bytes_of(executor.plan().images, 1)),
+      matches_(loss.levels() * sizeof(double)), loss_(loss, executor.plan().images[0], places, vectors.stream()),
+      work_([this](Stream stream) { give(stream); }, executor.recordable()) {
+    require(ranks >= 1, "ranks: expected 1 or more");
     const Plan& plan = executor.plan();
-    bool fits = plan.heads.size() == loss.levels() && places >= 0 && vectors.numbers("values") >= plan.values &&
+    bool fits = plan.heads.size() == loss.levels() && vectors.numbers("values") >= plan.values &&
                 vectors.numbers("gradient") >= plan.gradient;
     std::vector<size_t> starts{0};
     for (size_t i = 0; fits && i < loss.levels(); ++i) {
-        fits = product(plan.heads[i]) == plan.images[0] * loss.head_size(i);
-        starts.push_back(starts.back() + aligned(static_cast<size_t>(product(plan.heads[i])) * sizeof(float)));
+        fits = bytes_of(plan.heads[i], 1) == static_cast<size_t>(plan.images[0] * loss.head_size(i));
+        starts.push_back(starts.back() + aligned(bytes_of(plan.heads[i], sizeof(float))));
     }
     require(fits, "the loss or the vectors are another network's");
+    memory_ = executor.memory().heads.of(2 * starts.back() + loss_.scratch_bytes());
+    std::vector<float*> slopes;
     for (size_t i = 0; i < loss.levels(); ++i) {
-        const std::vector<float>& sizes = loss.anchors(i);
-        anchors_.push_back(std::make_unique<DeviceBuffer>(sizes.size() * sizeof(float)));
-        yolo::cuda::copy_in(anchors_[i]->data(), sizes.data(), anchors_[i]->bytes(), vectors.stream());
-        const Level& level = loss.level(i);
-        const ops::Level grid{as<float>(*anchors_[i]), static_cast<int64_t>(sizes.size() / 2), level.height, level.width};
-        levels_.push_back({grid, nullptr, nullptr});
-    }
-    yolo::cuda::synchronise(vectors.stream());
-    const auto count = static_cast<int64_t>(levels_.size());
-    memory_ = executor.memory().heads.of(
-        2 * starts.back() + ops::cuda::loss_scratch_bytes(plan.images[0], places, levels_.data(), count));
-    for (size_t i = 0; i < levels_.size(); ++i) {
         heads_.push_back(reinterpret_cast<float*>(memory_->data() + starts[i]));
-        levels_[i].head = heads_[i];
-        levels_[i].gradient = reinterpret_cast<float*>(memory_->data() + starts.back() + starts[i]);
-        slopes_.push_back(levels_[i].gradient);
+        slopes.push_back(reinterpret_cast<float*>(memory_->data() + starts.back() + starts[i]));
     }
-    scratch_ = memory_->data() + 2 * starts.back();
+    slopes_.assign(slopes.begin(), slopes.end());
+    loss_.place(heads_, slopes, memory_->data() + 2 * starts.back());
+}
+
+void GradientStep::take(std::shared_ptr<const StagedImages> images) {
+    require(images != nullptr && images->bytes() == images_.bytes(), "images: another shape than the program takes");
+    staged_ = std::move(images);
 }
 
 void GradientStep::give(Stream stream) {
@@ -134,26 +117,28 @@ void GradientStep::give(Stream stream) {
     run.heads = heads_.data(), run.head_gradients = slopes_.data(), run.gradient = vectors_.at("gradient");
     executor_.forward(run);
     const ops::cuda::LossScale* const scale = vectors_.loss_scale();
-    const ops::Labels labels{as<const float>(labels_), as<const int32_t>(counts_), executor_.plan().images[0], places_};
-    ops::cuda::detection_loss(labels, levels_.data(), static_cast<int64_t>(levels_.size()), classes_, settings_,
-                              as<double>(terms_), as<float>(parts_), scratch_, stream, {},
-                              scale == nullptr ? nullptr : &scale->scale);
+    loss_.give(stream, {ranks_, ranks_ == 1 ? nullptr : as<const double>(matches_)},
+               scale == nullptr ? nullptr : &scale->scale);
     executor_.backward(run);
 }
 
 void GradientStep::compute(const void* const* inputs, void* const* outputs) {
+    if (staged_ == nullptr) throw std::logic_error("a training step without images");
     const std::lock_guard<std::mutex> lock(executor_.memory().mutex);
     const Stream stream = vectors_.stream();
-    yolo::cuda::copy_in(images_.data(), inputs[0], images_.bytes(), stream);
-    yolo::cuda::copy_in(labels_.data(), inputs[1], labels_.bytes(), stream);
-    yolo::cuda::copy_in(counts_.data(), inputs[2], counts_.bytes(), stream);
+    yolo::cuda::copy(images_.data(), staged_->data(), images_.bytes(), stream);
+    loss_.take(inputs[0], inputs[1], stream);
+    if (ranks_ > 1) yolo::cuda::copy_in(matches_.data(), inputs[2], matches_.bytes(), stream);
     work_.start(stream);
-    yolo::cuda::copy_out(outputs[0], parts_.data(), parts_.bytes(), stream);
+    loss_.parts_to(outputs[0], stream);
     yolo::cuda::synchronise(stream);
+    staged_.reset();  // whoever filled it may do so again
 }
 
-UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, const TrainVectors& vectors)
-    : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), vectors_(vectors),
+UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float weight_decay, const TrainVectors& vectors,
+                       std::shared_ptr<Group> group, int64_t frozen)
+    : optimizer_(optimizer), sizes_(sizes), weight_decay_(weight_decay), vectors_(vectors), group_(std::move(group)),
+      frozen_(frozen),
       rates_(sizeof(ops::UpdateRates)), norm_(sizeof(float)), scratch_(ops::cuda::update_scratch_bytes(sizes)),
       work_([this](Stream stream) {
           ops::cuda::update_parameters(optimizer_, vectors_.buffers(), sizes_, as<const ops::UpdateRates>(rates_),
@@ -162,6 +147,7 @@ UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float w
     const int64_t parameters = sizes.bias + sizes.weight + sizes.norm;
     require(sizes.bias >= 0 && sizes.weight >= 0 && sizes.norm >= 0 && sizes.statistics >= 0,
             "group_sizes: expected 0 or more");
+    require(frozen >= 0 && frozen <= sizes.statistics, "frozen: expected 0 to statistics");
     require(weight_decay >= 0 && std::isfinite(weight_decay), "weight_decay: expected 0 or more");
     bool fits = true;
     for (const char* name : {"values", "ema"}) fits = fits && vectors.numbers(name) >= parameters + sizes.statistics;
@@ -170,8 +156,18 @@ UpdateStep::UpdateStep(ops::Optimizer optimizer, ops::UpdateSizes sizes, float w
     require(fits, "the vectors are another network's or optimizer's");
 }
 
+void UpdateStep::join_ranks(Stream stream) const {
+    const int64_t parameters = sizes_.bias + sizes_.weight + sizes_.norm;
+    float* const statistics = vectors_.at("values") + parameters + frozen_;
+    const int64_t count = sizes_.statistics - frozen_;
+    ops::cuda::divide(statistics, count, group_->ranks(), stream);
+    group_->sum(statistics, count, stream);
+    group_->sum(vectors_.at("gradient"), parameters, stream);
+}
+
 void UpdateStep::compute(const void* const* inputs, void* const* outputs) {
     const Stream stream = vectors_.stream();
+    if (group_) join_ranks(stream);
     yolo::cuda::copy_in(rates_.data(), inputs[0], rates_.bytes(), stream);
     work_.start(stream);
     yolo::cuda::copy_out(outputs[0], norm_.data(), norm_.bytes(), stream);

@@ -10,13 +10,14 @@
 namespace yolo::program::cuda {
 
 // The first time it is given step by step, since a device loads kernels when they are first started; then it is recorded
-// and started as a whole.
+// and started as a whole, unless it waits for something on its way, as a Group may.
 class Work {
 public:
-    explicit Work(std::function<void(yolo::cuda::Stream)> give) : give_(std::move(give)) {}
+    explicit Work(std::function<void(yolo::cuda::Stream)> give, bool recordable = true)
+        : give_(std::move(give)), recordable_(recordable) {}
 
     void start(yolo::cuda::Stream stream) {
-        if (!known_) {
+        if (!known_ || !recordable_) {
             give_(stream);
             known_ = true;
             return;
@@ -28,7 +29,7 @@ public:
 private:
     std::function<void(yolo::cuda::Stream)> give_;
     std::unique_ptr<yolo::cuda::Recording> recording_;
-    bool known_ = false;
+    bool recordable_, known_ = false;
 };
 
 }  // namespace yolo::program::cuda

@@ -37,6 +37,13 @@ def heads(network: Network, images: np.ndarray, precision: str = "fp32") -> list
     return module.HostExecutor(plan, constants=pack_weights(graph, 127, module.Constants()))(images)
 
 
+def staged(images: np.ndarray) -> object:
+    """Images as a training step takes them."""
+    found = cuda_host().StagedImages(images.nbytes)
+    found.fill(images)
+    return found
+
+
 @dataclasses.dataclass
 class DevicePasses:
     """``tests.program.training_reference.Passes`` on the device."""

@@ -12,7 +12,7 @@ from graphs.parameters import ParameterVector
 from graphs.update import Rates
 from tests.device import cuda_host
 from tests.ops.operators import run
-from tests.program.cuda.programs import target
+from tests.program.cuda.programs import staged, target
 from tests.program.networks import random_images, state_of
 from yolo import native
 from yolo.loss.settings import LossSettings
@@ -86,7 +86,9 @@ def on_device(subject: Run, optimizer: str, steps: int, precision: str = "fp32")
     update = module.UpdateStep(optimizer, subject.vector.group_sizes, subject.rest, DECAY, vectors)
     told = []
     for step in range(1, steps + 1):
-        (parts,) = run(gradient, batch(step), [((4,), flow.float32)])
+        images, *labels = batch(step)
+        gradient.take(staged(images))
+        (parts,) = run(gradient, labels, [((4,), flow.float32)])
         (norm,) = run(update, [rates(step)], [((1,), flow.float32)])
         told.append([*parts, *norm])
     return np.array(told), {name: vectors.read(name) for name in VECTORS}
@@ -117,3 +119,18 @@ def test_a_step_with_short_numbers(precision: str, losses: float, norm: float) -
     np.testing.assert_allclose(found[0, :4], expected[0, :4], rtol=losses)
     assert found[0, 4] == pytest.approx(expected[0, 4], rel=norm)
     assert not np.array_equal(vectors["values"], subject.start["values"])
+
+
+def test_images_are_taken_once_and_of_the_right_size() -> None:
+    subject, module = Run(build_network(load_model_config("yolov5n"), rng=0)), cuda_host()
+    vectors = module.TrainVectors([len(subject.start[name]) for name in VECTORS])
+    step = module.GradientStep(module.Executor(subject.plan(target())), subject.loss, PLACES, vectors)
+    images, *labels = batch(0)
+    with pytest.raises(ValueError, match=r"^images: another shape than the program takes"):
+        step.take(staged(images[:1]))
+    with pytest.raises(ValueError, match=r"^images: another size"):
+        module.StagedImages(5).fill(images)
+    step.take(staged(images))
+    step(*labels)
+    with pytest.raises(RuntimeError, match="a training step without images"):
+        step(*labels)

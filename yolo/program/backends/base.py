@@ -60,12 +60,18 @@ class Backend(Protocol):
     def detector(self, program: Program, shapes: Sequence[Shape], heads: Heads, nms: NmsSettings) -> DetectorProgram:
         """The program with decoding and suppression behind it; ``shapes``: of its raw heads."""
 
-    def trainer(self, plan: Plan, memory: Any, exchange: native.Exchange | None) -> Any:
-        """The executor of a plan for training; ``exchange`` joins its batch norms over ranks."""
+    def group(self, exchange: native.Exchange) -> Any:
+        """What ranks, a device each, add up by. All of them call this together."""
+
+    def trainer(self, plan: Plan, memory: Any, group: Any) -> Any:
+        """The executor of a plan for training; ``group`` joins its batch norms over ranks, None: each has its own."""
 
     def vectors(self, numbers: Sequence[int], *, scaled: bool) -> Any:
         """Where the device keeps values, gradient, first, second and ema, of so many numbers; ``scaled``: the loss is,
         as float16 needs it. None where they are tensors."""
+
+    def uploads(self) -> Any:
+        """What brings batches to the device; None where they are where they are made."""
 
     def gradient_step(self, executor: Any, loss: native.DetectionLoss, places: int, ranks: int, vectors: Any) -> Any:
         """Forward, loss, backward; ``vectors``: where a device keeps what is trained, None where tensors have it."""

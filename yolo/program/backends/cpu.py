@@ -38,10 +38,16 @@ class CpuBackend:
     ) -> native.DetectorProgram:
         return native.DetectorProgram(program, detection_head(shapes, *heads, nms))
 
-    def trainer(self, plan: Plan, memory: native.Memory, exchange: native.Exchange | None) -> native.Executor:
-        return native.Executor(plan, memory=memory, exchange=exchange)
+    def group(self, exchange: native.Exchange) -> native.Exchange:
+        return exchange
+
+    def trainer(self, plan: Plan, memory: native.Memory, group: native.Exchange | None) -> native.Executor:
+        return native.Executor(plan, memory=memory, exchange=group)
 
     def vectors(self, numbers: Sequence[int], *, scaled: bool) -> None:
+        return None
+
+    def uploads(self) -> None:
         return None
 
     def gradient_step(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import functools
+import logging
+import threading
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from yolo import native
+from yolo import cuda, native
 from yolo.loss.settings import LossSettings
 from yolo.program.backends.base import Heads
 from yolo.program.detection import NmsSettings, detection_loss, levels_of
 from yolo.program.ir import Shape
 from yolo.program.plan import Plan
+
+_NCCL = "libnccl.so.2"
+logger = logging.getLogger("yolo")
 
 
 class CudaProgram:
@@ -41,6 +46,27 @@ class CudaProgram:
 
     def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
         return self._heads(images)
+
+
+class Uploads:
+    """Brings batches to the device, from any thread. A buffer that is given back is used again."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._lock = module, threading.Lock()
+        self._free: dict[int, list[Any]] = {}
+
+    def __call__(self, images: np.ndarray) -> Any:
+        """Images uint8 ``[B, C, H, W]``, which may change afterwards, as a training step takes them."""
+        with self._lock:
+            unused = self._free.get(images.nbytes)
+            staged = unused.pop() if unused else None
+        staged = staged or self._module.StagedImages(images.nbytes)
+        staged.fill(np.ascontiguousarray(images))
+        return staged
+
+    def give_back(self, staged: Any) -> None:
+        with self._lock:
+            self._free.setdefault(staged.bytes, []).append(staged)
 
 
 class CudaBackend:
@@ -82,22 +108,44 @@ class CudaBackend:
         lost = detection_loss(shapes, *heads, loss)
         return self.module.DetectorProgram(program.executor, *_head(shapes, heads, nms), loss=lost, places=places)
 
-    def trainer(self, plan: Plan, memory: Any, exchange: native.Exchange | None) -> Any:
-        return self.module.Executor(plan, memory=memory)
+    def group(self, exchange: native.Exchange) -> Any:
+        """By NCCL where all ranks have it, else by way of the hosts' memory and sockets."""
+        try:
+            return self.module.Group(exchange, nccl=cuda.library_folder("nccl", _NCCL))
+        except RuntimeError as error:  # of all ranks the same
+            hint = "pip install nvidia-nccl-cu13 brings NCCL"
+            logger.warning("the ranks' GPUs add up through the hosts' memory, which is slow: %s (%s)", error, hint)
+            return self.module.Group(exchange)
+
+    def trainer(self, plan: Plan, memory: Any, group: Any) -> Any:
+        return self.module.Executor(plan, memory=memory, group=group)
 
     def vectors(self, numbers: Sequence[int], *, scaled: bool) -> Any:
         return self.module.TrainVectors(list(numbers), scaled=scaled)
 
+    def uploads(self) -> Uploads:
+        return Uploads(self.module)
+
     def update_step(
-        self, optimizer: str, group_sizes: Sequence[int], rest: int, weight_decay: float, vectors: Any
+        self,
+        optimizer: str,
+        group_sizes: Sequence[int],
+        rest: int,
+        weight_decay: float,
+        vectors: Any,
+        *,
+        group: Any,
+        frozen: int,
     ) -> Any:
-        """Clipping, optimizer and moving average of ``vectors``; ``rest``: numbers behind the parameters."""
-        return self.module.UpdateStep(optimizer, list(group_sizes), rest, weight_decay, vectors)
+        """Clipping, optimizer and moving average of ``vectors``; ``rest``: numbers behind the parameters, of which the
+        first ``frozen`` are no statistics. ``group``: adds up the ranks' gradients before, None for one rank."""
+        sizes = list(group_sizes)
+        return self.module.UpdateStep(optimizer, sizes, rest, weight_decay, vectors, group=group, frozen=frozen)
 
     def gradient_step(
         self, executor: Any, loss: native.DetectionLoss, places: int, ranks: int, vectors: Any
     ) -> native.GradientStep:
-        return self.module.GradientStep(executor, loss, places, vectors)
+        return self.module.GradientStep(executor, loss, places, vectors, ranks)
 
 
 def _head(

@@ -65,6 +65,21 @@ const Register gradients("norm gradients", [](Memory& memory) {
     }
 });
 
+const Register joined("norms of two ranks", [](Memory& memory) {
+    for (const int64_t channels : kChannels) {
+        const Map map = source(memory, Number::float32, channels);
+        const std::vector<Map> given{memory.like(map)};
+        const Norm norm(memory, map);
+        double* const sums = memory.take<double>(2 * channels);
+        float* const room = scratch(memory, std::max(measure_scratch_bytes(map), gradient_scratch_bytes(map)));
+        sum_moments(map, sums, room, nullptr);
+        settle_moments(map, 2, sums, norm.values, norm.state, nullptr);
+        const ParameterGradients to{memory.numbers(channels), memory.numbers(channels), &norm.state, sums};
+        add_parameter_gradients(map, given, nullptr, norm.state.affine(), kSilu, to, room, nullptr);
+        settle_gradients(map, 2, sums, norm.state, nullptr);
+    }
+});
+
 const Register biases("bias gradients", [](Memory& memory) {
     for (const int64_t channels : kChannels) {
         const Map map = source(memory, Number::float32, channels), gradient = memory.like(map);
