@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -19,8 +20,6 @@ from yolo.program.lower import lower
 from yolo.program.training.program import plan_training
 
 VECTORS = ("values", "gradient", "first", "second", "ema")
-FIRST_SCALE = 65536.0
-"""Of float16's loss, until a gradient is not finite."""
 
 
 class CudaTraining:
@@ -33,7 +32,7 @@ class CudaTraining:
         self._module = module = open_module(device, tf32=tf32, timed=timed)
         checkpoint, arrays = load_weights(weights), np.load(batch)
         images, labels = arrays["images"], np.ascontiguousarray(arrays["labels"], np.float32)
-        self._batch = images, labels, np.ascontiguousarray(arrays["counts"], np.int32)
+        self._images, self._labels = images, (labels, np.ascontiguousarray(arrays["counts"], np.int32))
         self._recipe = recipe = Recipe.of(len(checkpoint.names), images.shape[-1])
         graph = lower(checkpoint.spec, checkpoint.model)
         self._layout = layout = Layout(graph)
@@ -49,12 +48,15 @@ class CudaTraining:
         self._gradient = module.GradientStep(self._executor, loss, labels.shape[1], vectors)
         statistics = len(layout.values) - layout.parameters
         self._update = module.UpdateStep("SGD", layout.groups, statistics, recipe.weight_decay, vectors)
-        self._scale, self._updates = FIRST_SCALE if precision == "fp16" else 1.0, 0
-        self._before, self._taken = before, 0.0
+        self._updates, self._before, self._taken = 0, before, 0.0
+        # As the loader does it: a batch is copied to the device while the one before is computed.
+        self._staged = [module.StagedImages(images.nbytes) for _ in "ab"]
+        self._copier = ThreadPoolExecutor(1)
+        self._staged[0].fill(images)
 
     def run(self) -> Mapping[str, float]:
         """memory_mb: what the device had less after the first step than before it was made."""
-        self._gradient(*self._batch)
+        self._backward()
         self._step()
         return {"memory_mb": self._taken}
 
@@ -63,17 +65,27 @@ class CudaTraining:
 
         A gradient that overflowed halves the loss's scale, and is made again.
         """
-        parts = self._gradient(*self._batch)[1:]
-        while not math.isfinite(float(np.abs(self._vectors.read("gradient")).max())) and self._scale > 1:
+        vectors, parts = self._vectors, self._backward()
+        while vectors.scaled and not np.isfinite(vectors.read("gradient")).all():
             self._step()
-            self._scale /= 2
-            parts = self._gradient(*self._batch)[1:]
-        gradient, before = self._vectors.read("gradient") / np.float32(self._scale), self._vectors.read("values")
+            parts = self._backward()
+        scale = vectors.loss_scale[0] if vectors.scaled else 1.0
+        gradient, before = vectors.read("gradient") / np.float32(scale), vectors.read("values")
         self._step()
-        moved = self._vectors.read("values") - before
+        moved = vectors.read("values") - before
         self._taken = max(self._before - self._module.memory()[0], 0) / 1e6  # while no other process takes any
         found = {f"gradient/{name}": array for name, array in self._layout.split(gradient).items()}
         return {"parts": parts, **found, **{f"step/{n}": array for n, array in self._layout.split(moved).items()}}
+
+    def _backward(self) -> np.ndarray:
+        """The parts of the loss; the next batch is copied meanwhile."""
+        now, then = self._staged
+        copied = self._copier.submit(then.fill, self._images)
+        self._gradient.take(now)
+        parts = self._gradient(*self._labels)[1:]
+        copied.result()
+        self._staged = [then, now]
+        return parts
 
     def _step(self) -> None:
         self._updates += 1
