@@ -22,7 +22,7 @@ LIMIT_S = 120.0
 
 
 def about(device: str, peers: Path) -> dict[str, str]:
-    """card, driver, cudnn of this project; torch, torch_cudnn, torchvision of the peers. What is absent says so."""
+    """card, driver, cudnn of this project; torch, torchvision and the packaged cuDNN of the peers. What is absent says so."""
     found = {"driver": driver(), **_asked(PROJECT_PYTHON, "ours", device)}
     return {**found, **(_asked(str(peers), "peers", device) if peers.exists() else {"torch": "absent"})}
 
@@ -66,14 +66,15 @@ def cudnn_version() -> str:
 
 
 def _peers() -> dict[str, str]:
-    import torch
+    """By what is installed: importing PyTorch would take seconds."""
+    return {name: _installed(name) for name in ("torch", "torchvision", "nvidia-cudnn-cu13")}
 
-    found = {"torch": torch.__version__, "torch_cudnn": str(torch.backends.cudnn.version())}
+
+def _installed(name: str) -> str:
     try:
-        found["torchvision"] = metadata.version("torchvision")
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
-        found["torchvision"] = "absent"
-    return found
+        return "absent"
 
 
 def main() -> int:

@@ -16,17 +16,36 @@ from benchmarks.driver import Contender, Measurement
 from benchmarks.places import PEERS_PYTHON
 from tests.benchmarks.suppression_peer import write_torchvision
 from tests.device import ON_GPU, cuda_host
-from tests.parity import PARITY, needs_parity
+from tests.models.pt_files import checkpoint_pickle, write_zip
+from tests.models.small import small_mapping
+from yolo.models.config import parse_model_config
+from yolo.models.network import build_network
+from yolo.models.weights.transfer import checkpoint_of
 
 pytestmark = pytest.mark.skipif(ON_GPU, reason="cuda-check measures there")
 PEERS = PEERS_PYTHON.exists()
 """Without them this project's rows alone can be checked (make bench-peers)."""
 
+SMALL = ("--models", "small", "--size", "64", "--no-compile")
+LEVELS = {
+    "anchors": [[5, 6, 8, 14], [15, 11, 30, 40], [40, 30, 60, 60]],
+    "backbone": [[-1, 1, "Conv", [8, 3, 2]], *[[-1, 1, "Conv", [16, 3, 2]]] * 3],
+    "head": [[[1, 2, 3], 1, "Detect", ["nc", "anchors"]]],
+}
 
-def table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, benchmark, words: str) -> list[dict]:
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """The weights of a network of three levels, "small.pt"."""
+    mapping = small_mapping(**LEVELS)
+    network = build_network(parse_model_config(mapping, name="small.yaml"), rng=0)
+    return write_zip(tmp_path / "small.pt", *checkpoint_pickle(checkpoint_of(network, ("a", "b")).model, mapping))
+
+
+def table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, benchmark, words: list[str]) -> list[dict]:
     """The rows that a benchmark prints; it has found nothing wrong."""
     cuda_host()  # or the test is skipped
-    command = ["benchmark", "--json", "--device", "host", "--peers", str(PEERS_PYTHON), "--rounds", "1", *words.split()]
+    command = ["benchmark", "--json", "--device", "host", "--peers", str(PEERS_PYTHON), "--rounds", "1", *words]
     monkeypatch.setattr(sys, "argv", command)
     code = benchmark.main()
     told = capsys.readouterr()
@@ -38,7 +57,7 @@ def table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, benchm
 
 def test_operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setenv("PYTHONPATH", write_torchvision(tmp_path))
-    rows = table(monkeypatch, capsys, cuda_ops, "--sizes tiny --weights none.pt")
+    rows = table(monkeypatch, capsys, cuda_ops, ["--sizes", "tiny", "--weights", "none.pt"])
     ours = {row["case"]: row for row in rows if row["ours"]}
     checked = rows if PEERS else list(ours.values())
     assert not any(row["note"] for row in checked)
@@ -50,32 +69,28 @@ def test_operators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert aimed == {"NMS, 100 boxes", "NMS, 300 boxes", "loss with gradient, 2 images"}
 
 
-@needs_parity
-@pytest.mark.parity
-def test_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_networks(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.setenv("PYTHONPATH", write_torchvision(tmp_path))
-    words = "--models yolov5n --batches 1 --size 64 --precisions fp16 --no-compile"
+    words = ["--weights", str(weights.parent), "--precisions", "fp16", "--batches", "2", *SMALL]
     ours, eager = table(monkeypatch, capsys, cuda_inference, words)
     for row in (ours, eager) if PEERS else (ours,):
         assert row["equal"] is True and row["median_ms"] > 0 and row["network_ms"] > 0, row
     assert ours["target_ratio"] is None and (not PEERS or ours["eager_ratio"] > 0)
 
 
-@needs_parity
-@pytest.mark.parity
-def test_steps(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    words = "--models yolov5n --batch 1 --size 64 --precisions fp16 --no-compile --data none.yaml"
+def test_steps(weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    words = ["--weights", str(weights.parent), "--precisions", "fp16", "--batch", "2", "--data", "none.yaml", *SMALL]
     _, ours, eager = table(monkeypatch, capsys, cuda_step, words)
     for row in (ours, eager) if PEERS else ():
         assert row["equal"] is True and row["gradient_difference"] > 0 and row["eager_ratio"] > 0, row
     assert ours["median_ms"] > 0 and ours["memory_mb"] is not None
 
 
-@needs_parity
-@pytest.mark.parity
-def test_what_the_sanitizer_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_sanitizer_runs(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cuda_host()
-    monkeypatch.setattr(sys, "argv", ["small", str(PARITY / "weights" / "yolov5n.pt"), "host"])
+    monkeypatch.setattr(sys, "argv", ["small", str(weights), "host"])
     assert cuda_small.main() == 0
 
 
@@ -84,14 +99,14 @@ def measured(name: str, ours: bool, figures: dict, outputs: dict | None = None, 
     return Measurement(contender, ms=[1.0], figures=figures, outputs=outputs)
 
 
-def rows_of(case: Case, ours: dict, peer: dict, **times: float) -> list[dict]:
-    """Rows of one case behind the copy's, which moves 1000 bytes in a millisecond."""
+def rows_of(case: Case, ours: dict, peer: dict, ms: tuple[float, float]) -> list[dict]:
+    """Rows of one case behind the copy's, which moves 1000 bytes in a millisecond; ms: ours and the peer's."""
     cases = [Case(COPY, "copy", {}, {}, 1000), case]
     right = {f"1/{name}": array for name, array in case.arrays.items()}
     found = [
         measured(cuda_ops.REFERENCE, False, {}, right),
-        measured(cuda_ops.OURS, True, {COPY: [1.0], case.name: [times["ours"]]}, ours),
-        measured(cuda_ops.PEER, False, {case.name: [times["peer"]]}, peer),
+        measured(cuda_ops.OURS, True, {COPY: [1.0], case.name: [ms[0]]}, ours),
+        measured(cuda_ops.PEER, False, {case.name: [ms[1]]}, peer),
     ]
     return cuda_ops.make_rows(cases, found)[-2:]
 
@@ -99,16 +114,16 @@ def rows_of(case: Case, ours: dict, peer: dict, **times: float) -> list[dict]:
 def test_a_wrong_result_a_missed_target_and_a_floor_are_seen() -> None:
     case = Case("NMS, 9 boxes", "nms", detections([[1, 2, 3, 4, 0.9, 0]]), {}, 500)
     right, wrong = ({f"1/{n}": a for n, a in detections([[1, 2, x, 4, 0.9, 0]]).items()} for x in (3, 5))
-    ours, peer = rows_of(case, right, wrong, ours=1.0, peer=2.5)
+    ours, peer = rows_of(case, right, wrong, (1.0, 2.5))
     assert (ours["equal"], peer["equal"], ours["met"]) == (True, False, True)
     assert (ours["peer_ratio"], ours["floor_us"], ours["floor_ratio"]) == (0.4, 500.0, 2.0)
-    ours, _ = rows_of(case, right, right, ours=1.5, peer=2.5)
+    ours, _ = rows_of(case, right, right, (1.5, 2.5))
     assert ours["met"] is False
 
 
 def test_a_case_that_fails_has_its_reason() -> None:
     case = Case("IoU", "iou", {"iou": np.ones((2, 2))}, {}, 4)
-    ours, _ = rows_of(case, {"1/failure": np.array("no memory")}, {"1/iou": np.ones((2, 2))}, ours=1.0, peer=1.0)
+    ours, _ = rows_of(case, {"1/failure": np.array("no memory")}, {"1/iou": np.ones((2, 2))}, (1.0, 1.0))
     assert ours["note"] == "no memory" and ours["equal"] is None
 
 
