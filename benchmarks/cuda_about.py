@@ -22,7 +22,7 @@ LIMIT_S = 120.0
 
 
 def about(device: str, peers: Path) -> dict[str, str]:
-    """card, driver, cudnn of this project; torch, torchvision and the packaged cuDNN of the peers. What is absent says so."""
+    """The card, its driver and cuDNN; PyTorch, torchvision and packaged cuDNN of the peers. What is absent says so."""
     found = {"driver": driver(), **_asked(PROJECT_PYTHON, "ours", device)}
     return {**found, **(_asked(str(peers), "peers", device) if peers.exists() else {"torch": "absent"})}
 
