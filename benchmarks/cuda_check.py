@@ -89,10 +89,10 @@ def parts(peers: Path, without_oneflow: bool) -> list[Part]:
     networks = (*measured, "weights")
     return [
         Part("device", 20, _python("cuda_needs", "--peers", str(peers)), ("module", "gpu"), json=True),
-        Part("tests", 110, pytest, (*measured, "pytest"), environment={"YOLO_TEST_CUDA": "1"}),
+        Part("tests", 100, pytest, (*measured, "pytest"), environment={"YOLO_TEST_CUDA": "1"}),
         Part("memcheck", 45, [checker, "--tool", "memcheck", *small], checked),
         Part("racecheck", 45, [checker, "--tool", "racecheck", *small], checked),
-        Part("operators", 70, operators, measured, json=True),
+        Part("operators", 80, operators, measured, json=True),
         Part("inference", 60, inference, networks, json=True),
         Part("step", 60, step, networks, json=True),
         Part("compiled", 50, compiled, (*networks, "torch"), json=True, least_s=50),

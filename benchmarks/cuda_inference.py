@@ -82,7 +82,7 @@ def contenders(weights: Path, images: Path, options: argparse.Namespace) -> list
     files, found = {"weights": str(weights), "images": str(images), "conf": CONF}, []
     for label in options.precisions:
         how = {**files, "precision": PRECISIONS[label], "tf32": True}
-        ours = {**how, "device": options.device}
+        ours = {**how, "device": options.device, "timed": options.timed}
         found.append(Contender(OURS, label, True, PROJECT_PYTHON, "benchmarks.workers.cuda_network", ours))
         for name, compiled in ((EAGER, False), (COMPILED, True)):
             if compiled and options.no_compile:

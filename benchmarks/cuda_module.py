@@ -9,20 +9,20 @@ from benchmarks.places import ROOT, WORK
 
 DEVICES = ("cuda", "host")
 """A GPU; or the host's processor, on which a benchmark can be tried, but whose times mean nothing."""
-TIMED_ALGORITHMS = 8
 
 
-def open_module(device: str, *, tf32: bool = True, timed: int = TIMED_ALGORITHMS) -> ModuleType:
+def open_module(device: str, *, tf32: bool = True, timed: int = 0) -> ModuleType:
     """``yolo._cuda`` with its libraries found, or the newest build of ``_cuda_host``.
 
-    timed: of so many ways to do a convolution the fastest is taken; tf32: float32 maps may be multiplied with 10 bits
-    behind the point. Raises ImportError, or RuntimeSetupError.
+    timed: of so many ways to do a convolution the fastest is taken, by default the first, as commands do it; tf32:
+    float32 maps may be multiplied with 10 bits behind the point. Raises FileNotFoundError where the host's is not built,
+    and RuntimeSetupError where a GPU cannot be used.
     """
     if device == "host":
         return _host()
     from yolo import cuda
 
-    module, plans = cuda.started(0), WORK / "cuda_plans"
+    module, plans = cuda.started(0), WORK / f"cuda_plans-{timed}"
     plans.mkdir(parents=True, exist_ok=True)
     module.configure(library=cudnn_folder(), plans=str(plans), tf32=tf32, timed=timed)
     return module
@@ -31,7 +31,7 @@ def open_module(device: str, *, tf32: bool = True, timed: int = TIMED_ALGORITHMS
 def _host() -> ModuleType:
     built = sorted(ROOT.glob("build/*/cuda_host/_cuda_host*.so"), key=lambda path: path.stat().st_mtime)
     if not built:
-        raise ImportError("the host's module is not built; type: make cuda-host")
+        raise FileNotFoundError("the host's module is not built; type: make cuda-host")
     spec = importlib.util.spec_from_file_location("_cuda_host", built[-1])
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

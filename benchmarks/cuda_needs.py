@@ -29,7 +29,10 @@ def absent(peers: Path) -> dict[str, str]:
     ours = Path(sys.executable)
     checks: dict[str, tuple[Callable[[], bool], str]] = {
         "driver": (lambda: shutil.which("nvidia-smi") is not None, "no nvidia-smi: the driver's version is not told"),
-        "module": (_module, f"yolo/_native and yolo/_cuda for this Python: {_built()}; make cuda, or scripts/cuda_modules.sh PYTHON"),
+        "module": (
+            _module,
+            f"for this Python ({_built()}): make cuda, or scripts/cuda_modules.sh PYTHON",
+        ),
         "gpu": (lambda: _runs(ours, _GPU), "no GPU that yolo._cuda can use: its driver must know CUDA 13"),
         "cudnn": (
             lambda: _runs(ours, _CUDNN),

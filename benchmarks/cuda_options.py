@@ -22,6 +22,9 @@ def cuda_parser(description: str | None, *, size: int, rounds: int, models: Sequ
     parser.add_argument("--precisions", nargs="+", choices=list(PRECISIONS), default=list(PRECISIONS))
     parser.add_argument("--size", type=int, default=size)
     parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument(
+        "--timed", type=int, default=0, help="of so many algorithms the fastest; 0: the first, as commands"
+    )
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which takes minutes")
     parser.add_argument("--device", choices=DEVICES, default="cuda", help="host: to try the benchmark without a GPU")
     parser.add_argument("--peers", type=Path, default=CUDA_PEERS_PYTHON, help="a Python that has PyTorch for GPUs")

@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("weights", type=Path)
     parser.add_argument("device", choices=DEVICES, nargs="?", default="cuda")
     options = parser.parse_args()
-    common = {"weights": str(options.weights), "device": options.device, "tf32": True, "timed": 0}
+    common = {"weights": str(options.weights), "device": options.device, "tf32": True}
     with tempfile.TemporaryDirectory() as folder:
         batch = _batch(Path(folder) / "batch.npz")
         detector, training = CudaNetwork(), CudaTraining()

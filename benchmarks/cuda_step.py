@@ -93,7 +93,7 @@ def contenders(weights: Path, batch: Path, options: argparse.Namespace) -> list[
     found = [Contender(REFERENCE, "fp32", False, python, module, plain, installed=hint)]
     for label in options.precisions:
         how = {"precision": PRECISIONS[label], "tf32": True}
-        ours = {**files, **how, "device": options.device}
+        ours = {**files, **how, "device": options.device, "timed": options.timed}
         found.append(Contender(OURS, label, True, PROJECT_PYTHON, "benchmarks.workers.cuda_training", ours))
         for name, compiled in ((EAGER, False), (COMPILED, True)):
             if not (compiled and options.no_compile):

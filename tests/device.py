@@ -6,18 +6,13 @@ compile kernels with g++.
 
 from __future__ import annotations
 
-import importlib.util
 import os
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from benchmarks.cuda_module import open_module
 from yolo import cuda
-
-ROOT = Path(__file__).resolve().parents[1]
-
 
 ON_GPU = os.environ.get("YOLO_TEST_CUDA", "") == "1"
 
@@ -33,11 +28,8 @@ def as_gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def cuda_host() -> ModuleType:
     """The newest build of ``_cuda_host``; skips the test where there is none. On a GPU ``yolo._cuda``, without TF32."""
     if ON_GPU:
-        return open_module("cuda", tf32=False, timed=0)
-    built = sorted(ROOT.glob("build/*/cuda_host/_cuda_host*.so"), key=lambda path: path.stat().st_mtime)
-    if not built:
-        pytest.skip("the module for tests of CUDA is not built: make cuda-host")
-    spec = importlib.util.spec_from_file_location("_cuda_host", built[-1])
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        return open_module("cuda", tf32=False)
+    try:
+        return open_module("host")
+    except FileNotFoundError as error:
+        pytest.skip(str(error))

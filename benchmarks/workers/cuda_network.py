@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from benchmarks.cuda_module import TIMED_ALGORITHMS, open_module
+from benchmarks.cuda_module import open_module
 from benchmarks.workers.serve import serve
 from yolo.models.weights.load import load_weights
 from yolo.program.detection import NmsSettings, levels_of
@@ -37,7 +37,7 @@ class CudaNetwork:
         precision: str,
         tf32: bool,
         conf: float,
-        timed: int = TIMED_ALGORITHMS,
+        timed: int = 0,
     ) -> None:
         """precision: fp32, fp16 or bf16; tf32, timed: see ``open_module``."""
         self._module = module = open_module(device, tf32=tf32, timed=timed)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from benchmarks.cuda_module import TIMED_ALGORITHMS, open_module
+from benchmarks.cuda_module import open_module
 from benchmarks.recipe import BALANCE, EMA_DECAY, Recipe
 from benchmarks.workers.cuda_network import cuda_target
 from benchmarks.workers.serve import serve
@@ -25,9 +25,7 @@ VECTORS = ("values", "gradient", "first", "second", "ema")
 class CudaTraining:
     """Forward, loss, backward, clipping, SGD, EMA on one batch, again and again."""
 
-    def load(
-        self, weights: str, batch: str, device: str, precision: str, tf32: bool, timed: int = TIMED_ALGORITHMS
-    ) -> None:
+    def load(self, weights: str, batch: str, device: str, precision: str, tf32: bool, timed: int = 0) -> None:
         """precision: fp32, fp16 (with a scaled loss) or bf16; tf32, timed: see ``open_module``."""
         self._module = module = open_module(device, tf32=tf32, timed=timed)
         checkpoint, arrays = load_weights(weights), np.load(batch)

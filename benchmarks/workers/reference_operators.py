@@ -55,12 +55,18 @@ def _nms(arrays: Arrays, settings: Mapping[str, Any]) -> Arrays:
     order = order[best[order] > np.float32(settings["conf"])]
     half = rows[:, 2:4] * np.float32(0.5)
     boxes = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], 1)
+    alive = np.zeros(len(rows), bool)
+    alive[order] = True
+    members = [np.flatnonzero(classes == number) for number in range(scores.shape[1])]
     kept = []
-    while len(order) and len(kept) < settings["max_det"]:
-        first, rest = order[0], order[1:]
-        kept.append(first)
-        overlaps = _pairs(boxes[first : first + 1], boxes[rest])[0] > settings["iou"]
-        order = rest[~(overlaps & (classes[rest] == classes[first]))]
+    for one in order:
+        if len(kept) == settings["max_det"]:
+            break
+        if alive[one]:
+            kept.append(one)
+            rivals = members[classes[one]]
+            rivals = rivals[alive[rivals]]
+            alive[rivals[_pairs(boxes[one : one + 1], boxes[rivals])[0] > settings["iou"]]] = False
     found = np.zeros((1, settings["max_det"], 6), np.float32)
     found[0, : len(kept)] = np.column_stack([boxes[kept], best[kept], classes[kept]])
     return {"rows": found, "counts": np.int32([len(kept)])}
