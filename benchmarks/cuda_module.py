@@ -15,8 +15,8 @@ def open_module(device: str, *, tf32: bool = True, timed: int = 0) -> ModuleType
     """``yolo._cuda`` with its libraries found, or the newest build of ``_cuda_host``.
 
     timed: of so many ways to do a convolution the fastest is taken, by default the first, as commands do it; tf32:
-    float32 maps may be multiplied with 10 bits behind the point. Raises FileNotFoundError where the host's is not built,
-    and RuntimeSetupError where a GPU cannot be used.
+    float32 maps may be multiplied with 10 bits behind the point. Raises FileNotFoundError where the host's is not
+    built, and RuntimeSetupError where a GPU cannot be used.
     """
     if device == "host":
         return _host()

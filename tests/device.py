@@ -6,6 +6,7 @@ compile kernels with g++.
 
 from __future__ import annotations
 
+import functools
 import os
 from types import ModuleType
 
@@ -27,9 +28,12 @@ def as_gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def cuda_host() -> ModuleType:
     """The newest build of ``_cuda_host``; skips the test where there is none. On a GPU ``yolo._cuda``, without TF32."""
-    if ON_GPU:
-        return open_module("cuda", tf32=False)
     try:
-        return open_module("host")
+        return _opened()
     except FileNotFoundError as error:
         pytest.skip(str(error))
+
+
+@functools.cache
+def _opened() -> ModuleType:
+    return open_module("cuda", tf32=False) if ON_GPU else open_module("host")
