@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cuda_needs import absent, sanitizer
-from benchmarks.places import CUDA_PEERS_PYTHON, PARITY, ROOT, WORK
+from benchmarks.places import PARITY, ROOT, WORK, cuda_peers_python
 
 LIMIT_S = 480.0
 """Of all parts together; what they have left goes to the last one."""
@@ -62,7 +62,7 @@ def main() -> int:
     begin = time.monotonic()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=WORK / "cuda_check", help="folder of tables and logs")
-    parser.add_argument("--peers", type=Path, default=CUDA_PEERS_PYTHON, help="a Python that has PyTorch for GPUs")
+    parser.add_argument("--peers", type=Path, default=cuda_peers_python(), help="a Python that has PyTorch for GPUs")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     missing = absent(options.peers)

@@ -62,7 +62,7 @@ def main() -> int:
             images = WORK / f"cuda_images-{batch}-{options.size}.npz"
             _write_images(images, batch, options.size)
             right = reference(path, images)
-            found = measure(contenders(path, images, options), WORK / "workers", rounds=options.rounds)
+            found = measure(contenders(path, images, options), WORK / "workers", rounds=options.rounds, lead=1)
             rows += compared(model, batch, found, right)
     told = about(options.device, options.peers)
     title = f"Images of {options.size}x{options.size} to boxes, {heading(told)}"

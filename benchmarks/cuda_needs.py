@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.cuda_about import about
-from benchmarks.places import CUDA_PEERS_PYTHON, PARITY, ROOT
+from benchmarks.places import PARITY, ROOT, cuda_peers_python
 
 LIMIT_S = 60.0
 _GPU = "from yolo import cuda; raise SystemExit(cuda.unavailable())"
@@ -88,7 +88,7 @@ def _runs(python: Path, code: str) -> bool:
 def main() -> int:
     """Print what there is."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", type=Path, default=CUDA_PEERS_PYTHON)
+    parser.add_argument("--peers", type=Path, default=cuda_peers_python())
     found = about("cuda", parser.parse_args().peers)
     print(json.dumps(found))
     return 1 if found["card"].startswith("unknown") else 0

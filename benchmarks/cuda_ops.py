@@ -18,7 +18,7 @@ from benchmarks.cuda_about import about, heading
 from benchmarks.cuda_cases import BYTES_OF_PART, COPY, SIZES, Case, Sizes, all_cases, random_heads, write_cases
 from benchmarks.cuda_module import DEVICES
 from benchmarks.driver import Contender, Measurement, measure
-from benchmarks.places import CUDA_PEERS_PYTHON, PARITY, PROJECT_PYTHON, WORK
+from benchmarks.places import PARITY, PROJECT_PYTHON, WORK, cuda_peers_python
 from benchmarks.table import Row, as_json, as_text, difference
 
 OURS, PEER, REFERENCE = "this project", "PyTorch", "reference"
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", choices=DEVICES, default="cuda")
-    parser.add_argument("--peers", type=Path, default=CUDA_PEERS_PYTHON, help="a Python that has PyTorch for GPUs")
+    parser.add_argument("--peers", type=Path, default=cuda_peers_python(), help="a Python that has PyTorch for GPUs")
     parser.add_argument("--json", action="store_true")
     return parser
 

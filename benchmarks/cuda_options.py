@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.cuda_module import DEVICES
-from benchmarks.places import CUDA_PEERS_PYTHON, PARITY, weights
+from benchmarks.places import PARITY, cuda_peers_python, weights
 
 PRECISIONS = {"fp32 (TF32)": "fp32", "fp16": "fp16", "bf16": "bf16"}
 """Which precision a program has, by how the tables call it."""
@@ -27,7 +27,7 @@ def cuda_parser(description: str | None, *, size: int, rounds: int, models: Sequ
     )
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile, which takes minutes")
     parser.add_argument("--device", choices=DEVICES, default="cuda", help="host: to try the benchmark without a GPU")
-    parser.add_argument("--peers", type=Path, default=CUDA_PEERS_PYTHON, help="a Python that has PyTorch for GPUs")
+    parser.add_argument("--peers", type=Path, default=cuda_peers_python(), help="a Python that has PyTorch for GPUs")
     parser.add_argument("--json", action="store_true")
     return parser
 
