@@ -73,7 +73,7 @@ def main() -> int:
 
 def parts(peers: Path, without_oneflow: bool) -> list[Part]:
     """All of them, in order. Their budgets add up to ``LIMIT_S`` with the search for what is missing."""
-    measured = ("module", "gpu", "cudnn")
+    measured = ("packages", "module", "gpu", "cudnn")
     checked = (*measured, "sanitizer", "weights")
     small = [*SANITIZED, *_python("cuda_small", str(PARITY / "weights" / "yolov5n.pt"))]
     there = ["--json", "--peers", str(peers)]

@@ -20,6 +20,14 @@ from benchmarks.cuda_about import about
 from benchmarks.places import PARITY, ROOT, cuda_peers_python
 
 LIMIT_S = 60.0
+PACKAGES = {
+    "numpy": "numpy",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "yaml": "PyYAML",
+    "safetensors": "safetensors",
+}
+"""What this project imports of others where no OneFlow is, and how pip calls it."""
 _GPU = "from yolo import cuda; raise SystemExit(cuda.unavailable())"
 _CUDNN = "from benchmarks import cuda_about; raise SystemExit(cuda_about.cudnn_version().startswith('absent'))"
 
@@ -29,6 +37,7 @@ def absent(peers: Path) -> dict[str, str]:
     ours = Path(sys.executable)
     checks: dict[str, tuple[Callable[[], bool], str]] = {
         "driver": (lambda: shutil.which("nvidia-smi") is not None, "no nvidia-smi: the driver's version is not told"),
+        "packages": (lambda: all(map(_has, PACKAGES)), f"pip install {' '.join(PACKAGES.values())}"),
         "module": (
             _module,
             f"for this Python ({_built()}): make cuda, or scripts/cuda_modules.sh PYTHON",
