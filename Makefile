@@ -3,6 +3,7 @@ SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
 PEERS := .venv-peers
+PEERS_CUDA := .venv-peers-cuda
 CUDA := .venv-cuda
 SOURCES := $(shell find csrc -type f) CMakeLists.txt setup.py
 TIMED := scripts/timed.sh
@@ -14,7 +15,8 @@ CMAKE = $$(ls $(VENV)/bin/cmake 2>/dev/null || command -v cmake)
 PYTEST = $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build cuda cuda-host train test test-fast lint format detect val bench bench-peers bench-loader bench-bccd bench-ddp stress clean
+.PHONY: help setup build cuda cuda-host cuda-check train test test-fast lint format detect val bench bench-peers \
+	bench-peers-cuda bench-loader bench-bccd bench-ddp stress clean
 
 help:
 	@echo 'make train       train YOLOv5n on the data set of shapes that the project makes itself, then show where the results are'
@@ -31,6 +33,8 @@ help:
 	@echo 'make lint        ruff: rules and format;    make format   let ruff and clang-format rewrite'
 	@echo 'make setup       .venv with the locked packages;    make build   the C++ operators'
 	@echo 'make cuda        what NVIDIA GPUs run, compiled by a compiler of its own (0.35 GB), with the registers and memory of each kernel; needs no GPU'
+	@echo 'make cuda-check  on a machine with a GPU and what make cuda made: tests, compute-sanitizer and benchmarks in 8 minutes, tables and logs in OUT (runs/bench/cuda_check)'
+	@echo 'make bench-peers-cuda  PyTorch for GPUs, which make cuda-check compares with, in an environment of its own (6 GB)'
 	@echo 'make cuda-host   the same for the processor, for tests (make test makes it)'
 	@echo 'make clean       remove the build and the environment (runs/ and datasets/ stay)'
 
@@ -68,6 +72,11 @@ cuda: $(CUDA)/.installed
 
 cuda-host: build
 	@$(TIMED) cuda-host $(CMAKE) --build $(BUILT) --target _cuda_host
+
+# Neither set up nor built here: the machine of the day may have no network, nor what the environment is made of.
+OUT := runs/bench/cuda_check
+cuda-check:
+	@$$(ls $(PY) 2>/dev/null || command -v python3) -m benchmarks.cuda_check --out $(OUT)
 
 train: build
 	@$(PY) -m yolo.train --weights '' --cfg yolov5n --data shapes --hyp hyp.shapes --imgsz 64 --batch 16 --nbs 16 \
@@ -124,6 +133,15 @@ $(PEERS)/.installed: benchmarks/requirements-peers.txt
 	@$(TIMED) peers $(PEERS)/bin/python $(INSTALL) --requirement $<
 	@touch $@
 
+bench-peers-cuda: $(PEERS_CUDA)/.installed
+
+$(PEERS_CUDA)/.installed: benchmarks/requirements-peers-cuda.txt
+	@python=$$(scripts/find_python.sh 3.11) || exit 2; \
+	echo "set-up: $$python -> $(PEERS_CUDA)"; \
+	[ -x $(PEERS_CUDA)/bin/python ] || "$$python" -m venv $(PEERS_CUDA)
+	@$(TIMED) peers-cuda $(PEERS_CUDA)/bin/python $(INSTALL) --requirement $<
+	@touch $@
+
 bench-bccd: build
 	@$(PY) benchmarks/bccd.py
 
@@ -131,4 +149,4 @@ bench-ddp: build
 	@$(PY) -m benchmarks.ddp_scaling
 
 clean:
-	rm -rf build $(VENV) $(PEERS) $(CUDA) yolo/*.so *.egg-info
+	rm -rf build $(VENV) $(PEERS) $(PEERS_CUDA) $(CUDA) yolo/*.so *.egg-info

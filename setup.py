@@ -80,7 +80,16 @@ setup(
     ext_modules=[
         Extension(f"yolo.{name}", sources=[]) for name in ("_native", "_graph_queue", "_stand_in", "_oneflow", "_cuda")
     ],
-    extras_require={"dali": ["nvidia-dali-cuda120==2.4.0"]},  # --loader dali
+    extras_require={
+        "dali": ["nvidia-dali-cuda120==2.4.0"],  # --loader dali
+        # What yolo._cuda loads at run time. cuDNN 9 lies beside OneFlow's cuDNN 8: the libraries have other names.
+        "cuda": [
+            "nvidia-cudnn-cu13==9.28.1.4",
+            "nvidia-cublas==13.1.1.3",
+            "nvidia-cuda-nvrtc==13.0.88",
+            "nvidia-nccl-cu13==2.30.7",
+        ],
+    },
     cmdclass={"build_ext": CMakeBuild},
     zip_safe=False,
 )

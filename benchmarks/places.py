@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +12,15 @@ PARITY = ROOT.parent / "shared" / "parity"
 WORK = ROOT / "runs" / "bench"
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 PROJECT_PYTHON = sys.executable
+
+
+def cuda_peers_python() -> Path:
+    """A Python that has PyTorch for GPUs: the one that YOLO_CUDA_PEERS names, that of `make bench-peers-cuda`, or this
+    one, where it has PyTorch."""
+    named, made = os.environ.get("YOLO_CUDA_PEERS"), ROOT / ".venv-peers-cuda" / "bin" / "python"
+    if named or made.exists() or importlib.util.find_spec("torch") is None:
+        return Path(named or made)
+    return Path(sys.executable)
 
 
 def weights(model: str, folder: Path) -> Path:

@@ -100,5 +100,5 @@ def _cell(key: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "NO"
     if isinstance(value, float):
-        return f"{value:.1f}" if key.endswith(("_ms", "_s")) else f"{value:.1e}"
+        return f"{value:.1f}" if key.endswith(("_ms", "_s", "_us")) else f"{value:.1e}"
     return str(value)

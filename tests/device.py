@@ -1,16 +1,21 @@
-"""The module of what runs on a CUDA device, built for the host's processor (csrc/cuda/host)."""
+"""The module of what runs on a CUDA device, built for the host's processor (csrc/cuda/host).
+
+With YOLO_TEST_CUDA=1 it is the GPU's (`make cuda-check`), and the same tests run there, but those of tests/cuda: they
+compile kernels with g++.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
+import functools
+import os
 from types import ModuleType
 
 import pytest
 
+from benchmarks.cuda_module import open_module
 from yolo import cuda
 
-ROOT = Path(__file__).resolve().parents[1]
+ON_GPU = os.environ.get("YOLO_TEST_CUDA", "") == "1"
 
 
 @pytest.fixture
@@ -22,11 +27,13 @@ def as_gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def cuda_host() -> ModuleType:
-    """The newest build of ``_cuda_host``; skips the test where there is none."""
-    built = sorted(ROOT.glob("build/*/cuda_host/_cuda_host*.so"), key=lambda path: path.stat().st_mtime)
-    if not built:
-        pytest.skip("the module for tests of CUDA is not built: make cuda-host")
-    spec = importlib.util.spec_from_file_location("_cuda_host", built[-1])
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The newest build of ``_cuda_host``; skips the test where there is none. On a GPU ``yolo._cuda``, without TF32."""
+    try:
+        return _opened()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
+@functools.cache
+def _opened() -> ModuleType:
+    return open_module("cuda", tf32=False) if ON_GPU else open_module("host")

@@ -28,12 +28,12 @@ class TorchLoss:
 
     def __call__(self, heads: Sequence[torch.Tensor], labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """heads: raw [B, A * (5 + nc), h, w]; labels: [n, 6], image, class, x, y, w, h -> loss, [3] box, obj, cls."""
-        box, obj, cls = (torch.zeros(()) for _ in range(3))
-        for raw, anchors, balance in zip(heads, self.anchors, self.balance):
+        box, obj, cls = (torch.zeros((), device=heads[0].device) for _ in range(3))
+        for raw, anchors, balance in zip(heads, self.anchors.to(heads[0].device), self.balance):
             count = len(anchors)
             head = raw.float().unflatten(1, (count, -1)).permute(0, 1, 3, 4, 2)  # [B, A, h, w, 5 + nc]
             place, offset, wh, classes, number = match(labels, anchors, head.shape[2:4], self.anchor_t)
-            target = torch.zeros(head.shape[:4])
+            target = torch.zeros(head.shape[:4], device=head.device)
             if len(classes):
                 found = head[place]  # [n, 5 + nc]
                 xy = found[:, 0:2].sigmoid() * 2 - 0.5
@@ -57,14 +57,14 @@ def match(
     In YOLOv5's order: own cell, left, top, right, bottom; within them by anchor, then by label.
     """
     rows, columns = grid
-    size = torch.tensor([columns, rows], dtype=torch.float32)
+    size = torch.tensor([columns, rows], dtype=torch.float32, device=labels.device)
     xy, wh = labels[:, 2:4] * size, labels[:, 4:6] * size
     ratio = wh[None] / anchors[:, None]
     number, label = (torch.maximum(ratio, 1 / ratio).amax(-1) < threshold).nonzero(as_tuple=True)
     xy, wh = xy[label], wh[label]
     low, high = (((p % 1 < 0.5) & (p > 1)).T for p in (xy, size - xy))
     near = torch.stack((torch.ones_like(low[0]), low[0], low[1], high[0], high[1]))
-    shift = torch.tensor([[0, 0], [0.5, 0], [0, 0.5], [-0.5, 0], [0, -0.5]])
+    shift = torch.tensor([[0, 0], [0.5, 0], [0, 0.5], [-0.5, 0], [0, -0.5]], device=labels.device)
     neighbour, chosen = near.nonzero(as_tuple=True)
     cell = (xy[chosen] - shift[neighbour]).floor()
     cell = torch.minimum(cell.clamp(0), size - 1)

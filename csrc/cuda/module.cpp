@@ -10,6 +10,7 @@
 #include "cuda/convolution.h"
 #include "cuda/device.h"
 #include "cuda/group.h"
+#include "cuda/timer.h"
 #include "ops/cuda/bindings.h"
 #include "program/cuda/bindings.h"
 
@@ -62,6 +63,7 @@ PYBIND11_MODULE(YOLO_CUDA_MODULE, module) {
     module.def("description", &yolo::cuda::description, pybind11::arg("index"));
     bind_configure(module);
     bind_group(module);
+    yolo::cuda::bind_timer(module);
     yolo::program::cuda::bind_cuda(module);
     yolo::program::cuda::bind_steps(module);
     yolo::program::cuda::bind_kernels(module);

@@ -1,6 +1,7 @@
 """Imports modules as a Python without this project's native libraries would, and says which cannot be.
 
-python -m tests.benchmarks.peer_imports FILE..., from the repository's root: modules (.py) to import, weights to read.
+python -m tests.benchmarks.peer_imports REQUIREMENTS FILE..., from the repository's root: the peers' packages, modules
+(.py) to import, weights to read.
 The peers' frameworks are stood in for, so that none needs to be installed; what is neither among the peers' packages,
 nor Python's, nor this project's Python code cannot be imported. Prints {file: error}.
 """
@@ -19,8 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-REQUIREMENTS = Path("benchmarks/requirements-peers.txt")
-FRAMEWORKS = ("torch", "onnx", "onnxruntime", "openvino", "nncf")
+FRAMEWORKS = ("torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf")
 OURS = ("yolo", "graphs", "benchmarks", "tests")
 
 
@@ -54,8 +54,8 @@ class Stand(Loader):
 class Peer(MetaPathFinder):
     """What the peers' Python finds: its packages, and of this project nothing native."""
 
-    def __init__(self) -> None:
-        lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    def __init__(self, requirements: Path) -> None:
+        lines = requirements.read_text(encoding="utf-8").splitlines()
         self._there = {top for line in lines if "==" in line for top in installed(line.partition("==")[0])}
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
@@ -108,9 +108,9 @@ def read(weights: Path) -> None:
 
 
 def main() -> None:
-    sys.meta_path.insert(0, Peer())
+    sys.meta_path.insert(0, Peer(Path(sys.argv[1])))
     failures = {}
-    for name in sys.argv[1:]:
+    for name in sys.argv[2:]:
         try:
             (import_all if name.endswith(".py") else read)(Path(name))
         except Exception as error:

@@ -32,6 +32,9 @@ def test_what_peers_run_imports_without_native_libraries(tmp_path: Path) -> None
     weights = [save_checkpoint(tmp_path / "x.safetensors", checkpoint)]
     weights.append(write_zip(tmp_path / "x.pt", *checkpoint_pickle(checkpoint.model, small_mapping())))
     assert refused(weights, files) == {}
+    on_gpu = [file for file in files if frameworks(file) <= {"torch", "torchvision"} and file != HEADS]
+    assert len(on_gpu) >= 6
+    assert refused(weights, on_gpu, "requirements-peers-cuda.txt") == {}
 
 
 def test_files_that_need_more_are_named(tmp_path: Path) -> None:
@@ -47,9 +50,10 @@ def test_files_that_need_more_are_named(tmp_path: Path) -> None:
     assert list(refused([], files)) == [str(file) for file in files]
 
 
-def refused(weights: list[Path], files: list[Path]) -> dict[str, str]:
+def refused(weights: list[Path], files: list[Path], requirements: str = "requirements-peers.txt") -> dict[str, str]:
     """What could not be read or imported, with the reason."""
-    command = [sys.executable, "-m", "tests.benchmarks.peer_imports", *map(str, (*weights, *files))]
+    packages = ROOT / "benchmarks" / requirements
+    command = [sys.executable, "-m", "tests.benchmarks.peer_imports", *map(str, (packages, *weights, *files))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -12,8 +12,9 @@ import pytest
 from graphs.base import synchronise
 from graphs.update import Rates
 from tests.bfloat16 import needs_bf16
-from tests.graphs.tiny import SETTINGS, label_rows, random_images
+from tests.graphs.tiny import label_rows, random_images
 from tests.models.small import small_mapping
+from tests.ops.loss_cases import PLAIN as SETTINGS
 from yolo.data.batch import Batch
 from yolo.engine.train_step import TrainStep
 from yolo.errors import ConfigError

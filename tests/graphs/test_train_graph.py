@@ -10,7 +10,8 @@ from graphs.base import synchronise, to_unit_range
 from graphs.parameters import ParameterVector
 from graphs.train import TrainGraph
 from graphs.train_state import TrainState
-from tests.graphs.tiny import SETTINGS, TinyNetwork, label_rows, random_images
+from tests.graphs.tiny import TinyNetwork, label_rows, random_images
+from tests.ops.loss_cases import PLAIN as SETTINGS
 from yolo.data.batch import pad_labels
 from yolo.loss.reference import combine_terms, loss_terms
 

@@ -6,20 +6,7 @@ import numpy as np
 import oneflow as flow
 from oneflow import nn
 
-from yolo.loss.settings import LossSettings
-
 CLASSES = 3
-SETTINGS = LossSettings(
-    box=0.05,
-    obj=1.0,
-    cls=0.5,
-    cls_pw=1.0,
-    obj_pw=1.0,
-    anchor_t=4.0,
-    fl_gamma=0.0,
-    label_smoothing=0.0,
-    balance=(4.0, 1.0),
-)
 
 
 class TinyNetwork(nn.Module):

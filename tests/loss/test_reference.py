@@ -8,7 +8,7 @@ import numpy as np
 import oneflow as flow
 import pytest
 
-from tests.graphs.tiny import SETTINGS as PLAIN
+from tests.ops.loss_cases import PLAIN
 from tests.reference.iou import pairwise_iou
 from tests.reference.loss import Loss
 from yolo.config.hyp import Hyperparameters

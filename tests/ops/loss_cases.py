@@ -6,12 +6,23 @@ import dataclasses
 
 import numpy as np
 
-from tests.graphs.tiny import SETTINGS as PLAIN
 from tests.reference.loss import Loss
+from yolo.loss.settings import LossSettings
 from yolo.program.detection import detection_loss
 
 ANCHORS = np.array([[(10, 13), (16, 30), (33, 23)], [(30, 61), (62, 45), (59, 119)]], np.float32)
 STRIDES = (8, 16)
+PLAIN = LossSettings(
+    box=0.05,
+    obj=1.0,
+    cls=0.5,
+    cls_pw=1.0,
+    obj_pw=1.0,
+    anchor_t=4.0,
+    fl_gamma=0.0,
+    label_smoothing=0.0,
+    balance=(4.0, 1.0),
+)
 VARIANTS = {
     "plain": PLAIN,
     "smoothed": dataclasses.replace(PLAIN, label_smoothing=0.1),

@@ -1,4 +1,5 @@
-// Operators on arrays, for tests: each copies its arguments to the device and its results back.
+// Operators on arrays, for tests: each copies its arguments to the device and its results back. A Timer, for benchmarks,
+// runs them again meanwhile.
 #pragma once
 
 #include <pybind11/pybind11.h>

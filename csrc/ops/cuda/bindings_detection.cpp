@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cuda/arrays.h"
+#include "cuda/timer.h"
 #include "ops/cuda/bindings.h"
 #include "ops/cuda/decode.h"
 #include "ops/cuda/iou.h"
@@ -60,7 +61,7 @@ Array<uint8_t> letterbox_planes(const Images& images, const std::vector<Place>& 
 
 // The bytes of a map [images, height, width, pitch].
 Array<uint8_t> letterbox_map(const Images& images, const std::vector<Place>& places, int64_t height, int64_t width,
-                             bool swapped, const std::string& number, int64_t pitch) {
+                             bool swapped, const std::string& number, int64_t pitch, Timer* timer) {
     const OwnStream stream;
     const Table table(images, places, stream.get());
     const auto count = static_cast<int64_t>(images.size());
@@ -69,16 +70,17 @@ Array<uint8_t> letterbox_map(const Images& images, const std::vector<Place>& pla
                                                : Number::float16;
     const auto bytes = pitch * static_cast<int64_t>(bytes_of(type));
     const OnDevice<uint8_t> map(static_cast<size_t>(count * height * width * bytes), stream.get());
-    letterbox(table.data(), swapped, Map{map.data(), type, count, height, width, 3, pitch}, stream.get());
+    const Map target{map.data(), type, count, height, width, 3, pitch};
+    give([&](Stream to) { letterbox(table.data(), swapped, target, to); }, stream.get(), timer);
     return map.array(std::vector<int64_t>{count, height, width, bytes});
 }
 
-Array<float> pairs(const Array<float>& a, const Array<float>& b) {
+Array<float> pairs(const Array<float>& a, const Array<float>& b, Timer* timer) {
     const OwnStream stream;
     const int64_t n = a.shape(0), m = b.shape(0);
     const OnDevice<float> first(a, stream.get()), second(b, stream.get());
     const OnDevice<float> out(static_cast<size_t>(n * m), stream.get());
-    pairwise_iou(first.data(), n, second.data(), m, out.data(), stream.get());
+    give([&](Stream to) { pairwise_iou(first.data(), n, second.data(), m, out.data(), to); }, stream.get(), timer);
     return out.array(std::vector<int64_t>{n, m});
 }
 
@@ -108,13 +110,13 @@ public:
         problem_.check();
     }
 
-    // Calls work(problem, detections, counts, scratch), all on the device; returns what it has written.
+    // Calls work(problem, detections, counts, scratch, stream), all on the device; returns what it has written.
     template <class Work>
-    py::tuple run(Stream stream, const Work& work) const {
+    py::tuple run(Stream stream, Timer* timer, const Work& work) const {
         const OnDevice<float> detections(static_cast<size_t>(problem_.images * problem_.settings.max_det * 6), stream);
         const OnDevice<int32_t> counts(static_cast<size_t>(problem_.images), stream);
         const DeviceBuffer scratch(nms_scratch_bytes(problem_));
-        work(problem_, detections.data(), counts.data(), scratch.data());
+        give([&](Stream to) { work(problem_, detections.data(), counts.data(), scratch.data(), to); }, stream, timer);
         return py::make_tuple(detections.array(std::vector<int64_t>{problem_.images, problem_.settings.max_det, 6}),
                               counts.array(std::vector<int64_t>{problem_.images}));
     }
@@ -132,14 +134,15 @@ private:
 };
 
 // (detections, counts) of decoded predictions.
-py::tuple suppress(const Array<float>& predictions, const py::kwargs& given) {
+py::tuple suppress(const Array<float>& predictions, Timer* timer, const py::kwargs& given) {
     const OwnStream stream;
     const int64_t images = predictions.shape(0), rows = predictions.shape(1), classes = predictions.shape(2) - 5;
     const Problem problem(images, rows, classes, given, stream.get());
     const OnDevice<float> input(predictions, stream.get());
-    return problem.run(stream.get(), [&](const NmsProblem& own, float* detections, int32_t* counts, void* scratch) {
-        nms(own, input.data(), detections, counts, scratch, stream.get());
-    });
+    const auto work = [&](const NmsProblem& own, float* detections, int32_t* counts, void* scratch, Stream to) {
+        nms(own, input.data(), detections, counts, scratch, to);
+    };
+    return problem.run(stream.get(), timer, work);
 }
 
 // stride, anchors, scale, mirror
@@ -147,7 +150,8 @@ using Geometry = std::tuple<float, std::vector<float>, float, float>;
 
 // (detections, counts) of raw heads [B, anchors * (5 + classes), h, w]; known: boxes [B, places, 5] and counts [B].
 py::tuple detections_of(const std::vector<Array<float>>& heads, const std::vector<Geometry>& geometry, int64_t classes,
-                        const Array<float>& boxes, const Array<int32_t>& places, const py::kwargs& given) {
+                        const Array<float>& boxes, const Array<int32_t>& places, Timer* timer,
+                        const py::kwargs& given) {
     const OwnStream stream;
     std::vector<std::unique_ptr<OnDevice<float>>> inputs;
     std::vector<HeadLevel> levels;
@@ -160,22 +164,24 @@ py::tuple detections_of(const std::vector<Array<float>>& heads, const std::vecto
     const OnDevice<int32_t> filled(places, stream.get());
     const KnownBoxes known{rows.data(), filled.data(), boxes.shape(1)};
     const Problem problem(heads.at(0).shape(0), rows_of(levels, known), classes, given, stream.get());
-    return problem.run(stream.get(), [&](const NmsProblem& own, float* detections, int32_t* counts, void* scratch) {
-        detect(own, levels, known, detections, counts, scratch, stream.get());
-    });
+    const auto work = [&](const NmsProblem& own, float* detections, int32_t* counts, void* scratch, Stream to) {
+        detect(own, levels, known, detections, counts, scratch, to);
+    };
+    return problem.run(stream.get(), timer, work);
 }
 
 }  // namespace
 
 void bind_detection(py::module_& module) {
-    module.def("nms", &suppress, py::arg("predictions"));
+    const auto timer = py::arg("timer") = py::none();
+    module.def("nms", &suppress, py::arg("predictions"), py::kw_only(), timer);
     module.def("detect", &detections_of, py::arg("heads"), py::arg("geometry"), py::arg("classes"), py::arg("boxes"),
-               py::arg("places"));
+               py::arg("places"), py::kw_only(), timer);
     module.def("letterbox_planes", &letterbox_planes, py::arg("images"), py::arg("places"), py::arg("height"),
                py::arg("width"), py::arg("swapped") = false);
     module.def("letterbox_map", &letterbox_map, py::arg("images"), py::arg("places"), py::arg("height"),
-               py::arg("width"), py::arg("swapped"), py::arg("number"), py::arg("pitch"));
-    module.def("pairwise_iou", &pairs, py::arg("a"), py::arg("b"));
+               py::arg("width"), py::arg("swapped"), py::arg("number"), py::arg("pitch"), timer);
+    module.def("pairwise_iou", &pairs, py::arg("a"), py::arg("b"), timer);
     module.def("overlap", &overlaps, py::arg("kind"), py::arg("a"), py::arg("b"), py::arg("gradient") = true);
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cuda/arrays.h"
+#include "cuda/timer.h"
 #include "ops/cuda/assign.h"
 #include "ops/cuda/bindings.h"
 #include "ops/cuda/loss.h"
@@ -18,6 +19,8 @@ namespace py = pybind11;
 using yolo::cuda::Array;
 using yolo::cuda::OnDevice;
 using yolo::cuda::OwnStream;
+using yolo::cuda::Stream;
+using yolo::cuda::Timer;
 
 using Shape = std::vector<py::ssize_t>;
 using Grid = std::pair<int64_t, int64_t>;  // height, width
@@ -54,7 +57,7 @@ struct Given {
 // Of each level int32 [matches, 7]: image, anchor, row, column, label, then the place among its item's matches of the
 // one before it in the cell (-1: none) and whether there is one after it.
 py::list assigned(const Array<float>& rows, const Array<int32_t>& counts, const std::vector<Array<float>>& anchors,
-                  const std::vector<Grid>& shapes, double anchor_t) {
+                  const std::vector<Grid>& shapes, double anchor_t, Timer* timer) {
     const Given given(rows, counts, anchors, shapes);
     const Items items(given.grids.data(), given.levels(), given.labels.images);
     Scratch needed(nullptr);
@@ -62,7 +65,7 @@ py::list assigned(const Array<float>& rows, const Array<int32_t>& counts, const 
     const OnDevice<int32_t> memory(needed.used() / sizeof(int32_t), given.stream);
     Scratch scratch(reinterpret_cast<std::byte*>(memory.data()));
     const MatchLists lists = match_lists(scratch, items.total(), given.labels.capacity);
-    assign(given.labels, items, anchor_t, lists, given.stream);
+    yolo::cuda::give([&](Stream to) { assign(given.labels, items, anchor_t, lists, to); }, given.stream, timer);
     std::vector<int32_t> all(needed.used() / sizeof(int32_t));
     memory.read(all.data());
     const auto read = [&](const int32_t* list, int64_t place) {
@@ -110,7 +113,7 @@ LossSettings settings_of(const py::dict& given) {
 py::tuple loss(const std::vector<Array<float>>& heads, const Array<float>& rows, const Array<int32_t>& counts,
                const std::vector<Array<float>>& anchors, const py::dict& settings,
                const std::optional<Array<double>>& matches, int64_t parts, std::optional<float> slope_scale,
-               bool gradients) {
+               bool gradients, Timer* timer) {
     std::vector<Grid> shapes;
     for (const Array<float>& head : heads) shapes.emplace_back(head.shape(3), head.shape(4));
     const Given given(rows, counts, anchors, shapes);
@@ -134,9 +137,13 @@ py::tuple loss(const std::vector<Array<float>>& heads, const Array<float>& rows,
     Array<float> factor(1);
     *factor.mutable_data() = slope_scale.value_or(0);
     const OnDevice<float> scale(factor, given.stream);
-    detection_loss(given.labels, levels.data(), given.levels(), heads[0].shape(2) - 5, settings_of(settings),
-                   terms.data(), sums.data(), reinterpret_cast<std::byte*>(scratch.data()), given.stream,
-                   {parts, matches ? all.data() : nullptr}, slope_scale ? scale.data() : nullptr);
+    const LossSettings recipe = settings_of(settings);
+    const auto work = [&](Stream to) {
+        detection_loss(given.labels, levels.data(), given.levels(), heads[0].shape(2) - 5, recipe, terms.data(),
+                       sums.data(), reinterpret_cast<std::byte*>(scratch.data()), to,
+                       {parts, matches ? all.data() : nullptr}, slope_scale ? scale.data() : nullptr);
+    };
+    yolo::cuda::give(work, given.stream, timer);
     py::list found;
     for (size_t i = 0; gradients && i < heads.size(); ++i) {
         found.append(slopes[i]->array(Shape(heads[i].shape(), heads[i].shape() + heads[i].ndim())));
@@ -148,13 +155,14 @@ py::tuple loss(const std::vector<Array<float>>& heads, const Array<float>& rows,
 }  // namespace
 
 void bind_loss(py::module_& module) {
+    const auto timer = py::arg("timer") = py::none();
     module.def("assign", &assigned, py::arg("labels"), py::arg("counts"), py::arg("anchors"), py::arg("grids"),
-               py::arg("anchor_t"));
+               py::arg("anchor_t"), timer);
     module.def("count_matches", &counted, py::arg("labels"), py::arg("counts"), py::arg("anchors"), py::arg("grids"),
                py::arg("anchor_t"));
     module.def("detection_loss", &loss, py::arg("heads"), py::arg("labels"), py::arg("counts"), py::arg("anchors"),
                py::arg("settings"), py::kw_only(), py::arg("matches") = py::none(), py::arg("parts") = 1,
-               py::arg("slope_scale") = py::none(), py::arg("gradients") = true);
+               py::arg("slope_scale") = py::none(), py::arg("gradients") = true, timer);
 }
 
 }  // namespace yolo::ops::cuda

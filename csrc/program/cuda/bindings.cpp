@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cuda/arrays.h"
+#include "cuda/timer.h"
 #include "program/common/bindings.h"
 #include "program/cuda/executor.h"
 
@@ -30,7 +31,7 @@ public:
     HostExecutor(Plan plan, std::shared_ptr<Constants> constants, const Limits& limits)
         : executor_(std::move(plan), std::move(constants), nullptr, nullptr, limits) {}
 
-    py::list forward(const py::array& images, std::optional<Floats> values) {
+    py::list forward(const py::array& images, std::optional<Floats> values, yolo::cuda::Timer* timer) {
         const Plan& plan = executor_.plan();
         check(images, plan.images, py::dtype::of<uint8_t>(), "images");
         if (plan.values > 0 && !values) throw py::value_error("the program takes values too");
@@ -44,8 +45,12 @@ public:
             places.push_back(heads.back()->data());
         }
         Run run;
-        run.stream = stream_.get(), run.images = pixels.data(), run.values = moved.data(), run.heads = places.data();
-        executor_.forward(run);
+        run.images = pixels.data(), run.values = moved.data(), run.heads = places.data();
+        const auto work = [&](Stream stream) {
+            run.stream = stream;
+            executor_.forward(run);
+        };
+        yolo::cuda::give(work, stream_.get(), timer);
         py::list found;
         for (size_t i = 0; i < heads.size(); ++i) found.append(heads[i]->array(plan.heads[i]));
         if (values) moved.read(vector);
@@ -106,7 +111,8 @@ void bind_cuda(py::module_& module) {
                  return std::make_unique<HostExecutor>(plan_of(plan), std::move(constants), Limits{});
              }),
              py::arg("plan"), py::kw_only(), py::arg("constants") = nullptr)
-        .def("__call__", &HostExecutor::forward, py::arg("images"), py::arg("values").noconvert() = py::none())
+        .def("__call__", &HostExecutor::forward, py::arg("images"), py::arg("values").noconvert() = py::none(),
+             py::kw_only(), py::arg("timer") = py::none())
         .def("backward", &HostExecutor::backward, py::arg("head_gradients"), py::arg("values").noconvert(),
              py::arg("gradient").noconvert())
         .def("maps", &HostExecutor::maps)

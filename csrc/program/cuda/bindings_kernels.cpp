@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cuda/arrays.h"
+#include "cuda/timer.h"
 #include "program/cuda/bindings.h"
 #include "program/cuda/epilogue.h"
 #include "program/cuda/norm.h"
@@ -22,6 +23,7 @@ namespace {
 namespace py = pybind11;
 using yolo::cuda::DeviceBuffer;
 using yolo::cuda::Number;
+using yolo::cuda::Timer;
 using Floats = yolo::cuda::Array<float>;
 using DeviceFloats = yolo::cuda::OnDevice<float>;
 using Shape = std::vector<py::ssize_t>;
@@ -122,7 +124,7 @@ Floats epilogue_of(const std::string& precision, int64_t first, int64_t channels
 py::dict norm_act_add(const std::string& precision, int64_t first, int64_t channels, const Floats& source,
                       const Floats& values, const std::string& activation, float value,
                       const std::vector<Floats>& residual, const std::vector<Floats>& targets,
-                      const std::vector<Floats>& gradients, bool over) {
+                      const std::vector<Floats>& gradients, bool over, Timer* timer) {
     const Maps maps{number_of(precision), first, channels, {}};
     const Stream stream = maps.stream();
     const Buffers sources(maps, {source, source}), added(maps, residual), made(maps, targets), given(maps, gradients),
@@ -135,20 +137,24 @@ py::dict norm_act_add(const std::string& precision, int64_t first, int64_t chann
     const int64_t lanes = from.lanes(), c = channels;
     const BatchState state{m, m + lanes, m + 2 * lanes, m + 3 * lanes, m + 4 * lanes, m + 5 * lanes};
     const bool normalised = values.shape(0) == 4, learns = values.shape(0) > 0;
-    if (normalised) measure(from, {v, v + c, v + 2 * c, v + 3 * c, 1e-3f, 0.03f}, state, partials, stream);
     const Affine affine = normalised ? state.affine() : Affine{nullptr, nullptr, learns ? v : nullptr};
     const Activation known = activation_of(activation, value);
     const std::vector<Map> others = added.all(), all = given.all();
-    activate(from, affine, known, others.empty() ? nullptr : &others[0], made.all(), stream);
+    const auto forward = [&](Stream on) {
+        if (normalised) measure(from, {v, v + c, v + 2 * c, v + 3 * c, 1e-3f, 0.03f}, state, partials, on);
+        activate(from, affine, known, others.empty() ? nullptr : &others[0], made.all(), on);
+    };
+    yolo::cuda::give(forward, stream, timer, "forward");
     float* const learnt = gradient.data();
     const ParameterGradients parameters =
         normalised ? ParameterGradients{learnt + c, learnt, &state} : ParameterGradients{learnt};
     const bool summed = all.size() > 1 && learns;
-    if (learns) {
-        add_parameter_gradients(from, all, summed ? &sum : nullptr, affine, known, parameters, partials, stream);
-    }
-    write_source_gradient(from, summed ? std::vector<Map>{sum} : all, affine, known, normalised ? &state : nullptr, to,
-                          stream);
+    const auto backward = [&](Stream on) {
+        if (learns) add_parameter_gradients(from, all, summed ? &sum : nullptr, affine, known, parameters, partials, on);
+        const std::vector<Map> whole = summed ? std::vector<Map>{sum} : all;
+        write_source_gradient(from, whole, affine, known, normalised ? &state : nullptr, to, on);
+    };
+    yolo::cuda::give(backward, stream, timer, "backward");
     const Shape shape = shape_of(values);
     py::dict found;
     found["targets"] = made.read(), found["values"] = moved.array(shape), found["gradient"] = gradient.array(shape);
@@ -202,7 +208,7 @@ void bind_kernels(py::module_& module) {
     const py::arg gradient("gradient"), pieces("pieces"), out("out"), in("in_"), taps("taps"), groups("groups");
     module.def("epilogue", &epilogue_of, precision, first, channels, target, bias, activation, value, residual);
     module.def("norm_act_add", &norm_act_add, precision, first, channels, source, values, activation, value, residual,
-               py::arg("targets"), py::arg("gradients"), py::arg("over"));
+               py::arg("targets"), py::arg("gradients"), py::arg("over"), py::arg("timer") = py::none());
     module.def("bias_gradient", &bias_gradient, precision, first, channels, gradient, py::arg("before"));
     module.def("pack_weights", &packed, precision, values, pieces, out, in, taps, groups);
     module.def("with_weight_gradient", &with_weight_gradient, py::arg("packed"), gradient, pieces, out, in, groups);

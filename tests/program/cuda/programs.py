@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tests.device import cuda_host
-from tests.program.training_reference import Subject
-from yolo.models.network import Network
-from yolo.models.weights.transfer import state_to_numpy
 from yolo.program.inference.constants import pack_weights
 from yolo.program.inference.planner import plan_inference
 from yolo.program.ir import Shape
@@ -19,6 +17,10 @@ from yolo.program.plan import Plan
 from yolo.program.target import Target
 from yolo.program.training.program import plan_training
 
+if TYPE_CHECKING:  # both need OneFlow, single steps do not
+    from tests.program.training_reference import Subject
+    from yolo.models.network import Network
+
 
 def target(precision: str = "fp32") -> Target:
     """Of any CUDA device."""
@@ -27,6 +29,8 @@ def target(precision: str = "fp32") -> Target:
 
 def heads(network: Network, images: np.ndarray, precision: str = "fp32") -> list[np.ndarray]:
     """What a network's program for inference gives."""
+    from yolo.models.weights.transfer import state_to_numpy
+
     graph = optimise(lower(network.spec, state_to_numpy(network)), precision)
     plan = plan_inference(graph, images.shape, target(precision))
     module = cuda_host()
