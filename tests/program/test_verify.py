@@ -16,6 +16,7 @@ from yolo import detect, native
 from yolo.errors import WeightsError
 from yolo.inference.models import CompiledModel, program_model
 from yolo.program import compiled
+from yolo.program.backends import cpu
 from yolo.program.builder import GraphBuilder
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
@@ -206,7 +207,7 @@ def test_images_that_do_not_fit_are_refused_as_the_file_s_fault(tmp_path: Path, 
 
 def test_memory_is_counted_before_it_is_taken(tmp_path: Path, wholes, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = model_of(tmp_path / "b.program", wholes["levels"]).runner(SETTINGS)
-    monkeypatch.setattr(compiled, "free_memory", lambda: 10**9)
+    monkeypatch.setattr(cpu, "free_memory", lambda: 10**9)
     with pytest.raises(WeightsError, match=r"images of 16384x16384 need \d+\.\d GB of memory, 1\.0 GB are free"):
         runner.detect(np.broadcast_to(np.uint8(0), (1, 3, 1 << 14, 1 << 14)))
 

@@ -2,11 +2,14 @@
 // the same kernel.
 #include "program/cpu/convolution.h"
 
+#include <array>
+#include <functional>
 #include <memory>
 
 #include "program/cpu/activation.h"
 #include "program/cpu/builders.h"
 #include "program/cpu/pass.h"
+#include "program/cpu/pieces.h"
 
 namespace yolo::program {
 
@@ -102,11 +105,42 @@ StepInfo info_of(const ExecContext& context, const Step& step, const ConvShape& 
             static_cast<int64_t>(maps + chosen.weights.get_size())};
 }
 
+// Activations that oneDNN computes by a long series: a pass of our own over the finished sums takes less (SiLU 2.5 ns a
+// vector of 8, oneDNN's 6.3), and adds the residual on its way. bfloat16 would round its sums once more.
+bool has_own_pass(const Step& step) {
+    const TensorView& to = step.view("target");
+    const Function function = activation_of(step).function;
+    const bool costly = function == Function::silu || function == Function::mish || function == Function::elu;
+    return costly && to.wide() && step.view("source").wide() && to.layout == Layout::blocked;
+}
+
+// target = f(target) + residual.
+std::function<void()> own_pass(const ExecContext& exec, const Step& step) {
+    const TensorView to = step.view("target");
+    const TensorView* const residual = step.optional("residual");
+    const auto more = residual == nullptr ? nullptr : std::make_shared<const TensorView>(*residual);
+    const Activation activation = activation_of(step);
+    return [=] {
+        static constexpr float kZeros[kMostLanes] = {};
+        static const std::array<float, kMostLanes> ones = [] {
+            std::array<float, kMostLanes> all;
+            all.fill(1.0f);
+            return all;
+        }();
+        const Affine itself{kZeros, ones.data(), kZeros};
+        each_piece(exec, to, [&](const Piece& piece) {
+            std::byte* const numbers = at(exec, to, piece);
+            const void* const added = more == nullptr ? nullptr : at(exec, *more, piece);
+            kernels().activate[kFloat32](numbers, itself, activation, added, numbers, piece.count);
+        });
+    };
+}
+
 // Of floats. The residual is added after the activation. `append_sum` would read the target itself and, after an
 // activation, selects a reference kernel; a binary post-op does neither.
 dnnl::primitive_attr float_attributes(const ExecContext& context, const Step& step, bool adds) {
     dnnl::post_ops after;
-    append_activation(step, after);
+    if (!has_own_pass(step)) append_activation(step, after);
     if (adds) after.append_binary(dnnl::algorithm::binary_add, desc_of(context, step.view("residual")));
     dnnl::primitive_attr attributes = user_scratchpad();
     attributes.set_post_ops(after);
@@ -183,9 +217,11 @@ std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
     const ConvShape shape(step);
     const TensorView& to = step.view("target");
     const TensorView* const residual = step.optional("residual");
+    const bool own = has_own_pass(step);
     const memory::desc source = desc_of(context, step.view("source")), target = desc_of(context, to);
     const Type type = source.get_data_type();
-    Kernel chosen = kernel(step, shape, source, target, type, float_attributes(context, step, residual != nullptr));
+    Kernel chosen =
+        kernel(step, shape, source, target, type, float_attributes(context, step, residual != nullptr && !own));
     if (is_reference(chosen.implementation)) {
         // Few channels: oneDNN has no blocked kernel. In the layout of its own choice it has one.
         const memory::desc from = in_any_layout(source), into = in_any_layout(target);
@@ -194,6 +230,12 @@ std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
     }
     const auto pass = pass_of(context, step, chosen);
     const StepInfo info = info_of(context, step, shape, chosen);
+    if (own) {
+        return {{info, [pass, activate = own_pass(context, step)](const Run&) {
+                     (*pass)();
+                     activate();
+                 }}};
+    }
     if (residual == nullptr || chosen.residual != 0) return {{info, [pass](const Run&) { (*pass)(); }}};
     return {{info, [pass, add = sum(context, to, *residual)](const Run&) {
                  (*pass)();

@@ -7,6 +7,7 @@
 #include "program/common/kinds.h"
 #include "program/cpu/activation.h"
 #include "program/cpu/builders.h"
+#include "program/cpu/pieces.h"
 
 namespace yolo::program {
 namespace {
@@ -14,27 +15,6 @@ namespace {
 // Lanes behind the last channel hold 0 and must stay so: sigmoid(0) is not.
 bool keeps_zero(Function function) {
     return function != Function::sigmoid;
-}
-
-struct Piece {
-    int thread;
-    int64_t image, block, pixel, count;
-};
-
-// Every piece of at most kMostPixels pixels of one channel block, in the order in which they lie in memory.
-template <class Action>
-void each_piece(const ExecContext& exec, const TensorView& view, const Action& action) {
-    const int64_t pixels = view.pixels(), pieces = (pixels + kMostPixels - 1) / kMostPixels, blocks = exec.blocks(view);
-    parallel::share(exec.threads, exec.batch * blocks * pieces, [&](int thread, int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-            const int64_t pixel = i % pieces * kMostPixels, plane = i / pieces;
-            action(Piece{thread, plane / blocks, plane % blocks, pixel, std::min(kMostPixels, pixels - pixel)});
-        }
-    });
-}
-
-std::byte* at(const ExecContext& exec, const TensorView& view, const Piece& piece) {
-    return exec.at(view, piece.image, piece.block) + piece.pixel * exec.block * view.element;
 }
 
 // The sum of views: where it lies, or in a thread's own scratch where there are several or it is to be of floats.
