@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import yaml
 
+from tests.device import as_gpu  # noqa: F401  (a fixture)
 from tests.train.samples import Done, Workshop
+from yolo import cuda
 from yolo.config.commands import TrainConfig
 from yolo.config.options import parse
 from yolo.data.batch import Batch
@@ -135,7 +138,13 @@ def test_the_line() -> None:
     assert slope == 3 * 64 * 64 * 4 and base + 2 * slope >= 90 * MB and base + slope >= 100 * MB
 
 
+def test_the_module_of_programs_says_what_its_gpu_has(as_gpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(as_gpu, "memory", lambda: (3 << 30, 8 << 30))
+    assert free_gpu_memory(0) == autobatch.free_on("cuda:0") == 3 << 30 and used_gpu_memory(0) == 5 << 30
+
+
 def test_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "module", lambda: None)
     tool = tmp_path / "nvidia-smi"
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OSError):
@@ -157,6 +166,7 @@ def test_the_gpu_that_is_asked_for_is_the_one_that_this_process_sees(
     tool.write_text('#!/bin/sh\ncase "$*" in *--id=7\\ *used*) echo 12;; *) echo 5;; esac\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(cuda, "module", lambda: None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     assert used_gpu_memory(1) == 12 << 20 and used_gpu_memory(0) == 5 << 20
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
