@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from tests.inference.samples import make_weights, noise
 from yolo import cuda, export, runtime
 from yolo.errors import ConfigError, RuntimeSetupError
 from yolo.inference.detector import Detector
+from yolo.inference.models import ModelOptions, load_models
 from yolo.inference.results import Result
 from yolo.program.file import load_program
 
@@ -96,6 +97,10 @@ def test_a_file_in_int8_is_for_the_processor(program: Path, monkeypatch: pytest.
     monkeypatch.setattr("yolo.inference.models.load_program", lambda path: short)
     with pytest.raises(ConfigError, match=r"small\.program: int8 programs are compiled for the CPU.*--device cpu"):
         Detector(program, device="cuda:0")
+    made = "yolo.inference.models.program_model"
+    monkeypatch.setattr(made, lambda where, file, **how: SimpleNamespace(names=file.names, where=where, **how))
+    (model,) = load_models([program], ModelOptions())  # nobody asked for a GPU
+    assert (model.device, model.precision) == ("cpu", "int8")
 
 
 def test_one_gpu_a_process(weights: Path, gpu: ModuleType) -> None:
