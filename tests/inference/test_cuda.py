@@ -16,6 +16,9 @@ from yolo import cuda, export, runtime
 from yolo.errors import ConfigError, RuntimeSetupError
 from yolo.inference.detector import Detector
 from yolo.inference.results import Result
+from yolo.models.spec import NetworkSpec
+from yolo.models.weights.load import load_weights
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.file import load_program
 
 SIZES = [(48, 64), (64, 40), (48, 64), (20, 20)]
@@ -25,6 +28,11 @@ OPTIONS = {"imgsz": 64, "conf": 0.3, "max_det": 20}
 @pytest.fixture(autouse=True)
 def gpu(as_gpu: ModuleType) -> ModuleType:  # noqa: F811
     return as_gpu
+
+
+def network_of(weights: Path) -> tuple[NetworkSpec, dict[str, np.ndarray]]:
+    checkpoint = load_weights(weights)
+    return checkpoint.spec, checkpoint.model
 
 
 def look(weights: object, device: str, **options: object) -> list[Result]:
@@ -110,6 +118,26 @@ def test_too_little_memory_is_one_line(weights: Path, gpu: ModuleType, monkeypat
     monkeypatch.setattr(gpu, "memory", lambda: (1000, 10**9))
     with pytest.raises(MemoryError, match=r"images of 48x64 need .* GB of memory, 0\.0 GB are free"):
         look(weights, "cuda:0")
+
+
+def test_memory_that_programs_share_is_counted_once(
+    weights: Path, gpu: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second shape needs more than is left free, and has what the first one took."""
+    detector = Detector(weights, device="cuda:0", **OPTIONS)
+    detector(noise((64, 64)))
+    needed = CompiledNetwork.of(*network_of(weights), device="cuda:0").plan((1, 3, 48, 64)).arena
+    monkeypatch.setattr(gpu, "memory", lambda: (needed - 1, 10**9))
+    assert detector(noise((48, 64))).input_size == (48, 64)
+    with pytest.raises(MemoryError, match="images of 64x64 need"):
+        detector([noise((64, 64), seed) for seed in range(4)])
+
+
+def test_the_hosts_memory_is_not_asked_for_what_the_gpu_holds(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 3 * 64 * 64)
+    assert Detector(weights, device="cuda:0", **OPTIONS)(noise((64, 64))).input_size == (64, 64)
+    with pytest.raises(ConfigError, match="--imgsz 64: an image of 64 x 64 pixels takes at least"):
+        Detector(weights, device="cpu", **OPTIONS)(noise((64, 64)))
 
 
 def test_without_cudnn_it_says_what_to_install(weights: Path, gpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

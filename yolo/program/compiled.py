@@ -45,7 +45,7 @@ class CompiledNetwork:
             raise ValueError(f"a graph {'with' if graph.scales else 'without'} int8 values does not run in {precision}")
         self.target = Target.of(device, precision, threads)
         self.device, self.backend = device, backend_of(device)
-        self._memory = self.backend.memory()
+        self._memory, self._largest = self.backend.memory(), 0
         self._weights = pack_weights(graph, self.target.weight_limit, self.backend.weights())
         self.graph = dataclasses.replace(graph, tensors={})  # its programs have them
         self._programs: OrderedDict[Shape, Program] = OrderedDict()
@@ -100,9 +100,12 @@ class CompiledNetwork:
             return self._programs[shape]
 
     def _built(self, plan: Plan) -> Program:
-        limits = native.Limits(self.backend.free_memory(), MOST_WORK)
-        if plan.arena > limits.memory:
-            needed, free = (round(number / 1e9, 1) for number in (plan.arena, limits.memory))
+        free = self.backend.free_memory()
+        if plan.arena > max(free, self._largest):  # what the programs share is theirs already, though it is not free
+            needed, free = (round(number / 1e9, 1) for number in (plan.arena, free))
             size = "x".join(map(str, plan.images[2:]))
             raise MemoryError(f"images of {size} need {needed} GB of memory, {free} GB are free")
-        return self.backend.program(plan, self._weights, self._memory, limits)
+        limits = native.Limits(free + self._memory.bytes, MOST_WORK)
+        program = self.backend.program(plan, self._weights, self._memory, limits)
+        self._largest = max(self._largest, plan.arena)
+        return program
