@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from tests.device import as_gpu  # noqa: F401  (a fixture)
 from tests.inference.samples import make_weights, noise
 from yolo import cuda, export, runtime
 from yolo.errors import ConfigError, RuntimeSetupError
+from yolo.inference.compile import is_compiled
 from yolo.inference.detector import Detector
 from yolo.inference.results import Result
 from yolo.models.spec import NetworkSpec
@@ -104,6 +106,25 @@ def test_a_file_in_int8_is_for_the_processor(program: Path, monkeypatch: pytest.
     monkeypatch.setattr("yolo.inference.models.load_program", lambda path: short)
     with pytest.raises(ConfigError, match=r"small\.program: int8 programs are compiled for the CPU.*--device cpu"):
         Detector(program, device="cuda:0")
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_gpu_in_a_forks_child_is_one_line(
+    program: Path, gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, augment: bool
+) -> None:
+    """By the number of the process: the host's module would work there."""
+    ours, theirs = (Detector(program, device=device, augment=augment, **OPTIONS) for device in ("cuda:0", "cpu"))
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert theirs(noise((64, 64))).input_size == (64, 64)
+    with pytest.raises(RuntimeSetupError, match="cuda:0: a GPU's programs do not run in a fork's child; start proc"):
+        ours(noise((64, 64)))
+
+
+def test_what_a_gpu_cannot_do_names_the_processor(weights: Path, gpu: ModuleType) -> None:
+    with pytest.raises(RuntimeSetupError, match="--device 0: no CUDA GPU is visible to OneFlow: --compile off is for"):
+        Detector(weights, device="0", compile="off")
+    with pytest.raises(ConfigError, match=r"--int8: int8 programs are .* not for CUDA devices; .* or use --device cpu"):
+        is_compiled("cuda:0", "program", "int8")
 
 
 def test_one_gpu_a_process(weights: Path, gpu: ModuleType) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from yolo import native
+from yolo.errors import RuntimeSetupError
 from yolo.models.spec import NetworkSpec
 from yolo.program.backends.base import Program
 from yolo.program.backends.choice import backend_of
@@ -46,6 +48,7 @@ class CompiledNetwork:
         self.target = Target.of(device, precision, threads)
         self.device, self.backend = device, backend_of(device)
         self._memory, self._largest = self.backend.memory(), 0
+        self._process = os.getpid()
         self._weights = pack_weights(graph, self.target.weight_limit, self.backend.weights())
         self.graph = dataclasses.replace(graph, tensors={})  # its programs have them
         self._programs: OrderedDict[Shape, Program] = OrderedDict()
@@ -74,6 +77,12 @@ class CompiledNetwork:
         if self.precision == "int8":
             raise ValueError("the weights of int8 programs are not replaced: quantise the new ones")
         pack_weights(optimise(lower(spec, state), self.precision), self.target.weight_limit, self._weights)
+
+    def require_own_process(self) -> None:
+        """Raise RuntimeSetupError in a fork's child on a GPU: CUDA does not work there."""
+        if self.device != "cpu" and os.getpid() != self._process:
+            hint = "start processes by 'spawn', or use --device cpu"
+            raise RuntimeSetupError("a GPU's programs do not run in a fork's child", where=self.device, hint=hint)
 
     def plan(self, shape: Shape) -> Plan:
         """What runs for images of this shape.
