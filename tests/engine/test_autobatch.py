@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from yolo import cuda
 from yolo.config.commands import TrainConfig
 from yolo.config.options import parse
 from yolo.data.batch import Batch
-from yolo.engine import autobatch
+from yolo.engine import autobatch, memory_probe
 from yolo.engine.autobatch import Measured, measure_in_child, memory_line, with_batch_size
 from yolo.engine.memory import free_gpu_memory, peak_memory, used_gpu_memory
 from yolo.errors import ConfigError, YoloError
@@ -147,7 +148,7 @@ def test_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cuda, "module", lambda: None)
     tool = tmp_path / "nvidia-smi"
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="there is no nvidia-smi, which says how much memory GPU 0 has free"):
         free_gpu_memory(0)
     for text, expected in (("echo 11178", 11178 << 20), ("exit 6", None), ("echo '[N/A]'", None), ("true", None)):
         tool.write_text(f"#!/bin/sh\n{text}\n")
@@ -157,6 +158,20 @@ def test_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                 free_gpu_memory(3)
         else:
             assert free_gpu_memory(3) == expected
+
+
+def test_without_the_driver_s_tool_a_gpu_is_not_measured(
+    as_gpu: ModuleType,  # noqa: F811
+    shop: Workshop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = shop.argv("unmeasured", device="0", batch_size="2")
+    assert memory_probe.main(words) == 0
+    line = "--batch-size -1: there is no nvidia-smi, which says how much memory GPU 0 has free; give a number"
+    assert json.loads(capsys.readouterr().out) == {"refused": line}
 
 
 def test_the_gpu_that_is_asked_for_is_the_one_that_this_process_sees(

@@ -45,5 +45,7 @@ def _gpu_memory(index: int, kind: str) -> int:
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
         return int(answer.split()[0]) << 20
+    except FileNotFoundError as error:
+        raise OSError(f"there is no nvidia-smi, which says how much memory GPU {index} has {kind}") from error
     except (subprocess.SubprocessError, ValueError, IndexError) as error:
         raise OSError(f"nvidia-smi does not report the memory of GPU {index}: {error}") from error

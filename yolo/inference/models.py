@@ -116,6 +116,8 @@ class CompiledModel:
         return CompiledHeads(self._compiled, self._anchors, self.strides, self._guard)
 
     def least_bytes(self, shape: Shape) -> int:
+        if self._compiled.device != "cpu":
+            return image_bytes(shape)
         return inference_bytes(self._compiled.graph, shape, self._compiled.precision)
 
 
