@@ -70,9 +70,11 @@ class Detector:
     ``iou`` are the thresholds of NMS, ``classes`` the class number or numbers to keep (default: all), ``agnostic``
     suppresses overlaps between classes too; ``names`` (a list, or a dict from 0) replaces the names in the weights, and
     where they are the same in another order, it numbers the classes anew.
-    ``half`` computes in bfloat16; ``int8`` names a data set (YAML) and computes in 8 bits, calibrated on its images,
-    which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs plain OneFlow operators instead
-    of the compiled program; ``augment`` looks at each image three times, scaled and mirrored.
+    ``device`` is what ``--device`` takes: "cpu", "0" or "cuda:0"; default: a GPU that programs run on, else the CPU.
+    ``half`` computes in bfloat16, on a GPU in float16; ``int8`` names a data set (YAML) and computes in 8 bits, on the
+    CPU, calibrated on its images, which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs
+    plain OneFlow operators instead of the compiled program; ``augment`` looks at each image three times, scaled and
+    mirrored.
     Threads may share a detector; their calls go one after the other. In a fork's child only that of a compiled
     detector's file on the CPU works: neither OneFlow, which runs the others, nor a GPU does.
 

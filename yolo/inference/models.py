@@ -83,7 +83,7 @@ class PlainModel:
 
 
 class CompiledModel:
-    """A network as programs for this processor. Those of weights run in graphs, a compiled detector's by themselves."""
+    """A network as programs for the processor or a GPU. Weights' run in graphs, a compiled detector's by themselves."""
 
     def __init__(
         self,
