@@ -53,6 +53,10 @@ class RuntimeSetupError(YoloError):
     """This machine or installation cannot run OneFlow or the compiled operators."""
 
 
+class DeviceError(YoloError, RuntimeError):
+    """What a GPU or its libraries refuse, as yolo._cuda says it."""
+
+
 class DivergedError(YoloError):
     """The loss, the gradient or what is to be saved is no longer finite; all ranks find the same."""
 

@@ -117,6 +117,17 @@ def test_out_of_memory_is_one_line(shop: Workshop, gpu: ModuleType, monkeypatch:
     assert refused.refusal("yolo.train").startswith(line) and not refused.folder.exists()
 
 
+def test_what_a_gpu_refuses_is_one_line(shop: Workshop, gpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the module's own: recorded work must not wait, and an executor without a way to compute says why."""
+
+    def refusing(*_: object, **__: object) -> None:
+        gpu.Group(None, nccl="")  # NCCL is for GPUs
+
+    monkeypatch.setattr(gpu, "TrainVectors", refusing)
+    refused = shop.train("refused", "--noplots", device="0")
+    assert refused.refusal("yolo.train") == "NCCL adds up what is on GPUs, and this device is the host's processor"
+
+
 def test_an_overflow_of_float16_leaves_an_update_out(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first scale is too large here, as it often is: training goes on with half of it."""
     made = TrainState.__init__

@@ -33,7 +33,7 @@ Probe probe(int index) {
     cudaDriverGetVersion(&found.driver);
     cudaRuntimeGetVersion(&found.runtime);
     const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
-    found.visible = visible ? visible : "";
+    found.visible = visible == nullptr ? "" : *visible != '\0' ? visible : "''";
     if (found.status != cudaSuccess || found.devices <= index) return found;
     cudaDeviceGetAttribute(&found.major, cudaDevAttrComputeCapabilityMajor, index);
     cudaDeviceGetAttribute(&found.minor, cudaDevAttrComputeCapabilityMinor, index);

@@ -129,12 +129,14 @@ std::unique_ptr<Executor> make_executor(const py::object& given, std::shared_ptr
                                       limits);
 }
 
-// Where the device's memory is short Python raises MemoryError.
+// Where the device's memory is short Python raises MemoryError, for all else that it refuses yolo.errors.DeviceError.
 void translate(std::exception_ptr error) {
     try {
         if (error) std::rethrow_exception(error);
     } catch (const yolo::cuda::OutOfMemoryError& short_of) {
         PyErr_SetString(PyExc_MemoryError, short_of.what());
+    } catch (const yolo::cuda::DeviceError& refused) {
+        py::set_error(py::module_::import("yolo.errors").attr("DeviceError"), refused.what());
     }
 }
 
