@@ -72,7 +72,9 @@ class Detector:
     where they are the same in another order, it numbers the classes anew.
     ``half`` computes in bfloat16; ``int8`` names a data set (YAML) and computes in 8 bits, calibrated on its images,
     which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs plain OneFlow operators instead
-    of the compiled program; ``augment`` looks at each image three times, scaled and mirrored.
+    of the compiled program; ``exact`` computes convolutions in float32 as they are defined, not by Winograd's
+    algorithm, which is faster and whose sums round otherwise; ``augment`` looks at each image three times, scaled and
+    mirrored.
     Threads may share a detector; their calls go one after the other. In a fork's child only that of a compiled
     detector's file works: OneFlow, which runs the others, does not.
 
@@ -94,6 +96,7 @@ class Detector:
         half: bool = False,
         int8: str | Path | None = None,
         compile: str = "program",
+        exact: bool = False,
         augment: bool = False,
     ) -> None:
         size = None if imgsz is None else size_pair(imgsz)
@@ -103,13 +106,14 @@ class Detector:
         max_det = most_detections(int(max_det))
         check_choice("compile", compile, COMPILE_MODES)
         device = "" if device is None else str(device)
-        agnostic, half, augment = map(check_flag, ("agnostic", "half", "augment"), (agnostic, half, augment))
+        flags = {"agnostic": agnostic, "half": half, "exact": exact, "augment": augment}
+        agnostic, half, exact, augment = map(check_flag, flags, flags.values())
         self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), max_det, agnostic
         self.classes = class_numbers(classes)
         files, dataset, new = weights_files(weights), calibration_file(int8), given_names(names)
         looked_at = None if dataset is None else Calibration(load_dataset(dataset), size or (IMAGE_SIZE, IMAGE_SIZE))
         wanted = None if new is None else ClassNames(new, "the names given", new=True)
-        options = ModelOptions(device, half, compile, looked_at)
+        options = ModelOptions(device, half, compile, looked_at, exact=exact)
         self.models = tuple(load_models(files, options, classes=wanted))
         """What the weights hold."""
         self.names = class_names(new, self.models[0].names)

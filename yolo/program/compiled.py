@@ -35,8 +35,11 @@ class CompiledNetwork:
     may go on using it.
     """
 
-    def __init__(self, graph: Graph, *, precision: str = "fp32", threads: int = 0, device: str = "cpu") -> None:
-        """``graph``: optimised for this precision, and quantised for int8 (``int8.build``).
+    def __init__(
+        self, graph: Graph, *, precision: str = "fp32", threads: int = 0, device: str = "cpu", exact: bool = False
+    ) -> None:
+        """``graph``: optimised for this precision, and quantised for int8 (``int8.build``). ``exact``: convolutions are
+        computed as they are defined, not by Winograd's algorithm, whose sums round otherwise.
 
         Raises ValueError where it is not, or where the device does not compute so, and RuntimeSetupError where there is
         no such device.
@@ -44,7 +47,7 @@ class CompiledNetwork:
         if (precision == "int8") != bool(graph.scales):
             raise ValueError(f"a graph {'with' if graph.scales else 'without'} int8 values does not run in {precision}")
         self.target = Target.of(device, precision, threads)
-        self.device, self.backend = device, backend_of(device)
+        self.device, self.backend, self.exact = device, backend_of(device), exact
         self._memory = self.backend.memory()
         self._weights = pack_weights(graph, self.target.weight_limit, self.backend.weights())
         self.graph = dataclasses.replace(graph, tensors={})  # its programs have them
@@ -60,10 +63,11 @@ class CompiledNetwork:
         precision: str = "fp32",
         threads: int = 0,
         device: str = "cpu",
+        exact: bool = False,
     ) -> CompiledNetwork:
         """Compile the network of ``spec`` with the tensors of ``state``."""
         graph = optimise(lower(spec, state), precision)
-        return cls(graph, precision=precision, threads=threads, device=device)
+        return cls(graph, precision=precision, threads=threads, device=device, exact=exact)
 
     @property
     def precision(self) -> str:
@@ -82,7 +86,7 @@ class CompiledNetwork:
         """
         if shape[1] != self.graph.channels[INPUT]:
             raise ValueError(f"it takes images of {self.graph.channels[INPUT]} channels, not of {shape[1]}")
-        return plan_inference(self.graph, shape, self.target)
+        return plan_inference(self.graph, shape, self.target, exact=self.exact)
 
     def program(self, shape: Shape) -> Program:
         """The one for this shape.
