@@ -250,7 +250,10 @@ def chosen(plan: Plan) -> list[Step]:
     return [step for step in plan.forward if step.attributes.get("algorithm") == "winograd"]
 
 
-CPU = Target("cpu", "any", 8, "fp32", 2, 64)
+CPU = Target("cpu", "avx2", 8, "fp32", 2, 64)
+needs_fast = pytest.mark.skipif(
+    not native.instruction_set().startswith(("avx2", "avx512")), reason="here all convolutions are direct"
+)
 
 
 def test_the_plan_chooses_by_shape() -> None:
@@ -274,6 +277,7 @@ def test_the_plan_chooses_by_shape() -> None:
 @pytest.mark.parametrize(
     "target",
     [
+        dataclasses.replace(CPU, instructions="sse41"),
         dataclasses.replace(CPU, precision="bf16"),
         dataclasses.replace(CPU, precision="int8"),
         Target("cuda", "CUDA", 8, "fp32", 1, 0),
@@ -286,6 +290,7 @@ def test_other_targets_stay_direct(target: Target) -> None:
     assert not chosen(plan) and any(step.attributes.get("algorithm") == "direct" for step in plan.forward)
 
 
+@needs_fast
 def test_exact_programs_are_direct() -> None:
     network, images = zoo_network("yolov5n"), random_images((1, 3, 160, 160))
     fast, exact = (CompiledNetwork.of(network.spec, state_of(network), exact=exact) for exact in (False, True))
@@ -297,6 +302,7 @@ def test_exact_programs_are_direct() -> None:
     assert 0 < max(np.abs(a - b).max() for a, b in zip(ours, theirs)) < 1e-4
 
 
+@needs_fast
 def test_new_weights_reach_programs_of_all_shapes() -> None:
     network = zoo_network("yolov5n")
     old = state_of(network)
@@ -313,6 +319,7 @@ def test_new_weights_reach_programs_of_all_shapes() -> None:
             np.testing.assert_array_equal(ours, theirs)
 
 
+@needs_fast
 @needs_parity
 @pytest.mark.parametrize("name", ["yolov5n", "yolov5s"])
 def test_logits_of_a_photograph(name: str) -> None:

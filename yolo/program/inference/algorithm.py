@@ -16,14 +16,17 @@ LEAST_CHANNELS: Final = 16
 """Of the source: with fewer, the way to the 36 points and back takes longer than the products that it saves."""
 LEAST_TILES: Final = 9
 """The weights are four times as many: for fewer tiles reading them takes longer than the products."""
+_FAST: Final = ("avx2", "avx512")
+"""Beginnings of the instruction sets for which there are fast kernels; the generic ones take four times as long."""
 
 
 def fits(node: Conv, channels: tuple[int, int], target: Target) -> bool:
-    """Whether Winograd's kernels compute this convolution at all; ``channels``: of its source and its target."""
+    """Whether fast kernels of Winograd's compute this convolution; ``channels``: of its source and its target."""
     shape = (node.kernel, node.stride, node.padding, node.dilation, node.groups, node.transposed)
-    blocks = all(number % target.block == 0 for number in channels)
+    if shape != ((3, 3), (1, 1), (1, 1), (1, 1), 1, False) or any(number % target.block for number in channels):
+        return False
     floats = target.layout == "blocked" and target.precision == "fp32"
-    return floats and blocks and shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1, False)
+    return floats and target.instructions.startswith(_FAST)
 
 
 def algorithm(node: Conv, channels: tuple[int, int], size: Size, target: Target) -> str:
