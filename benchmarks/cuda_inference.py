@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.cuda_about import about, heading
 from benchmarks.cuda_ops import unpaired
-from benchmarks.cuda_options import PRECISIONS, chosen_weights, cuda_parser, peer_device
+from benchmarks.cuda_options import ABSENT_ON_CUDA, PRECISIONS, chosen_weights, cuda_parser, peer_device
 from benchmarks.driver import Contender, Measurement, measure
 from benchmarks.images import write_images
 from benchmarks.places import PARITY, PROJECT_PYTHON, WORK
@@ -89,7 +89,7 @@ def contenders(weights: Path, images: Path, options: argparse.Namespace) -> list
                 continue
             theirs = {**how, "device": peer_device(options.device), "compiled": compiled}
             module, python = "benchmarks.workers.torch_cuda_inference", str(options.peers)
-            found.append(Contender(name, label, False, python, module, theirs, installed="make bench-peers-cuda"))
+            found.append(Contender(name, label, False, python, module, theirs, absent=ABSENT_ON_CUDA))
     return found
 
 

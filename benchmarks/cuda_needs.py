@@ -47,7 +47,10 @@ def absent(peers: Path) -> dict[str, str]:
             lambda: _runs(ours, _CUDNN),
             "cuDNN 9 for CUDA 13: the packages of the extra `cuda` in setup.py",
         ),
-        "pytest": (lambda: _has("pytest") and _has("hypothesis"), "pip install pytest pytest-timeout hypothesis"),
+        "pytest": (
+            lambda: all(map(_has, ("pytest", "pytest_timeout", "hypothesis"))),
+            "pip install pytest pytest-timeout hypothesis",
+        ),
         "oneflow": (lambda: _has("oneflow"), "not for this Python: tests that need it are left out"),
         "torch": (
             lambda: _imports(peers, "torch"),

@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.cuda_about import about, heading
 from benchmarks.cuda_cases import BYTES_OF_PART, COPY, SIZES, Case, Sizes, all_cases, random_heads, write_cases
 from benchmarks.cuda_module import DEVICES
+from benchmarks.cuda_options import ABSENT_ON_CUDA
 from benchmarks.driver import Contender, Measurement, measure
 from benchmarks.places import PARITY, PROJECT_PYTHON, WORK, cuda_peers_python
 from benchmarks.table import Row, as_json, as_text, difference
@@ -87,7 +88,7 @@ def contenders(folder: Path, sizes: Sizes, options: argparse.Namespace) -> list[
             str(options.peers),
             f"{workers}.torch_operators",
             {**common, "device": peer},
-            installed="make bench-peers-cuda",
+            absent=ABSENT_ON_CUDA,
         ),
     ]
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.cuda_module import DEVICES
+from benchmarks.driver import ABSENT
 from benchmarks.places import PARITY, cuda_peers_python, weights
 
+ABSENT_ON_CUDA = f"{ABSENT}-cuda"
 PRECISIONS = {"fp32 (TF32)": "fp32", "fp16": "fp16", "bf16": "bf16"}
 """Which precision a program has, by how the tables call it."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cuda_about import about, heading
-from benchmarks.cuda_options import PRECISIONS, chosen_weights, cuda_parser, peer_device
+from benchmarks.cuda_options import ABSENT_ON_CUDA, PRECISIONS, chosen_weights, cuda_parser, peer_device
 from benchmarks.driver import Contender, Measurement, measure
 from benchmarks.images import write_batch
 from benchmarks.places import PARITY, PROJECT_PYTHON, WORK
@@ -88,9 +88,9 @@ def contenders(weights: Path, batch: Path, options: argparse.Namespace) -> list[
     """The reference, ours, and PyTorch eager and compiled, in every precision."""
     files = {"weights": str(weights), "batch": str(batch)}
     theirs = {**files, "threads": 2, "device": peer_device(options.device)}
-    module, python, hint = "benchmarks.workers.torch_training", str(options.peers), "make bench-peers-cuda"
+    module, python = "benchmarks.workers.torch_training", str(options.peers)
     plain = {**theirs, "precision": "fp32", "layout": "contiguous"}
-    found = [Contender(REFERENCE, "fp32", False, python, module, plain, installed=hint)]
+    found = [Contender(REFERENCE, "fp32", False, python, module, plain, absent=ABSENT_ON_CUDA)]
     for label in options.precisions:
         how = {"precision": PRECISIONS[label], "tf32": True}
         ours = {**files, **how, "device": options.device, "timed": options.timed}
@@ -98,7 +98,7 @@ def contenders(weights: Path, batch: Path, options: argparse.Namespace) -> list[
         for name, compiled in ((EAGER, False), (COMPILED, True)):
             if not (compiled and options.no_compile):
                 made = {**theirs, **how, "layout": "channels_last", "compiled": compiled}
-                found.append(Contender(name, label, False, python, module, made, installed=hint))
+                found.append(Contender(name, label, False, python, module, made, absent=ABSENT_ON_CUDA))
     return found
 
 

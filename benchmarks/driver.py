@@ -23,6 +23,7 @@ from yolo.runtime import machine
 PAUSE_S = 0.05
 """Between two runs: the threads of the last one stop spinning."""
 COMMAND_LIMIT_S = 900.0
+ABSENT = "its environment is absent; type: make bench-peers"
 
 
 class ContenderError(Exception):
@@ -33,8 +34,8 @@ class ContenderError(Exception):
 class Contender:
     """Who is measured. ``module`` is run by ``python``; ``options`` go to its task's ``load``.
 
-    ours: this project; precision: fp32, bf16, fp16 or int8; check: whether its outputs are compared; installed: what to
-    type where its environment is absent.
+    ours: this project; precision: fp32, bf16, fp16 or int8; check: whether its outputs are compared; absent: what is
+    said where its environment is.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Contender:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     check: bool = True
-    installed: str = "make bench-peers"
+    absent: str = ABSENT
 
 
 @dataclasses.dataclass
@@ -180,7 +181,7 @@ def _guarded(measurement: Measurement, act: Callable[[], None]) -> None:
 def _start(measurement: Measurement, number: int, workers: dict[int, Worker], folder: Path) -> None:
     contender = measurement.contender
     if not Path(contender.python).exists():
-        raise ContenderError(f"its environment is absent; type: {contender.installed}")
+        raise ContenderError(contender.absent)
     worker = workers[number] = Worker(contender, folder / f"{number}.log")
     worker.ask("load", **contender.options)
     if contender.check:

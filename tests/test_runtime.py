@@ -241,6 +241,14 @@ def test_gpus_that_ranks_cannot_have(gpu, not_started, monkeypatch, device, loca
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,4"
 
 
+def test_hidden_gpus_stay_hidden(gpu, not_started, monkeypatch):
+    gpu((8, 6), (7, 0))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(RuntimeSetupError, match="--device 0,1: there are 0 GPUs"):
+        runtime.select_device("0,1", Ranks(0, 2, 0))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
 def test_ranks_without_a_gpu(gpu):
     gpu()
     assert runtime.select_device("", Ranks(1, 2, 1)) == "cpu"

@@ -119,7 +119,7 @@ def select_device(device: str = "", ranks: Ranks = ALONE, *, compile: str = "pro
     programs = compile != "off" and cuda.module() is not None
     if not flow.cuda.is_available() and not (programs and cuda.unavailable() is None):
         if named:
-            raise _no_gpu(cuda.unavailable() if programs else "no CUDA GPU is visible to OneFlow", device)
+            raise _no_gpu(cuda.unavailable() if programs else _unseen_by_oneflow(), device)
         return "cpu"
     index = _index(wanted, device)
     if programs and cuda.unavailable(index) is None:
@@ -157,6 +157,12 @@ def _no_gpu(reason: str, device: str) -> RuntimeSetupError:
     return RuntimeSetupError(reason, where=f"--device {device}", hint=hint)
 
 
+def _unseen_by_oneflow() -> str:
+    """Why there is no GPU for plain modules."""
+    compiled = cuda.module() is not None and cuda.unavailable() is None
+    return "no CUDA GPU is visible to OneFlow" + (": --compile off is for GPUs that it has code for" * compiled)
+
+
 def _index(wanted: str, device: str) -> int:
     if "," in wanted:
         hint = f"start with python -m oneflow.distributed.launch --nproc_per_node {wanted.count(',') + 1}, or name one"
@@ -180,8 +186,9 @@ def _of_rank(wanted: str, device: str, place: int) -> str:
             hint="name one for each process",
         )
     if "oneflow" not in sys.modules:
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        known = seen if seen != [""] else list(map(str, range(max(map(int, indices)) + 1)))
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        every = list(map(str, range(max(map(int, indices)) + 1)))
+        known = every if seen is None else [name for name in seen.split(",") if name]  # an empty one hides all
         if int(max(indices, key=int)) >= len(known):
             raise RuntimeSetupError(f"there are {len(known)} GPUs", where=f"--device {device}", hint="see nvidia-smi")
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(known[int(index)] for index in indices)

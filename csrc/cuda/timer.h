@@ -19,8 +19,8 @@ public:
     // Raises std::invalid_argument for less than one run.
     explicit Timer(int64_t runs);
 
-    // Gives the work `runs` times as one recording each, as programs do, and waits for the last. The work was given once
-    // before, since a device loads kernels when they are first started.
+    // Gives the work `runs` times as one recording each, as programs do, and waits for the last. The work was given
+    // once before, since a device loads kernels when they are first started.
     void time(const std::string& name, Stream stream, const Give& give);
     // Milliseconds a run, by name.
     const std::map<std::string, double>& ms() const { return ms_; }

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import yaml
 
+from tests.device import as_gpu  # noqa: F401  (a fixture)
 from tests.train.samples import Done, Workshop
+from yolo import cuda
 from yolo.config.commands import TrainConfig
 from yolo.config.options import parse
 from yolo.data.batch import Batch
-from yolo.engine import autobatch
+from yolo.engine import autobatch, memory_probe
 from yolo.engine.autobatch import Measured, measure_in_child, memory_line, with_batch_size
 from yolo.engine.memory import free_gpu_memory, peak_memory, used_gpu_memory
 from yolo.errors import ConfigError, YoloError
@@ -135,10 +139,16 @@ def test_the_line() -> None:
     assert slope == 3 * 64 * 64 * 4 and base + 2 * slope >= 90 * MB and base + slope >= 100 * MB
 
 
+def test_the_module_of_programs_says_what_its_gpu_has(as_gpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(as_gpu, "memory", lambda: (3 << 30, 8 << 30))
+    assert free_gpu_memory(0) == autobatch.free_on("cuda:0") == 3 << 30 and used_gpu_memory(0) == 5 << 30
+
+
 def test_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "module", lambda: None)
     tool = tmp_path / "nvidia-smi"
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="there is no nvidia-smi, which says how much memory GPU 0 has free"):
         free_gpu_memory(0)
     for text, expected in (("echo 11178", 11178 << 20), ("exit 6", None), ("echo '[N/A]'", None), ("true", None)):
         tool.write_text(f"#!/bin/sh\n{text}\n")
@@ -150,6 +160,20 @@ def test_what_the_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             assert free_gpu_memory(3) == expected
 
 
+def test_without_the_driver_s_tool_a_gpu_is_not_measured(
+    as_gpu: ModuleType,  # noqa: F811
+    shop: Workshop,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = shop.argv("unmeasured", device="0", batch_size="2")
+    assert memory_probe.main(words) == 0
+    line = "--batch-size -1: there is no nvidia-smi, which says how much memory GPU 0 has free; give a number"
+    assert json.loads(capsys.readouterr().out) == {"refused": line}
+
+
 def test_the_gpu_that_is_asked_for_is_the_one_that_this_process_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +181,7 @@ def test_the_gpu_that_is_asked_for_is_the_one_that_this_process_sees(
     tool.write_text('#!/bin/sh\ncase "$*" in *--id=7\\ *used*) echo 12;; *) echo 5;; esac\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(cuda, "module", lambda: None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     assert used_gpu_memory(1) == 12 << 20 and used_gpu_memory(0) == 5 << 20
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,13 @@ from tests.device import as_gpu  # noqa: F401  (a fixture)
 from tests.inference.samples import make_weights, noise
 from yolo import cuda, export, runtime
 from yolo.errors import ConfigError, RuntimeSetupError
+from yolo.inference.compile import is_compiled
 from yolo.inference.detector import Detector
+from yolo.inference.models import ModelOptions, load_models
 from yolo.inference.results import Result
+from yolo.models.spec import NetworkSpec
+from yolo.models.weights.load import load_weights
+from yolo.program.compiled import CompiledNetwork
 from yolo.program.file import load_program
 
 SIZES = [(48, 64), (64, 40), (48, 64), (20, 20)]
@@ -25,6 +31,11 @@ OPTIONS = {"imgsz": 64, "conf": 0.3, "max_det": 20}
 @pytest.fixture(autouse=True)
 def gpu(as_gpu: ModuleType) -> ModuleType:  # noqa: F811
     return as_gpu
+
+
+def network_of(weights: Path) -> tuple[NetworkSpec, dict[str, np.ndarray]]:
+    checkpoint = load_weights(weights)
+    return checkpoint.spec, checkpoint.model
 
 
 def look(weights: object, device: str, **options: object) -> list[Result]:
@@ -96,6 +107,29 @@ def test_a_file_in_int8_is_for_the_processor(program: Path, monkeypatch: pytest.
     monkeypatch.setattr("yolo.inference.models.load_program", lambda path: short)
     with pytest.raises(ConfigError, match=r"small\.program: int8 programs are compiled for the CPU.*--device cpu"):
         Detector(program, device="cuda:0")
+    made = "yolo.inference.models.program_model"
+    monkeypatch.setattr(made, lambda where, file, **how: SimpleNamespace(names=file.names, where=where, **how))
+    (model,) = load_models([program], ModelOptions())  # nobody asked for a GPU
+    assert (model.device, model.precision) == ("cpu", "int8")
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_a_gpu_in_a_forks_child_is_one_line(
+    program: Path, gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, augment: bool
+) -> None:
+    """By the number of the process: the host's module would work there."""
+    ours, theirs = (Detector(program, device=device, augment=augment, **OPTIONS) for device in ("cuda:0", "cpu"))
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert theirs(noise((64, 64))).input_size == (64, 64)
+    with pytest.raises(RuntimeSetupError, match="cuda:0: a GPU's programs do not run in a fork's child; start proc"):
+        ours(noise((64, 64)))
+
+
+def test_what_a_gpu_cannot_do_names_the_processor(weights: Path, gpu: ModuleType) -> None:
+    with pytest.raises(RuntimeSetupError, match="--device 0: no CUDA GPU is visible to OneFlow: --compile off is for"):
+        Detector(weights, device="0", compile="off")
+    with pytest.raises(ConfigError, match=r"--int8: int8 programs are .* not for CUDA devices; .* or use --device cpu"):
+        is_compiled("cuda:0", "program", "int8")
 
 
 def test_one_gpu_a_process(weights: Path, gpu: ModuleType) -> None:
@@ -110,6 +144,26 @@ def test_too_little_memory_is_one_line(weights: Path, gpu: ModuleType, monkeypat
     monkeypatch.setattr(gpu, "memory", lambda: (1000, 10**9))
     with pytest.raises(MemoryError, match=r"images of 48x64 need .* GB of memory, 0\.0 GB are free"):
         look(weights, "cuda:0")
+
+
+def test_memory_that_programs_share_is_counted_once(
+    weights: Path, gpu: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second shape needs more than is left free, and has what the first one took."""
+    detector = Detector(weights, device="cuda:0", **OPTIONS)
+    detector(noise((64, 64)))
+    needed = CompiledNetwork.of(*network_of(weights), device="cuda:0").plan((1, 3, 48, 64)).arena
+    monkeypatch.setattr(gpu, "memory", lambda: (needed - 1, 10**9))
+    assert detector(noise((48, 64))).input_size == (48, 64)
+    with pytest.raises(MemoryError, match="images of 64x64 need"):
+        detector([noise((64, 64), seed) for seed in range(4)])
+
+
+def test_the_hosts_memory_is_not_asked_for_what_the_gpu_holds(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo.program.footprint.free_memory", lambda **_: 3 * 64 * 64)
+    assert Detector(weights, device="cuda:0", **OPTIONS)(noise((64, 64))).input_size == (64, 64)
+    with pytest.raises(ConfigError, match="--imgsz 64: an image of 64 x 64 pixels takes at least"):
+        Detector(weights, device="cpu", **OPTIONS)(noise((64, 64)))
 
 
 def test_without_cudnn_it_says_what_to_install(weights: Path, gpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

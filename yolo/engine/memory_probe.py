@@ -27,7 +27,7 @@ from yolo.data.letterbox import resized_size
 from yolo.data.loader import ValLoader
 from yolo.data.records import Index
 from yolo.engine.memory import free_gpu_memory, peak_memory
-from yolo.errors import YoloError
+from yolo.errors import ConfigError, YoloError
 
 
 class _FirstBatch:
@@ -44,7 +44,7 @@ def probe(config: TrainConfig) -> dict[str, Any]:
     """Build, train a step, validate a batch; give what is printed."""
     device = runtime.select_device(config.device, compile=config.compile)
     gpu = int(device.rpartition(":")[2]) if device.startswith("cuda") else None
-    free = None if gpu is None else free_gpu_memory(gpu)
+    free = None if gpu is None else _free_at_first(gpu)
     from yolo.engine.build import build_parts
 
     parts, schedule = build_parts(dataclasses.replace(config, cache=""), device)
@@ -63,6 +63,14 @@ def probe(config: TrainConfig) -> dict[str, Any]:
         memory += sum(image_bytes(index, parts.imgsz) for index in indices)
     del checkpoint, batches
     return {"memory": memory, "seconds": seconds, "pictures": len(parts.loader.index), "device": device}
+
+
+def _free_at_first(gpu: int) -> int:
+    """Bytes; raises ConfigError where nobody says."""
+    try:
+        return free_gpu_memory(gpu)
+    except OSError as error:
+        raise ConfigError(str(error), where="--batch-size -1", hint="give a number") from error
 
 
 def _largest(batch: Batch, shapes: Sequence[tuple[int, int, int, int]], count: int) -> Batch:

@@ -33,7 +33,8 @@ def is_compiled(device: str, mode: str, precision: str = "fp32") -> bool:
     reason = unsupported(device, precision) if compiled else None
     if reason is not None:
         option = "--int8" if precision == "int8" else "--half"
-        raise ConfigError(reason, where=option, hint="leave it out")
+        elsewhere = " or use --device cpu" if device != "cpu" else ""
+        raise ConfigError(reason, where=option, hint=f"leave it out{elsewhere}")
     return compiled
 
 

@@ -76,7 +76,7 @@ class Detector:
     algorithm, which is faster and whose sums round otherwise; ``augment`` looks at each image three times, scaled and
     mirrored.
     Threads may share a detector; their calls go one after the other. In a fork's child only that of a compiled
-    detector's file works: OneFlow, which runs the others, does not.
+    detector's file on the CPU works: neither OneFlow, which runs the others, nor a GPU does.
 
     Raises WeightsError, ConfigError (an option out of range) or RuntimeSetupError.
     """

@@ -43,6 +43,7 @@ class CompiledHeads:
         self.compile_seconds = 0.0
 
     def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
+        self._compiled.require_own_process()
         begin = time.perf_counter()
         with self._guard():
             program = self._compiled.program(images.shape)  # made now, or long ago in no time

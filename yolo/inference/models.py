@@ -116,6 +116,8 @@ class CompiledModel:
         return CompiledHeads(self._compiled, self._anchors, self.strides, self._guard)
 
     def least_bytes(self, shape: Shape) -> int:
+        if self._compiled.device != "cpu":
+            return image_bytes(shape)
         return inference_bytes(self._compiled.graph, shape, self._compiled.precision)
 
 
@@ -197,6 +199,9 @@ def _of_program(where: Weights, options: ModelOptions, classes: ClassNames | Non
     if options.half and precision == "fp32":
         precision = short_precision(device)
     reason = unsupported(device, precision)
+    if reason is not None and not options.device.strip():  # nobody asked for a GPU
+        device = "cpu"
+        precision, reason = program.precision, unsupported(device, program.precision)
     if reason is not None:
         raise ConfigError(reason, where=where, hint="export it anew, or use --device cpu")
     order = None if classes is None else class_order(program.names, classes, where)
@@ -206,7 +211,8 @@ def _of_program(where: Weights, options: ModelOptions, classes: ClassNames | Non
 
 def _of_weights(where: Weights, options: ModelOptions, classes: ClassNames | None) -> Model:
     """A `.pt` or `.safetensors` file's."""
-    device = runtime.select_device(options.device, compile=options.compile)
+    wanted = "cpu" if options.int8 is not None and not options.device.strip() else options.device  # no GPU computes so
+    device = runtime.select_device(wanted, compile=options.compile)
     precision = precision_of(half=options.half, int8=options.int8 is not None, device=device)
     checkpoint = in_order_of(load_weights(where), classes, where)
     if not is_compiled(device, options.compile, precision):

@@ -130,6 +130,7 @@ class CompiledRunner(Runner):
         return self._compiling + (0.0 if self._run is None else self._run.compile_seconds)
 
     def _part(self, images: np.ndarray, known: Sequence[np.ndarray]) -> Part:
+        self._compiled.require_own_process()
         program = self._program(images.shape)
         rows, counts = program(images) if self._run is None else self._run(program, images)
         return rows, counts, program.nms_seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from yolo import native
+from yolo.errors import RuntimeSetupError
 from yolo.models.spec import NetworkSpec
 from yolo.program.backends.base import Program
 from yolo.program.backends.choice import backend_of
@@ -48,7 +50,8 @@ class CompiledNetwork:
             raise ValueError(f"a graph {'with' if graph.scales else 'without'} int8 values does not run in {precision}")
         self.target = Target.of(device, precision, threads)
         self.device, self.backend, self.exact = device, backend_of(device), exact
-        self._memory = self.backend.memory()
+        self._memory, self._largest = self.backend.memory(), 0
+        self._process = os.getpid()
         self._weights = pack_weights(graph, self.target.weight_limit, self.backend.weights())
         self.graph = dataclasses.replace(graph, tensors={})  # its programs have them
         self._programs: OrderedDict[Shape, Program] = OrderedDict()
@@ -79,6 +82,12 @@ class CompiledNetwork:
             raise ValueError("the weights of int8 programs are not replaced: quantise the new ones")
         pack_weights(optimise(lower(spec, state), self.precision), self.target.weight_limit, self._weights)
 
+    def require_own_process(self) -> None:
+        """Raise RuntimeSetupError in a fork's child on a GPU: CUDA does not work there."""
+        if self.device != "cpu" and os.getpid() != self._process:
+            hint = "start processes by 'spawn', or use --device cpu"
+            raise RuntimeSetupError("a GPU's programs do not run in a fork's child", where=self.device, hint=hint)
+
     def plan(self, shape: Shape) -> Plan:
         """What runs for images of this shape.
 
@@ -104,9 +113,12 @@ class CompiledNetwork:
             return self._programs[shape]
 
     def _built(self, plan: Plan) -> Program:
-        limits = native.Limits(self.backend.free_memory(), MOST_WORK)
-        if plan.arena > limits.memory:
-            needed, free = (round(number / 1e9, 1) for number in (plan.arena, limits.memory))
+        free = self.backend.free_memory()
+        if plan.arena > max(free, self._largest):  # what the programs share is theirs already, though it is not free
+            needed, free = (round(number / 1e9, 1) for number in (plan.arena, free))
             size = "x".join(map(str, plan.images[2:]))
             raise MemoryError(f"images of {size} need {needed} GB of memory, {free} GB are free")
-        return self.backend.program(plan, self._weights, self._memory, limits)
+        limits = native.Limits(free + self._memory.bytes, MOST_WORK)
+        program = self.backend.program(plan, self._weights, self._memory, limits)
+        self._largest = max(self._largest, plan.arena)
+        return program

@@ -150,7 +150,8 @@ py::dict norm_act_add(const std::string& precision, int64_t first, int64_t chann
         normalised ? ParameterGradients{learnt + c, learnt, &state} : ParameterGradients{learnt};
     const bool summed = all.size() > 1 && learns;
     const auto backward = [&](Stream on) {
-        if (learns) add_parameter_gradients(from, all, summed ? &sum : nullptr, affine, known, parameters, partials, on);
+        const Map* const into = summed ? &sum : nullptr;
+        if (learns) add_parameter_gradients(from, all, into, affine, known, parameters, partials, on);
         const std::vector<Map> whole = summed ? std::vector<Map>{sum} : all;
         write_source_gradient(from, whole, affine, known, normalised ? &state : nullptr, to, on);
     };

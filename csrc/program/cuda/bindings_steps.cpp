@@ -64,10 +64,10 @@ Floats add_gradient(GradientStep& step, const Floats& labels, const Counts& coun
 }
 
 void fill(StagedImages& staged, const Images& images) {
-    if (static_cast<size_t>(images.size()) != staged.bytes()) throw py::value_error("images: another size");
     const uint8_t* const data = images.data();
+    const auto bytes = static_cast<size_t>(images.size());
     const py::gil_scoped_release free;
-    staged.fill(data);
+    staged.fill(data, bytes);
 }
 
 float update(UpdateStep& step, const Floats& rates) {
@@ -175,8 +175,8 @@ void bind_steps(py::module_& module) {
                 self.write_scale({given.first, given.second, 0});
             });
     py::class_<StagedImages, std::shared_ptr<StagedImages>>(module, "StagedImages")
-        .def(py::init<size_t>(), py::arg("bytes"))
-        .def_property_readonly("bytes", &StagedImages::bytes)
+        .def(py::init<size_t>(), py::arg("room"))
+        .def_property_readonly("room", &StagedImages::room)
         .def("fill", &fill, py::arg("images").noconvert());
     py::class_<GradientStep, TimedRunnable>(module, "GradientStep")
         .def(py::init<Executor&, const DetectionLoss&, int64_t, const TrainVectors&, int64_t>(), py::keep_alive<1, 2>(),

@@ -128,9 +128,13 @@ def test_images_are_taken_once_and_of_the_right_size() -> None:
     images, *labels = batch(0)
     with pytest.raises(ValueError, match=r"^images: another shape than the program takes"):
         step.take(staged(images[:1]))
-    with pytest.raises(ValueError, match=r"^images: another size"):
+    with pytest.raises(ValueError, match=r"^images: more than there is room for"):
         module.StagedImages(5).fill(images)
-    step.take(staged(images))
+    roomy = module.StagedImages(2 * images.nbytes)
+    with pytest.raises(ValueError, match=r"^images: another shape than the program takes"):
+        step.take(roomy)
+    roomy.fill(images)
+    step.take(roomy)
     step(*labels)
     with pytest.raises(RuntimeError, match="a training step without images"):
         step(*labels)

@@ -41,8 +41,9 @@ def main(kind: str, seed: int, count: int, module: str = "") -> None:
     if module:
         use_module(module)
     from yolo.program import compiled
+    from yolo.program.backends import cpu
 
-    compiled.free_memory, compiled.MOST_WORK = lambda: LIMIT, WORK
+    cpu.free_memory, compiled.MOST_WORK = lambda: LIMIT, WORK
     outcome, before = Counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
         attempt = KINDS[kind](Path(folder))

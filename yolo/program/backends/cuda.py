@@ -49,24 +49,31 @@ class CudaProgram:
 
 
 class Uploads:
-    """Brings batches to the device, from any thread. A buffer that is given back is used again."""
+    """Brings batches to the device, from any thread.
+
+    A buffer that is given back is used again, by batches of other shapes too: there are as many as batches are on their
+    way at once, each with room for the largest so far.
+    """
 
     def __init__(self, module: ModuleType) -> None:
         self._module, self._lock = module, threading.Lock()
-        self._free: dict[int, list[Any]] = {}
+        self._free: list[Any] = []
+        self._room = 0
 
     def __call__(self, images: np.ndarray) -> Any:
         """Images uint8 ``[B, C, H, W]``, which may change afterwards, as a training step takes them."""
         with self._lock:
-            unused = self._free.get(images.nbytes)
-            staged = unused.pop() if unused else None
-        staged = staged or self._module.StagedImages(images.nbytes)
+            self._room = room = max(self._room, images.nbytes)
+            staged = self._free.pop() if self._free else None
+        if staged is None or staged.room < images.nbytes:
+            staged = None  # its memory first
+            staged = self._module.StagedImages(room)
         staged.fill(np.ascontiguousarray(images))
         return staged
 
     def give_back(self, staged: Any) -> None:
         with self._lock:
-            self._free.setdefault(staged.bytes, []).append(staged)
+            self._free.append(staged)
 
 
 class CudaBackend:
