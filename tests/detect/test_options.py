@@ -22,7 +22,6 @@ from yolo.data.images import read_image
 from yolo.inference.sources.default import DEMO
 from yolo.inference.sources.video import VideoReader
 from yolo.models.weights.safetensors_io import read_safetensors, save_checkpoint
-from yolo.program.inference.planner import plan_inference
 
 
 @pytest.mark.covers("detect", "project", "name", "weights", "source", "imgsz", "device")
@@ -341,22 +340,6 @@ def test_half(run) -> None:
     exact = json.loads(run("--source", "in", "--nosave", "--json")[1])["images"][0]["detections"]
     assert len(found) == 5 and found != exact
     assert found[0]["conf"] == pytest.approx(exact[0]["conf"], abs=0.05)
-
-
-@pytest.mark.covers("detect", "exact")
-def test_exact(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
-
-    def plan(*args, exact: bool):
-        asked.append(exact)
-        return plan_inference(*args, exact=exact)
-
-    monkeypatch.setattr("yolo.program.compiled.plan_inference", plan)
-    argv = ("--source", "in", "--nosave", "--json")
-    fast, exact = (json.loads(run(*argv, *more)[1])["images"][0]["detections"] for more in ((), ("--exact",)))
-    assert asked == [False, True] and len(fast) == len(exact) == 5
-    for ours, theirs in zip(fast, exact):
-        assert ours["class"] == theirs["class"] and ours["conf"] == pytest.approx(theirs["conf"], abs=1e-4)
 
 
 def test_as_its_own_process(run, weights: Path) -> None:
