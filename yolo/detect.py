@@ -82,6 +82,7 @@ def make_detector(config: DetectConfig) -> Detector:
         half=config.half,
         int8=_calibration(config),
         compile=config.compile,
+        exact=config.exact,
         augment=config.augment,
     )
 

@@ -184,7 +184,7 @@ def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, group: 
     from yolo.inference.models import ModelOptions, load_models
 
     int8 = Calibration(dataset, (config.imgsz, config.imgsz)) if config.int8 else None
-    options = ModelOptions(config.device, config.half, config.compile, int8, group.ranks.alone)
+    options = ModelOptions(config.device, config.half, config.compile, int8, group.ranks.alone, config.exact)
     classes = None if config.single_cls else ClassNames(dataset.names, dataset.source)
     models = load_models(weights, options, classes=classes)
     for model in models:

@@ -69,6 +69,7 @@ std::unique_ptr<Executor> network(std::shared_ptr<Weights> weights) {
     const auto fused = [](Step step, const char* activation) {
         step.attributes["weights"] = step.where, step.attributes["bias"] = true;
         step.attributes["activation"] = std::string(activation), step.attributes["value"] = 0.0;
+        step.attributes["algorithm"] = std::string("direct");
         return step;
     };
     Plan plan = plan_of(3);

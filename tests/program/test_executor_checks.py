@@ -44,6 +44,7 @@ def store(source: TensorView) -> Step:
 def conv(source: TensorView = IMAGE, target: TensorView = ONE, **instead: Any) -> Step:
     pairs = {"kernel": (1, 1), "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
     named = {**pairs, "groups": 1, "transposed": False, "weights": "w", "bias": False, "activation": "Identity"}
+    named |= {"algorithm": "direct"} if instead.get("kind", "conv") == "conv" else {}
     views = {"residual": instead.pop("residual")} if "residual" in instead else {}
     kind = instead.pop("kind", "conv")
     return step(kind, {**named, "value": 0.0, **instead}, source=source, target=target, **views)

@@ -8,6 +8,7 @@ from tests.older_processors import held_to, older
 
 TESTS = (
     "tests/program/test_inference.py",
+    "tests/program/test_winograd.py",
     "tests/program/int8/test_kernels.py",
     "tests/graphs/test_compiled_graphs.py",
 )

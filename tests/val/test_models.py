@@ -15,6 +15,7 @@ from tests.train.samples import Done, Workshop, run
 from tests.val.outcome import assert_alike, labels_in, result, table
 from yolo import export
 from yolo.models.weights.safetensors_io import read_safetensors, save_checkpoint
+from yolo.program.inference.planner import plan_inference
 
 PROGRAM = "yolo.val"
 FOUND = ("--noplots", "--json", "--save-txt", "--save-conf")
@@ -143,6 +144,23 @@ def test_without_compiling(measure) -> None:
     assert_alike(plain, compiled, map_within=2e-3, conf_within=1e-3)
     assert result(plain)["metrics"]["map50"] > 0.3
     assert "bf16 needs a compiled program" in measure("--half", compile="off").refusal(PROGRAM)
+
+
+@pytest.mark.covers("val", "exact")
+def test_exact(measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def plan(*args, exact: bool):
+        asked.append(exact)
+        return plan_inference(*args, exact=exact)
+
+    monkeypatch.setattr("yolo.program.compiled.plan_inference", plan)
+    fast = measure(*FOUND, name="fast")
+    assert asked and not any(asked)
+    asked.clear()
+    exact = measure(*FOUND, "--exact", name="exact")
+    assert asked and all(asked)
+    assert_alike(fast, exact, map_within=2e-3, conf_within=1e-3)
 
 
 @pytest.mark.covers("val", "half")

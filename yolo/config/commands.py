@@ -24,6 +24,7 @@ LOADER = "what makes the batches' pixels; dali needs the extra dali; what one ca
 PROFILE = "write a Chrome trace for each process into profile/: so many steps of an epoch; 0: none"
 HALF = "float16 inference on a GPU, bfloat16 on a processor that has it"
 INT8 = "8-bit inference, calibrated on images of --data; prints what it costs"
+EXACT = "direct convolutions on a processor instead of Winograd's: slower, float32 sums as they are defined"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +123,7 @@ class ValConfig:
     half: bool = option(False, HALF)
     int8: bool = option(False, INT8)
     compile: str = option("program", COMPILE, choices=COMPILE_MODES)
+    exact: bool = option(False, EXACT)
     save_json: bool = option(False, "write COCO JSON and evaluate it by COCO's own rule")
     project: str = option("runs/val", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")
@@ -165,6 +167,7 @@ class DetectConfig:
     half: bool = option(False, HALF)
     int8: bool = option(False, INT8)
     compile: str = option("program", COMPILE, choices=COMPILE_MODES)
+    exact: bool = option(False, EXACT)
     vid_stride: int = option(1, "take every n-th frame of a video or stream", low=1)
     project: str = option("runs/detect", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")

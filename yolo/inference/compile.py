@@ -50,15 +50,16 @@ def compile_network(
     precision: str = "fp32",
     calibration: Sequence[np.ndarray] = (),
     device: str = "cpu",
+    exact: bool = False,
 ) -> CompiledNetwork:
-    """The compiled programs of a network with this state, for "cpu" or "cuda:N".
+    """The compiled programs of a network with this state, for "cpu" or "cuda:N"; ``exact``: see ``CompiledNetwork``.
 
     ``is_compiled`` has allowed the precision. int8 needs ``calibration``: images, uint8 ``[3, H, W]`` each; what it
     costs is said. Raises ConfigError where they do not do.
     """
     if precision == "int8":
         return _calibrated(spec, state, calibration)
-    return CompiledNetwork.of(spec, state, precision=precision, device=device)
+    return CompiledNetwork.of(spec, state, precision=precision, device=device, exact=exact)
 
 
 def _calibrated(spec: NetworkSpec, state: Mapping[str, np.ndarray], images: Sequence[np.ndarray]) -> CompiledNetwork:

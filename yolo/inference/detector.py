@@ -73,7 +73,9 @@ class Detector:
     ``device`` is what ``--device`` takes: "cpu", "0" or "cuda:0"; default: a GPU that programs run on, else the CPU.
     ``half`` computes in bfloat16, on a GPU in float16; ``int8`` names a data set (YAML) and computes in 8 bits, on the
     CPU, calibrated on its images, which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs
-    plain OneFlow operators instead of the compiled program; ``augment`` looks at each image three times, scaled and
+    plain OneFlow operators instead of the compiled program; ``exact`` computes convolutions in float32 as they are
+    defined, not by Winograd's algorithm, which is faster and whose sums round otherwise (a GPU's are cuDNN's choice
+    either way); ``augment`` looks at each image three times, scaled and
     mirrored.
     Threads may share a detector; their calls go one after the other. In a fork's child only that of a compiled
     detector's file on the CPU works: neither OneFlow, which runs the others, nor a GPU does.
@@ -96,6 +98,7 @@ class Detector:
         half: bool = False,
         int8: str | Path | None = None,
         compile: str = "program",
+        exact: bool = False,
         augment: bool = False,
     ) -> None:
         size = None if imgsz is None else size_pair(imgsz)
@@ -105,13 +108,14 @@ class Detector:
         max_det = most_detections(int(max_det))
         check_choice("compile", compile, COMPILE_MODES)
         device = "" if device is None else str(device)
-        agnostic, half, augment = map(check_flag, ("agnostic", "half", "augment"), (agnostic, half, augment))
+        flags = {"agnostic": agnostic, "half": half, "exact": exact, "augment": augment}
+        agnostic, half, exact, augment = map(check_flag, flags, flags.values())
         self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), max_det, agnostic
         self.classes = class_numbers(classes)
         files, dataset, new = weights_files(weights), calibration_file(int8), given_names(names)
         looked_at = None if dataset is None else Calibration(load_dataset(dataset), size or (IMAGE_SIZE, IMAGE_SIZE))
         wanted = None if new is None else ClassNames(new, "the names given", new=True)
-        options = ModelOptions(device, half, compile, looked_at)
+        options = ModelOptions(device, half, compile, looked_at, exact=exact)
         self.models = tuple(load_models(files, options, classes=wanted))
         """What the weights hold."""
         self.names = class_names(new, self.models[0].names)

@@ -123,13 +123,17 @@ class CompiledModel:
 
 @dataclasses.dataclass(frozen=True)
 class ModelOptions:
-    """How weights run. int8: what it is calibrated on; not ``alone``: as one of several ranks."""
+    """How weights run.
+
+    int8: what it is calibrated on; not ``alone``: as one of several ranks; exact: all convolutions are direct.
+    """
 
     device: str = ""
     half: bool = False
     compile: str = "program"
     int8: Calibration | None = None
     alone: bool = True
+    exact: bool = False
 
 
 def load_models(weights: Sequence[Weights], options: ModelOptions, *, classes: ClassNames | None = None) -> list[Model]:
@@ -162,7 +166,12 @@ def join_models(models: Sequence[Model], settings: NmsSettings, *, augment: bool
 
 
 def program_model(
-    where: Weights, program: ProgramFile, *, device: str = "cpu", precision: str | None = None
+    where: Weights,
+    program: ProgramFile,
+    *,
+    device: str = "cpu",
+    precision: str | None = None,
+    exact: bool = False,
 ) -> CompiledModel:
     """A compiled detector's, in its own precision or another one that its graph serves.
 
@@ -170,7 +179,8 @@ def program_model(
     """
     guard = functools.partial(as_weights_error, where)
     with guard():
-        compiled = CompiledNetwork(program.graph, precision=precision or program.precision, device=device)
+        precision = precision or program.precision
+        compiled = CompiledNetwork(program.graph, precision=precision, device=device, exact=exact)
     found = (program.names, program.anchors, program.strides)
     return CompiledModel(where, compiled, *found, imgsz=program.imgsz, guard=guard)
 
@@ -196,7 +206,7 @@ def _of_program(where: Weights, options: ModelOptions, classes: ClassNames | Non
         raise ConfigError(reason, where=where, hint="export it anew, or use --device cpu")
     order = None if classes is None else class_order(program.names, classes, where)
     program = program if order is None else program.in_order(order)
-    return program_model(where, program, device=device, precision=precision)
+    return program_model(where, program, device=device, precision=precision, exact=options.exact)
 
 
 def _of_weights(where: Weights, options: ModelOptions, classes: ClassNames | None) -> Model:
@@ -211,7 +221,8 @@ def _of_weights(where: Weights, options: ModelOptions, classes: ClassNames | Non
 
     spec, state = checkpoint.spec, checked_state(checkpoint.spec, checkpoint.model)
     looked_at = () if options.int8 is None else options.int8.images(max(spec.strides))
-    compiled = compile_network(spec, state, precision=precision, calibration=looked_at, device=device)
+    how = {"precision": precision, "device": device, "exact": options.exact}
+    compiled = compile_network(spec, state, calibration=looked_at, **how)
     found = (checkpoint.names, checkpoint.anchors, spec.strides)
     return CompiledModel(where, compiled, *found, run=functools.partial(DetectGraphs, graphs=options.alone))
 

@@ -37,8 +37,11 @@ class CompiledNetwork:
     may go on using it.
     """
 
-    def __init__(self, graph: Graph, *, precision: str = "fp32", threads: int = 0, device: str = "cpu") -> None:
-        """``graph``: optimised for this precision, and quantised for int8 (``int8.build``).
+    def __init__(
+        self, graph: Graph, *, precision: str = "fp32", threads: int = 0, device: str = "cpu", exact: bool = False
+    ) -> None:
+        """``graph``: optimised for this precision, and quantised for int8 (``int8.build``). ``exact``: convolutions are
+        computed as they are defined, not by Winograd's algorithm, whose sums round otherwise.
 
         Raises ValueError where it is not, or where the device does not compute so, and RuntimeSetupError where there is
         no such device.
@@ -46,7 +49,7 @@ class CompiledNetwork:
         if (precision == "int8") != bool(graph.scales):
             raise ValueError(f"a graph {'with' if graph.scales else 'without'} int8 values does not run in {precision}")
         self.target = Target.of(device, precision, threads)
-        self.device, self.backend = device, backend_of(device)
+        self.device, self.backend, self.exact = device, backend_of(device), exact
         self._memory, self._largest = self.backend.memory(), 0
         self._process = os.getpid()
         self._weights = pack_weights(graph, self.target.weight_limit, self.backend.weights())
@@ -63,10 +66,11 @@ class CompiledNetwork:
         precision: str = "fp32",
         threads: int = 0,
         device: str = "cpu",
+        exact: bool = False,
     ) -> CompiledNetwork:
         """Compile the network of ``spec`` with the tensors of ``state``."""
         graph = optimise(lower(spec, state), precision)
-        return cls(graph, precision=precision, threads=threads, device=device)
+        return cls(graph, precision=precision, threads=threads, device=device, exact=exact)
 
     @property
     def precision(self) -> str:
@@ -91,7 +95,7 @@ class CompiledNetwork:
         """
         if shape[1] != self.graph.channels[INPUT]:
             raise ValueError(f"it takes images of {self.graph.channels[INPUT]} channels, not of {shape[1]}")
-        return plan_inference(self.graph, shape, self.target)
+        return plan_inference(self.graph, shape, self.target, exact=self.exact)
 
     def program(self, shape: Shape) -> Program:
         """The one for this shape.

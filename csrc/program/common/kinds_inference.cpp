@@ -6,6 +6,20 @@
 namespace yolo::program {
 namespace {
 
+// What the kernels of F(4x4, 3x3) take; without it they would read and write elsewhere.
+void require_winograd(const Plan& plan, const Step& step) {
+    const TensorView &source = step.view("source"), &target = step.view("target");
+    for (const TensorView* view : {&source, &target}) {
+        require_layout(step, *view, Layout::blocked);
+        require(view->element == 4 && view->channels % plan.block == 0, step,
+                "takes whole blocks of floats for Winograd's algorithm");
+    }
+    const auto all = [&](const char* name, int64_t side) { return step.numbers(name) == Numbers{side, side}; };
+    require(all("kernel", 3) && all("stride", 1) && all("padding", 1) && all("dilation", 1) &&
+                step.number("groups") == 1 && !step.flag("transposed"),
+            step, "is no convolution for Winograd's algorithm");
+}
+
 void check_conv(const Plan& plan, const Step& step) {
     const TensorView &source = step.view("source"), &target = step.view("target");
     require((source.layout == plan.layout || source.layout == Layout::nchw) && source.element == plan.element, step,
@@ -13,6 +27,9 @@ void check_conv(const Plan& plan, const Step& step) {
     require_layout(step, target, plan.layout);
     require(target.element == 4 || target.element == plan.element, step, "its maps have other numbers than the plan");
     require_convolution(plan, step);
+    const std::string& algorithm = step.text("algorithm");
+    require(algorithm == "direct" || algorithm == "winograd", step, "has an algorithm that is not known");
+    if (algorithm == "winograd") require_winograd(plan, step);
     if (const TensorView* residual = step.optional("residual")) {
         require(!step.flag("transposed"), step, "is transposed, so it adds nothing");
         require_same_shape(step, *residual, target);
@@ -87,7 +104,9 @@ void add_inference_kinds(Kinds& kinds) {
     std::vector<AttributeRule> attributes = convolution_attributes();
     attributes.insert(attributes.end(), {{"weights", Type::text}, {"bias", Type::flag}, {"activation", Type::text},
                                          {"value", Type::real}});
-    kinds["conv"] = {conv, attributes, check_conv};
+    std::vector<AttributeRule> floats = attributes;
+    floats.push_back({"algorithm", Type::text});
+    kinds["conv"] = {conv, floats, check_conv};
     for (const char* step : {"source_step", "target_step", "residual_step"}) {
         attributes.push_back({step, Type::real, false});
     }

@@ -11,6 +11,7 @@
 #include "program/common/verify.h"
 #include "program/cpu/builders.h"
 #include "program/cpu/onednn.h"
+#include "program/cpu/winograd_weights.h"
 
 namespace yolo::program {
 namespace {
@@ -67,15 +68,29 @@ int64_t numbers(const std::vector<int64_t>& shape) {
     return product;
 }
 
+void require_constant(const Weights* weights, const std::string& where, const std::string& name,
+                      const dnnl::memory::dims& dims) {
+    if (weights == nullptr || !weights->has(name, dims)) {
+        throw std::invalid_argument(where + ": its weights are not there or have another shape");
+    }
+}
+
 }  // namespace
 
 dnnl::memory BuildContext::constant(const std::string& where, const std::string& name, const dnnl::memory::desc& desc) {
-    if (weights == nullptr || !weights->has(name, desc.get_dims())) {
-        throw std::invalid_argument(where + ": its weights are not there or have another shape");
-    }
+    require_constant(weights, where, name, desc.get_dims());
     // Whole channel blocks in each group: a hundred times the file's numbers where groups are small.
     if (!weights->is_packed(name, desc)) budget.take(where, static_cast<double>(desc.get_size()));
     return weights->packed(name, desc);
+}
+
+std::shared_ptr<const Buffer> BuildContext::winograd_weights(const std::string& where, const std::string& name,
+                                                             const dnnl::memory::dims& dims) {
+    require_constant(weights, where, name, dims);
+    if (!weights->is_transformed(name)) {
+        budget.take(where, static_cast<double>(dims[0]) * static_cast<double>(dims[1]) * 4.0 * kWinogradPoints);
+    }
+    return weights->transformed(name);
 }
 
 Executor::Executor(Plan plan, Resources resources, const Limits& limits)

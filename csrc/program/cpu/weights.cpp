@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "program/cpu/winograd_weights.h"
+
 namespace yolo::program {
 
 using dnnl::memory;
@@ -24,10 +26,12 @@ void Weights::set(const std::string& name, std::vector<float> values, const memo
     for (const int64_t side : dims) count *= side;
     if (count != static_cast<int64_t>(values.size())) throw std::invalid_argument(name + ": values and shape differ");
     Constant& constant = constants_[name];
-    if (!constant.packed.empty() && constant.dims != dims) throw std::invalid_argument(name + ": another shape");
+    const bool in_use = !constant.packed.empty() || constant.transformed != nullptr;
+    if (in_use && constant.dims != dims) throw std::invalid_argument(name + ": another shape");
     constant.values = std::move(values);
     constant.dims = dims;
     for (const memory& copy : constant.packed) pack(constant, copy);
+    if (constant.transformed != nullptr) transform(constant);
 }
 
 void Weights::pack(Constant& constant, memory target) {
@@ -35,6 +39,11 @@ void Weights::pack(Constant& constant, memory target) {
     dnnl::stream stream(engine());
     dnnl::reorder(source, target).execute(stream, source, target);
     stream.wait();
+}
+
+void Weights::transform(const Constant& constant) {
+    auto* const to = reinterpret_cast<float*>(constant.transformed->data());
+    transform_weights(constant.values, constant.dims[0], constant.dims[1], channel_block(), to);
 }
 
 bool Weights::is_packed(const std::string& name, const memory::desc& desc) const {
@@ -61,6 +70,23 @@ memory Weights::packed(const std::string& name, const memory::desc& desc) {
     pack(constant, target);
     constant.packed.push_back(target);
     return target;
+}
+
+bool Weights::is_transformed(const std::string& name) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = constants_.find(name);
+    return found != constants_.end() && found->second.transformed != nullptr;
+}
+
+std::shared_ptr<const Buffer> Weights::transformed(const std::string& name) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Constant& constant = constants_.at(name);
+    if (constant.transformed == nullptr) {
+        const int64_t numbers = kWinogradPoints * constant.dims.at(0) * constant.dims.at(1);
+        constant.transformed = std::make_shared<Buffer>(static_cast<size_t>(numbers) * sizeof(float));
+        transform(constant);
+    }
+    return constant.transformed;
 }
 
 }  // namespace yolo::program

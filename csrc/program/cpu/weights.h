@@ -2,10 +2,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "program/common/buffer.h"
 #include "program/cpu/onednn.h"
 
 namespace yolo::program {
@@ -24,6 +26,13 @@ public:
     // Whether a constant lies there in this layout already.
     bool is_packed(const std::string& name, const dnnl::memory::desc& desc) const;
 
+    // The weights of a 3x3 convolution in one group as winograd_weights.h has them; made once. Raises std::out_of_range
+    // for an unknown name. Threads may call it at the same time.
+    std::shared_ptr<const Buffer> transformed(const std::string& name);
+
+    // Whether they were made already.
+    bool is_transformed(const std::string& name) const;
+
     // Whether there is a constant of this name and shape.
     bool has(const std::string& name, const dnnl::memory::dims& dims) const;
 
@@ -32,8 +41,10 @@ private:
         std::vector<float> values;
         dnnl::memory::dims dims;
         std::vector<dnnl::memory> packed;
+        std::shared_ptr<Buffer> transformed;
     };
     static void pack(Constant& constant, dnnl::memory target);
+    static void transform(const Constant& constant);
     mutable std::mutex mutex_;
     std::map<std::string, Constant> constants_;
 };

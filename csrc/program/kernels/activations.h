@@ -70,3 +70,19 @@ inline Floats grad_at(Floats u, float value) {
 }
 
 }  // namespace
+
+// One template instance a function, chosen outside the loop.
+#define YOLO_FOR_FUNCTION(f, call)                                   \
+    switch ((f).function) {                                          \
+        case Function::silu: return call(Function::silu);               \
+        case Function::relu: return call(Function::relu);               \
+        case Function::relu6: return call(Function::relu6);             \
+        case Function::leaky_relu: return call(Function::leaky_relu);   \
+        case Function::hardswish: return call(Function::hardswish);     \
+        case Function::sigmoid: return call(Function::sigmoid);         \
+        case Function::mish: return call(Function::mish);               \
+        case Function::gelu: return call(Function::gelu);               \
+        case Function::tanh: return call(Function::tanh);               \
+        case Function::elu: return call(Function::elu);                 \
+        default: return call(Function::identity);                    \
+    }

@@ -4,6 +4,7 @@
 #include "program/kernels/activations.h"
 #include "program/kernels/planes.h"
 #include "program/kernels/rows.h"
+#include "program/kernels/winograd.h"
 
 namespace {
 
@@ -73,22 +74,6 @@ void grad_as(const void* x, const void* gradient, const Affine& u, float value, 
         save<T>(out, p, grad * scale + (from_centre * along + level));
     }
 }
-
-// One template instance a function, chosen outside the loop.
-#define YOLO_FOR_FUNCTION(f, call)                                   \
-    switch ((f).function) {                                          \
-        case Function::silu: return call(Function::silu);               \
-        case Function::relu: return call(Function::relu);               \
-        case Function::relu6: return call(Function::relu6);             \
-        case Function::leaky_relu: return call(Function::leaky_relu);   \
-        case Function::hardswish: return call(Function::hardswish);     \
-        case Function::sigmoid: return call(Function::sigmoid);         \
-        case Function::mish: return call(Function::mish);               \
-        case Function::gelu: return call(Function::gelu);               \
-        case Function::tanh: return call(Function::tanh);               \
-        case Function::elu: return call(Function::elu);                 \
-        default: return call(Function::identity);                    \
-    }
 
 template <class T>
 void activate(const void* x, const Affine& u, const Activation& f, const void* residual, void* out, int64_t count) {
@@ -185,6 +170,9 @@ extern const Kernels kernels = {
     {blocked<Float32>, blocked<Bfloat16>},
     softmax,
     softmax_back,
+    winograd_points,
+    winograd_products,
+    winograd_finish,
 };
 
 }  // namespace yolo::program::YOLO_KERNELS

@@ -44,6 +44,20 @@ constexpr int64_t kMostPixels = 256;
 // Numbers of the widest vector.
 constexpr int64_t kMostLanes = 16;
 
+// A 3x3 convolution of stride 1 and padding 1 between maps of height x width pixels, as 36 matrix products of `rows` x
+// `columns` tiles of 4 x 4 outputs. `room`: tiles that scratch has room for; steps: numbers from one of the 36 to the
+// next. Channels are whole blocks.
+struct Winograd {
+    int64_t height, width, rows, columns;
+    int64_t source_channels, target_channels;
+    int64_t room, source_step, target_step;
+};
+
+// Some consecutive tiles, and of what a kernel goes through for each the part from `begin` to `end`.
+struct WinogradPart {
+    int64_t tile, tiles, begin, end;
+};
+
 struct Kernels {
     const char* name;
     int64_t lanes;
@@ -86,6 +100,14 @@ struct Kernels {
     void (*softmax)(float* row, int64_t count, float scale);
     // Its gradient, from that of `weights` = softmax(...) in `grad` to that of the row, in place.
     void (*softmax_back)(const float* weights, float* grad, int64_t count, float scale);
+    // The three phases (winograd.h). Points of source channel blocks, from a map's first plane.
+    void (*winograd_points)(const float* source, const Winograd& w, const WinogradPart& part, float* points);
+    // Sums of pairs of target channel blocks of all points: 36 times as many as there are. `weights`: winograd_weights.h.
+    void (*winograd_products)(const float* points, const float* weights, const Winograd& w, const WinogradPart& part,
+                              float* sums);
+    // Target channel blocks, f(sum + bias) + residual; `bias` and `residual` may be null.
+    void (*winograd_finish)(const float* sums, const float* bias, const Winograd& w, const WinogradPart& part,
+                            const Activation& f, const float* residual, float* target);
 };
 
 namespace generic {

@@ -46,6 +46,14 @@ BACKBONES: dict[str, list] = {
         [-1, 1, "GhostConv", [16, 1]],
         [-1, 1, "C3", [32]],
     ],
+    "threes": [
+        [-1, 1, "Conv", [16, 6, 4, 2]],
+        [-1, 1, "Conv", [48, 3]],
+        [-1, 1, "Conv", [32, 3, 1, None, 1, 1, False]],
+        [-1, 1, "Bottleneck", [32]],
+        [[-1, 1], 1, "Concat", [1]],
+        [-1, 1, "Conv", [16, 3, 1, None, 1, 1, "nn.Hardswish()"]],
+    ],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from tests.program.mutants.plan_edits import mutant
 from yolo import native
 from yolo.program.inference.constants import pack_weights
 from yolo.program.inference.planner import plan_inference
-from yolo.program.plan import Plan
+from yolo.program.plan import Plan, Step
 from yolo.program.target import Target, unsupported
 
 WithWeights = tuple[Plan, native.Weights | None]
@@ -25,8 +26,20 @@ def inference_plans(batch: int = 1, threads: int = 2) -> dict[str, WithWeights]:
         if unsupported("cpu", program.precision) is None:
             target = Target.of(precision=program.precision, threads=threads)
             plan = plan_inference(program.graph, (batch, 3, IMGSZ, IMGSZ), target)
+            plan = _by_winograd(plan) if name == "threes" else plan
             found[name] = plan, pack_weights(program.graph, target.weight_limit, native.Weights())
     return found
+
+
+def _by_winograd(plan: Plan) -> Plan:
+    """The plan with that algorithm wherever its kernels fit: maps this small are convolved directly."""
+    return dataclasses.replace(plan, forward=tuple(map(_step_by_winograd, plan.forward)))
+
+
+def _step_by_winograd(step: Step) -> Step:
+    if step.kind != "conv" or step.attributes["kernel"] != (3, 3) or step.attributes["stride"] != (1, 1):
+        return step
+    return dataclasses.replace(step, attributes={**step.attributes, "algorithm": "winograd"})
 
 
 class PlanMutants:

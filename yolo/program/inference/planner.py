@@ -6,6 +6,7 @@ import functools
 
 from yolo.models.activation import IDENTITY
 from yolo.program import ir
+from yolo.program.inference.algorithm import DIRECT, algorithm
 from yolo.program.inference.placement import place
 from yolo.program.int8.rules import is_int8
 from yolo.program.ir import INPUT, Graph, Node, Shape
@@ -18,22 +19,22 @@ ALIGNMENT = {"blocked": 64, "nhwc": 256}
 """Of buffers, in bytes, by the maps' layout."""
 
 
-def plan_inference(graph: Graph, shape: Shape, target: Target) -> Plan:
+def plan_inference(graph: Graph, shape: Shape, target: Target, *, exact: bool = False) -> Plan:
     """The plan for images uint8 of this shape, ``[B, C, H, W]``; heads are float32 ``[B, C, h, w]`` a level.
 
     ``graph`` went through ``passes.optimise``. On a CPU the images of a batch go through one after the other: that
     costs nothing, and the channels of one image are dense, so that values are joined without copies. Where all channels
-    of a pixel lie together any part of them is a view, and the batch goes through at once. Raises ValueError, which
-    names the step, for a size at which nothing is left.
+    of a pixel lie together any part of them is a view, and the batch goes through at once. ``exact``: all convolutions
+    are direct. Raises ValueError, which names the step, for a size at which nothing is left.
     """
-    return _Planner(graph, shape, target).plan()
+    return _Planner(graph, shape, target, exact).plan()
 
 
 class _Planner:
     """Carries one plan: where every value lies, and the steps so far."""
 
-    def __init__(self, graph: Graph, shape: Shape, target: Target) -> None:
-        self.graph, self.shape, self.target = graph, shape, target
+    def __init__(self, graph: Graph, shape: Shape, target: Target, exact: bool) -> None:
+        self.graph, self.shape, self.target, self.exact = graph, shape, target, exact
         self.sizes = graph.sizes(*shape[2:])
         self.per_image = target.layout == "blocked"
         self.builder = PlanBuilder(target, 1 if self.per_image else shape[0], ALIGNMENT[target.layout])
@@ -74,6 +75,13 @@ class _Planner:
         plain = (isinstance(reader, ir.Conv) and few and reader.groups == 1) or isinstance(reader, ir.SpaceToDepth)
         return "nchw" if plain else "blocked"
 
+    def algorithm(self, node: ir.Conv) -> str:
+        """Of a convolution of floats."""
+        if self.exact:
+            return DIRECT
+        channels = self.graph.channels[node.inputs[0]], self.graph.channels[node.output]
+        return algorithm(node, channels, self.sizes[node.output], self.target)
+
     def scale(self, role: str, value: int | None) -> dict[str, Attribute]:
         """What the bytes of a value stand for, as attributes; none for floats."""
         found = self.graph.scales.get(value)
@@ -108,6 +116,7 @@ def _(node: ir.Conv, planner: _Planner) -> None:
     int8 = is_int8(node, planner.graph)
     ends = {"source": node.inputs[0], "target": node.output, "residual": node.residual} if int8 else {}
     scales = {name: value for role, end in ends.items() for name, value in planner.scale(role, end).items()}
+    how = {} if int8 else {"algorithm": planner.algorithm(node)}
     planner.builder.forward(
         "int8_conv" if int8 else "conv",
         node.where,
@@ -117,6 +126,7 @@ def _(node: ir.Conv, planner: _Planner) -> None:
         **activated(node.activation),
         **convolution(node),
         **scales,
+        **how,
     )
 
 

@@ -1,0 +1,38 @@
+"""By which algorithm a convolution is computed: chosen by its shape, so that a plan is the same every time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from yolo.program.ir import Conv, Size
+from yolo.program.target import Target
+
+DIRECT: Final = "direct"
+WINOGRAD: Final = "winograd"
+"""F(4x4, 3x3): 36 products for 4 x 4 outputs of a pair of channels instead of 144 (csrc/program/kernels/winograd.h)."""
+
+_TILE: Final = 4
+LEAST_CHANNELS: Final = 16
+"""Of the source: with fewer, the way to the 36 points and back takes longer than the products that it saves."""
+LEAST_TILES: Final = 9
+"""The weights are four times as many: for fewer tiles reading them takes longer than the products."""
+_FAST: Final = ("avx2", "avx512")
+"""Beginnings of the instruction sets for which there are fast kernels; the generic ones take four times as long."""
+
+
+def fits(node: Conv, channels: tuple[int, int], target: Target) -> bool:
+    """Whether fast kernels of Winograd's compute this convolution; ``channels``: of its source and its target."""
+    shape = (node.kernel, node.stride, node.padding, node.dilation, node.groups, node.transposed)
+    if shape != ((3, 3), (1, 1), (1, 1), (1, 1), 1, False) or any(number % target.block for number in channels):
+        return False
+    floats = target.layout == "blocked" and target.precision == "fp32"
+    return floats and target.instructions.startswith(_FAST)
+
+
+def algorithm(node: Conv, channels: tuple[int, int], size: Size, target: Target) -> str:
+    """The faster one; ``size``: height and width of its maps."""
+    height, width = size
+    tiles = -(-height // _TILE) * -(-width // _TILE)
+    inside = 2 * height * width >= tiles * _TILE**2  # at least half of the tiles' outputs
+    gains = channels[0] >= LEAST_CHANNELS and tiles >= LEAST_TILES and inside
+    return WINOGRAD if gains and fits(node, channels, target) else DIRECT
