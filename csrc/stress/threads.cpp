@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "parallel/team.h"
+#include "program/detection/detector.h"
 #include "program/detection/head.h"
 #include "program/step/step.h"
 
