@@ -42,8 +42,8 @@ def main() -> int:
     process_group.PATIENCE_SECONDS = PATIENCE
     usual = runtime.select_device
 
-    def select_device(*arguments: object) -> str:
-        device = usual(*arguments)  # OneFlow has started: its users may be imported
+    def select_device(*arguments: object, **options: object) -> str:
+        device = usual(*arguments, **options)  # OneFlow has started: its users may be imported
         if int(os.environ["RANK"]) == int(os.environ["WORLD_SIZE"]) - 1:
             _close(step, gate)
         return device

@@ -39,6 +39,7 @@ class Step:
         self.losses, self.norm, self.seen, self.updates = losses, norm, 0, []
         self.held: list[int] = []
         self.applied: list[list[int]] = []
+        self.left_out = False
         self.state = self  # of which only ``drop_gradient`` is asked for
 
     def backward(self, batch: Batch) -> np.ndarray:
