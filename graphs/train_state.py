@@ -88,7 +88,8 @@ class TrainState:
             "second": np.zeros(1 if optimizer == "SGD" else count, np.float32),
             "ema": start,
         }
-        self.on_device = None if device is None else device([len(values) for values in starts.values()])
+        self._lengths = {name: len(values) for name, values in starts.items()}
+        self.on_device = None if device is None else device(list(self._lengths.values()))
         for name, values in starts.items():
             self._place(name, values)
         if not in_vector:
@@ -101,7 +102,7 @@ class TrainState:
     def drop_gradient(self) -> None:
         """Empty the accumulated gradient without an update."""
         synchronise()
-        self._write("gradient", np.zeros_like(self._read("gradient")))
+        self._write("gradient", np.zeros(self._lengths["gradient"], np.float32))
         synchronise()
 
     def averaged(self) -> dict[str, np.ndarray]:
@@ -130,14 +131,14 @@ class TrainState:
         weights = {name.removeprefix(WEIGHTS): array for name, array in held.items() if name.startswith(WEIGHTS)}
         load_state(self.network, weights)
         vectors = {name: held.get(name, np.empty(0)) for name in VECTORS}
-        room = len(self._read("gradient")) - self.vector.parameter_size
+        room = self._lengths["gradient"] - self.vector.parameter_size
         share = 1 if self.ranks.first else 0
         vectors["gradient"] = np.pad(share * vectors["gradient"], (0, room))
         vectors["ema"] = self.vector.join(checkpoint.model, self.vector.size)
         if self._in_vector:
             vectors["values"] = self.vector.join(weights, self.vector.size)
         for name, array in vectors.items():
-            needed = len(self._read(name))
+            needed = self._lengths[name]
             if array.shape != (needed,):
                 raise WeightsError(f"{name} of {array.size} numbers, where training needs {needed}")
             self._write(name, array)
