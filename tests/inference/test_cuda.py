@@ -132,6 +132,14 @@ def test_what_a_gpu_cannot_do_names_the_processor(weights: Path, gpu: ModuleType
         is_compiled("cuda:0", "program", "int8")
 
 
+def test_exact_is_for_the_processor(weights: Path, program: Path) -> None:
+    for file in (weights, program):
+        with pytest.raises(
+            ConfigError, match=r"--exact: a GPU's convolutions are .*; leave it out, or use --device cpu"
+        ):
+            Detector(file, device="cuda:0", exact=True)
+
+
 def test_one_gpu_a_process(weights: Path, gpu: ModuleType) -> None:
     look(weights, "cuda:0")
     with pytest.raises(RuntimeSetupError, match="cuda:1: this process works on another device already; start another"):

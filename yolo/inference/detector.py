@@ -74,9 +74,8 @@ class Detector:
     ``half`` computes in bfloat16, on a GPU in float16; ``int8`` names a data set (YAML) and computes in 8 bits, on the
     CPU, calibrated on its images, which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs
     plain OneFlow operators instead of the compiled program; ``exact`` computes convolutions in float32 as they are
-    defined, not by Winograd's algorithm, which is faster and whose sums round otherwise (a GPU's are cuDNN's choice
-    either way); ``augment`` looks at each image three times, scaled and
-    mirrored.
+    defined, not by Winograd's algorithm, which is faster and whose sums round otherwise (on a GPU it is refused: there
+    cuDNN chooses); ``augment`` looks at each image three times, scaled and mirrored.
     Threads may share a detector; their calls go one after the other. In a fork's child only that of a compiled
     detector's file on the CPU works: neither OneFlow, which runs the others, nor a GPU does.
 
