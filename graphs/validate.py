@@ -40,35 +40,6 @@ class ValGraph(StaticGraph):
         return *found, terms
 
 
-class DeviceValGraph(StaticGraph):
-    """The same as one operator on a CUDA device: the network, the loss's sums, decoding and suppression."""
-
-    def __init__(
-        self,
-        compiled: CompiledNetwork,
-        anchors: np.ndarray,
-        strides: Sequence[int],
-        loss: LossSettings,
-        settings: NmsSettings,
-    ) -> None:
-        super().__init__()
-        self._parts = (compiled, (anchors, strides), settings, loss)
-
-    def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> Outputs:
-        compiled, heads, settings, loss = self._parts
-        shape, places = tuple(images.shape), labels.shape[1]
-        levels = compiled.graph.head_shapes(shape)
-        program = compiled.program(shape)
-        self._operator = compiled.backend.validator(program, levels, heads, settings, loss, places)
-        outputs = [*detections(shape[0], settings), ((len(levels), 5), flow.float64)]
-        return call(self._operator, [images, labels, counts], outputs)
-
-    @property
-    def computed(self) -> float:
-        """Seconds that decoding and suppression took in the last run."""
-        return 0.0 if self._operator is None else self._operator.nms_seconds
-
-
 class CompiledValGraph(StaticGraph):
     """The same with the network as one compiled program, and the loss as one operator."""
 
@@ -92,3 +63,21 @@ class CompiledValGraph(StaticGraph):
         (terms,) = call(operator, [*heads, labels, counts], [((len(heads), 5), flow.float64)])
         self._operator, found = detected(heads, anchors, strides, settings)
         return *found, terms
+
+
+class DeviceValGraph(CompiledValGraph):
+    """The same as one operator on a CUDA device: the network, the loss's sums, decoding and suppression."""
+
+    def build(self, images: flow.Tensor, labels: flow.Tensor, counts: flow.Tensor) -> Outputs:
+        compiled, anchors, strides, loss, settings = self._parts
+        shape, places = tuple(images.shape), labels.shape[1]
+        levels = compiled.graph.head_shapes(shape)
+        program = compiled.program(shape)
+        self._operator = compiled.backend.validator(program, levels, (anchors, strides), settings, loss, places)
+        outputs = [*detections(shape[0], settings), ((len(levels), 5), flow.float64)]
+        return call(self._operator, [images, labels, counts], outputs)
+
+    @property
+    def computed(self) -> float:
+        """Seconds that decoding and suppression took in the last run."""
+        return 0.0 if self._operator is None else self._operator.nms_seconds
