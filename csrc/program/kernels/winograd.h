@@ -8,7 +8,8 @@
 
 #include "program/kernels/activations.h"
 #include "program/kernels/kernels.h"
-#include "program/kernels/lanes.h"
+#include "program/kernels/products.h"
+#include "program/kernels/winograd_transforms.h"
 
 namespace {
 
@@ -16,40 +17,10 @@ using yolo::program::Activation;
 using yolo::program::Winograd;
 using yolo::program::WinogradPart;
 
-constexpr int64_t kTile = 4, kInputs = 6;
 // Tiles side by side that share the columns of their inputs.
 constexpr int64_t kStrip = 8, kStripWidth = kStrip * kTile + 2;
-// Rows of a product: with two vectors of outputs each, as many sums as there are registers for.
-#if defined(__AVX512F__)
-constexpr int kRows = 12;
-#elif defined(__AVX__)
-constexpr int kRows = 6;
-#else
-constexpr int kRows = 2;
-#endif
-
 // In place of rows outside of the map.
 alignas(64) const float kZeros[kStripWidth * V] = {};
-
-// B'd.
-inline void to_points(const Floats* d, Floats* t) {
-    const Floats a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1], c = d[4] - d[2], e = 2.0f * (d[3] - d[1]);
-    t[0] = 4.0f * d[0] + (d[4] - 5.0f * d[2]);
-    t[1] = a + b;
-    t[2] = a - b;
-    t[3] = c + e;
-    t[4] = c - e;
-    t[5] = 4.0f * d[1] + (d[5] - 5.0f * d[3]);
-}
-
-// A'm.
-inline void from_points(const Floats* m, Floats* y) {
-    const Floats s = m[1] + m[2], d = m[1] - m[2], p = m[3] + m[4], q = m[3] - m[4];
-    y[0] = m[0] + s + p;
-    y[1] = d + 2.0f * q;
-    y[2] = s + 4.0f * p;
-    y[3] = d + 8.0f * q + m[5];
-}
 
 // `tiles` tiles of one channel block from rows[i], which begin at the first tile's pixel `begin`; those before it and
 // from `end` on lie outside of the map.
@@ -97,36 +68,6 @@ void winograd_points(const float* source, const Winograd& w, const WinogradPart&
         }
         done += run;
     }
-}
-
-// R tiles by N vectors of outputs over all source channels. `weights`: [channel][N * V].
-template <int R, int N>
-inline void product(const float* points, int64_t step, const float* weights, int64_t channels, float* sums,
-                    int64_t sums_step) {
-    Floats sum[R][N] = {};
-    for (int64_t c = 0; c < channels; c += V, points += step) {
-#pragma GCC unroll 4
-        for (int64_t k = 0; k < V; ++k, weights += N * V) {
-            Floats w[N];
-            for (int j = 0; j < N; ++j) w[j] = load(weights + j * V);
-#pragma GCC unroll 16
-            for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 4
-                for (int j = 0; j < N; ++j) sum[i][j] += points[i * V + k] * w[j];
-            }
-        }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 4
-        for (int j = 0; j < N; ++j) save(sums + j * sums_step + i * V, sum[i][j]);
-    }
-}
-
-template <int R, int N>
-void product_of(int64_t rows, const float* points, int64_t step, const float* weights, int64_t channels, float* sums) {
-    if (rows == R) return product<R, N>(points, step, weights, channels, sums, step);
-    if constexpr (R > 1) product_of<R - 1, N>(rows, points, step, weights, channels, sums);
 }
 
 // Panels `begin` to `end`, of which each point has one for every two target blocks.
