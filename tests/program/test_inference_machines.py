@@ -10,6 +10,7 @@ TESTS = (
     "tests/program/test_inference.py",
     "tests/program/test_winograd.py",
     "tests/program/int8/test_kernels.py",
+    "tests/program/int8/test_fours.py",
     "tests/graphs/test_compiled_graphs.py",
 )
 
