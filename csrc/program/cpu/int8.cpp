@@ -30,8 +30,8 @@ public:
           zero_(Scale(step, "source").zero),
           weights_(context.int8_weights(step.where, step.text("weights") + ".weight", shape_.weights, Int8Form::fours)),
           finish_(context, step) {
-        const auto* const sums = weights_->data() + form_.panels * form_.panel_bytes();
-        finish_.take_off(reinterpret_cast<const int32_t*>(sums), zero_);
+        const auto* const sums = reinterpret_cast<const int32_t*>(weights_->data() + form_.panels * form_.panel_bytes());
+        for (int64_t k = 0; k < form_.panels * form_.lanes; ++k) offsets_.push_back(-zero_ * sums[k]);
         set_geometry();
         const int64_t rows = (at_once_ - 1) * shape_.stride[0] + shape_.kernel[0];
         Workspace::Frame frame(context.workspace);
@@ -110,7 +110,7 @@ private:
         const int64_t outputs = count * conv_.width, output = row * conv_.width;
         for (int64_t panel = 0; panel < form_.panels; ++panel) {
             const auto* const weights = reinterpret_cast<const int8_t*>(weights_->data()) + panel * form_.panel_bytes();
-            kernels().byte_sums(bytes, conv_, outputs, weights, sums);
+            kernels().byte_sums(bytes, conv_, outputs, weights, offsets_.data() + panel * form_.lanes, sums);
             kernels().byte_finish(sums, finish_.at(exec_, image, output, panel), outputs,
                                   std::min(form_.lanes, target_.channels - panel * form_.lanes));
         }
@@ -123,6 +123,7 @@ private:
     int32_t zero_;
     std::shared_ptr<const Buffer> weights_;
     Int8Finish finish_;
+    std::vector<int32_t> offsets_;  // what the zeros of bytes make of each channel's sum
     ByteConv conv_{};
     bool in_place_ = false;
     int64_t rows_ = 0, at_once_ = 0, padded_bytes_ = 0;

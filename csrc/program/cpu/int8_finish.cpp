@@ -11,7 +11,6 @@ Int8Finish::Int8Finish(BuildContext& context, const Step& step, float times)
     scale_ = filled_up(context, step, ".scale");
     for (float& one : scale_) one *= Scale(step, "source").step / times;
     shift_ = step.flag("bias") ? filled_up(context, step, ".bias") : std::vector<float>(scale_.size());
-    offset_.resize(scale_.size());
     made_.activation = activation_of(step);
     made_.residual_stride = target_.channels;
     if (const TensorView* residual = step.optional("residual")) {
@@ -36,16 +35,12 @@ std::vector<float> Int8Finish::filled_up(BuildContext& context, const Step& step
     return all;
 }
 
-void Int8Finish::take_off(const int32_t* sums, int32_t zero) {
-    for (size_t i = 0; i < offset_.size(); ++i) offset_[i] = -zero * sums[i];
-}
-
 ByteFinish Int8Finish::at(const ExecContext& exec, int64_t image, int64_t output, int64_t block) const {
     ByteFinish made = made_;
     const int64_t channel = block * lanes_;
-    std::byte* const target = exec.arena + target_.offset + image * target_.image_bytes();
+    std::byte* const target = exec.at(target_, image);
     const int64_t place = output * made.stride + block * made.block_stride;
-    made.scale = scale_.data() + channel, made.shift = shift_.data() + channel, made.offset = offset_.data() + channel;
+    made.scale = scale_.data() + channel, made.shift = shift_.data() + channel;
     if (residual_) {
         const auto* const more = reinterpret_cast<const uint8_t*>(exec.at(*residual_, image));
         made.residual = more + output * made.residual_stride + channel;

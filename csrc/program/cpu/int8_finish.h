@@ -24,9 +24,6 @@ public:
     // convolution's.
     Int8Finish(BuildContext& context, const Step& step, float times = 1.0f);
 
-    // In each channel, the sum of what is added to the sums: `zero` times the weights, which `sums` are.
-    void take_off(const int32_t* sums, int32_t zero);
-
     // For an image's outputs from `output` on, of channels from the block `block` on.
     ByteFinish at(const ExecContext& exec, int64_t image, int64_t output, int64_t block) const;
 
@@ -37,7 +34,6 @@ private:
     std::optional<TensorView> residual_;
     int64_t lanes_;
     std::vector<float> scale_, shift_;  // in whole blocks
-    std::vector<int32_t> offset_;
     ByteFinish made_{};
 };
 

@@ -100,8 +100,8 @@ void pack_int8_winograd(const std::vector<float>& weights, const dnnl::memory::d
                 total += std::abs(kernel[i]);
             }
             transform(kernel, points);
-            int16_t* const place = words + panel * source + c / 2 * width * 2 + (k - panel) * 2 + c % 2;
-            for (int64_t i = 0; i < kInt8Points; ++i) place[i * target * source] = static_cast<int16_t>(points[i]);
+            int16_t* const place = words + kInt8Points * panel * source + c / 2 * width * 2 + (k - panel) * 2 + c % 2;
+            for (int64_t i = 0; i < kInt8Points; ++i) place[i * width * source] = static_cast<int16_t>(points[i]);
         }
         if (total * 255 >= kMostSum) throw std::invalid_argument("weights are too large for sums of 26 bits");
     }

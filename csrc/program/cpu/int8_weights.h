@@ -30,7 +30,7 @@ struct Fours {
 // Raises std::invalid_argument where four weights that are added up in 16 bits are together beyond 128 on one side.
 void pack_fours(const std::vector<float>& weights, const dnnl::memory::dims& dims, int64_t lanes, std::byte* to);
 
-// From whole numbers [target, source, 3, 3] to points within 16 bits, [36][target / (2 lanes)][source / 2][2 lanes][2],
+// From whole numbers [target, source, 3, 3] to points within 16 bits, [target / (2 lanes)][36][source / 2][2 lanes][2],
 // where the last panel may have one vector of `lanes`, of which target is a multiple. Raises std::invalid_argument where a
 // sum of products with bytes can be beyond 26 bits.
 void pack_int8_winograd(const std::vector<float>& weights, const dnnl::memory::dims& dims, int64_t lanes, std::byte* to);

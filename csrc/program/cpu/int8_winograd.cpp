@@ -37,11 +37,10 @@ public:
         const int64_t own = (tiles() + exec_.threads - 1) / exec_.threads;
         room_ = together_ ? tiles() : own <= kMostTiles ? own : kTilesAtOnce;
         w_.source_step = room_ * w_.source_channels + kPad;
-        w_.target_step = room_ * w_.target_channels + kPad;
-        const int64_t scratches = together_ ? 1 : exec_.threads;
+        w_.target_step = room_ * 2 * exec_.block + kPad;
         Workspace::Frame frame(context.workspace);
-        points_ = frame.floats(scratches * kInt8Points * w_.source_step / 2);
-        sums_ = frame.floats(scratches * kInt8Points * w_.target_step);
+        points_ = frame.floats((together_ ? 1 : exec_.threads) * kInt8Points * w_.source_step / 2);
+        sums_ = frame.floats((together_ ? panels() : exec_.threads) * kInt8Points * w_.target_step);
     }
 
     void operator()() const {
@@ -58,14 +57,15 @@ private:
     int64_t tiles() const { return w_.rows * w_.columns; }
     // Of source channels, as the kernel for points goes through them.
     int64_t source_blocks() const { return w_.source_channels / (2 * exec_.block); }
-    // Of all 36 points, in pairs of target channel blocks.
-    int64_t panels() const { return kInt8Points * ((exec_.blocks(target_) + 1) / 2); }
+    // Pairs of target channel blocks.
+    int64_t panels() const { return (exec_.blocks(target_) + 1) / 2; }
 
     int16_t* points(int64_t slot = 0) const {
         return static_cast<int16_t*>(points_.get_data_handle()) + slot * kInt8Points * w_.source_step;
     }
 
-    int32_t* sums(int64_t slot = 0) const {
+    // Of a thread's only panel, or of each panel.
+    int32_t* sums(int64_t slot) const {
         return static_cast<int32_t*>(sums_.get_data_handle()) + slot * kInt8Points * w_.target_step;
     }
 
@@ -73,15 +73,16 @@ private:
         kernels().word_points(reinterpret_cast<const uint8_t*>(exec_.at(source_, image)), zero_, w_, part, points(slot));
     }
 
-    void multiply(int64_t slot, const WinogradPart& part) const {
-        kernels().word_products(points(slot), reinterpret_cast<const int16_t*>(weights_->data()), w_, part, sums(slot));
+    // From its own points, or from those of all.
+    void multiply(int64_t slot, const WinogradPart& part, int32_t* sums) const {
+        kernels().word_products(points(slot), reinterpret_cast<const int16_t*>(weights_->data()), w_, part, sums);
     }
 
-    void finish(int64_t image, int64_t slot, const WinogradPart& part) const {
-        kernels().word_finish(sums(slot), w_, part, finish_.at(exec_, image, 0, 0));
+    void finish(int64_t image, const WinogradPart& part, const int32_t* sums) const {
+        kernels().word_finish(sums, w_, part, finish_.at(exec_, image, 0, 0));
     }
 
-    // Every thread has tiles of its own, a few at a time.
+    // Every thread has tiles of its own, a few at a time, and finishes sums while they are in its nearest caches.
     void run_apart(int64_t image) const {
         parallel::share(exec_.threads, tiles(), [&](int thread, int64_t first, int64_t last) {
             const int64_t parts = (last - first + room_ - 1) / room_;
@@ -89,8 +90,11 @@ private:
                 const int64_t tile = first + (last - first) * part / parts;
                 const int64_t count = first + (last - first) * (part + 1) / parts - tile;
                 transform(image, thread, {tile, count, 0, source_blocks()});
-                multiply(thread, {tile, count, 0, panels()});
-                finish(image, thread, {tile, count, 0, exec_.blocks(target_)});
+                for (int64_t panel = 0; panel < panels(); ++panel) {
+                    const int64_t block = 2 * panel, end = std::min(block + 2, exec_.blocks(target_));
+                    multiply(thread, {tile, count, panel * kInt8Points, (panel + 1) * kInt8Points}, sums(thread));
+                    finish(image, {tile, count, block, end}, sums(thread));
+                }
             }
         });
     }
@@ -99,11 +103,11 @@ private:
         parallel::share(exec_.threads, source_blocks(), [&](int, int64_t begin, int64_t end) {
             transform(image, 0, {0, tiles(), begin, end});
         });
-        parallel::share(exec_.threads, panels(), [&](int, int64_t begin, int64_t end) {
-            multiply(0, {0, tiles(), begin, end});
+        parallel::share(exec_.threads, panels() * kInt8Points, [&](int, int64_t begin, int64_t end) {
+            multiply(0, {0, tiles(), begin, end}, sums(begin / kInt8Points));
         });
         parallel::share(exec_.threads, exec_.blocks(target_), [&](int, int64_t begin, int64_t end) {
-            finish(image, 0, {0, tiles(), begin, end});
+            finish(image, {0, tiles(), begin, end}, sums(begin / 2));
         });
     }
 

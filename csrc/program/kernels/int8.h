@@ -53,11 +53,12 @@ inline Words add_products(Words sum, const uint8_t* bytes, const int8_t* weights
 }
 
 template <int R>
-inline void product_of_places(const uint8_t* const* places, const ByteConv& c, const int8_t* weights, int32_t* sums) {
-    Words sum[R] = {};
+inline void product_of_places(const uint8_t* const* places, const ByteConv& c, const int8_t* weights, Words offset,
+                              int32_t* sums) {
+    Words sum[R];
     const uint8_t* at[R];
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) at[i] = places[i];
+    for (int i = 0; i < R; ++i) at[i] = places[i], sum[i] = offset;
     for (int64_t run = 0; run < c.runs; ++run) {
         for (int64_t byte = 0; byte < c.length; byte += kStep, weights += kStep * V) {
 #pragma GCC unroll 16
@@ -71,25 +72,29 @@ inline void product_of_places(const uint8_t* const* places, const ByteConv& c, c
 }
 
 template <int R>
-void product_of_some(int64_t count, const uint8_t* const* places, const ByteConv& c, const int8_t* weights,
+void product_of_some(int64_t count, const uint8_t* const* places, const ByteConv& c, const int8_t* weights, Words offset,
                      int32_t* sums) {
-    if (count == R) return product_of_places<R>(places, c, weights, sums);
-    if constexpr (R > 1) product_of_some<R - 1>(count, places, c, weights, sums);
+    if (count == R) return product_of_places<R>(places, c, weights, offset, sums);
+    if constexpr (R > 1) product_of_some<R - 1>(count, places, c, weights, offset, sums);
 }
 
-void byte_sums(const uint8_t* bytes, const ByteConv& c, int64_t outputs, const int8_t* weights, int32_t* sums) {
-    const int64_t groups = (outputs + kPlaces - 1) / kPlaces;
+void byte_sums(const uint8_t* bytes, const ByteConv& c, int64_t outputs, const int8_t* weights, const int32_t* offsets,
+               int32_t* sums) {
+    const Words offset = load_words(offsets);
+    // Evenly: 20 outputs are 7 + 7 + 6, not 8 + 8 + 4.
+    const int64_t groups = (outputs + kPlaces - 1) / kPlaces, least = outputs / groups, more = outputs % groups;
     const uint8_t* place = bytes;
     int64_t x = 0;
     for (int64_t group = 0; group < groups; ++group) {
-        const int64_t first = outputs * group / groups, count = outputs * (group + 1) / groups - first;
+        const int64_t count = least + (group < more ? 1 : 0);
         const uint8_t* places[kPlaces];
         for (int64_t i = 0; i < count; ++i) {
             places[i] = place;
             place += c.column_step;
             if (++x == c.width) place = bytes += c.row_step, x = 0;
         }
-        product_of_some<kPlaces>(count, places, c, weights, sums + first * V);
+        product_of_some<kPlaces>(count, places, c, weights, offset, sums);
+        sums += count * V;
     }
 }
 
@@ -97,15 +102,14 @@ void byte_sums(const uint8_t* bytes, const ByteConv& c, int64_t outputs, const i
 template <Function C>
 void byte_finish_as(const int32_t* sums, const ByteFinish f, int64_t outputs, int64_t channels) {
     const Floats scale = load(f.scale), shift = load(f.shift);
-    const Words offset = load_words(f.offset);
     int64_t i = 0;
     for (; channels == V && i + kAbreast <= outputs; i += kAbreast) {
         Words sum[kAbreast];
-        for (int k = 0; k < kAbreast; ++k) sum[k] = load_words(sums + (i + k) * V) + offset;
+        for (int k = 0; k < kAbreast; ++k) sum[k] = load_words(sums + (i + k) * V);
         finish_bytes<C, true, kAbreast>(sum, scale, shift, f, i * f.stride, i * f.residual_stride, V);
     }
     for (; i < outputs; ++i) {
-        const Words sum = load_words(sums + i * V) + offset;
+        const Words sum = load_words(sums + i * V);
         const int64_t at = i * f.stride, residual_at = i * f.residual_stride;
         channels == V ? finish_bytes<C, true, 1>(&sum, scale, shift, f, at, residual_at, V)
                       : finish_bytes<C, false, 1>(&sum, scale, shift, f, at, residual_at, channels);

@@ -21,7 +21,9 @@ typedef int16_t LooseWords16 __attribute__((vector_size(kWords * 2), aligned(1),
 typedef uint8_t LooseBytes __attribute__((vector_size(kWords), aligned(1), may_alias));
 typedef uint32_t LoosePair __attribute__((aligned(2), may_alias));
 
-constexpr int64_t kWordTile = 4, kWordInputs = 6;
+constexpr int64_t kWordTile = 4, kWordInputs = 6, kWordPoints = kWordInputs * kWordInputs;
+// Sums of a tile that lie together: those of two vectors of channels.
+constexpr int64_t kPanel = 2 * V;
 // Tiles side by side that share the columns of their inputs.
 constexpr int64_t kWordStrip = 8, kWordStripWidth = kWordStrip * kWordTile + 2;
 
@@ -131,7 +133,7 @@ inline void word_product(const int16_t* points, const WordWinograd& w, const int
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 4
-        for (int j = 0; j < N; ++j) save_words(sums + i * w.target_channels + j * V, sum[i][j]);
+        for (int j = 0; j < N; ++j) save_words(sums + i * kPanel + j * V, sum[i][j]);
     }
 }
 
@@ -142,20 +144,22 @@ void word_product_of(int64_t rows, const int16_t* points, const WordWinograd& w,
     if constexpr (R > 1) word_product_of<R - 1, N>(rows, points, w, weights, sums);
 }
 
-// Panels `begin` to `end`, of which each point has one for every two target blocks.
+// Products `begin` to `end`, of which each two target blocks have one for every point; `sums`: of the first such pair.
 void word_products(const int16_t* points, const int16_t* weights, const WordWinograd& w, const WinogradPart& part,
                    int32_t* sums) {
-    const int64_t blocks = w.target_channels / V, panels = (blocks + 1) / 2;
+    const int64_t blocks = w.target_channels / V, first_panel = part.begin / kWordPoints;
     const int64_t groups = (part.tiles + kRows - 1) / kRows;
     for (int64_t item = part.begin; item < part.end; ++item) {
-        const int64_t point = item / panels, block = item % panels * 2;
+        const int64_t panel = item / kWordPoints, point = item % kWordPoints, block = panel * 2;
+        const bool two = block + 1 < blocks;
         const int16_t* const from = points + point * w.source_step;
-        const int16_t* const panel = weights + (point * w.target_channels + block * V) * w.source_channels;
-        int32_t* const to = sums + point * w.target_step + block * V;
+        const int16_t* const factors =
+            weights + (kWordPoints * block + point * (two ? 2 : 1)) * V * w.source_channels;
+        int32_t* const to = sums + ((panel - first_panel) * kWordPoints + point) * w.target_step;
         for (int64_t group = 0; group < groups; ++group) {
             const int64_t first = part.tiles * group / groups, rows = part.tiles * (group + 1) / groups - first;
-            const auto call = block + 1 < blocks ? word_product_of<kRows, 2> : word_product_of<kRows, 1>;
-            call(rows, from + first * w.source_channels, w, panel, to + first * w.target_channels);
+            const auto call = two ? word_product_of<kRows, 2> : word_product_of<kRows, 1>;
+            call(rows, from + first * w.source_channels, w, factors, to + first * kPanel);
         }
     }
 }
@@ -194,13 +198,15 @@ inline void finish_word_tile(const int32_t* sums, const WordWinograd& w, Floats 
 
 template <Function C>
 void word_finish_as(const int32_t* sums, const WordWinograd& w, const WinogradPart& part, const ByteFinish f) {
+    const int64_t first_panel = part.begin / 2;
     for (int64_t tile = 0; tile < part.tiles; ++tile) {
         const int64_t y = (part.tile + tile) / w.columns * kWordTile, x = (part.tile + tile) % w.columns * kWordTile;
         const int64_t rows = w.height - y < kWordTile ? w.height - y : kWordTile;
         const int64_t columns = w.width - x < kWordTile ? w.width - x : kWordTile;
         for (int64_t block = part.begin; block < part.end; ++block) {
             const Floats scale = load(f.scale + block * V), shift = load(f.shift + block * V);
-            finish_word_tile<C>(sums + tile * w.target_channels + block * V, w, scale, shift, f, block, rows, columns,
+            const int32_t* const own = sums + (block / 2 - first_panel) * kWordPoints * w.target_step;
+            finish_word_tile<C>(own + tile * kPanel + block % 2 * V, w, scale, shift, f, block, rows, columns,
                                 y * w.width + x);
         }
     }

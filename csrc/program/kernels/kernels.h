@@ -65,12 +65,11 @@ struct ByteConv {
     int64_t run_step, row_step, column_step;
 };
 
-// What becomes of sums: f((sum + offset) * scale + shift) + (residual - residual_zero) * residual_step, where there is a
+// What becomes of sums: f(sum * scale + shift) + (residual - residual_zero) * residual_step, where there is a
 // residual, and then bytes, value * steps + zero, or floats. Strides: numbers from one output to the next, of the residual
 // too, and from one vector of channels to the next; those of floats are whole, with zeros where no channel is.
 struct ByteFinish {
     const float *scale, *shift;
-    const int32_t* offset;
     Activation activation;
     const uint8_t* residual;
     float residual_step, residual_zero;
@@ -139,18 +138,20 @@ struct Kernels {
     // Target channel blocks, f(sum + bias) + residual; `bias` and `residual` may be null.
     void (*winograd_finish)(const float* sums, const float* bias, const Winograd& w, const WinogradPart& part,
                             const Activation& f, const float* residual, float* target);
-    // The phases of a convolution of bytes (int8.h). Sums of a vector of channels, of consecutive outputs; `weights`:
-    // byte_weights.h.
-    void (*byte_sums)(const uint8_t* bytes, const ByteConv& c, int64_t outputs, const int8_t* weights, int32_t* sums);
+    // The phases of a convolution of bytes (int8.h). Sums of a vector of channels, each from its offset on, of consecutive
+    // outputs; `weights`: int8_weights.h.
+    void (*byte_sums)(const uint8_t* bytes, const ByteConv& c, int64_t outputs, const int8_t* weights,
+                      const int32_t* offsets, int32_t* sums);
     // `channels` of each vector are there.
     void (*byte_finish)(const int32_t* sums, const ByteFinish& f, int64_t outputs, int64_t channels);
     // The phases of Winograd's algorithm for bytes (int8_winograd.h). Points of bytes - zero, of pairs of channel blocks.
     void (*word_points)(const uint8_t* source, int32_t zero, const WordWinograd& w, const WinogradPart& part,
                         int16_t* points);
-    // Sums of pairs of target channel blocks of all points. `weights`: int8_weights.h.
+    // Products for all points of pairs of target channel blocks, pair after pair, whose sums lie together: [pair][36][tile]
+    // [2 lanes] from the first pair on. `weights`: int8_weights.h.
     void (*word_products)(const int16_t* points, const int16_t* weights, const WordWinograd& w, const WinogradPart& part,
                           int32_t* sums);
-    // Target channel blocks; 64 times the convolution's sums are finished.
+    // Target channel blocks, of whose sums the first pair's are given; 64 times the convolution's are finished.
     void (*word_finish)(const int32_t* sums, const WordWinograd& w, const WinogradPart& part, const ByteFinish& f);
     // `channels` of a channel block's floats into bytes, value * steps + zero, `stride` bytes from one pixel to the next.
     void (*quantise)(const float* x, int64_t count, int64_t channels, float steps, float zero, uint8_t* bytes,

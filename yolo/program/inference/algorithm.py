@@ -23,6 +23,8 @@ _FAST: Final = ("avx2", "avx512")
 
 
 _MOST_KERNEL: Final = 16
+_MOST_CHANNELS: Final = 4096
+"""Of a sum within 26 bits, so that weights have steps enough."""
 _ALL_WEIGHTS: Final = 127
 """A byte's: with these a processor multiplies bytes without bounds for them."""
 
@@ -39,7 +41,7 @@ def int8_algorithm(node: Conv, channels: tuple[int, int], target: Target) -> str
     if not (small and plain and older):
         return DIRECT
     shape = (node.kernel, node.stride, node.padding)
-    whole = source % (2 * target.block) == 0 and out % target.block == 0
+    whole = source % (2 * target.block) == 0 and out % target.block == 0 and source <= _MOST_CHANNELS
     return WINOGRAD if shape == ((3, 3), (1, 1), (1, 1)) and whole else FOURS
 
 

@@ -36,10 +36,13 @@ def quantised_in_fours(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     whole, steps = np.zeros_like(weight), np.ones(len(weight), np.float32)
     left = largest > 1e-30
     for most in (MOST_OF_FOUR, MOST_OF_FOUR - 1, MOST_OF_FOUR - 2):  # where rounding makes more: it adds 2 at most
+        if not left.any():
+            break
         steps[left] = (largest[left] / np.float32(most)).astype(np.float32)
         whole[left] = np.rint(weight[left] / steps[left, None, None, None])
-        left = (_largest_fours(whole) > MOST_OF_FOUR) | (np.abs(whole).max((1, 2, 3)) > MOST_WEIGHT)
-    return whole, steps
+        beyond = _largest_fours(whole[left]) > MOST_OF_FOUR
+        left[left] = beyond | (np.abs(whole[left]).max((1, 2, 3)) > MOST_WEIGHT)
+    return np.nan_to_num(whole), steps
 
 
 def quantised_for_winograd(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,8 +63,12 @@ def _largest_fours(weight: np.ndarray) -> np.ndarray:
     """Of each channel, the most that four weights of one sum and one sign come to."""
     runs = np.moveaxis(weight, 1, 3).reshape(len(weight), weight.shape[2], -1)
     filled = np.pad(runs, ((0, 0), (0, 0), (0, -runs.shape[2] % 8)))
-    fours = filled.reshape(*filled.shape[:2], -1, 2, 2, 2)  # eights: halves, pairs, the two of a pair
-    return np.maximum(np.maximum(fours, 0).sum((3, 5)), np.maximum(-fours, 0).sum((3, 5))).max((1, 2, 3))
+    eights = filled.reshape(len(weight), -1, 8)
+    most = np.zeros(len(weight), np.float32)
+    for one_sided in (np.maximum(eights, 0), np.maximum(-eights, 0)):
+        halves = one_sided[..., :4] + one_sided[..., 4:]
+        most = np.maximum(most, (halves[..., ::2] + halves[..., 1::2]).max((1, 2)))
+    return most
 
 
 def corrected_bias(
