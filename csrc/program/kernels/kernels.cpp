@@ -2,6 +2,7 @@
 #include "program/kernels/kernels.h"
 
 #include "program/kernels/activations.h"
+#include "program/kernels/matmul.h"
 #include "program/kernels/planes.h"
 #include "program/kernels/rows.h"
 #include "program/kernels/winograd.h"
@@ -173,6 +174,7 @@ extern const Kernels kernels = {
     winograd_points,
     winograd_products,
     winograd_finish,
+    matmul,
 };
 
 }  // namespace yolo::program::YOLO_KERNELS
