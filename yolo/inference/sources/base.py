@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.data.images import read_whole_image
+from yolo.data.image_file import ImageFile
 from yolo.errors import DataError
 from yolo.inference.sources.files import suffix_of
 from yolo.inference.sources.video import SUFFIXES as VIDEOS
@@ -25,9 +25,9 @@ logger = logging.getLogger("yolo")
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """An image (RGB uint8 ``[H, W, 3]``) and where it is from."""
+    """An image and where it is from."""
 
-    image: NDArray[np.uint8] = field(repr=False)
+    original: NDArray[np.uint8] | ImageFile = field(repr=False)
     path: Path
     """Of the file; of a stream a name that can be a file's."""
     position: int
@@ -40,6 +40,19 @@ class Frame:
     """Frames a second of a video, after leaving some out; on average where their times are uneven."""
     live: bool = False
     """Whether it is from a stream, whose frames come between those of others."""
+    refused: Callable[[DataError], None] | None = field(default=None, repr=False)
+    """What is done about an image that turns out to be none: reports it, or raises."""
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """RGB uint8 ``[H, W, 3]``; a file's is decoded when it is first asked for, which may raise DataError."""
+        return self.original.pixels if isinstance(self.original, ImageFile) else self.original
+
+    def refuse(self, error: DataError) -> None:
+        """It cannot be looked at; raises ``error`` where nobody takes it."""
+        if self.refused is None:
+            raise error
+        self.refused(error)
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ class LeftOut:
 
 
 Task = Callable[[], Frame | None]
-"""Gives a frame when it is called; None where it cannot be had and others can."""
+"""Gives a frame when it is called; None where it cannot be had and others can. That of a file is not read by then."""
 
 
 class Sources:
@@ -78,7 +91,7 @@ class Sources:
         self.left_out: list[LeftOut] = []
         """What was reported so far."""
         tasks = self._all_tasks()
-        first = next(filter(None, (task() for task in tasks)), None)
+        first = next(filter(_is_readable, (task() for task in tasks)), None)
         if first is None:
             raise DataError(f"none of {len(files)} files can be read", where=files[0].parent)
         self._tasks: Iterator[Task] = itertools.chain([lambda: first], tasks)
@@ -88,7 +101,7 @@ class Sources:
         return self._tasks
 
     def __iter__(self) -> Iterator[Frame]:
-        return filter(None, (task() for task in self._tasks))
+        return filter(_is_readable, (task() for task in self._tasks))
 
     def close(self) -> None:
         """Remove what was fetched for this run."""
@@ -98,20 +111,14 @@ class Sources:
     def _all_tasks(self) -> Iterator[Task]:
         for position, path in enumerate(self.files, 1):
             if suffix_of(path) not in VIDEOS:
-                yield functools.partial(self._image, path, position)
+                refused = functools.partial(self._pass_over, path)
+                yield functools.partial(_given, Frame(ImageFile(path), path, position, refused=refused))
                 continue
             try:
                 for frame in self._video_frames(path, position):
                     yield functools.partial(_given, frame)
             except DataError as error:
                 self._pass_over(path, error)
-
-    def _image(self, path: Path, position: int) -> Frame | None:
-        try:
-            return Frame(read_whole_image(path), path, position)
-        except DataError as error:
-            self._pass_over(path, error)
-            return None
 
     def _pass_over(self, path: Path, error: DataError) -> None:
         """Report a file that cannot be read; raises ``error`` when there is no other."""
@@ -138,3 +145,12 @@ class Sources:
 
 def _given(frame: Frame) -> Frame:
     return frame
+
+
+def _is_readable(frame: Frame) -> bool:
+    """Whether its image can be had; one that cannot is refused."""
+    try:
+        return frame.image is not None
+    except DataError as error:
+        frame.refuse(error)
+        return False
