@@ -92,6 +92,22 @@ def test_a_folder_of_nothing_is_refused(detector: Detector, tmp_path: Path) -> N
         list(detector.stream(tmp_path))
 
 
+def test_files_that_turn_out_to_be_no_images_when_they_are_decoded(
+    detector: Detector, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = (folder / "0.jpg").read_bytes()
+    paths = [tmp_path / name for name in ("x.jpg", "y.jpg")]
+    for path in paths:
+        path.write_bytes(content[:300] + bytes(len(content) - 302) + content[-2:])
+    for source, message in ((paths[0], r"x\.jpg: the image cannot be decoded"), (paths, "none of 2 files can be read")):
+        with pytest.raises(DataError, match=message):
+            list(detector.stream(source))
+    caplog.clear()
+    found = list(detector.stream([paths[0], folder / "1.jpg", paths[1]]))
+    assert [frame.path.name for frame, _ in found] == ["1.jpg"]
+    assert [message.split(":")[0] for message in caplog.messages] == ["left out", "left out"]
+
+
 @pytest.mark.parametrize("end", [GeneratorExit, KeyboardInterrupt])
 def test_who_stops_in_the_middle_leaves_nothing_behind(
     detector: Detector, folder: Path, end: type[BaseException], monkeypatch: pytest.MonkeyPatch

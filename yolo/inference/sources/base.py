@@ -6,7 +6,7 @@ import functools
 import itertools
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,14 +86,13 @@ class Sources:
     def __init__(
         self, files: tuple[Path, ...], vid_stride: int = 1, kept: tempfile.TemporaryDirectory | None = None
     ) -> None:
-        """Reads the first frame, so that what cannot be used is refused here; ``kept`` is removed at the end."""
+        """Looks at the first frame, so that what cannot be used is refused here; ``kept`` is removed at the end."""
         self.files, self.count, self._kept, self._vid_stride = files, len(files), kept, vid_stride
+        self._passed = 0
         self.left_out: list[LeftOut] = []
         """What was reported so far."""
         tasks = self._all_tasks()
-        first = next(filter(_is_readable, (task() for task in tasks)), None)
-        if first is None:
-            raise DataError(f"none of {len(files)} files can be read", where=files[0].parent)
+        first = next(_readable((task() for task in tasks), _look_into))
         self._tasks: Iterator[Task] = itertools.chain([lambda: first], tasks)
 
     def tasks(self) -> Iterator[Task]:
@@ -101,7 +100,7 @@ class Sources:
         return self._tasks
 
     def __iter__(self) -> Iterator[Frame]:
-        return filter(_is_readable, (task() for task in self._tasks))
+        return _readable((task() for task in self._tasks), lambda frame: frame.image)
 
     def close(self) -> None:
         """Remove what was fetched for this run."""
@@ -121,11 +120,14 @@ class Sources:
                 self._pass_over(path, error)
 
     def _pass_over(self, path: Path, error: DataError) -> None:
-        """Report a file that cannot be read; raises ``error`` when there is no other."""
+        """Report a file that cannot be read; raises ``error`` when there is no other, DataError when it is the last."""
         if self.count == 1:
             raise error
         self.left_out.append(LeftOut(path, error.what))
         logger.warning("left out: %s", error)
+        self._passed += 1
+        if self._passed == self.count:
+            raise DataError(f"none of {self.count} files can be read", where=self.files[0].parent)
 
     def _video_frames(self, path: Path, position: int) -> Iterator[Frame]:
         video = VideoReader(path, self._vid_stride)
@@ -147,10 +149,18 @@ def _given(frame: Frame) -> Frame:
     return frame
 
 
-def _is_readable(frame: Frame) -> bool:
-    """Whether its image can be had; one that cannot is refused."""
-    try:
-        return frame.image is not None
-    except DataError as error:
-        frame.refuse(error)
-        return False
+def _readable(frames: Iterable[Frame], look: Callable[[Frame], object]) -> Iterator[Frame]:
+    """The frames that can be looked at; the others are refused."""
+    for frame in frames:
+        try:
+            look(frame)
+        except DataError as error:
+            frame.refuse(error)
+        else:
+            yield frame
+
+
+def _look_into(frame: Frame) -> None:
+    """As far as its image's head: of most formats that tells whether the file is whole."""
+    if isinstance(frame.original, ImageFile):
+        _ = frame.original.size
