@@ -6,6 +6,13 @@
 namespace yolo::program {
 namespace {
 
+void require_three_by_three(const Step& step) {
+    const auto all = [&](const char* name, int64_t side) { return step.numbers(name) == Numbers{side, side}; };
+    require(all("kernel", 3) && all("stride", 1) && all("padding", 1) && all("dilation", 1) &&
+                step.number("groups") == 1 && !step.flag("transposed"),
+            step, "is no convolution for Winograd's algorithm");
+}
+
 // What kernels of our own take; without it they would read and write elsewhere. "winograd" has tiles of 4x4 outputs,
 // "winograd_2x2" smaller ones.
 void require_own_kernels(const Plan& plan, const Step& step, const std::string& algorithm) {
@@ -42,6 +49,9 @@ void check_conv(const Plan& plan, const Step& step) {
     }
 }
 
+// Sides of kernels that sums of four products take.
+constexpr int64_t kMostFoursKernel = 16;
+
 void require_scale(const Step& step, const std::string& role) {
     const std::string size = role + "_step", zero = role + "_zero";
     require(step.has(size) && step.has(zero), step, "a scale is not there");
@@ -55,14 +65,37 @@ void require_bytes(const Step& step, const char* role) {
     require(step.view(role).element == 1, step, "takes maps of bytes");
 }
 
+// What the kernels of sums of four products take; their copies of rows with padding stay small.
+void require_fours(const Step& step) {
+    bool fits = step.numbers("dilation") == Numbers{1, 1} && step.number("groups") == 1 && !step.flag("transposed");
+    for (const size_t axis : {0, 1}) {
+        const int64_t kernel = step.numbers("kernel")[axis];
+        fits = fits && kernel <= kMostFoursKernel && step.numbers("padding")[axis] < kernel;
+    }
+    require(fits, step, "is no convolution for sums of four products");
+}
+
+// The same for bytes, of which two blocks of channels go through at once.
+void require_int8_winograd(const Plan& plan, const Step& step) {
+    require(step.view("source").channels % (2 * plan.block) == 0 && step.view("target").channels % plan.block == 0, step,
+            "takes whole blocks of bytes for Winograd's algorithm");
+    require_three_by_three(step);
+}
+
 void check_int8_conv(const Plan& plan, const Step& step) {
     const TensorView& target = step.view("target");
+    const std::string& algorithm = step.text("algorithm");
     require_bytes(step, "source");
-    require_layout(step, target, Layout::nhwc);
+    // Our own kernels make floats as whoever reads them takes them.
+    require_layout(step, target, target.element == 1 || algorithm == "direct" ? Layout::nhwc : Layout::blocked);
     require(target.element == 1 || target.element == 4, step, "makes no such numbers");
     require_scale(step, "source");
     if (target.element == 1) require_scale(step, "target");
     require_convolution(plan, step);
+    const bool known = algorithm == "direct" || algorithm == "fours" || algorithm == "winograd";
+    require(known, step, "has an algorithm that is not known");
+    if (algorithm == "fours") require_fours(step);
+    if (algorithm == "winograd") require_int8_winograd(plan, step);
     if (step.optional("residual") == nullptr) return;
     require_bytes(step, "residual");
     require_scale(step, "residual");
@@ -108,9 +141,8 @@ void add_inference_kinds(Kinds& kinds) {
     std::vector<AttributeRule> attributes = convolution_attributes();
     attributes.insert(attributes.end(), {{"weights", Type::text}, {"bias", Type::flag}, {"activation", Type::text},
                                          {"value", Type::real}});
-    std::vector<AttributeRule> floats = attributes;
-    floats.push_back({"algorithm", Type::text});
-    kinds["conv"] = {conv, floats, check_conv};
+    attributes.push_back({"algorithm", Type::text});
+    kinds["conv"] = {conv, attributes, check_conv};
     for (const char* step : {"source_step", "target_step", "residual_step"}) {
         attributes.push_back({step, Type::real, false});
     }

@@ -94,6 +94,13 @@ std::shared_ptr<const Buffer> BuildContext::transformed(const std::string& where
     return weights->transformed(name, form);
 }
 
+std::shared_ptr<const Buffer> BuildContext::int8_weights(const std::string& where, const std::string& name,
+                                                         const dnnl::memory::dims& dims, Int8Form form) {
+    require_constant(weights, where, name, dims);
+    if (!weights->is_int8(name, form)) budget.take(where, static_cast<double>(int8_bytes(dims, block, form)));
+    return weights->int8(name, form);
+}
+
 Executor::Executor(Plan plan, Resources resources, const Limits& limits)
     : plan_(std::move(plan)), resources_(with_memory(std::move(resources))) {
     verify(plan_, limits);

@@ -26,12 +26,13 @@ void Weights::set(const std::string& name, std::vector<float> values, const memo
     for (const int64_t side : dims) count *= side;
     if (count != static_cast<int64_t>(values.size())) throw std::invalid_argument(name + ": values and shape differ");
     Constant& constant = constants_[name];
-    const bool in_use = !constant.packed.empty() || !constant.transformed.empty();
+    const bool in_use = !constant.packed.empty() || !constant.transformed.empty() || !constant.int8.empty();
     if (in_use && constant.dims != dims) throw std::invalid_argument(name + ": another shape");
     constant.values = std::move(values);
     constant.dims = dims;
     for (const memory& copy : constant.packed) pack(constant, copy);
     for (const auto& [form, copy] : constant.transformed) transform(constant, form, *copy);
+    for (const auto& [form, copy] : constant.int8) pack_int8(constant.values, dims, channel_block(), form, copy->data());
 }
 
 void Weights::pack(Constant& constant, memory target) {
@@ -87,6 +88,23 @@ std::shared_ptr<const Buffer> Weights::transformed(const std::string& name, Conv
     const auto made = std::make_shared<Buffer>(static_cast<size_t>(numbers) * sizeof(float));
     transform(constant, form, *made);
     constant.transformed[form] = made;
+    return made;
+}
+
+bool Weights::is_int8(const std::string& name, Int8Form form) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = constants_.find(name);
+    return found != constants_.end() && found->second.int8.count(form) != 0;
+}
+
+std::shared_ptr<const Buffer> Weights::int8(const std::string& name, Int8Form form) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Constant& constant = constants_.at(name);
+    const auto found = constant.int8.find(form);
+    if (found != constant.int8.end()) return found->second;
+    const auto made = std::make_shared<Buffer>(int8_bytes(constant.dims, channel_block(), form));
+    pack_int8(constant.values, constant.dims, channel_block(), form, made->data());
+    constant.int8[form] = made;
     return made;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "program/common/buffer.h"
+#include "program/cpu/int8_weights.h"
 #include "program/cpu/onednn.h"
 #include "program/kernels/kernels.h"
 
@@ -34,6 +35,13 @@ public:
     // Whether they were made already.
     bool is_transformed(const std::string& name, ConvForm form) const;
 
+    // The whole weights of a convolution in one group as int8_weights.h has them; made once for each form. Raises std::out_of_range for
+    // an unknown name, std::invalid_argument for weights that are too large. Threads may call it at the same time.
+    std::shared_ptr<const Buffer> int8(const std::string& name, Int8Form form);
+
+    // Whether they were made already.
+    bool is_int8(const std::string& name, Int8Form form) const;
+
     // Whether there is a constant of this name and shape.
     bool has(const std::string& name, const dnnl::memory::dims& dims) const;
 
@@ -43,6 +51,7 @@ private:
         dnnl::memory::dims dims;
         std::vector<dnnl::memory> packed;
         std::map<ConvForm, std::shared_ptr<Buffer>> transformed;
+        std::map<Int8Form, std::shared_ptr<Buffer>> int8;
     };
     static void pack(Constant& constant, dnnl::memory target);
     static void transform(const Constant& constant, ConvForm form, Buffer& to);

@@ -27,7 +27,7 @@ def inference_plans(batch: int = 1, threads: int = 2) -> dict[str, WithWeights]:
             target = Target.of(precision=program.precision, threads=threads)
             plan = plan_inference(program.graph, (batch, 3, IMGSZ, IMGSZ), target)
             plan = _by_own_kernels(plan) if name in ("levels", "threes") else plan
-            found[name] = plan, pack_weights(program.graph, target.weight_limit, native.Weights())
+            found[name] = plan, pack_weights(program.graph, target, native.Weights())
     return found
 
 

@@ -8,6 +8,8 @@ from yolo.program.ir import Conv, Size
 from yolo.program.target import Target
 
 DIRECT: Final = "direct"
+FOURS: Final = "fours"
+"""Of bytes without VNNI: sums of four products in 16 bits (csrc/program/kernels/int8.h); direct ones are oneDNN's."""
 WINOGRAD: Final = "winograd"
 """3x3 in tiles of 4x4 outputs (csrc/program/kernels/winograd.h). Of stride 1: F(4x4, 3x3), for a pair of channels 36
 products a tile instead of 144. Of stride 2, where even and odd inputs meet taps of their own: 81."""
@@ -23,6 +25,27 @@ LEAST_TILES: Final = 9
 """The weights are several times as many: for fewer tiles reading them takes longer than the products."""
 _FAST: Final = ("avx2", "avx512")
 """Beginnings of the instruction sets for which there are fast kernels; the generic ones take four times as long."""
+
+
+_MOST_KERNEL: Final = 16
+_ALL_WEIGHTS: Final = 127
+"""A byte's: with these a processor multiplies bytes without bounds for them."""
+
+
+def int8_algorithm(node: Conv, channels: tuple[int, int], target: Target) -> str:
+    """By which kernels a convolution of bytes is computed: oneDNN's or our own; ``channels`` as below.
+
+    It depends on no size, for weights are made for their kernels. All sums are exact.
+    """
+    source, out = channels
+    small = all(side <= _MOST_KERNEL and edge < side for side, edge in zip(node.kernel, node.padding))
+    plain = node.dilation == (1, 1) and node.groups == 1 and not node.transposed
+    older = target.device == "cpu" and target.weight_limit < _ALL_WEIGHTS and target.instructions.startswith(_FAST)
+    if not (small and plain and older):
+        return DIRECT
+    shape = (node.kernel, node.stride, node.padding)
+    whole = source % (2 * target.block) == 0 and out % target.block == 0
+    return WINOGRAD if shape == ((3, 3), (1, 1), (1, 1)) and whole else FOURS
 
 
 def fits(node: Conv, channels: tuple[int, int], target: Target) -> bool:
