@@ -19,7 +19,7 @@ from yolo.check import main
 from yolo.config.commands import CheckConfig
 from yolo.data import images
 from yolo.data.audit.mend import mended_lines
-from yolo.data.images import read_whole_image
+from yolo.data.image_file import ImageFile
 from yolo.data.index import index_split
 from yolo.data.load import load_dataset
 from yolo.errors import DataError
@@ -99,7 +99,7 @@ def test_a_large_image_and_one_that_is_too_large(data: Path, monkeypatch: pytest
     assert result["exit_code"] == 1 and finding["kind"] == "broken-picture" and finding["text"].startswith(said)
     report = index_split(load_dataset(data), "val", use_cache=False).report
     with pytest.raises(DataError) as caught:
-        read_whole_image(image_path(data, "val", 0))
+        _ = ImageFile(image_path(data, "val", 0)).pixels
     assert report.corrupt == [str(caught.value)] and caught.value.what == finding["text"]
 
 
@@ -119,7 +119,7 @@ def test_what_only_decoding_tells(data: Path, kind: str, capfd: pytest.CaptureFi
     (finding,) = json.loads(check(data, "--json").out)["findings"]
     capfd.readouterr()  # libpng has a word of its own
     with pytest.raises(DataError) as caught:
-        read_whole_image(image_path(data, "val", 0))
+        _ = ImageFile(image_path(data, "val", 0)).pixels
     assert (finding["kind"], finding["text"]) == ("broken-picture", caught.value.what)
     assert caught.value.what == "the image cannot be decoded"
 

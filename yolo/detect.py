@@ -124,7 +124,7 @@ class _Run:
     def through(self, writer: ResultWriter | None) -> None:
         """Look at all frames. Ctrl-C is how streams end."""
         features = _features(self._detector, writer.folder) if self._config.visualize else None
-        found = self._detector.stream(self._sources.tasks(), live=self._sources.live)
+        found = self._detector.stream(self._sources.tasks(), live=self._sources.live, whole=self._needs_pixels(writer))
         try:
             for frame, result in found:
                 self._note(frame, result, writer, features)
@@ -150,6 +150,11 @@ class _Run:
             "left_out": left_out,
             "speed_ms": speed,
         }
+
+    def _needs_pixels(self, writer: ResultWriter | None) -> bool:
+        """Whether anybody looks at the images themselves."""
+        drawn = writer is not None and (self._looks.images or self._looks.crops)
+        return drawn or self._config.view_img or self._config.visualize
 
     def _note(self, frame: Frame, result: Result, writer: ResultWriter | None, features: FeatureMaps | None) -> None:
         try:

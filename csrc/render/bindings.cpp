@@ -14,7 +14,7 @@ namespace {
 namespace py = pybind11;
 using namespace render;
 
-using Bytes = py::array_t<uint8_t>;
+using Array = py::array_t<uint8_t>;
 
 constexpr int64_t kMostSide = 1 << 16;  // of a canvas or a result
 
@@ -28,8 +28,8 @@ Size size_of(const py::handle& value) {
 
 // The pixels of `array`, which must have this shape and no gaps.
 const uint8_t* dense(const py::handle& array, const std::vector<py::ssize_t>& shape, const char* name) {
-    if (!py::isinstance<Bytes>(array)) throw py::type_error(std::string(name) + ": expected an array of uint8");
-    const auto bytes = py::reinterpret_borrow<Bytes>(array);
+    if (!py::isinstance<Array>(array)) throw py::type_error(std::string(name) + ": expected an array of uint8");
+    const auto bytes = py::reinterpret_borrow<Array>(array);
     const bool fits = static_cast<size_t>(bytes.ndim()) == shape.size() &&
                       std::equal(shape.begin(), shape.end(), bytes.shape()) && (bytes.flags() & py::array::c_style) != 0;
     if (!fits) throw py::value_error(std::string(name) + ": another shape than the plan's, or gaps");
@@ -44,6 +44,9 @@ Tile tile_of(const py::handle& value) {
     tile.y = fields[3].cast<int64_t>();
     if (py::isinstance<py::bytes>(fields[0])) {
         tile.path = fields[0].cast<std::string>();
+    } else if (py::isinstance<Array>(fields[0]) && py::reinterpret_borrow<Array>(fields[0]).ndim() == 1) {
+        const auto size = py::reinterpret_borrow<Array>(fields[0]).size();
+        tile.content = {dense(fields[0], {size}, "content"), static_cast<size_t>(size)};
     } else {
         tile.kept = dense(fields[0], {tile.resized.height, tile.resized.width, kChannels}, "tile");
     }
@@ -62,11 +65,18 @@ View view_of(const py::handle& value) {
     return view;
 }
 
-// Fields: planes, size, views, share, gains, flip_vertical, flip_horizontal, augmented.
+Fit fit_of(const std::string& name) {
+    if (name == "area") return Fit::area;
+    if (name == "augmented") return Fit::augmented;
+    if (name == "placed") return Fit::placed;
+    throw py::value_error("a fit of " + name);
+}
+
+// Fields: planes, size, views, share, gains, flip_vertical, flip_horizontal, fit.
 Sample sample_of(const py::handle& value) {
     const auto fields = value.cast<py::tuple>();
-    if (!py::isinstance<Bytes>(fields[0])) throw py::type_error("planes: expected an array of uint8");
-    auto planes = py::reinterpret_borrow<Bytes>(fields[0]);  // a cast would copy one of another type
+    if (!py::isinstance<Array>(fields[0])) throw py::type_error("planes: expected an array of uint8");
+    auto planes = py::reinterpret_borrow<Array>(fields[0]);  // a cast would copy one of another type
     if (planes.ndim() != 3 || planes.shape(0) != kChannels || planes.strides(2) != 1 || !planes.writeable()) {
         throw py::value_error("planes: expected a writable array uint8 [3, H, W] whose rows have no gaps");
     }
@@ -81,7 +91,7 @@ Sample sample_of(const py::handle& value) {
     if (!fields[4].is_none()) sample.gains = fields[4].cast<Gains>();
     sample.flip_vertical = fields[5].cast<bool>();
     sample.flip_horizontal = fields[6].cast<bool>();
-    sample.augmented = fields[7].cast<bool>();
+    sample.fit = fit_of(fields[7].cast<std::string>());
     sample.out = size_of(py::make_tuple(planes.shape(1), planes.shape(2)));
     sample.planes = planes.mutable_data();
     sample.plane = planes.strides(0);

@@ -16,7 +16,7 @@ public:
     // Grey, and `seen` of it has pixels.
     void begin(const Rect& seen);
     // False where the tile's file is no JPEG that is read here.
-    bool lay(const Tile& tile, bool augmented, const JpegLibrary* library);
+    bool lay(const Tile& tile, Fit fit, const JpegLibrary* library);
     // Mirrored pixels where `pasted` (a byte a pixel of the whole canvas, which must all be seen) is not 0.
     void paste(const uint8_t* pasted);
 
@@ -25,7 +25,7 @@ public:
     const uint8_t* pixels() const { return pixels_.data(); }
 
 private:
-    bool lay_file(const Tile& tile, const Rect& part, bool augmented, const JpegLibrary& library);
+    bool lay_file(const Tile& tile, const Rect& part, Fit fit, const JpegLibrary& library);
     uint8_t* at(const Rect& place);
 
     Rect seen_;

@@ -42,7 +42,7 @@ int exif_orientation(const uint8_t* block, size_t length) {
     return 1;
 }
 
-JpegReader::JpegReader(const JpegLibrary& library, const std::vector<uint8_t>& content)
+JpegReader::JpegReader(const JpegLibrary& library, const Bytes& content)
     : library_(library), content_(content) {
     jpeg_.err = library_.std_error(&errors_.base);
     errors_.base.error_exit = leave;
@@ -56,10 +56,10 @@ JpegReader::~JpegReader() {
 
 // No local variable here or in read() has a destructor: an error jumps over them.
 bool JpegReader::open() {
-    if (content_.size() < 4 || content_[0] != 0xFF || content_[1] != 0xD8 || content_[2] != 0xFF) return false;
+    if (content_.size < 4 || std::memcmp(content_.data, "\xFF\xD8\xFF", 3) != 0) return false;
     if (setjmp(errors_.out) != 0) return false;
     library_.create(&jpeg_, JPEG_LIB_VERSION, sizeof jpeg_);
-    library_.mem_src(&jpeg_, content_.data(), content_.size());
+    library_.mem_src(&jpeg_, content_.data, content_.size);
     jpeg_.src->fill_input_buffer = [](j_decompress_ptr jpeg) -> boolean { leave(reinterpret_cast<j_common_ptr>(jpeg)); };
     library_.save_markers(&jpeg_, kExif, 0xFFFF);
     library_.read_header(&jpeg_, TRUE);

@@ -15,7 +15,7 @@ namespace yolo::render {
 // is cut off, or damaged so that libjpeg gives up. What libjpeg only warns about passes, as with OpenCV.
 class JpegReader {
 public:
-    JpegReader(const JpegLibrary& library, const std::vector<uint8_t>& content);
+    JpegReader(const JpegLibrary& library, const Bytes& content);
     ~JpegReader();
     JpegReader(const JpegReader&) = delete;
     JpegReader& operator=(const JpegReader&) = delete;
@@ -33,7 +33,7 @@ public:
 
 private:
     const JpegLibrary& library_;
-    const std::vector<uint8_t>& content_;
+    const Bytes content_;
     jpeg_decompress_struct jpeg_{};
     JpegErrors errors_;
     Size size_;

@@ -40,10 +40,10 @@ public:
     }
 
     // The tiles that could not be read.
-    std::vector<int64_t> lay(bool augmented, const JpegLibrary* library) {
+    std::vector<int64_t> lay(Fit fit, const JpegLibrary* library) {
         std::vector<int64_t> unread;
         for (size_t k = 0; k < view_.tiles.size(); ++k) {
-            if (!canvas_.lay(view_.tiles[k], augmented, library)) unread.push_back(static_cast<int64_t>(k));
+            if (!canvas_.lay(view_.tiles[k], fit, library)) unread.push_back(static_cast<int64_t>(k));
         }
         if (view_.pasted != nullptr) canvas_.paste(view_.pasted);
         return unread;
@@ -109,7 +109,7 @@ std::vector<std::pair<int64_t, int64_t>> make(const Sample& sample, const JpegLi
     std::vector<std::pair<int64_t, int64_t>> unread;
     for (size_t k = 0; k < sample.views.size(); ++k) {
         views.emplace_back(sample.views[k], scratch.canvases[k], scratch);
-        for (const int64_t tile : views.back().lay(sample.augmented, library)) unread.emplace_back(k, tile);
+        for (const int64_t tile : views.back().lay(sample.fit, library)) unread.emplace_back(k, tile);
     }
     if (!unread.empty()) return unread;
     if (sample.size == sample.out) {
@@ -120,7 +120,7 @@ std::vector<std::pair<int64_t, int64_t>> make(const Sample& sample, const JpegLi
     scratch.image.resize(static_cast<size_t>(kChannels * plane) + 8);
     draw(sample, views, {scratch.image.data(), plane, row}, scratch);
     const Rect whole = Rect::of(sample.out);
-    const Method method = method_of(sample.size, sample.out, true);
+    const Method method = method_of(sample.size, sample.out, Fit::augmented);
     const Rect region = source_of(sample.size, sample.out, whole, method);  // without edges that nothing is made of
     const uint8_t* const source = scratch.image.data() + region.y0 * row + region.x0;
     for (int64_t c = 0; c < kChannels; ++c) {

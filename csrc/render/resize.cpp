@@ -11,11 +11,23 @@ int64_t floor_of(double value) { return static_cast<int64_t>(std::floor(value));
 int64_t ceil_of(double value) { return static_cast<int64_t>(std::ceil(value)); }
 
 // OpenCV's scale: the inverse of the inverse.
-double scale_of(int64_t from, int64_t to) { return 1.0 / (static_cast<double>(to) / static_cast<double>(from)); }
+double scale_of(double from, int64_t to) { return 1.0 / (static_cast<double>(to) / from); }
+
+// One side of what a linear resizing does: from how many pixels, where of them the resized ones begin, their distance.
+struct Side {
+    int64_t from;
+    double begin, scale;
+};
+Side across_of(const Source& from, const Size& to) {
+    return {from.size.width, from.extent.x, scale_of(from.extent.width, to.width)};
+}
+Side down_of(const Source& from, const Size& to) {
+    return {from.size.height, from.extent.y, scale_of(from.extent.height, to.height)};
+}
 
 // The first of the two pixels of coordinate `at`, -1 to from - 1, and the share of the second.
-int64_t first_of(int64_t at, double scale, float& share) {
-    const float place = static_cast<float>((static_cast<double>(at) + 0.5) * scale - 0.5);
+int64_t first_of(int64_t at, const Side& side, float& share) {
+    const float place = static_cast<float>((static_cast<double>(at) + 0.5) * side.scale - 0.5 + side.begin);
     const int64_t first = floor_of(place);
     share = place - static_cast<float>(first);
     return first;
@@ -27,29 +39,28 @@ Taps tap(int64_t first, float share) {
 }
 
 // From the pixel `begin` to without `end` of one side.
-void side_of(int64_t from, int64_t to, Method method, int64_t& begin, int64_t& end) {
-    const double scale = scale_of(from, to);
+void span_of(const Side& side, Method method, int64_t& begin, int64_t& end) {
     if (method == Method::area) {
-        begin = std::max<int64_t>(floor_of(static_cast<double>(begin) * scale), 0);
-        end = std::min(ceil_of(static_cast<double>(end) * scale), from);
+        begin = std::max<int64_t>(floor_of(static_cast<double>(begin) * side.scale), 0);
+        end = std::min(ceil_of(static_cast<double>(end) * side.scale), side.from);
         return;
     }
     float share = 0;
-    begin = std::clamp<int64_t>(first_of(begin, scale, share), 0, from - 1);
-    end = std::min(first_of(end - 1, scale, share) + 2, from);
+    begin = std::clamp<int64_t>(first_of(begin, side, share), 0, side.from - 1);
+    end = std::min(first_of(end - 1, side, share) + 2, side.from);
 }
 
-void linear(const Pixels& source, const Size& from, const Size& to, const Rect& wanted, const Rect& region,
+void linear(const Pixels& source, const Source& from, const Size& to, const Rect& wanted, const Rect& region,
             int64_t channels, ResizeRoom& room, uint8_t* out, int64_t out_row) {
-    const double across = scale_of(from.width, to.width), down = scale_of(from.height, to.height);
+    const Side across = across_of(from, to), down = down_of(from, to);
     const int64_t length = wanted.width() * channels;
     room.taps.resize(static_cast<size_t>(wanted.width()));
     for (int64_t x = 0; x < wanted.width(); ++x) {
         float share = 0;
         const int64_t first = first_of(wanted.x0 + x, across, share);
         // Beyond the first and last column their own colours go on; beyond rows OpenCV weighs the same row twice.
-        const int64_t there = std::clamp<int64_t>(first, 0, from.width - 1);
-        room.taps[static_cast<size_t>(x)] = tap(there - region.x0, first < 0 || first >= from.width - 1 ? 0.0F : share);
+        const int64_t there = std::clamp<int64_t>(first, 0, across.from - 1);
+        room.taps[static_cast<size_t>(x)] = tap(there - region.x0, first < 0 || first >= across.from - 1 ? 0.0F : share);
     }
     int64_t made[2] = {-1, -1};  // which row of the source each row of sums is of
     for (auto& row : room.rows) row.resize(static_cast<size_t>(length) + 4);
@@ -74,7 +85,7 @@ void linear(const Pixels& source, const Size& from, const Size& to, const Rect& 
 
 // What each pixel of one side takes of which pixel of the source, first to last (OpenCV).
 void shares_of(int64_t from, int64_t to, int64_t begin, int64_t end, int64_t origin, std::vector<Share>& shares) {
-    const double scale = scale_of(from, to);
+    const double scale = scale_of(static_cast<double>(from), to);
     shares.clear();
     for (int64_t at = begin; at < end; ++at) {
         const double low = static_cast<double>(at) * scale, high = low + scale;
@@ -134,32 +145,33 @@ void mean(const Pixels& source, const Size& from, const Size& to, const Rect& wa
 
 }  // namespace
 
-Method method_of(const Size& from, const Size& to, bool augmented) {
+Method method_of(const Size& from, const Size& to, Fit fit) {
     if (from == to) return Method::none;
     const bool shrinks = to.height < from.height || to.width < from.width;
     const bool halves = from.height == 2 * to.height && from.width == 2 * to.width;
     // By area OpenCV only ever shrinks: an image of which one side grows is resized linearly.
     const bool grows = to.height > from.height || to.width > from.width;
-    return halves || (shrinks && !grows && !augmented) ? Method::area : Method::linear;
+    return halves || (shrinks && !grows && fit == Fit::area) ? Method::area : Method::linear;
 }
 
-Rect source_of(const Size& from, const Size& to, const Rect& wanted, Method method) {
+Rect source_of(const Source& from, const Size& to, const Rect& wanted, Method method) {
     Rect region = wanted;
     if (method == Method::none) return region;
-    side_of(from.width, to.width, method, region.x0, region.x1);
-    side_of(from.height, to.height, method, region.y0, region.y1);
+    span_of(across_of(from, to), method, region.x0, region.x1);
+    span_of(down_of(from, to), method, region.y0, region.y1);
     return region;
 }
 
-void resize(const Pixels& source, const Size& from, const Size& to, const Rect& wanted, Method method, int64_t channels,
-            ResizeRoom& room, uint8_t* out, int64_t out_row) {
+void resize(const Pixels& source, const Source& from, const Size& to, const Rect& wanted, Method method,
+            int64_t channels, ResizeRoom& room, uint8_t* out, int64_t out_row) {
     const Rect region = source_of(from, to, wanted, method);
+    const Size& size = from.size;
     if (method == Method::linear) {
         linear(source, from, to, wanted, region, channels, room, out, out_row);
-    } else if (from.width % to.width == 0 && from.height % to.height == 0) {
-        mean(source, from, to, wanted, region, channels, out, out_row);
+    } else if (size.width % to.width == 0 && size.height % to.height == 0) {
+        mean(source, size, to, wanted, region, channels, out, out_row);
     } else {
-        area(source, from, to, wanted, region, channels, room, out, out_row);
+        area(source, size, to, wanted, region, channels, room, out, out_row);
     }
 }
 

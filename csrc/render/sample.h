@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -38,10 +39,25 @@ struct Pixels {
     int64_t row = 0;
 };
 
+// The bytes of a file, which are somebody else's.
+struct Bytes {
+    const uint8_t* data = nullptr;
+    size_t size = 0;
+};
+
+// How an image becomes the size that is wanted. A JPEG file that becomes half as large or less is decoded at a half, a
+// quarter or an eighth of its size, but for `area`.
+enum class Fit {
+    area,       // by area where it shrinks, else linearly: YOLOv5's validation
+    augmented,  // linearly, as if a smaller decoding were the image
+    placed,     // linearly, every pixel where it lies in the image: a smaller decoding stands for up to 7 more at its end
+};
+
 // One image, resized to `resized`, whose upper left corner lies at (x, y) of the canvas. `kept`: its pixels, resized
-// already, without gaps; null where the file at `path` is to be read.
+// already, without gaps; else `content`, the bytes of its file; else the file at `path` is read.
 struct Tile {
     std::string path;
+    Bytes content;
     const uint8_t* kept = nullptr;
     Size resized;
     int64_t x = 0, y = 0;
@@ -66,7 +82,7 @@ struct Sample {
     double share = 1;  // of the first view
     std::optional<Gains> gains;
     bool flip_vertical = false, flip_horizontal = false;
-    bool augmented = false;  // images that shrink are resized linearly, not by area
+    Fit fit = Fit::area;
     Size size, out;
     uint8_t* planes = nullptr;
     int64_t plane = 0, row = 0;  // bytes from one plane, and one row, to the next

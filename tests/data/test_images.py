@@ -10,7 +10,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from tests.data.samples import save_image
 from yolo.data import images
-from yolo.data.images import check_image, read_image, read_whole_image, write_image
+from yolo.data.image_file import ImageFile
+from yolo.data.images import check_image, read_image, write_image
 from yolo.errors import DataError
 
 
@@ -45,6 +46,11 @@ def test_other_modes_become_rgb(tmp_path, mode):
         np.testing.assert_array_equal(read[0, :, 1], np.arange(50))
 
 
+def whole_pixels(path):
+    """What detection reads."""
+    return ImageFile(path).pixels
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_format_is_turned_by_its_exif(tmp_path, image, kind, orientation):
@@ -54,7 +60,8 @@ def test_every_format_is_turned_by_its_exif(tmp_path, image, kind, orientation):
     Image.fromarray(image).save(path, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
     upright = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
     np.testing.assert_array_equal(read_image(path), upright)
-    np.testing.assert_array_equal(read_whole_image(path), upright)
+    np.testing.assert_array_equal(whole_pixels(path), upright)
+    assert ImageFile(path).size == upright.shape[:2]
     assert check_image(path) == upright.shape[:2] == ((50, 30) if orientation >= 5 else (30, 50))
 
 
@@ -108,7 +115,7 @@ def test_the_smallest_forms_of_webp(tmp_path, image):
 def test_there_is_one_limit_and_it_is_our_own(tmp_path, image, suffix, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow calls the double a bomb
     path = write_image(tmp_path / f"x{suffix}", image)
-    assert check_image(path) == read_whole_image(path).shape[:2] == (30, 50)
+    assert check_image(path) == whole_pixels(path).shape[:2] == (30, 50)
     if suffix == ".jpg":
         path.write_bytes(path.read_bytes() + b"a trailer, which Pillow is asked about")
         assert check_image(path) == (30, 50)
@@ -116,7 +123,7 @@ def test_there_is_one_limit_and_it_is_our_own(tmp_path, image, suffix, monkeypat
     assert check_image(path) == (30, 50)
     monkeypatch.setattr(images, "MAX_PIXELS", 1499)
     said = set()
-    for read in (check_image, read_image, read_whole_image):
+    for read in (check_image, read_image, whole_pixels):
         with pytest.raises(DataError, match=f"x{suffix}: an image of 50 x 30 pixels is too large, ") as caught:
             read(path)
         said.add(str(caught.value))
@@ -132,7 +139,7 @@ def header_only_png(width, height):
 def test_the_largest_image(tmp_path, size, capfd):
     path = tmp_path / "x.png"
     path.write_bytes(header_only_png(*size))
-    for read in (check_image, read_image, read_whole_image):
+    for read in (check_image, read_image, whole_pixels):
         with pytest.raises(DataError, match="too large, 1074 megapixels and 1000000 a side are the most"):
             read(path)
     path.write_bytes(header_only_png(32768, 32768))
@@ -159,7 +166,7 @@ def test_long_texts_spoil_no_png(tmp_path, image):
     path = tmp_path / "x.png"
     Image.fromarray(image).save(path, pnginfo=texts)
     assert check_image(path) == (30, 50)
-    np.testing.assert_array_equal(read_whole_image(path), image)
+    np.testing.assert_array_equal(whole_pixels(path), image)
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".png", ".jpg", ".tif", ".webp"])
@@ -169,7 +176,7 @@ def test_checking_and_detecting_call_a_broken_file_the_same(tmp_path, suffix, sh
     path = write_image(tmp_path / f"a{suffix}", noise)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     said = []
-    for read in (check_image, read_whole_image):
+    for read in (check_image, whole_pixels):
         with pytest.raises(DataError) as caught:
             read(path)
         said.append(str(caught.value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,13 +57,6 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     than MAX_PIXELS.
     """
     return decode_image(read_bytes(path), path)
-
-
-def read_whole_image(path: str | Path) -> NDArray[np.uint8]:
-    """``read_image`` for a file that nobody has checked: raises DataError for what ``check_image`` calls corrupt."""
-    content = read_bytes(path)
-    _inspect(io.BytesIO(memoryview(content)), path)
-    return decode_image(content, path)
 
 
 def read_bytes(path: str | Path) -> NDArray[np.uint8]:
@@ -160,30 +154,37 @@ def check_image(path: str | Path) -> tuple[int, int]:
     try:
         require_file(path)
         with open(path, "rb") as stream:
-            shape = _inspect(stream, path)
+            header = inspect_image(stream, path)
     except OSError as error:
         raise DataError(f"the image cannot be read ({error.strerror or error})", where=path) from error
-    height, width = shape or read_image(path).shape[:2]
+    height, width = stated_size(header) or read_image(path).shape[:2]
     if min(height, width) < MIN_SIDE:
         raise DataError(f"{width} x {height} pixels is too small, {MIN_SIDE} is the least", where=path)
     return height, width
 
 
-def _inspect(stream: BinaryIO, where: object) -> tuple[int, int] | None:
-    """``(height, width)``, upright, of an image that is whole; None for a format that only decoding tells about.
+def inspect_image(stream: BinaryIO, where: object) -> Header:
+    """The header of an image that is whole, as far as that can be told without decoding it.
 
     OpenCV fills the missing part of a JPEG with grey, or writes to stderr: so what was cut off is noticed here. Raises
     DataError for it, and for an image that is too large.
     """
     header = read_header(stream)
     _refuse_too_large(header, where)
-    check = {"jpeg": _check_jpeg, "png": _check_png, "webp": _check_webp}.get(header.kind)
-    if check is None or not header.height or not header.width:
-        return None
-    reason = check(stream)
+    reason = stated_size(header) and _checks()[header.kind](stream)
     if reason:
         raise DataError(f"corrupt image ({reason})", where=where, hint=_HINT)
-    return header.upright
+    return header
+
+
+def stated_size(header: Header) -> tuple[int, int] | None:
+    """``(height, width)``, upright, as the head says it; None where only decoding tells."""
+    return header.upright if header.kind in _checks() and header.height and header.width else None
+
+
+def _checks() -> dict[str, Callable[[BinaryIO], str]]:
+    """By the formats whose heads say their sizes: why an image is not whole, "" where it is."""
+    return {"jpeg": _check_jpeg, "png": _check_png, "webp": _check_webp}
 
 
 def _refuse_too_large(header: Header, where: object) -> None:

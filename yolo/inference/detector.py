@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 
 from yolo.class_names import ClassNames
 from yolo.config.commands import COMPILE_MODES, IMAGE_SIZE
-from yolo.data.images import read_whole_image
-from yolo.data.letterbox import Letterbox, Size, fit, letterbox
+from yolo.data.letterbox import Size
 from yolo.data.load import load_dataset
 from yolo.errors import DataError
 from yolo.inference.calibration import Calibration
+from yolo.inference.inputs import ImageLike, InputMaker, Ready
 from yolo.inference.models import ModelOptions, Weights, join_models, load_models
 from yolo.inference.pipeline import Prefetcher, worker_count
 from yolo.inference.results import Result
@@ -43,22 +42,10 @@ from yolo.inference.sources.open import Source, are_tasks, open_sources
 from yolo.program.detection import NmsSettings, most_detections
 from yolo.program.footprint import require_memory
 
-ImageLike = str | Path | NDArray[np.uint8]
-
 _LARGEST_BATCH = 16
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Ready:
-    """An image made ready for the network."""
-
-    original: NDArray[np.uint8]
-    image: NDArray[np.uint8]
-    """uint8 ``[3, H, W]``, letterboxed."""
-    box: Letterbox
-    seconds: float
-    """That letterboxing took."""
-    path: Path | None = None
+_Looked = tuple[Frame, Ready | DataError] | None
+"""A frame made ready, or what is wrong with it; None where there is none."""
 
 
 class Detector:
@@ -75,7 +62,8 @@ class Detector:
     CPU, calibrated on its images, which takes about a minute (``yolo.export`` does it once); ``compile`` "off" runs
     plain OneFlow operators instead of the compiled program; ``exact`` computes convolutions in float32 as they are
     defined, not by Winograd's algorithm, which is faster and whose sums round otherwise (on a GPU it is refused: there
-    cuDNN chooses); ``augment`` looks at each image three times, scaled and mirrored.
+    cuDNN chooses), and decodes JPEG files whole; ``augment`` looks at each image three times, scaled and mirrored.
+    JPEG files that become less than half as large are decoded at a half, a quarter or an eighth of their size.
     Threads may share a detector; their calls go one after the other. In a fork's child only that of a compiled
     detector's file on the CPU works: neither OneFlow, which runs the others, nor a GPU does.
 
@@ -125,6 +113,7 @@ class Detector:
         self._runner = join_models(self.models, settings, augment=augment)
         self._lock = threading.Lock()
         self._fitting: set[Size] = set()
+        self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, exact=exact)
 
     def __call__(self, images: ImageLike | Sequence[ImageLike]) -> Result | list[Result]:
         """The Result of one image, or the list of Results of a list or tuple of them, in its order.
@@ -134,13 +123,14 @@ class Detector:
         for an image that cannot be used, ConfigError for one that memory has no room for at this ``imgsz``.
         """
         if not isinstance(images, (list, tuple)):
-            return self._infer([self._ready(images)])[0]
+            return self._infer([self._inputs.ready(images)])[0]
         workers = worker_count() if len(images) > 1 else 1
-        with Prefetcher([functools.partial(self._ready, image) for image in images], workers, 2 * workers) as ahead:
+        tasks = [functools.partial(self._inputs.ready, image) for image in images]
+        with Prefetcher(tasks, workers, 2 * workers) as ahead:
             return self._grouped(ahead)
 
     def stream(
-        self, source: Source | Iterable[Task], *, vid_stride: int = 1, live: bool = False
+        self, source: Source | Iterable[Task], *, vid_stride: int = 1, live: bool = False, whole: bool = False
     ) -> Iterator[tuple[Frame, Result]]:
         """The frames of ``source``, in their order, each with its Result.
 
@@ -148,20 +138,20 @@ class Detector:
         number; or a list of files, or of streams. Of videos and streams every ``vid_stride``-th frame is taken. It is
         opened when the first frame is asked for, and closed at the end. Threads read and letterbox the next frames
         while the network runs; frames of cameras and streams are asked for when it is free, so that none is old when
-        it is looked at.
+        it is looked at. ``whole``: all images are decoded at their full size meanwhile, for whoever draws on them.
 
         Whoever has opened a source gives its tasks instead, and says whether they are ``live``. Raises DataError,
         DownloadError or ConfigError for a source that cannot be used.
         """
         if are_tasks(source):
-            yield from self._frames(source, live=live)
+            yield from self._frames(source, live=live, whole=whole)
             return
         check_range("vid_stride", vid_stride, 1, whole=True)
         with contextlib.closing(open_sources(source, int(vid_stride))) as sources:
-            yield from self._frames(sources.tasks(), live=sources.live)
+            yield from self._frames(sources.tasks(), live=sources.live, whole=whole)
 
-    def _frames(self, tasks: Iterable[Task], *, live: bool) -> Iterator[tuple[Frame, Result]]:
-        ready = (functools.partial(self._ready_frame, task) for task in tasks)
+    def _frames(self, tasks: Iterable[Task], *, live: bool, whole: bool) -> Iterator[tuple[Frame, Result]]:
+        ready = (functools.partial(self._ready_frame, task, whole) for task in tasks)
         if live:
             yield from self._looked_at(task() for task in ready)
             return
@@ -171,29 +161,27 @@ class Detector:
 
     def network_input(self, image: ImageLike) -> NDArray[np.uint8]:
         """What the network sees of an image: uint8 ``[3, H, W]``, letterboxed."""
-        return self._ready(image).image
+        return self._inputs.ready(image).image
 
-    def _looked_at(self, frames: Iterable[tuple[Frame, _Ready] | None]) -> Iterator[tuple[Frame, Result]]:
-        for found in frames:
-            if found is not None:
-                frame, ready = found
-                (result,) = self._infer([ready])
-                yield frame, dataclasses.replace(result, path=frame.path, frame=frame.number)
+    def _looked_at(self, frames: Iterable[_Looked]) -> Iterator[tuple[Frame, Result]]:
+        for frame, ready in filter(None, frames):
+            if isinstance(ready, DataError):
+                frame.refuse(ready)
+                continue
+            (result,) = self._infer([ready])
+            yield frame, dataclasses.replace(result, path=frame.path, frame=frame.number)
 
-    def _ready_frame(self, task: Callable[[], Frame | None]) -> tuple[Frame, _Ready] | None:
+    def _ready_frame(self, task: Task, whole: bool) -> _Looked:
+        """In any thread; what is wrong with an image is said when its turn comes."""
         if not callable(task):
             raise DataError(f"a {type(task).__name__} gives no frame", where="source", hint="give a list of paths")
         frame = task()
-        return None if frame is None else (frame, self._ready(frame.image))
-
-    def _ready(self, image: ImageLike) -> _Ready:
-        """Read, checked and letterboxed; needs no lock."""
-        loaded, begin = _load(image), time.perf_counter()
-        box = fit(loaded.shape[:2], self.imgsz, auto=True, stride=self.stride)
-        self._require_memory(box.size)
-        letterboxed = letterbox(loaded, box)
-        path = None if isinstance(image, np.ndarray) else Path(image)
-        return _Ready(loaded, letterboxed, box, time.perf_counter() - begin, path)
+        if frame is None:
+            return None
+        try:
+            return frame, self._inputs.ready(frame.original, whole=whole)
+        except DataError as error:
+            return frame, error
 
     def _require_memory(self, size: Size) -> None:
         """Raise ConfigError where an image of a letterboxed size cannot go through; each size is looked at once."""
@@ -203,10 +191,10 @@ class Detector:
             require_memory(needed, shape, f"--imgsz {max(self.imgsz)}")
             self._fitting.add(size)
 
-    def _grouped(self, images: Iterable[_Ready]) -> list[Result]:
+    def _grouped(self, images: Iterable[Ready]) -> list[Result]:
         """Look at images as soon as there are enough of one letterboxed shape for a run."""
         results: dict[int, Result] = {}
-        groups: dict[Size, list[tuple[int, _Ready]]] = {}
+        groups: dict[Size, list[tuple[int, Ready]]] = {}
         count = 0
         for count, ready in enumerate(images, 1):
             group = groups.setdefault(ready.box.size, [])
@@ -218,10 +206,10 @@ class Detector:
             results.update(self._numbered(group))
         return [results[index] for index in range(count)]
 
-    def _numbered(self, group: list[tuple[int, _Ready]]) -> Iterable[tuple[int, Result]]:
+    def _numbered(self, group: list[tuple[int, Ready]]) -> Iterable[tuple[int, Result]]:
         return zip((index for index, _ in group), self._infer([ready for _, ready in group]))
 
-    def _infer(self, group: Sequence[_Ready]) -> list[Result]:
+    def _infer(self, group: Sequence[Ready]) -> list[Result]:
         """Images of one letterboxed shape, together."""
         images = group[0].image[None] if len(group) == 1 else np.stack([ready.image for ready in group])
         with self._lock:
@@ -238,16 +226,3 @@ class Detector:
             Result(ready.original, rows, self.names, ready.path, input_size=ready.box.size, speed_ms=speed)
             for ready, rows in zip(group, detections)
         ]
-
-
-def _load(image: ImageLike) -> NDArray[np.uint8]:
-    if isinstance(image, (str, os.PathLike)):
-        return read_whole_image(image)
-    if not isinstance(image, np.ndarray):
-        raise DataError(f"a {type(image).__name__} is not an image", hint="give a path or an RGB uint8 array [H, W, 3]")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise DataError(
-            f"an array {image.dtype} {list(image.shape)} is not an image",
-            hint="give RGB as uint8 [H, W, 3], 0 to 255",
-        )
-    return np.ascontiguousarray(image)

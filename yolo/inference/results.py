@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from yolo import ops
 from yolo.config.commands import MOST_LINE_WIDTH
+from yolo.data.image_file import ImageFile
 from yolo.data.images import write_image
+from yolo.data.letterbox import Size
 from yolo.errors import DataError
 from yolo.inference.settings import check_range
 from yolo.plots.annotate import annotate
@@ -28,8 +30,8 @@ class Result:
     iterating and ``result[i]`` give rows: ``for x1, y1, x2, y2, confidence, number in result``.
     """
 
-    image: NDArray[np.uint8]
-    """RGB uint8 ``[H, W, 3]``, without anything drawn on it."""
+    original: NDArray[np.uint8] | ImageFile
+    """The image, or where the network saw a smaller decoding the file, whose bytes are kept."""
     rows: NDArray[np.float32]
     names: tuple[str, ...]
     """Class names; the position is the class."""
@@ -53,10 +55,20 @@ class Result:
 
     def __repr__(self) -> str:
         """Short: ``Result(bus.jpg 810x1080: 4 persons, 1 bus)``, width by height."""
-        height, width = self.image.shape[:2]
+        height, width = self.size
         name = [] if self.path is None else [self.path.name]
         frame = [] if self.frame is None else [f"frame {self.frame}"]
         return f"Result({' '.join([*name, *frame, f'{width}x{height}'])}: {self.summary()})"
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """RGB uint8 ``[H, W, 3]``, without anything drawn on it; a file's is decoded when it is first asked for."""
+        return self.original.pixels if isinstance(self.original, ImageFile) else self.original
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of ``image``, in pixels."""
+        return self.original.size if isinstance(self.original, ImageFile) else self.original.shape[:2]
 
     @property
     def boxes(self) -> NDArray[np.float32]:
@@ -104,7 +116,7 @@ class Result:
 
     def label_lines(self, *, confidence: bool = False) -> str:
         """The text of a label file; see ``label_lines``."""
-        return label_lines(self.rows, self.image.shape[:2], confidence=confidence)
+        return label_lines(self.rows, self.size, confidence=confidence)
 
     def summary(self) -> str:
         """What was found in words: ``4 persons, 1 bus``, in the order of the classes."""

@@ -10,6 +10,7 @@ from PIL import Image
 from tests.data.renderers.photos import photo, save_jpeg, turned
 
 SIZE = (97, 131)
+FITS = ("area", "augmented", "placed", "placed")
 _HEAD = 700  # bytes: the tables and headers of these files
 
 
@@ -60,13 +61,15 @@ def damaged_jpegs(folder: Path):
 
     def attempt(seed: int, number: int) -> str:
         rng = np.random.default_rng((seed, number))
-        path.write_bytes(damaged(wholes[number % len(wholes)], rng))
+        content = damaged(wholes[number % len(wholes)], rng)
+        path.write_bytes(content)
         resized = SIZE if number % 3 else (int(rng.integers(10, 120)), int(rng.integers(10, 160)))
         x, y = int(rng.integers(-resized[1], 60)), int(rng.integers(-resized[0], 40))
-        tile = (bytes(path), resized, x, y)
+        source = np.frombuffer(content, np.uint8) if number % 4 == 3 else bytes(path)
+        tile = (source, resized, x, y)
         planes = np.zeros((3, 40, 60), np.uint8)
         view = ((40, 60), (40, 60), None, None, [tile])
-        sample = (planes, (40, 60), [view], 1.0, None, False, False, bool(number % 2))
+        sample = (planes, (40, 60), [view], 1.0, None, False, False, FITS[number % 4])
         return "refused" if renderer.render([sample], 0) else "ran"
 
     return attempt

@@ -273,7 +273,7 @@ def test_senseless_matrices_harm_nobody(files: list[Path], matrix: np.ndarray) -
 def test_what_does_not_fit_is_refused(files: list[Path]) -> None:
     core, view = Renderer(""), ((8, 8), (8, 8), None, None, [])
     good = np.zeros((3, 8, 8), np.uint8)
-    flags = (1.0, None, False, False, True)
+    flags = (1.0, None, False, False, "augmented")
     core.render([(good, (8, 8), [view], *flags)], 0)
     assert (good == 114).all()
     still = good.copy()

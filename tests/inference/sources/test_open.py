@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.inference.samples import make_image, make_video, noise
 from tests.inference.sources.matroska import write_matroska
-from yolo.data.images import read_whole_image
+from yolo.data.image_file import ImageFile
 from yolo.errors import DataError, DownloadError
 from yolo.inference.sources.files import find_files
 from yolo.inference.sources.open import open_sources
@@ -190,9 +190,9 @@ def test_an_image_that_was_cut_off_is_refused_quietly(
 
 def test_bytes_behind_a_jpeg_do_no_harm(tmp_path: Path) -> None:
     path = make_image(tmp_path / "a.jpg")
-    expected = read_whole_image(path)
+    expected = ImageFile(path).pixels
     path.write_bytes(path.read_bytes() + b"trailer of a camera")
-    np.testing.assert_array_equal(read_whole_image(path), expected)
+    np.testing.assert_array_equal(ImageFile(path).pixels, expected)
 
 
 def test_images_of_every_kind_become_upright_rgb(tmp_path: Path) -> None:

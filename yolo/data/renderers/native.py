@@ -90,7 +90,7 @@ class NativeRenderer:
             matrix = None if view.matrix is None else view.matrix.ravel().tolist()
             views.append((view.canvas, view.size, matrix, _pasted(view), tiles))
         flips = plan.flip_vertical, plan.flip_horizontal
-        return planes, plan.size, views, plan.share, plan.hsv, *flips, plan.augmented
+        return planes, plan.size, views, plan.share, plan.hsv, *flips, "augmented" if plan.augmented else "area"
 
 
 def _key(plan: SamplePlan, tile: Tile) -> Key:

@@ -6,7 +6,7 @@ import functools
 import itertools
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.data.images import read_whole_image
+from yolo.data.image_file import ImageFile
 from yolo.errors import DataError
 from yolo.inference.sources.files import suffix_of
 from yolo.inference.sources.video import SUFFIXES as VIDEOS
@@ -25,9 +25,9 @@ logger = logging.getLogger("yolo")
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """An image (RGB uint8 ``[H, W, 3]``) and where it is from."""
+    """An image and where it is from."""
 
-    image: NDArray[np.uint8] = field(repr=False)
+    original: NDArray[np.uint8] | ImageFile = field(repr=False)
     path: Path
     """Of the file; of a stream a name that can be a file's."""
     position: int
@@ -40,6 +40,19 @@ class Frame:
     """Frames a second of a video, after leaving some out; on average where their times are uneven."""
     live: bool = False
     """Whether it is from a stream, whose frames come between those of others."""
+    refused: Callable[[DataError], None] | None = field(default=None, repr=False)
+    """What is done about an image that turns out to be none: reports it, or raises."""
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """RGB uint8 ``[H, W, 3]``; a file's is decoded when it is first asked for, which may raise DataError."""
+        return self.original.pixels if isinstance(self.original, ImageFile) else self.original
+
+    def refuse(self, error: DataError) -> None:
+        """It cannot be looked at; raises ``error`` where nobody takes it."""
+        if self.refused is None:
+            raise error
+        self.refused(error)
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ class LeftOut:
 
 
 Task = Callable[[], Frame | None]
-"""Gives a frame when it is called; None where it cannot be had and others can."""
+"""Gives a frame when it is called; None where it cannot be had and others can. That of a file is not read by then."""
 
 
 class Sources:
@@ -73,14 +86,13 @@ class Sources:
     def __init__(
         self, files: tuple[Path, ...], vid_stride: int = 1, kept: tempfile.TemporaryDirectory | None = None
     ) -> None:
-        """Reads the first frame, so that what cannot be used is refused here; ``kept`` is removed at the end."""
+        """Looks at the first frame, so that what cannot be used is refused here; ``kept`` is removed at the end."""
         self.files, self.count, self._kept, self._vid_stride = files, len(files), kept, vid_stride
+        self._passed = 0
         self.left_out: list[LeftOut] = []
         """What was reported so far."""
         tasks = self._all_tasks()
-        first = next(filter(None, (task() for task in tasks)), None)
-        if first is None:
-            raise DataError(f"none of {len(files)} files can be read", where=files[0].parent)
+        first = next(_readable((task() for task in tasks), _look_into))
         self._tasks: Iterator[Task] = itertools.chain([lambda: first], tasks)
 
     def tasks(self) -> Iterator[Task]:
@@ -88,7 +100,7 @@ class Sources:
         return self._tasks
 
     def __iter__(self) -> Iterator[Frame]:
-        return filter(None, (task() for task in self._tasks))
+        return _readable((task() for task in self._tasks), lambda frame: frame.image)
 
     def close(self) -> None:
         """Remove what was fetched for this run."""
@@ -98,7 +110,8 @@ class Sources:
     def _all_tasks(self) -> Iterator[Task]:
         for position, path in enumerate(self.files, 1):
             if suffix_of(path) not in VIDEOS:
-                yield functools.partial(self._image, path, position)
+                refused = functools.partial(self._pass_over, path)
+                yield functools.partial(_given, Frame(ImageFile(path), path, position, refused=refused))
                 continue
             try:
                 for frame in self._video_frames(path, position):
@@ -106,19 +119,15 @@ class Sources:
             except DataError as error:
                 self._pass_over(path, error)
 
-    def _image(self, path: Path, position: int) -> Frame | None:
-        try:
-            return Frame(read_whole_image(path), path, position)
-        except DataError as error:
-            self._pass_over(path, error)
-            return None
-
     def _pass_over(self, path: Path, error: DataError) -> None:
-        """Report a file that cannot be read; raises ``error`` when there is no other."""
+        """Report a file that cannot be read; raises ``error`` when there is no other, DataError when it is the last."""
         if self.count == 1:
             raise error
         self.left_out.append(LeftOut(path, error.what))
         logger.warning("left out: %s", error)
+        self._passed += 1
+        if self._passed == self.count:
+            raise DataError(f"none of {self.count} files can be read", where=self.files[0].parent)
 
     def _video_frames(self, path: Path, position: int) -> Iterator[Frame]:
         video = VideoReader(path, self._vid_stride)
@@ -138,3 +147,20 @@ class Sources:
 
 def _given(frame: Frame) -> Frame:
     return frame
+
+
+def _readable(frames: Iterable[Frame], look: Callable[[Frame], object]) -> Iterator[Frame]:
+    """The frames that can be looked at; the others are refused."""
+    for frame in frames:
+        try:
+            look(frame)
+        except DataError as error:
+            frame.refuse(error)
+        else:
+            yield frame
+
+
+def _look_into(frame: Frame) -> None:
+    """As far as its image's head: of most formats that tells whether the file is whole."""
+    if isinstance(frame.original, ImageFile):
+        _ = frame.original.size

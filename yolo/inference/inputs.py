@@ -1,0 +1,97 @@
+"""Images made ready for the network: read, checked, letterboxed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolo import native
+from yolo.data.image_file import ImageFile
+from yolo.data.images import stated_size
+from yolo.data.letterbox import Letterbox, Size, fit, letterbox
+from yolo.data.renderers.native import jpeg_library
+from yolo.errors import DataError
+
+ImageLike = str | Path | NDArray[np.uint8]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ready:
+    """An image made ready for the network."""
+
+    original: NDArray[np.uint8] | ImageFile
+    """A file where its pixels were not decoded at their full size."""
+    image: NDArray[np.uint8]
+    """uint8 ``[3, H, W]``, letterboxed."""
+    box: Letterbox
+    seconds: float
+    """That letterboxing took; with the decoding where both are one."""
+    path: Path | None = None
+
+
+class InputMaker:
+    """Letterboxes images in ``imgsz`` with as little padding as multiples of ``stride`` need.
+
+    A JPEG file that becomes less than half as large is decoded by libjpeg at a half, a quarter or an eighth of its
+    size: that takes a fraction of the time, and its pixels are means where a linear resizing leaves pixels out. One
+    that is halved exactly is not: there a linear resizing gives means too. ``exact`` decodes all images whole.
+    Several threads may use it.
+    """
+
+    def __init__(self, imgsz: Size, stride: int, require: Callable[[Size], None], *, exact: bool = False) -> None:
+        """``require`` is called with each letterboxed size before there are pixels of it, and may raise."""
+        self._imgsz, self._stride, self._require = imgsz, stride, require
+        self._renderer = None if exact else native.Renderer(jpeg_library())
+
+    def ready(self, image: ImageLike | ImageFile, *, whole: bool = False) -> Ready:
+        """``image`` made ready; ``whole``: its pixels are wanted too, so it is decoded at its full size.
+
+        Raises DataError for what is no image, and what ``require`` raises.
+        """
+        file = ImageFile(image) if isinstance(image, (str, os.PathLike)) else image
+        if not isinstance(file, ImageFile):
+            return self._letterboxed(_checked(file), None)
+        smaller = None if whole or self._renderer is None else self._smaller(file, self._renderer)
+        return smaller or self._letterboxed(file.pixels, file.path)
+
+    def _letterboxed(self, image: NDArray[np.uint8], path: Path | None) -> Ready:
+        begin = time.perf_counter()
+        box = self._fit(image.shape[:2])
+        letterboxed = letterbox(image, box)
+        return Ready(image, letterboxed, box, time.perf_counter() - begin, path)
+
+    def _smaller(self, file: ImageFile, renderer: native.Renderer) -> Ready | None:
+        """From a smaller decoding; None where there is none, or libjpeg leaves the file to others."""
+        begin, size = time.perf_counter(), stated_size(file.header)
+        if size is None or file.header.kind != "jpeg":
+            return None
+        box = self._fit(size)
+        if any(side <= 2 * end for side, end in zip(size, box.resized)):
+            return None
+        planes = np.empty((3, *box.size), np.uint8)
+        view = (box.size, box.size, None, None, [(file.content, box.resized, *box.offset)])
+        if renderer.render([(planes, box.size, [view], 1.0, None, False, False, "placed")], 0):
+            return None
+        return Ready(file, planes, box, time.perf_counter() - begin, file.path)
+
+    def _fit(self, size: Size) -> Letterbox:
+        box = fit(size, self._imgsz, auto=True, stride=self._stride)
+        self._require(box.size)
+        return box
+
+
+def _checked(image: object) -> NDArray[np.uint8]:
+    if not isinstance(image, np.ndarray):
+        raise DataError(f"a {type(image).__name__} is not an image", hint="give a path or an RGB uint8 array [H, W, 3]")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise DataError(
+            f"an array {image.dtype} {list(image.shape)} is not an image",
+            hint="give RGB as uint8 [H, W, 3], 0 to 255",
+        )
+    return np.ascontiguousarray(image)
