@@ -25,7 +25,7 @@ help:
 	@echo 'make val         measure the newest trained weights'
 	@echo 'make detect      draw detections of the newest trained weights on the validation images'
 	@echo 'make bench       times of inference and of training steps, beside those of other frameworks (inference alone took 12 minutes on 2 cores with AVX2)'
-	@echo 'make bench-peers the other frameworks: PyTorch, onnxruntime, OpenVINO in an environment of their own (1.5 GB)'
+	@echo 'make bench-peers the other frameworks: PyTorch, onnxruntime, OpenVINO, OpenCV, ncnn in an environment of their own (1.5 GB)'
 	@echo 'make bench-loader mosaics a second and their cost by each loader, beside a PyTorch-style one (6 minutes on 2 cores)'
 	@echo 'make bench-bccd  fine-tune yolov5n.pt on BCCD for 10 epochs (about a minute on 2 cores with AVX-512)'
 	@echo 'make stress      the longest tests, among them changed program files under AddressSanitizer; then the C++ library under ThreadSanitizer: many threads share a detector, and CUDA kernels on real threads'
@@ -117,6 +117,7 @@ stress: cuda-host $(VENV)/.dali
 bench: build
 	@[ -x $(PEERS)/bin/python ] || echo 'without the other frameworks: make bench-peers installs them' >&2
 	@$(PY) -m benchmarks.inference
+	@$(PY) -m benchmarks.int8_accuracy
 	@$(PY) -m benchmarks.shared_cores
 	@$(PY) -m benchmarks.training_step
 

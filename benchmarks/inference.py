@@ -126,6 +126,8 @@ def contenders(inputs: Inputs, threads: int) -> list[Contender]:
         ("onnxruntime_inference", "onnxruntime", ("fp32", "int8"), peers),
         ("openvino_inference", "OpenVINO", ("fp32", "bf16", "int8"), peers),
         ("torch_inference", "PyTorch channels_last", ("fp32", "bf16"), ours),
+        ("opencv_inference", "OpenCV dnn", ("fp32",), peers),
+        ("ncnn_inference", "ncnn", ("fp32",), {**peers, "weights": str(inputs.weights)}),
     ):
         found += [_peer(name, p, module, options, environment) for p in precisions]
     return found

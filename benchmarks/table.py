@@ -99,6 +99,8 @@ def _cell(key: str, value: object) -> str:
         return f"{value:.0f}"
     if isinstance(value, bool):
         return "yes" if value else "NO"
+    if key in ("map50", "map50_95", "lost"):
+        return f"{value:.4f}"
     if isinstance(value, float):
         return f"{value:.1f}" if key.endswith(("_ms", "_s", "_us")) else f"{value:.1e}"
     return str(value)

@@ -88,14 +88,17 @@ def _contenders(weights: Path, batch: Path, threads: int) -> list[Contender]:
         options = {**files, "precision": precision, "compile": mode}
         module = "benchmarks.workers.oneflow_training"
         found.append(Contender(name, precision, ours, PROJECT_PYTHON, module, options, plain))
-    for name, precision, layout, environment in (
-        (REFERENCE, "fp32", "contiguous", plain),
-        ("PyTorch channels_last", "fp32", "channels_last", plain),
-        ("PyTorch channels_last, malloc tuned", "fp32", "channels_last", {**plain, **MALLOC}),
-        ("PyTorch autocast channels_last", "bf16", "channels_last", plain),
-        ("PyTorch autocast channels_last, malloc tuned", "bf16", "channels_last", {**plain, **MALLOC}),
+    tuned = {**plain, **MALLOC}
+    for name, precision, layout, environment, compiled in (
+        (REFERENCE, "fp32", "contiguous", plain, False),
+        ("PyTorch channels_last", "fp32", "channels_last", plain, False),
+        ("PyTorch channels_last, malloc tuned", "fp32", "channels_last", tuned, False),
+        ("PyTorch compiled channels_last, malloc tuned", "fp32", "channels_last", tuned, True),
+        ("PyTorch autocast channels_last", "bf16", "channels_last", plain, False),
+        ("PyTorch autocast channels_last, malloc tuned", "bf16", "channels_last", tuned, False),
+        ("PyTorch compiled autocast channels_last, malloc tuned", "bf16", "channels_last", tuned, True),
     ):
-        options = {**files, "precision": precision, "layout": layout, "threads": threads}
+        options = {**files, "precision": precision, "layout": layout, "threads": threads, "compiled": compiled}
         module = "benchmarks.workers.torch_training"
         found.append(Contender(name, precision, False, str(PEERS_PYTHON), module, options, environment))
     return found

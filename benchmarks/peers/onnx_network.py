@@ -1,6 +1,8 @@
 """A network of the intermediate representation as an ONNX file: images uint8 in, raw heads float32 out.
 
-python -m benchmarks.peers.onnx_network WEIGHTS FILE.onnx HEIGHT WIDTH
+python -m benchmarks.peers.onnx_network WEIGHTS FILE.onnx HEIGHT WIDTH [float]
+
+With ``float`` the images are float32 in 0..1, for who has no bytes.
 """
 
 from __future__ import annotations
@@ -24,13 +26,19 @@ IR_VERSION = 10
 Steps = Iterator[onnx.NodeProto]
 
 
-def onnx_model(graph: ir.Graph, height: int, width: int) -> onnx.ModelProto:
-    """The model of a folded graph for one image of this size; output i is the head ``head<i>`` of level i."""
-    constants: dict[str, np.ndarray] = {"scale": np.float32(1 / 255)}
+def onnx_model(graph: ir.Graph, height: int, width: int, *, floats: bool = False) -> onnx.ModelProto:
+    """The model of a folded graph for one image of this size; output i is the head ``head<i>`` of level i.
+
+    floats: whether images are float32 in 0..1 instead of uint8.
+    """
+    constants: dict[str, np.ndarray] = {} if floats else {"scale": np.float32(1 / 255)}
     nodes = [
         helper.make_node("Cast", ["pictures"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["pixels", "scale"], [_name(graph, ir.INPUT)]),
     ]
+    given = ("pictures", TensorProto.UINT8)
+    if floats:
+        nodes, given = [], (_name(graph, ir.INPUT), TensorProto.FLOAT)
     for node in graph.nodes:
         if type(node) not in _WRITERS:
             raise NotImplementedError(f"{node.where}: no {node.kind} for ONNX")
@@ -42,7 +50,7 @@ def onnx_model(graph: ir.Graph, height: int, width: int) -> onnx.ModelProto:
         helper.make_tensor_value_info(_name(graph, v), TensorProto.FLOAT, [1, graph.channels[v], *sizes[v]])
         for v in graph.outputs
     ]
-    images = helper.make_tensor_value_info("pictures", TensorProto.UINT8, shape)
+    images = helper.make_tensor_value_info(*given, shape)
     tensors = [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
     body = helper.make_graph(nodes, "network", [images], heads, tensors)
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
@@ -139,8 +147,9 @@ _WRITERS: Mapping[type[ir.Node], Callable[..., Steps]] = {
 
 def main() -> int:
     """Write the file that the command line names."""
-    weights, path, height, width = sys.argv[1:]
-    model = onnx_model(fold_batch_norm(read_graph(Path(weights)).graph), int(height), int(width))
+    weights, path, height, width, *floats = sys.argv[1:]
+    graph = fold_batch_norm(read_graph(Path(weights)).graph)
+    model = onnx_model(graph, int(height), int(width), floats=floats == ["float"])
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
     return 0

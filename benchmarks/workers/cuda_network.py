@@ -45,7 +45,7 @@ class CudaNetwork:
         checkpoint = load_weights(weights)
         graph = optimise(lower(checkpoint.spec, checkpoint.model), precision)
         plan = plan_inference(graph, self._images.shape, cuda_target(precision))
-        constants = pack_weights(graph, plan.target.weight_limit, module.Constants())
+        constants = pack_weights(graph, plan.target, module.Constants())
         self._network = module.Executor(plan, constants=constants)
         self._alone = module.HostExecutor(plan, constants=constants)
         levels = levels_of(plan.heads, checkpoint.anchors, checkpoint.strides)

@@ -29,15 +29,28 @@ class OpenvinoInference:
         if compiled.get_property(properties.hint.inference_precision()) != hint:
             raise RuntimeError(f"OpenVINO does not compute in {precision} on this processor")
         self._request = compiled.create_infer_request()
+        self.look(images)
+
+    def look(self, images: str) -> None:
+        """images: .npz of those that ``outputs`` goes through."""
         self._images = np.load(images)["images"]
-        self._request.set_input_tensor(openvino.Tensor(self._images, shared_memory=True))
+        self._show(0)
 
     def run(self) -> None:
         self._request.infer()
 
     def outputs(self) -> Mapping[str, np.ndarray]:
-        self.run()
-        return {f"head{level}": tensor.data.copy() for level, tensor in enumerate(self._request.output_tensors)}
+        found = []
+        for number in range(len(self._images)):
+            self._show(number)
+            self.run()
+            found.append([tensor.data.copy() for tensor in self._request.output_tensors])
+        self._show(0)
+        return {f"head{level}": np.concatenate(heads) for level, heads in enumerate(zip(*found))}
+
+    def _show(self, number: int) -> None:
+        image = self._images[number : number + 1]
+        self._request.set_input_tensor(openvino.Tensor(image, shared_memory=True))
 
 
 def _quantised(model: Path, calibration: str) -> Path:

@@ -23,15 +23,19 @@ class ProgramInference:
         if precision == "int8":
             graph, _ = quantise(graph, list(np.load(calibration)["images"]), threads=threads)
         compiled = CompiledNetwork(graph, precision=precision, threads=threads)
+        self.look(images)
+        self._program = compiled.program((1, *self._images.shape[1:]))
+
+    def look(self, images: str) -> None:
+        """images: .npz of those that ``outputs`` goes through."""
         self._images = np.load(images)["images"]
-        self._program = compiled.program(self._images.shape)
 
     def run(self) -> None:
-        self._heads = self._program(self._images)
+        self._program(self._images[:1])
 
     def outputs(self) -> Mapping[str, np.ndarray]:
-        self.run()
-        return {f"head{level}": head for level, head in enumerate(self._heads)}
+        found = [[head.copy() for head in self._program(image[None])] for image in self._images]
+        return {f"head{level}": np.concatenate(heads) for level, heads in enumerate(zip(*found))}
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ class Task(Protocol):
 
 
 def serve(task: Task) -> None:
-    """Answer ``load``, ``run``, ``series``, ``outputs`` and ``memory`` until stdin ends.
+    """Answer ``load``, ``look``, ``run``, ``series``, ``outputs`` and ``memory`` until stdin ends.
+
+    A task that has ``look`` takes other images, .npz of the same size, from which ``outputs`` come.
 
     What libraries print on stdout goes to stderr. An exception is answered as {"failure": one line}.
     """
@@ -49,6 +51,9 @@ def _answer(task: Task, command: dict[str, Any]) -> dict[str, Any]:
     name = command.pop("command")
     if name == "load":
         task.load(**command)
+        return {}
+    if name == "look":
+        task.look(**command)
         return {}
     if name == "run":
         begin = time.perf_counter()

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-FRAMEWORKS = ("torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf")
+FRAMEWORKS = ("torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf", "ncnn", "pnnx")
 OURS = ("yolo", "graphs", "benchmarks", "tests")
 
 

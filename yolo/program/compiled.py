@@ -52,7 +52,7 @@ class CompiledNetwork:
         self.device, self.backend, self.exact = device, backend_of(device), exact
         self._memory, self._largest = self.backend.memory(), 0
         self._process = os.getpid()
-        self._weights = pack_weights(graph, self.target.weight_limit, self.backend.weights())
+        self._weights = pack_weights(graph, self.target, self.backend.weights())
         self.graph = dataclasses.replace(graph, tensors={})  # its programs have them
         self._programs: OrderedDict[Shape, Program] = OrderedDict()
         self._lock = threading.Lock()
@@ -80,7 +80,7 @@ class CompiledNetwork:
         """Replace the weights, in all programs that were made too; those of int8 stay, as their scales do."""
         if self.precision == "int8":
             raise ValueError("the weights of int8 programs are not replaced: quantise the new ones")
-        pack_weights(optimise(lower(spec, state), self.precision), self.target.weight_limit, self._weights)
+        pack_weights(optimise(lower(spec, state), self.precision), self.target, self._weights)
 
     def require_own_process(self) -> None:
         """Raise RuntimeSetupError in a fork's child on a GPU: CUDA does not work there."""

@@ -18,7 +18,8 @@ class Target:
 
     device: "cpu" or "cuda"; instructions: the widest set that its kernels use; block: channels that lie together in a
     blocked layout, and to whose multiples every map is filled up; precision: "fp32", "bf16", "fp16" (CUDA alone) or
-    "int8" (the CPU alone); threads: of one run; weight_limit: the largest int8 weight, in steps; 0 without int8.
+    "int8" (the CPU alone); threads: of one run; weight_limit: the largest weight, in steps, of oneDNN's
+    int8 kernels; 0 without int8.
     """
 
     device: str

@@ -6,18 +6,28 @@
 namespace yolo::program {
 namespace {
 
-// What the kernels of F(4x4, 3x3) take; without it they would read and write elsewhere.
-void require_winograd(const Plan& plan, const Step& step) {
-    const TensorView &source = step.view("source"), &target = step.view("target");
-    for (const TensorView* view : {&source, &target}) {
-        require_layout(step, *view, Layout::blocked);
-        require(view->element == 4 && view->channels % plan.block == 0, step,
-                "takes whole blocks of floats for Winograd's algorithm");
-    }
+void require_three_by_three(const Step& step) {
     const auto all = [&](const char* name, int64_t side) { return step.numbers(name) == Numbers{side, side}; };
     require(all("kernel", 3) && all("stride", 1) && all("padding", 1) && all("dilation", 1) &&
                 step.number("groups") == 1 && !step.flag("transposed"),
             step, "is no convolution for Winograd's algorithm");
+}
+
+// What kernels of our own take; without it they would read and write elsewhere. "winograd" has tiles of 4x4 outputs,
+// "winograd_2x2" smaller ones.
+void require_own_kernels(const Plan& plan, const Step& step, const std::string& algorithm) {
+    const TensorView &source = step.view("source"), &target = step.view("target");
+    for (const TensorView* view : {&source, &target}) {
+        require_layout(step, *view, Layout::blocked);
+        require(view->element == 4 && view->channels % plan.block == 0, step, "takes whole blocks of floats here");
+    }
+    const auto all = [&](const char* name, int64_t side) { return step.numbers(name) == Numbers{side, side}; };
+    const bool plain = all("dilation", 1) && step.number("groups") == 1 && !step.flag("transposed");
+    const bool threes = all("kernel", 3) && all("padding", 1);
+    const bool fits = algorithm == "winograd"       ? threes && (all("stride", 1) || all("stride", 2))
+                      : algorithm == "winograd_2x2" ? threes && all("stride", 2)
+                                                    : all("kernel", 1) && all("padding", 0) && all("stride", 1);
+    require(plain && fits, step, "is no convolution for its algorithm");
 }
 
 void check_conv(const Plan& plan, const Step& step) {
@@ -28,8 +38,9 @@ void check_conv(const Plan& plan, const Step& step) {
     require(target.element == 4 || target.element == plan.element, step, "its maps have other numbers than the plan");
     require_convolution(plan, step);
     const std::string& algorithm = step.text("algorithm");
-    require(algorithm == "direct" || algorithm == "winograd", step, "has an algorithm that is not known");
-    if (algorithm == "winograd") require_winograd(plan, step);
+    const bool own = algorithm == "winograd" || algorithm == "winograd_2x2" || algorithm == "matmul";
+    require(own || algorithm == "direct", step, "has an algorithm that is not known");
+    if (own) require_own_kernels(plan, step, algorithm);
     if (const TensorView* residual = step.optional("residual")) {
         require(!step.flag("transposed"), step, "is transposed, so it adds nothing");
         require_same_shape(step, *residual, target);
@@ -37,6 +48,9 @@ void check_conv(const Plan& plan, const Step& step) {
         require_layout(step, *residual, plan.layout);
     }
 }
+
+// Sides of kernels that sums of four products take.
+constexpr int64_t kMostFoursKernel = 16;
 
 void require_scale(const Step& step, const std::string& role) {
     const std::string size = role + "_step", zero = role + "_zero";
@@ -51,14 +65,37 @@ void require_bytes(const Step& step, const char* role) {
     require(step.view(role).element == 1, step, "takes maps of bytes");
 }
 
+// What the kernels of sums of four products take; their copies of rows with padding stay small.
+void require_fours(const Step& step) {
+    bool fits = step.numbers("dilation") == Numbers{1, 1} && step.number("groups") == 1 && !step.flag("transposed");
+    for (const size_t axis : {0, 1}) {
+        const int64_t kernel = step.numbers("kernel")[axis];
+        fits = fits && kernel <= kMostFoursKernel && step.numbers("padding")[axis] < kernel;
+    }
+    require(fits, step, "is no convolution for sums of four products");
+}
+
+// The same for bytes, of which two blocks of channels go through at once.
+void require_int8_winograd(const Plan& plan, const Step& step) {
+    require(step.view("source").channels % (2 * plan.block) == 0 && step.view("target").channels % plan.block == 0, step,
+            "takes whole blocks of bytes for Winograd's algorithm");
+    require_three_by_three(step);
+}
+
 void check_int8_conv(const Plan& plan, const Step& step) {
     const TensorView& target = step.view("target");
+    const std::string& algorithm = step.text("algorithm");
     require_bytes(step, "source");
-    require_layout(step, target, Layout::nhwc);
+    // Our own kernels make floats as whoever reads them takes them.
+    require_layout(step, target, target.element == 1 || algorithm == "direct" ? Layout::nhwc : Layout::blocked);
     require(target.element == 1 || target.element == 4, step, "makes no such numbers");
     require_scale(step, "source");
     if (target.element == 1) require_scale(step, "target");
     require_convolution(plan, step);
+    const bool known = algorithm == "direct" || algorithm == "fours" || algorithm == "winograd";
+    require(known, step, "has an algorithm that is not known");
+    if (algorithm == "fours") require_fours(step);
+    if (algorithm == "winograd") require_int8_winograd(plan, step);
     if (step.optional("residual") == nullptr) return;
     require_bytes(step, "residual");
     require_scale(step, "residual");
@@ -104,9 +141,8 @@ void add_inference_kinds(Kinds& kinds) {
     std::vector<AttributeRule> attributes = convolution_attributes();
     attributes.insert(attributes.end(), {{"weights", Type::text}, {"bias", Type::flag}, {"activation", Type::text},
                                          {"value", Type::real}});
-    std::vector<AttributeRule> floats = attributes;
-    floats.push_back({"algorithm", Type::text});
-    kinds["conv"] = {conv, floats, check_conv};
+    attributes.push_back({"algorithm", Type::text});
+    kinds["conv"] = {conv, attributes, check_conv};
     for (const char* step : {"source_step", "target_step", "residual_step"}) {
         attributes.push_back({step, Type::real, false});
     }

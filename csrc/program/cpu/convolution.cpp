@@ -8,6 +8,9 @@
 
 #include "program/cpu/activation.h"
 #include "program/cpu/builders.h"
+#include "program/cpu/int8.h"
+#include "program/cpu/int8_finish.h"
+#include "program/cpu/matmul.h"
 #include "program/cpu/pass.h"
 #include "program/cpu/pieces.h"
 #include "program/cpu/winograd.h"
@@ -160,15 +163,6 @@ Pass sum(const ExecContext& context, const TensorView& target, const TensorView&
     return {dnnl::binary(chosen), {{DNNL_ARG_SRC_0, to}, {DNNL_ARG_SRC_1, more}, {DNNL_ARG_DST, to}}, {}, {}};
 }
 
-// What the bytes of a map stand for: step * (byte - zero).
-struct Scale {
-    float step;
-    int32_t zero;
-
-    Scale(const Step& of, const std::string& role)
-        : step(static_cast<float>(of.real(role + "_step"))), zero(static_cast<int32_t>(of.number(role + "_zero"))) {}
-};
-
 template <class Value>
 memory one(Value value, Type type) {
     memory made({{1}, type, memory::format_tag::x}, engine());
@@ -215,7 +209,9 @@ void add_scales(Pass& pass, const Step& step) {
 }  // namespace
 
 std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
-    if (step.text("algorithm") == "winograd") return build_winograd_conv(context, step);
+    const std::string& algorithm = step.text("algorithm");
+    if (algorithm == "matmul") return build_matmul_conv(context, step);
+    if (algorithm != "direct") return build_winograd_conv(context, step);
     const ConvShape shape(step);
     const TensorView& to = step.view("target");
     const TensorView* const residual = step.optional("residual");
@@ -247,6 +243,8 @@ std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
 
 // Signed 8-bit weights: whole sums, then bias, activation, residual and the step back to bytes, in one kernel.
 std::vector<CompiledStep> build_int8_conv(BuildContext& context, const Step& step) {
+    if (step.text("algorithm") == "fours") return build_fours_conv(context, step);
+    if (step.text("algorithm") == "winograd") return build_int8_winograd_conv(context, step);
     const ConvShape shape(step);
     const memory::desc source = desc_of(context, step.view("source")), target = desc_of(context, step.view("target"));
     const Kernel chosen = kernel(step, shape, source, target, Type::s8, byte_attributes(context, step, shape));

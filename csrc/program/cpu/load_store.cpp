@@ -47,9 +47,18 @@ void load_bytes(const ExecContext& exec, const TensorView& target, float, const 
     const int64_t channels = target.channels, pixels = target.pixels();
     auto* to = reinterpret_cast<uint8_t*>(exec.at(target));
     parallel::share(exec.threads, exec.batch * pixels, [&](int, int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-            const int64_t first = i / pixels * channels * pixels + i % pixels;
-            for (int64_t c = 0; c < channels; ++c) to[i * channels + c] = images[first + c * pixels];
+        for (int64_t i = begin; i < end;) {  // image by image
+            const int64_t run = std::min(end - i, pixels - i % pixels);
+            const uint8_t* const first = images + i / pixels * channels * pixels + i % pixels;
+            uint8_t* const place = to + i * channels;
+            if (channels == 3) {
+                for (int64_t k = 0; k < run; ++k) {
+                    place[3 * k] = first[k], place[3 * k + 1] = first[k + pixels], place[3 * k + 2] = first[k + 2 * pixels];
+                }
+            } else {
+                for (int64_t k = 0; k < run * channels; ++k) place[k] = first[k % channels * pixels + k / channels];
+            }
+            i += run;
         }
     });
 }

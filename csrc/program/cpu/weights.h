@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "program/common/buffer.h"
+#include "program/cpu/int8_weights.h"
 #include "program/cpu/onednn.h"
+#include "program/kernels/kernels.h"
 
 namespace yolo::program {
 
@@ -26,12 +28,19 @@ public:
     // Whether a constant lies there in this layout already.
     bool is_packed(const std::string& name, const dnnl::memory::desc& desc) const;
 
-    // The weights of a 3x3 convolution in one group as winograd_weights.h has them; made once. Raises std::out_of_range
-    // for an unknown name. Threads may call it at the same time.
-    std::shared_ptr<const Buffer> transformed(const std::string& name);
+    // The weights of a convolution in one group in this form, as winograd_weights.h has them; made once for each. Raises
+    // std::out_of_range for an unknown name. Threads may call it at the same time.
+    std::shared_ptr<const Buffer> transformed(const std::string& name, ConvForm form);
 
     // Whether they were made already.
-    bool is_transformed(const std::string& name) const;
+    bool is_transformed(const std::string& name, ConvForm form) const;
+
+    // The whole weights of a convolution in one group as int8_weights.h has them; made once for each form. Raises std::out_of_range for
+    // an unknown name, std::invalid_argument for weights that are too large. Threads may call it at the same time.
+    std::shared_ptr<const Buffer> int8(const std::string& name, Int8Form form);
+
+    // Whether they were made already.
+    bool is_int8(const std::string& name, Int8Form form) const;
 
     // Whether there is a constant of this name and shape.
     bool has(const std::string& name, const dnnl::memory::dims& dims) const;
@@ -41,10 +50,11 @@ private:
         std::vector<float> values;
         dnnl::memory::dims dims;
         std::vector<dnnl::memory> packed;
-        std::shared_ptr<Buffer> transformed;
+        std::map<ConvForm, std::shared_ptr<Buffer>> transformed;
+        std::map<Int8Form, std::shared_ptr<Buffer>> int8;
     };
     static void pack(Constant& constant, dnnl::memory target);
-    static void transform(const Constant& constant);
+    static void transform(const Constant& constant, ConvForm form, Buffer& to);
     mutable std::mutex mutex_;
     std::map<std::string, Constant> constants_;
 };

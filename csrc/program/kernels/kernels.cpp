@@ -2,6 +2,9 @@
 #include "program/kernels/kernels.h"
 
 #include "program/kernels/activations.h"
+#include "program/kernels/int8.h"
+#include "program/kernels/int8_winograd.h"
+#include "program/kernels/matmul.h"
 #include "program/kernels/planes.h"
 #include "program/kernels/rows.h"
 #include "program/kernels/winograd.h"
@@ -173,6 +176,14 @@ extern const Kernels kernels = {
     winograd_points,
     winograd_products,
     winograd_finish,
+    matmul,
+    byte_sums,
+    byte_finish,
+    word_points,
+    word_products,
+    word_finish,
+    quantise,
+    dequantise,
 };
 
 }  // namespace yolo::program::YOLO_KERNELS

@@ -44,18 +44,58 @@ constexpr int64_t kMostPixels = 256;
 // Numbers of the widest vector.
 constexpr int64_t kMostLanes = 16;
 
-// A 3x3 convolution of stride 1 and padding 1 between maps of height x width pixels, as 36 matrix products of `rows` x
-// `columns` tiles of 4 x 4 outputs. `room`: tiles that scratch has room for; steps: numbers from one of the 36 to the
-// next. Channels are whole blocks.
+// How a convolution becomes matrix products: one of 3x3 by F(4x4, 3x3) (stride 1) or of stride 2 by even and odd inputs
+// apart, in tiles of 4 x 4 or 2 x 2 outputs; one of 1x1 and stride 1 as it is.
+enum class ConvForm { f4, f4_stride2, f2_stride2, matmul };
+
+// A 3x3 convolution of padding 1 of a map of height x width pixels, as matrix products of `rows` x `columns` tiles, one
+// for each point. `room`: tiles that scratch has room for; steps: numbers from one point to the next. Channels are whole
+// blocks.
 struct Winograd {
     int64_t height, width, rows, columns;
     int64_t source_channels, target_channels;
     int64_t room, source_step, target_step;
+    ConvForm form;
 };
 
 // Some consecutive tiles, and of what a kernel goes through for each the part from `begin` to `end`.
 struct WinogradPart {
     int64_t tile, tiles, begin, end;
+};
+
+// A 1x1 convolution between maps of `pixels` pixels. Channels are whole blocks.
+struct Matmul {
+    int64_t pixels, source_channels, target_channels;
+};
+
+// A convolution of bytes, of maps whose channels lie together: every output takes `runs` runs of `length` bytes, whole
+// eights. Steps: bytes from one run to the next, and from one output to the next in its column and in its row of `width`.
+struct ByteConv {
+    int64_t width, runs, length;
+    int64_t run_step, row_step, column_step;
+};
+
+// What becomes of sums: f((sum + offset) * scale + shift) + (residual - residual_zero) * residual_step, where there is a
+// residual, and then bytes, value * steps + zero, or floats. Strides: numbers from one output to the next, of the residual
+// too, and from one vector of channels to the next; those of floats are whole, with zeros where no channel is.
+struct ByteFinish {
+    const float *scale, *shift;
+    const int32_t* offset;
+    Activation activation;
+    const uint8_t* residual;
+    float residual_step, residual_zero;
+    float* floats;
+    uint8_t* bytes;
+    float steps, zero;
+    int64_t stride, block_stride, residual_stride;
+};
+
+// A 3x3 convolution of bytes of stride 1 and padding 1, as Winograd has it, between maps whose channels lie together;
+// steps: numbers from one of the 36 points to the next. Pairs of vectors of source channels, vectors of target channels.
+struct WordWinograd {
+    int64_t height, width, rows, columns;
+    int64_t source_channels, target_channels;
+    int64_t source_step, target_step;
 };
 
 struct Kernels {
@@ -102,12 +142,34 @@ struct Kernels {
     void (*softmax_back)(const float* weights, float* grad, int64_t count, float scale);
     // The three phases (winograd.h). Points of source channel blocks, from a map's first plane.
     void (*winograd_points)(const float* source, const Winograd& w, const WinogradPart& part, float* points);
-    // Sums of pairs of target channel blocks of all points: 36 times as many as there are. `weights`: winograd_weights.h.
+    // Sums of pairs of target channel blocks of all points, point after point. `weights`: winograd_weights.h.
     void (*winograd_products)(const float* points, const float* weights, const Winograd& w, const WinogradPart& part,
                               float* sums);
     // Target channel blocks, f(sum + bias) + residual; `bias` and `residual` may be null.
     void (*winograd_finish)(const float* sums, const float* bias, const Winograd& w, const WinogradPart& part,
                             const Activation& f, const float* residual, float* target);
+    // A 1x1 convolution: f(weights * source + bias) + residual of pixels `begin` to `end`; as above (matmul.h).
+    void (*matmul)(const float* source, const float* weights, const float* bias, const Matmul& m, const Activation& f,
+                   const float* residual, float* target, int64_t begin, int64_t end);
+    // The phases of a convolution of bytes (int8.h). Sums of a vector of channels, of consecutive outputs; `weights`:
+    // byte_weights.h.
+    void (*byte_sums)(const uint8_t* bytes, const ByteConv& c, int64_t outputs, const int8_t* weights, int32_t* sums);
+    // `channels` of each vector are there.
+    void (*byte_finish)(const int32_t* sums, const ByteFinish& f, int64_t outputs, int64_t channels);
+    // The phases of Winograd's algorithm for bytes (int8_winograd.h). Points of bytes - zero, of pairs of channel blocks.
+    void (*word_points)(const uint8_t* source, int32_t zero, const WordWinograd& w, const WinogradPart& part,
+                        int16_t* points);
+    // Sums of pairs of target channel blocks of all points. `weights`: int8_weights.h.
+    void (*word_products)(const int16_t* points, const int16_t* weights, const WordWinograd& w, const WinogradPart& part,
+                          int32_t* sums);
+    // Target channel blocks; 64 times the convolution's sums are finished.
+    void (*word_finish)(const int32_t* sums, const WordWinograd& w, const WinogradPart& part, const ByteFinish& f);
+    // `channels` of a channel block's floats into bytes, value * steps + zero, `stride` bytes from one pixel to the next.
+    void (*quantise)(const float* x, int64_t count, int64_t channels, float steps, float zero, uint8_t* bytes,
+                     int64_t stride);
+    // The way back, (byte - zero) * size; zeros after the last channel.
+    void (*dequantise)(const uint8_t* bytes, int64_t stride, int64_t count, int64_t channels, float size, float zero,
+                       float* x);
 };
 
 namespace generic {

@@ -1,11 +1,11 @@
-// Vectors of `YOLO_LANES` numbers by GCC's and Clang's vector extensions, with AVX-512's own instructions where they
+// Vectors of `YOLO_LANES` numbers by GCC's and Clang's vector extensions, with a processor's own instructions where they
 // save several. Everything here has internal linkage, and
 // no standard template is used: this is compiled for several instruction sets, and a linker keeps one of equal names.
 #pragma once
 
 #include <cstdint>
 
-#ifdef __AVX512F__
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
@@ -73,6 +73,10 @@ inline void save<Bfloat16>(void* to, int64_t p, Floats x) {
 inline Floats at_least(Floats x, float low) { return (Floats)_mm512_max_ps((__m512)splat(low), (__m512)x); }
 
 inline Floats at_most(Floats x, float high) { return (Floats)_mm512_min_ps((__m512)splat(high), (__m512)x); }
+#elif defined(__AVX2__)
+inline Floats at_least(Floats x, float low) { return (Floats)_mm256_max_ps((__m256)splat(low), (__m256)x); }
+
+inline Floats at_most(Floats x, float high) { return (Floats)_mm256_min_ps((__m256)splat(high), (__m256)x); }
 #else
 inline Floats at_least(Floats x, float low) { return x < low ? splat(low) : x; }
 

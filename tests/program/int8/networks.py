@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from yolo.models.activation import parse_activation
 from yolo.program.builder import GraphBuilder
 from yolo.program.int8.place import with_int8
-from yolo.program.ir import Conv, Graph
+from yolo.program.ir import Conv, Dequantise, Graph
 from yolo.program.scales import Scale
 
 SCALE = Scale(float(np.float32(0.03)), 37)
@@ -42,3 +44,12 @@ def all_int8(graph: Graph, scale: Scale = SCALE) -> Graph:
 def random_images(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     """Random uint8 images."""
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def seen(graph: Graph, value: int) -> Graph:
+    """The graph that gives one of its int8 values, as a float."""
+    last = Dequantise((value,), len(graph.channels), "seen")
+    made = [node.output for node in graph.nodes].index(value)
+    nodes = (*graph.nodes[: made + 1], last)
+    channels = (*graph.channels, graph.channels[value])
+    return dataclasses.replace(graph, nodes=nodes, outputs=(last.output,), channels=channels)

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
-from yolo import native
 from yolo.program import ir
-from yolo.program.int8.weights import quantised_weight
+from yolo.program.inference.constants import whole_weight
 from yolo.program.ir import Conv, Graph
 from yolo.program.scales import Scale
+from yolo.program.target import Target
+
+PLAIN_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "Identity": lambda u: u,
+    "SiLU": lambda u: u / (1 + np.exp(-u)),
+    "ReLU": lambda u: np.maximum(u, 0),
+    "ReLU6": lambda u: np.clip(u, 0, 6),
+    "Hardswish": lambda u: u * np.clip(u + 3, 0, 6) / 6,
+    "Sigmoid": lambda u: 1 / (1 + np.exp(-u)),
+    "Mish": lambda u: u * np.tanh(np.logaddexp(0, u)),
+    "GELU": lambda u: u * (0.5 + 0.5 * np.vectorize(math.erf)(u / math.sqrt(2))),
+    "Tanh": np.tanh,
+}
 
 
-def run_whole(graph: Graph, image: np.ndarray) -> dict[int, np.ndarray]:
+def run_whole(graph: Graph, image: np.ndarray, target: Target | None = None) -> dict[int, np.ndarray]:
     """Every value of a graph of int8 nodes only, for an image uint8 ``[C, H, W]``: bytes as int64, outputs as float64.
 
-    Bytes of the same place in the executor may differ by one where a value lies half-way between two.
+    ``target``: this machine's by default. Bytes of the same place in the executor may differ by one where a value lies
+    half-way between two.
     """
+    target = target or Target.of(precision="int8")
     values = {ir.INPUT: image.astype(np.int64)}
     for node in graph.nodes:
         given = [values[value] for value in node.inputs]
         if isinstance(node, Conv):
-            values[node.output] = _conv(node, given, graph)
+            values[node.output] = _conv(node, given, graph, target)
         elif isinstance(node, ir.Concat):
             values[node.output] = np.concatenate(given)
         elif isinstance(node, ir.Upsample):
@@ -37,9 +54,9 @@ def to_bytes(values: np.ndarray, scale: Scale) -> np.ndarray:
     return np.clip(np.rint(values / scale.step) + scale.zero, 0, 255).astype(np.int64)
 
 
-def _conv(node: Conv, given: list[np.ndarray], graph: Graph) -> np.ndarray:
+def _conv(node: Conv, given: list[np.ndarray], graph: Graph, target: Target) -> np.ndarray:
     source = graph.scales[node.inputs[0]]
-    weight, steps = quantised_weight(graph.tensors[f"{node.weights}.weight"], native.weight_limit())
+    weight, steps = whole_weight(node, graph.tensors[f"{node.weights}.weight"], target)
     sums = _sums(given[0] - source.zero, weight.astype(np.int64), node)
     real = sums * (np.float64(source.step) * steps.astype(np.float64))[:, None, None]
     real += graph.tensors[f"{node.weights}.bias"].astype(np.float64)[:, None, None]
@@ -69,14 +86,11 @@ def _sums(source: np.ndarray, weight: np.ndarray, node: Conv) -> np.ndarray:
 
 def _activated(values: np.ndarray, node: Conv) -> np.ndarray:
     name, slope = node.activation.name, node.activation.value
-    if name == "SiLU":
-        return values / (1 + np.exp(-values))
-    if name == "ReLU":
-        return np.maximum(values, 0)
     if name == "LeakyReLU":
         return np.where(values > 0, values, values * slope)
-    assert name == "Identity", name
-    return values
+    if name == "ELU":
+        return np.where(values > 0, values, slope * np.expm1(np.minimum(values, 0)))
+    return PLAIN_ACTIVATIONS[name](values)
 
 
 def _largest(source: np.ndarray, node: ir.Pool) -> np.ndarray:

@@ -7,14 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.program.int8.networks import Maker, all_int8, random_images
+from tests.program.int8.networks import Maker, all_int8, random_images, seen
 from tests.program.int8.reference import run_whole
 from yolo import native
 from yolo.program import ir
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.int8.rules import check_scales
 from yolo.program.int8.weights import corrected_bias, quantised_weight
-from yolo.program.ir import INPUT, Concat, Dequantise, Graph, Pool, Upsample
+from yolo.program.ir import INPUT, Concat, Graph, Pool, Upsample
 from yolo.program.scales import PIXELS, Scale
 
 SHAPES = {
@@ -29,15 +29,6 @@ SHAPES = {
     "leaky": {"out": 16, "act": "nn.LeakyReLU(0.1)"},
     "plain": {"out": 16, "act": "nn.Identity()"},
 }
-
-
-def seen(graph: Graph, value: int) -> Graph:
-    """The graph that gives one of its int8 values, as a float."""
-    last = Dequantise((value,), len(graph.channels), "seen")
-    made = [node.output for node in graph.nodes].index(value)
-    nodes = (*graph.nodes[: made + 1], last)
-    channels = (*graph.channels, graph.channels[value])
-    return dataclasses.replace(graph, nodes=nodes, outputs=(last.output,), channels=channels)
 
 
 def run(graph: Graph, image: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from yolo.program.inference.algorithm import DIRECT, int8_algorithm
 from yolo.program.int8.rules import is_int8
 from yolo.program.ir import INPUT, Concat, Conv, Graph, Size, Split
 from yolo.program.plan_builder import Buffer, BufferView
@@ -54,6 +55,11 @@ def place(graph: Graph, sizes: Mapping[int, Size], target: Target) -> Placement:
             if isinstance(node, (Concat, Split)):
                 copies |= {(node.output, position) for position in range(len(node.inputs))}
     return Placement(_views(slabs, graph, sizes, target), frozenset(copies))
+
+
+def _is_of_bytes(node: Conv, graph: Graph, target: Target) -> bool:
+    channels = graph.channels[node.inputs[0]], graph.channels[node.output]
+    return is_int8(node, graph) and int8_algorithm(node, channels, target) == DIRECT
 
 
 def _is_part(node: Split, block: int) -> bool:
@@ -110,8 +116,8 @@ def _move(slabs: dict[int, _Slab], value: int, into: _Slab, at: int) -> bool:
 def _views(
     slabs: Mapping[int, _Slab], graph: Graph, sizes: Mapping[int, Size], target: Target
 ) -> dict[int, BufferView]:
-    """A buffer for each slab. Bytes, and what is made of bytes, have the channels of a pixel together."""
-    together = {node.output for node in graph.nodes if isinstance(node, Conv) and is_int8(node, graph)}
+    """A buffer for each slab. Bytes, and floats that oneDNN makes of them, have the channels of a pixel together."""
+    together = {node.output for node in graph.nodes if isinstance(node, Conv) and _is_of_bytes(node, graph, target)}
     buffers: dict[int, Buffer] = {}
     views: dict[int, BufferView] = {}
     for value, slab in slabs.items():

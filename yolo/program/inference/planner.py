@@ -6,7 +6,7 @@ import functools
 
 from yolo.models.activation import IDENTITY
 from yolo.program import ir
-from yolo.program.inference.algorithm import DIRECT, algorithm
+from yolo.program.inference.algorithm import DIRECT, algorithm, int8_algorithm
 from yolo.program.inference.placement import place
 from yolo.program.int8.rules import is_int8
 from yolo.program.ir import INPUT, Graph, Node, Shape
@@ -76,11 +76,11 @@ class _Planner:
         return "nchw" if plain else "blocked"
 
     def algorithm(self, node: ir.Conv) -> str:
-        """Of a convolution of floats."""
-        if self.exact:
-            return DIRECT
+        """Of a convolution."""
         channels = self.graph.channels[node.inputs[0]], self.graph.channels[node.output]
-        return algorithm(node, channels, self.sizes[node.output], self.target)
+        if is_int8(node, self.graph):
+            return int8_algorithm(node, channels, self.target)
+        return DIRECT if self.exact else algorithm(node, channels, self.sizes[node.output], self.target)
 
     def scale(self, role: str, value: int | None) -> dict[str, Attribute]:
         """What the bytes of a value stand for, as attributes; none for floats."""
@@ -116,7 +116,6 @@ def _(node: ir.Conv, planner: _Planner) -> None:
     int8 = is_int8(node, planner.graph)
     ends = {"source": node.inputs[0], "target": node.output, "residual": node.residual} if int8 else {}
     scales = {name: value for role, end in ends.items() for name, value in planner.scale(role, end).items()}
-    how = {} if int8 else {"algorithm": planner.algorithm(node)}
     planner.builder.forward(
         "int8_conv" if int8 else "conv",
         node.where,
@@ -126,7 +125,7 @@ def _(node: ir.Conv, planner: _Planner) -> None:
         **activated(node.activation),
         **convolution(node),
         **scales,
-        **how,
+        algorithm=planner.algorithm(node),
     )
 
 
