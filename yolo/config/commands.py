@@ -167,7 +167,7 @@ class DetectConfig:
     half: bool = option(False, HALF)
     int8: bool = option(False, INT8)
     compile: str = option("program", COMPILE, choices=COMPILE_MODES)
-    exact: bool = option(False, EXACT)
+    exact: bool = option(False, f"{EXACT}; large JPEG files are decoded whole")
     vid_stride: int = option(1, "take every n-th frame of a video or stream", low=1)
     project: str = option("runs/detect", "folder for results: PROJECT/NAME")
     name: str = option("exp", "name of this run; a number is added when it is taken")
