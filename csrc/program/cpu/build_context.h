@@ -67,7 +67,7 @@ struct BuildContext : ExecContext {
     dnnl::memory constant(const std::string& where, const std::string& name, const dnnl::memory::desc& desc);
     // The weights of a convolution in this form, as winograd_weights.h has them. Raises as above.
     std::shared_ptr<const Buffer> transformed(const std::string& where, const std::string& name,
-                                              const dnnl::memory::dims& dims, ConvForm form);
+                                              const dnnl::memory::dims& dims, WinogradForm form);
 };
 
 // Calls action(thread, image, block) for each plane of a view: a block of an image's channels.

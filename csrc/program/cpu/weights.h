@@ -29,10 +29,10 @@ public:
 
     // The weights of a convolution in one group in this form, as winograd_weights.h has them; made once for each. Raises
     // std::out_of_range for an unknown name. Threads may call it at the same time.
-    std::shared_ptr<const Buffer> transformed(const std::string& name, ConvForm form);
+    std::shared_ptr<const Buffer> transformed(const std::string& name, WinogradForm form);
 
     // Whether they were made already.
-    bool is_transformed(const std::string& name, ConvForm form) const;
+    bool is_transformed(const std::string& name, WinogradForm form) const;
 
     // Whether there is a constant of this name and shape.
     bool has(const std::string& name, const dnnl::memory::dims& dims) const;
@@ -42,10 +42,10 @@ private:
         std::vector<float> values;
         dnnl::memory::dims dims;
         std::vector<dnnl::memory> packed;
-        std::map<ConvForm, std::shared_ptr<Buffer>> transformed;
+        std::map<WinogradForm, std::shared_ptr<Buffer>> transformed;
     };
     static void pack(Constant& constant, dnnl::memory target);
-    static void transform(const Constant& constant, ConvForm form, Buffer& to);
+    static void transform(const Constant& constant, WinogradForm form, Buffer& to);
     mutable std::mutex mutex_;
     std::map<std::string, Constant> constants_;
 };

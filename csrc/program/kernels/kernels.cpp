@@ -2,7 +2,6 @@
 #include "program/kernels/kernels.h"
 
 #include "program/kernels/activations.h"
-#include "program/kernels/matmul.h"
 #include "program/kernels/planes.h"
 #include "program/kernels/rows.h"
 #include "program/kernels/winograd.h"
@@ -174,7 +173,6 @@ extern const Kernels kernels = {
     winograd_points,
     winograd_products,
     winograd_finish,
-    matmul,
 };
 
 }  // namespace yolo::program::YOLO_KERNELS
