@@ -1,4 +1,4 @@
-"""One convolution between the images and the head, compiled, and in double precision."""
+"""One 3x3 convolution between the images and the head, compiled, and in double precision."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ACTIVATIONS: dict[str, tuple[float, Callable[[np.ndarray], np.ndarray]]] = {
 
 @dataclasses.dataclass
 class Layer:
-    """A convolution of the images, divided by 64, of ``height`` x ``width`` pixels, with padding ``kernel // 2``.
+    """A 3x3 convolution of the images, divided by 64, of ``height`` x ``width`` pixels, with padding 1.
 
     The residual is every ``stride``-th pixel of the images.
     """
@@ -44,14 +44,12 @@ class Layer:
     bias: bool = True
     residual: bool = False
     images: int = 1
-    kernel: int = 3
     stride: int = 1
     algorithm: str = "winograd"
 
     def __post_init__(self) -> None:
-        rng, side = np.random.default_rng(0), self.kernel
-        scale = (2 / (side**2 * self.source)) ** 0.5
-        self.weight = rng.normal(0, scale, (self.target, self.source, side, side)).astype(np.float32)
+        rng = np.random.default_rng(0)
+        self.weight = rng.normal(0, (2 / (9 * self.source)) ** 0.5, (self.target, self.source, 3, 3)).astype(np.float32)
         self.shift = rng.normal(0, 0.3, self.target).astype(np.float32)
         self.pixels = rng.integers(0, 256, (self.images, self.source, self.height, self.width), np.uint8)
 
@@ -82,7 +80,7 @@ class Layer:
         steps = [
             Step("load_images", "input", {"target": (one,)}, {"divisor": 64.0}),
             *([self.thinned(one, three)] if self.residual else []),
-            Step("conv", "layer", views, {**self._sides(self.kernel), **named, **instead}),
+            Step("conv", "layer", views, {**self._sides(3), **named, **instead}),
             Step("store_head", "output", {"source": (two,)}, {"number": 0}),
         ]
         head = (self.images, self.target, *self.out_size)
@@ -104,12 +102,12 @@ class Layer:
         return head
 
     def in_double(self) -> np.ndarray:
-        x, s, edge = self.pixels / 64.0, self.stride, self.kernel // 2
+        x, s = self.pixels / 64.0, self.stride
         height, width = self.out_size
-        padded = np.pad(x, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
+        padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
         total = np.zeros((self.images, height, width, self.target))
-        for row in range(self.kernel):
-            for column in range(self.kernel):
+        for row in range(3):
+            for column in range(3):
                 part = padded[:, :, row : row + s * (height - 1) + 1 : s, column : column + s * (width - 1) + 1 : s]
                 total += part.transpose(0, 2, 3, 1) @ self.weight[:, :, row, column].T.astype(np.float64)
         total = total.transpose(0, 3, 1, 2) + (self.shift[:, None, None] if self.bias else 0.0)

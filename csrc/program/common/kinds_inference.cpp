@@ -1,33 +1,32 @@
 // Kinds of steps that only infer: convolutions with constant weights, and all that works on bytes.
+#include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 #include "program/common/kinds.h"
 
 namespace yolo::program {
 namespace {
 
-void require_three_by_three(const Step& step) {
+// A convolution that Winograd's algorithm is for, with one of these strides.
+void require_three_by_three(const Step& step, std::initializer_list<int64_t> strides) {
     const auto all = [&](const char* name, int64_t side) { return step.numbers(name) == Numbers{side, side}; };
-    require(all("kernel", 3) && all("stride", 1) && all("padding", 1) && all("dilation", 1) &&
-                step.number("groups") == 1 && !step.flag("transposed"),
+    const bool steps = std::any_of(strides.begin(), strides.end(), [&](int64_t stride) { return all("stride", stride); });
+    require(all("kernel", 3) && steps && all("padding", 1) && all("dilation", 1) && step.number("groups") == 1 &&
+                !step.flag("transposed"),
             step, "is no convolution for Winograd's algorithm");
 }
 
-// What kernels of our own take; without it they would read and write elsewhere. "winograd" has tiles of 4x4 outputs,
-// "winograd_2x2" smaller ones.
-void require_own_kernels(const Plan& plan, const Step& step, const std::string& algorithm) {
+// What Winograd's kernels take; without it they would read and write elsewhere. "winograd" has tiles of 4x4 outputs,
+// "winograd_2x2" smaller ones, of stride 2 alone.
+void require_winograd(const Plan& plan, const Step& step, bool smaller) {
     const TensorView &source = step.view("source"), &target = step.view("target");
     for (const TensorView* view : {&source, &target}) {
         require_layout(step, *view, Layout::blocked);
-        require(view->element == 4 && view->channels % plan.block == 0, step, "takes whole blocks of floats here");
+        require(view->element == 4 && view->channels % plan.block == 0, step,
+                "takes whole blocks of floats for Winograd's algorithm");
     }
-    const auto all = [&](const char* name, int64_t side) { return step.numbers(name) == Numbers{side, side}; };
-    const bool plain = all("dilation", 1) && step.number("groups") == 1 && !step.flag("transposed");
-    const bool threes = all("kernel", 3) && all("padding", 1);
-    const bool fits = algorithm == "winograd"       ? threes && (all("stride", 1) || all("stride", 2))
-                      : algorithm == "winograd_2x2" ? threes && all("stride", 2)
-                                                    : all("kernel", 1) && all("padding", 0) && all("stride", 1);
-    require(plain && fits, step, "is no convolution for its algorithm");
+    smaller ? require_three_by_three(step, {2}) : require_three_by_three(step, {1, 2});
 }
 
 void check_conv(const Plan& plan, const Step& step) {
@@ -38,9 +37,9 @@ void check_conv(const Plan& plan, const Step& step) {
     require(target.element == 4 || target.element == plan.element, step, "its maps have other numbers than the plan");
     require_convolution(plan, step);
     const std::string& algorithm = step.text("algorithm");
-    const bool own = algorithm == "winograd" || algorithm == "winograd_2x2" || algorithm == "matmul";
-    require(own || algorithm == "direct", step, "has an algorithm that is not known");
-    if (own) require_own_kernels(plan, step, algorithm);
+    const bool smaller = algorithm == "winograd_2x2";
+    require(smaller || algorithm == "direct" || algorithm == "winograd", step, "has an algorithm that is not known");
+    if (algorithm != "direct") require_winograd(plan, step, smaller);
     if (const TensorView* residual = step.optional("residual")) {
         require(!step.flag("transposed"), step, "is transposed, so it adds nothing");
         require_same_shape(step, *residual, target);
@@ -79,7 +78,7 @@ void require_fours(const Step& step) {
 void require_int8_winograd(const Plan& plan, const Step& step) {
     require(step.view("source").channels % (2 * plan.block) == 0 && step.view("target").channels % plan.block == 0, step,
             "takes whole blocks of bytes for Winograd's algorithm");
-    require_three_by_three(step);
+    require_three_by_three(step, {1});
 }
 
 void check_int8_conv(const Plan& plan, const Step& step) {

@@ -67,7 +67,7 @@ struct BuildContext : ExecContext {
     dnnl::memory constant(const std::string& where, const std::string& name, const dnnl::memory::desc& desc);
     // The weights of a convolution in this form, as winograd_weights.h has them. Raises as above.
     std::shared_ptr<const Buffer> transformed(const std::string& where, const std::string& name,
-                                              const dnnl::memory::dims& dims, ConvForm form);
+                                              const dnnl::memory::dims& dims, WinogradForm form);
     // Whole weights of a convolution as int8_weights.h has them. Raises as above.
     std::shared_ptr<const Buffer> int8_weights(const std::string& where, const std::string& name,
                                                const dnnl::memory::dims& dims, Int8Form form);

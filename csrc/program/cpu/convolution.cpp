@@ -10,7 +10,6 @@
 #include "program/cpu/builders.h"
 #include "program/cpu/int8.h"
 #include "program/cpu/int8_finish.h"
-#include "program/cpu/matmul.h"
 #include "program/cpu/pass.h"
 #include "program/cpu/pieces.h"
 #include "program/cpu/winograd.h"
@@ -209,9 +208,7 @@ void add_scales(Pass& pass, const Step& step) {
 }  // namespace
 
 std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
-    const std::string& algorithm = step.text("algorithm");
-    if (algorithm == "matmul") return build_matmul_conv(context, step);
-    if (algorithm != "direct") return build_winograd_conv(context, step);
+    if (step.text("algorithm") != "direct") return build_winograd_conv(context, step);
     const ConvShape shape(step);
     const TensorView& to = step.view("target");
     const TensorView* const residual = step.optional("residual");

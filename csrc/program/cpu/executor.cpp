@@ -85,7 +85,7 @@ dnnl::memory BuildContext::constant(const std::string& where, const std::string&
 }
 
 std::shared_ptr<const Buffer> BuildContext::transformed(const std::string& where, const std::string& name,
-                                                        const dnnl::memory::dims& dims, ConvForm form) {
+                                                        const dnnl::memory::dims& dims, WinogradForm form) {
     require_constant(weights, where, name, dims);
     if (!weights->is_transformed(name, form)) {
         const auto points = static_cast<double>(points_of(form));

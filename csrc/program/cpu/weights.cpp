@@ -42,7 +42,7 @@ void Weights::pack(Constant& constant, memory target) {
     stream.wait();
 }
 
-void Weights::transform(const Constant& constant, ConvForm form, Buffer& to) {
+void Weights::transform(const Constant& constant, WinogradForm form, Buffer& to) {
     auto* const numbers = reinterpret_cast<float*>(to.data());
     transform_weights(constant.values, constant.dims[0], constant.dims[1], channel_block(), form, numbers);
 }
@@ -73,13 +73,13 @@ memory Weights::packed(const std::string& name, const memory::desc& desc) {
     return target;
 }
 
-bool Weights::is_transformed(const std::string& name, ConvForm form) const {
+bool Weights::is_transformed(const std::string& name, WinogradForm form) const {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = constants_.find(name);
     return found != constants_.end() && found->second.transformed.count(form) != 0;
 }
 
-std::shared_ptr<const Buffer> Weights::transformed(const std::string& name, ConvForm form) {
+std::shared_ptr<const Buffer> Weights::transformed(const std::string& name, WinogradForm form) {
     const std::lock_guard<std::mutex> lock(mutex_);
     Constant& constant = constants_.at(name);
     const auto found = constant.transformed.find(form);

@@ -30,10 +30,10 @@ public:
 
     // The weights of a convolution in one group in this form, as winograd_weights.h has them; made once for each. Raises
     // std::out_of_range for an unknown name. Threads may call it at the same time.
-    std::shared_ptr<const Buffer> transformed(const std::string& name, ConvForm form);
+    std::shared_ptr<const Buffer> transformed(const std::string& name, WinogradForm form);
 
     // Whether they were made already.
-    bool is_transformed(const std::string& name, ConvForm form) const;
+    bool is_transformed(const std::string& name, WinogradForm form) const;
 
     // The whole weights of a convolution in one group as int8_weights.h has them; made once for each form. Raises std::out_of_range for
     // an unknown name, std::invalid_argument for weights that are too large. Threads may call it at the same time.
@@ -50,11 +50,11 @@ private:
         std::vector<float> values;
         dnnl::memory::dims dims;
         std::vector<dnnl::memory> packed;
-        std::map<ConvForm, std::shared_ptr<Buffer>> transformed;
+        std::map<WinogradForm, std::shared_ptr<Buffer>> transformed;
         std::map<Int8Form, std::shared_ptr<Buffer>> int8;
     };
     static void pack(Constant& constant, dnnl::memory target);
-    static void transform(const Constant& constant, ConvForm form, Buffer& to);
+    static void transform(const Constant& constant, WinogradForm form, Buffer& to);
     mutable std::mutex mutex_;
     std::map<std::string, Constant> constants_;
 };

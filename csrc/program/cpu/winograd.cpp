@@ -18,16 +18,16 @@ namespace {
 
 // A thread's tiles at once: points and sums of that many stay in its caches, and weights are read seldom enough; more
 // where these are so many that they come from memory. Up to half as many more are not worth another pass over the weights.
-int64_t tiles_at_once(ConvForm form, int64_t source_channels) {
-    if (form == ConvForm::f4_stride2) return 12;
-    return form == ConvForm::f2_stride2 && source_channels >= 256 ? 60 : 24;
+int64_t tiles_at_once(WinogradForm form, int64_t source_channels) {
+    if (form == WinogradForm::f4_stride2) return 12;
+    return form == WinogradForm::f2_stride2 && source_channels >= 256 ? 60 : 24;
 }
 // Between the points' matrices, which would begin in the same cache sets if their sizes were powers of two.
 constexpr int64_t kPad = 16;
 
-ConvForm form_of(const Step& step) {
-    if (step.text("algorithm") == "winograd_2x2") return ConvForm::f2_stride2;
-    return step.numbers("stride")[0] == 2 ? ConvForm::f4_stride2 : ConvForm::f4;
+WinogradForm form_of(const Step& step) {
+    if (step.text("algorithm") == "winograd_2x2") return WinogradForm::f2_stride2;
+    return step.numbers("stride")[0] == 2 ? WinogradForm::f4_stride2 : WinogradForm::f4;
 }
 
 class WinogradConv {
@@ -129,7 +129,7 @@ private:
     TensorView source_, target_;
     std::optional<TensorView> residual_;
     Activation activation_;
-    ConvForm form_;
+    WinogradForm form_;
     int64_t points_;
     std::shared_ptr<const Buffer> weights_;
     std::optional<dnnl::memory> bias_;

@@ -1,4 +1,4 @@
-// Weights of convolutions as matrix products take them.
+// Weights of 3x3 convolutions as Winograd's algorithm takes them.
 #pragma once
 
 #include <cstdint>
@@ -8,28 +8,27 @@
 
 namespace yolo::program {
 
-// Kernel and stride; outputs of a tile and its products for a pair of channels, along one axis.
-struct ConvFormSides {
-    int64_t kernel, stride, tile, points;
+// Along one axis: outputs of a tile, and its products for a pair of channels.
+struct WinogradSides {
+    int64_t tile, points;
 };
 
-constexpr ConvFormSides sides(ConvForm form) {
+constexpr WinogradSides sides(WinogradForm form) {
     switch (form) {
-        case ConvForm::f4: return {3, 1, 4, 6};
-        case ConvForm::f4_stride2: return {3, 2, 4, 9};
-        case ConvForm::f2_stride2: return {3, 2, 2, 5};
-        default: return {1, 1, 1, 1};
+        case WinogradForm::f4_stride2: return {4, 9};
+        case WinogradForm::f2_stride2: return {2, 5};
+        default: return {4, 6};
     }
 }
 
 // Products of a tile for each pair of channels.
-constexpr int64_t points_of(ConvForm form) {
+constexpr int64_t points_of(WinogradForm form) {
     return sides(form).points * sides(form).points;
 }
 
-// Of weights [target, source, kernel, kernel]: GgG', computed in float64. `to`: [points][target / (2 lanes)][source]
-// [2 lanes], where the last panel may have one vector of `lanes`, of which target is a multiple.
-void transform_weights(const std::vector<float>& weights, int64_t target, int64_t source, int64_t lanes, ConvForm form,
-                       float* to);
+// Of weights [target, source, 3, 3]: GgG', computed in float64. `to`: [points][target / (2 lanes)][source][2 lanes],
+// where the last panel may have one vector of `lanes`, of which target is a multiple.
+void transform_weights(const std::vector<float>& weights, int64_t target, int64_t source, int64_t lanes,
+                       WinogradForm form, float* to);
 
 }  // namespace yolo::program

@@ -4,7 +4,6 @@
 #include "program/kernels/activations.h"
 #include "program/kernels/int8.h"
 #include "program/kernels/int8_winograd.h"
-#include "program/kernels/matmul.h"
 #include "program/kernels/planes.h"
 #include "program/kernels/rows.h"
 #include "program/kernels/winograd.h"
@@ -176,7 +175,6 @@ extern const Kernels kernels = {
     winograd_points,
     winograd_products,
     winograd_finish,
-    matmul,
     byte_sums,
     byte_finish,
     word_points,

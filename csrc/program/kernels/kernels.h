@@ -44,9 +44,9 @@ constexpr int64_t kMostPixels = 256;
 // Numbers of the widest vector.
 constexpr int64_t kMostLanes = 16;
 
-// How a convolution becomes matrix products: one of 3x3 by F(4x4, 3x3) (stride 1) or of stride 2 by even and odd inputs
-// apart, in tiles of 4 x 4 or 2 x 2 outputs; one of 1x1 and stride 1 as it is.
-enum class ConvForm { f4, f4_stride2, f2_stride2, matmul };
+// How a 3x3 convolution becomes matrix products: F(4x4, 3x3) (stride 1), or of stride 2 by even and odd inputs apart, in
+// tiles of 4 x 4 or 2 x 2 outputs.
+enum class WinogradForm { f4, f4_stride2, f2_stride2 };
 
 // A 3x3 convolution of padding 1 of a map of height x width pixels, as matrix products of `rows` x `columns` tiles, one
 // for each point. `room`: tiles that scratch has room for; steps: numbers from one point to the next. Channels are whole
@@ -55,17 +55,12 @@ struct Winograd {
     int64_t height, width, rows, columns;
     int64_t source_channels, target_channels;
     int64_t room, source_step, target_step;
-    ConvForm form;
+    WinogradForm form;
 };
 
 // Some consecutive tiles, and of what a kernel goes through for each the part from `begin` to `end`.
 struct WinogradPart {
     int64_t tile, tiles, begin, end;
-};
-
-// A 1x1 convolution between maps of `pixels` pixels. Channels are whole blocks.
-struct Matmul {
-    int64_t pixels, source_channels, target_channels;
 };
 
 // A convolution of bytes, of maps whose channels lie together: every output takes `runs` runs of `length` bytes, whole
@@ -147,9 +142,6 @@ struct Kernels {
     // Target channel blocks, f(sum + bias) + residual; `bias` and `residual` may be null.
     void (*winograd_finish)(const float* sums, const float* bias, const Winograd& w, const WinogradPart& part,
                             const Activation& f, const float* residual, float* target);
-    // A 1x1 convolution: f(weights * source + bias) + residual of pixels `begin` to `end`; as above (matmul.h).
-    void (*matmul)(const float* source, const float* weights, const float* bias, const Matmul& m, const Activation& f,
-                   const float* residual, float* target, int64_t begin, int64_t end);
     // The phases of a convolution of bytes (int8.h). Sums of a vector of channels, each from its offset on, of consecutive
     // outputs; `weights`: int8_weights.h.
     void (*byte_sums)(const uint8_t* bytes, const ByteConv& c, int64_t outputs, const int8_t* weights,

@@ -15,7 +15,7 @@
 namespace {
 
 using yolo::program::Activation;
-using yolo::program::ConvForm;
+using yolo::program::WinogradForm;
 using yolo::program::Winograd;
 using yolo::program::WinogradPart;
 
@@ -81,8 +81,8 @@ void points_as(const float* source, const Winograd& w, const WinogradPart& part,
 
 void winograd_points(const float* source, const Winograd& w, const WinogradPart& part, float* points) {
     switch (w.form) {
-        case ConvForm::f4_stride2: return points_as<F4Stride2>(source, w, part, points);
-        case ConvForm::f2_stride2: return points_as<F2Stride2>(source, w, part, points);
+        case WinogradForm::f4_stride2: return points_as<F4Stride2>(source, w, part, points);
+        case WinogradForm::f2_stride2: return points_as<F2Stride2>(source, w, part, points);
         default: return points_as<F4>(source, w, part, points);
     }
 }
@@ -167,8 +167,8 @@ void finish_form(const float* sums, const float* bias, const Winograd& w, const 
 void winograd_finish(const float* sums, const float* bias, const Winograd& w, const WinogradPart& part,
                      const Activation& f, const float* residual, float* target) {
     switch (w.form) {
-        case ConvForm::f4_stride2: return finish_form<F4Stride2>(sums, bias, w, part, f, residual, target);
-        case ConvForm::f2_stride2: return finish_form<F2Stride2>(sums, bias, w, part, f, residual, target);
+        case WinogradForm::f4_stride2: return finish_form<F4Stride2>(sums, bias, w, part, f, residual, target);
+        case WinogradForm::f2_stride2: return finish_form<F2Stride2>(sums, bias, w, part, f, residual, target);
         default: return finish_form<F4>(sums, bias, w, part, f, residual, target);
     }
 }

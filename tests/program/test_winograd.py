@@ -1,4 +1,4 @@
-"""Convolutions by kernels of our own: against sums in double precision, and against direct ones."""
+"""3x3 convolutions by Winograd's algorithm: against sums in double precision, and against direct ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.program.conv_layer import ACTIVATIONS, BLOCK, Layer, assert_near
 from yolo import native
 from yolo.program.plan import Plan
 
-POINTS = {("winograd", 1): 36, ("winograd", 2): 81, ("winograd_2x2", 2): 25, ("matmul", 1): 1}
+POINTS = {("winograd", 1): 36, ("winograd", 2): 81, ("winograd_2x2", 2): 25}
 """Products of a tile for a pair of channels, by algorithm and stride."""
 FORMS = list(POINTS)
 ERROR = 2e-5
@@ -21,13 +21,12 @@ CASES = (
     *((20, 20, 8, 16), (1, 9, 2, 2), (30, 3, 2, 3), (13, 37, 3, 3), (17, 18, 16, 2), (47, 46, 17, 2)),
 )
 """Height, width, source and target channels in blocks of 16."""
-THREES = (
+ELSE = (
     *({"kernel": (1, 1), "padding": (0, 0)}, {"kernel": (5, 5), "padding": (2, 2)}),
     *({"dilation": (2, 2), "padding": (2, 2)}, {"groups": 2}),
 )
-"""What a 3x3 convolution is made to be, of as many outputs."""
-ONES = ({"kernel": (3, 3), "padding": (1, 1)}, {"dilation": (2, 2)}, {"groups": 2}, {"transposed": True})
-OTHERS = [(form, other) for form in FORMS for other in (ONES if form[0] == "matmul" else THREES)]
+"""Attributes of other convolutions of as many outputs."""
+OTHERS = [(form, other) for form in FORMS for other in ELSE]
 
 Form = tuple[str, int]
 each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form[0]}-{form[1]}")
@@ -35,11 +34,7 @@ each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form[0]}-
 
 def layer_of(form: Form, *args, **kwargs) -> Layer:
     algorithm, stride = form
-    return Layer(*args, **kwargs, kernel=1 if algorithm == "matmul" else 3, stride=stride, algorithm=algorithm)
-
-
-def limit_of(form: Form) -> float:
-    return ERROR / 5 if form[0] == "matmul" else ERROR
+    return Layer(*args, **kwargs, stride=stride, algorithm=algorithm)
 
 
 @each_form
@@ -48,7 +43,7 @@ def test_shapes(case: tuple[int, int, int, int], form: Form) -> None:
     height, width, source, target = case
     layer = layer_of(form, height, width, 16 * source, 16 * target)
     expected, found = layer.in_double(), layer.run()
-    assert_near(found, expected, limit_of(form))
+    assert_near(found, expected, ERROR)
     assert_near(layer.run("direct"), expected, ERROR / 5)
     for threads in (1, 2, 3):  # each sum is one thread's, in one order
         np.testing.assert_array_equal(layer.run(threads=threads), found)
@@ -58,7 +53,7 @@ def test_shapes(case: tuple[int, int, int, int], form: Form) -> None:
 @pytest.mark.parametrize("blocks", [(1, 1), (3, 1), (2, 3), (5, 4)])
 def test_any_number_of_blocks(blocks: tuple[int, int], form: Form) -> None:
     layer = layer_of(form, 6, 9, BLOCK * blocks[0], BLOCK * blocks[1])
-    assert_near(layer.run(threads=2), layer.in_double(), limit_of(form))
+    assert_near(layer.run(threads=2), layer.in_double(), ERROR)
 
 
 @each_form
@@ -68,7 +63,7 @@ def test_any_number_of_blocks(blocks: tuple[int, int], form: Form) -> None:
 def test_activations(activation: str, bias: bool, residual: bool, form: Form) -> None:
     layer = layer_of(form, 9, 14, 32, 32, activation, bias, residual)
     for threads in (1, 3):
-        assert_near(layer.run(threads=threads), layer.in_double(), limit_of(form))
+        assert_near(layer.run(threads=threads), layer.in_double(), ERROR)
 
 
 @each_form
@@ -77,7 +72,7 @@ def test_activations(activation: str, bias: bool, residual: bool, form: Form) ->
 def test_batches(side: int, per_image: bool, form: Form) -> None:
     layer = layer_of(form, side, side, 16, 32, images=3)
     found = layer.run(threads=2, per_image=per_image)
-    assert_near(found, layer.in_double(), limit_of(form))
+    assert_near(found, layer.in_double(), ERROR)
     for number in range(3):
         alone = dataclasses.replace(layer, images=1)
         alone.pixels = layer.pixels[number : number + 1]
@@ -102,7 +97,7 @@ def test_part_of_a_map(form: Form) -> None:
     weights.set("w.weight", layer.weight[:16])
     weights.set("w.bias", layer.shift[:16])
     (head,) = native.Executor(dataclasses.replace(plan, forward=steps), weights=weights)(layer.pixels)
-    assert_near(head[:, 16:], layer.in_double()[:, :16], limit_of(form))
+    assert_near(head[:, 16:], layer.in_double()[:, :16], ERROR)
     s = layer.stride
     np.testing.assert_array_equal(head[:, :16], layer.pixels[:, :16, ::s, ::s] / np.float32(64))
 
@@ -149,7 +144,7 @@ def narrow(plan: Plan, role: str, **fields: int) -> Plan:
     return dataclasses.replace(plan, forward=(*before, conv, store))
 
 
-NO_CONVOLUTION = "layer: is no convolution for its algorithm"
+NO_CONVOLUTION = "layer: is no convolution for Winograd's algorithm"
 
 
 @pytest.mark.parametrize(("form", "other"), [*OTHERS, (("winograd", 1), {"transposed": True})], ids=str)
@@ -159,7 +154,7 @@ def test_other_convolutions_are_refused(form: Form, other: dict) -> None:
         native.Executor(layer.plan(**other), weights=layer.constants())
 
 
-@pytest.mark.parametrize("form", [("winograd", 3), ("winograd_2x2", 1), ("matmul", 2)], ids=str)
+@pytest.mark.parametrize("form", [("winograd", 3), ("winograd_2x2", 1)], ids=str)
 def test_other_strides_are_refused(form: Form) -> None:
     layer = layer_of(form, 8, 8, 32, 32)
     layer.run("direct")
