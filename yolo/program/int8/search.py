@@ -10,7 +10,7 @@ import numpy as np
 
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.int8.place import candidates, with_int8
-from yolo.program.ir import Conv, Graph
+from yolo.program.ir import INPUT, Conv, Graph
 from yolo.program.scales import Scale
 
 FLOAT_SHARE: Final = 0.05
@@ -35,9 +35,14 @@ def choose(
 
     (Each alone in int8 says less: what its input and output lose as bytes, its neighbours would make them lose
     anyway.) Those that bring back most of the squared error for each product stay in float, while their products are
-    within ``share`` of all; none do where all of these together bring nothing back.
+    within ``share`` of all; none do where all of these together bring nothing back. Besides, where there are others,
+    those that read the images stay in float: pixels are bytes as they are, so that their rounded weights are an error
+    of their own (yolov5n loses half as much mAP50-95 on COCO128, for 5 % of the time).
     """
     able = candidates(graph)
+    first = tuple(node for node in able if INPUT in node.inputs)
+    able = [node for node in able if node not in first] or able
+    first = tuple(node for node in first if node not in able)
     expected, everything = heads_of(graph, images, threads=threads), frozenset(node.output for node in able)
 
     def error(chosen: frozenset[int]) -> float:
@@ -54,7 +59,8 @@ def choose(
             left -= costs[node.output]
             kept.append(node)
     chosen = everything - {node.output for node in kept}
-    return Choice(chosen, tuple(kept)) if kept and error(chosen) < whole else Choice(everything, ())
+    better = kept and error(chosen) < whole
+    return Choice(chosen, (*first, *kept)) if better else Choice(everything, first)
 
 
 def heads_of(graph: Graph, images: Sequence[np.ndarray], *, threads: int = 0) -> Heads:
