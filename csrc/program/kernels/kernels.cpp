@@ -5,6 +5,7 @@
 #include "program/kernels/planes.h"
 #include "program/kernels/rows.h"
 #include "program/kernels/winograd.h"
+#include "program/kernels/winograd_gradient.h"
 
 namespace {
 
@@ -173,6 +174,10 @@ extern const Kernels kernels = {
     winograd_points,
     winograd_products,
     winograd_finish,
+    winograd_weights,
+    winograd_gradient_points,
+    winograd_gradient_products,
+    winograd_gradient_finish,
 };
 
 }  // namespace yolo::program::YOLO_KERNELS

@@ -58,6 +58,11 @@ struct WinogradPart {
     int64_t tile, tiles, begin, end;
 };
 
+// From one point's sums over tiles to the next; they would begin in the same cache sets if this were a power of two.
+constexpr int64_t sums_step(const Winograd& w) {
+    return w.source_channels * w.target_channels + 16;
+}
+
 struct Kernels {
     const char* name;
     int64_t lanes;
@@ -108,6 +113,18 @@ struct Kernels {
     // Target channel blocks, f(sum + bias) + residual; `bias` and `residual` may be null.
     void (*winograd_finish)(const float* sums, const float* bias, const Winograd& w, const WinogradPart& part,
                             const Activation& f, const float* residual, float* target);
+    // What training adds (winograd_gradient.h). Weights of pairs of target channel blocks from where `rows` say that each
+    // output channel's begin; `turned`: for the gradient of the source, whose channels are the targets then.
+    void (*winograd_weights)(const float* values, const int64_t* rows, const Winograd& w, bool turned, int64_t begin,
+                             int64_t end, float* to);
+    // Points of the outputs' gradients, of target channel blocks.
+    void (*winograd_gradient_points)(const float* gradient, const Winograd& w, const WinogradPart& part, float* points);
+    // Products over tiles of source channel blocks of all points, added to the sums if not the first.
+    void (*winograd_gradient_products)(const float* points, const float* gradients, const Winograd& w,
+                                       const WinogradPart& part, bool first, float* sums);
+    // Adds what the sums of some source channels make of the weights' gradients.
+    void (*winograd_gradient_finish)(const float* sums, const int64_t* rows, const Winograd& w, int64_t begin,
+                                     int64_t end, float* gradient);
 };
 
 namespace generic {
