@@ -8,7 +8,8 @@ from tests.older_processors import held_to, older
 
 TESTS = (
     "tests/program/test_inference.py",
-    "tests/program/test_winograd.py",
+    "tests/program/test_algorithm.py",
+    "tests/program/test_conv_kernels.py",
     "tests/program/int8/test_kernels.py",
     "tests/graphs/test_compiled_graphs.py",
 )

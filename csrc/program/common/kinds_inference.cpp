@@ -6,18 +6,21 @@
 namespace yolo::program {
 namespace {
 
-// What the kernels of F(4x4, 3x3) take; without it they would read and write elsewhere.
-void require_winograd(const Plan& plan, const Step& step) {
+// What kernels of our own take; without it they would read and write elsewhere. "winograd" has tiles of 4x4 outputs,
+// "winograd_2x2" smaller ones.
+void require_own_kernels(const Plan& plan, const Step& step, const std::string& algorithm) {
     const TensorView &source = step.view("source"), &target = step.view("target");
     for (const TensorView* view : {&source, &target}) {
         require_layout(step, *view, Layout::blocked);
-        require(view->element == 4 && view->channels % plan.block == 0, step,
-                "takes whole blocks of floats for Winograd's algorithm");
+        require(view->element == 4 && view->channels % plan.block == 0, step, "takes whole blocks of floats here");
     }
     const auto all = [&](const char* name, int64_t side) { return step.numbers(name) == Numbers{side, side}; };
-    require(all("kernel", 3) && all("stride", 1) && all("padding", 1) && all("dilation", 1) &&
-                step.number("groups") == 1 && !step.flag("transposed"),
-            step, "is no convolution for Winograd's algorithm");
+    const bool plain = all("dilation", 1) && step.number("groups") == 1 && !step.flag("transposed");
+    const bool threes = all("kernel", 3) && all("padding", 1);
+    const bool fits = algorithm == "winograd"       ? threes && (all("stride", 1) || all("stride", 2))
+                      : algorithm == "winograd_2x2" ? threes && all("stride", 2)
+                                                    : all("kernel", 1) && all("padding", 0) && all("stride", 1);
+    require(plain && fits, step, "is no convolution for its algorithm");
 }
 
 void check_conv(const Plan& plan, const Step& step) {
@@ -28,8 +31,9 @@ void check_conv(const Plan& plan, const Step& step) {
     require(target.element == 4 || target.element == plan.element, step, "its maps have other numbers than the plan");
     require_convolution(plan, step);
     const std::string& algorithm = step.text("algorithm");
-    require(algorithm == "direct" || algorithm == "winograd", step, "has an algorithm that is not known");
-    if (algorithm == "winograd") require_winograd(plan, step);
+    const bool own = algorithm == "winograd" || algorithm == "winograd_2x2" || algorithm == "matmul";
+    require(own || algorithm == "direct", step, "has an algorithm that is not known");
+    if (own) require_own_kernels(plan, step, algorithm);
     if (const TensorView* residual = step.optional("residual")) {
         require(!step.flag("transposed"), step, "is transposed, so it adds nothing");
         require_same_shape(step, *residual, target);

@@ -36,22 +36,25 @@ void require_weights(const Plan& plan, const Step& step, int64_t size) {
     require(plan.element == 4 || source.element == 2, step, "its maps have other numbers than the plan");
 }
 
-// `algorithm` is one for which there are kernels: those of F(4x4, 3x3) would read and write elsewhere otherwise.
+// `algorithm` is one for which there are kernels; those of our own would read and write elsewhere otherwise.
 void require_algorithm(const Plan& plan, const Step& step, const Step& forward) {
     const std::string& algorithm = step.text("algorithm");
-    require(algorithm == "direct" || algorithm == "winograd", step, "has an algorithm that is not known");
+    const bool small = algorithm == "winograd_2x2", matmul = algorithm == "matmul";
+    require(small || matmul || algorithm == "direct" || algorithm == "winograd", step,
+            "has an algorithm that is not known");
     if (algorithm == "direct") return;
     for (const char* role : {"source", "target"}) {
         const TensorView& view = forward.view(role);
         require_layout(step, view, Layout::blocked);
         require(view.element == 4 && view.channels % plan.block == 0, step,
-                "takes whole blocks of floats for Winograd's algorithm");
+                "takes whole blocks of floats for its algorithm");
     }
     const auto all = [&](const char* name, int64_t side) { return forward.numbers(name) == Numbers{side, side}; };
-    require(all("kernel", 3) && all("stride", 1) && all("padding", 1) && all("dilation", 1) &&
+    const bool threes = all("kernel", 3) && (all("stride", 2) || (all("stride", 1) && !small)) && all("padding", 1);
+    require((matmul ? all("kernel", 1) && all("stride", 1) && all("padding", 0) : threes) && all("dilation", 1) &&
                 forward.number("groups") == 1 && !forward.flag("transposed") && !forward.has("bias"),
-            step, "is no convolution for Winograd's algorithm");
-    const int64_t row = forward.view("source").channels * 9;
+            step, "is no convolution for its algorithm");
+    const int64_t row = forward.view("source").channels * size_of(forward.numbers("kernel"));
     const Numbers& weights = forward.numbers("weights");
     for (size_t i = 1; i < weights.size(); i += 2) require(weights[i] % row == 0, step, "has pieces of kernels");
 }

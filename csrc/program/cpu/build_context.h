@@ -65,9 +65,9 @@ struct BuildContext : ExecContext {
     }
     // A constant laid out as `desc`. Raises std::invalid_argument where there is none of this name and shape.
     dnnl::memory constant(const std::string& where, const std::string& name, const dnnl::memory::desc& desc);
-    // The weights of a 3x3 convolution as winograd_weights.h has them. Raises as above.
-    std::shared_ptr<const Buffer> winograd_weights(const std::string& where, const std::string& name,
-                                                   const dnnl::memory::dims& dims);
+    // The weights of a convolution in this form, as winograd_weights.h has them. Raises as above.
+    std::shared_ptr<const Buffer> transformed(const std::string& where, const std::string& name,
+                                              const dnnl::memory::dims& dims, ConvForm form);
 };
 
 // Calls action(thread, image, block) for each plane of a view: a block of an image's channels.

@@ -8,6 +8,7 @@
 
 #include "program/cpu/activation.h"
 #include "program/cpu/builders.h"
+#include "program/cpu/matmul.h"
 #include "program/cpu/pass.h"
 #include "program/cpu/pieces.h"
 #include "program/cpu/winograd.h"
@@ -215,7 +216,9 @@ void add_scales(Pass& pass, const Step& step) {
 }  // namespace
 
 std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
-    if (step.text("algorithm") == "winograd") return build_winograd_conv(context, step);
+    const std::string& algorithm = step.text("algorithm");
+    if (algorithm == "matmul") return build_matmul_conv(context, step);
+    if (algorithm != "direct") return build_winograd_conv(context, step);
     const ConvShape shape(step);
     const TensorView& to = step.view("target");
     const TensorView* const residual = step.optional("residual");

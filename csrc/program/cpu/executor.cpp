@@ -84,13 +84,14 @@ dnnl::memory BuildContext::constant(const std::string& where, const std::string&
     return weights->packed(name, desc);
 }
 
-std::shared_ptr<const Buffer> BuildContext::winograd_weights(const std::string& where, const std::string& name,
-                                                             const dnnl::memory::dims& dims) {
+std::shared_ptr<const Buffer> BuildContext::transformed(const std::string& where, const std::string& name,
+                                                        const dnnl::memory::dims& dims, ConvForm form) {
     require_constant(weights, where, name, dims);
-    if (!weights->is_transformed(name)) {
-        budget.take(where, static_cast<double>(dims[0]) * static_cast<double>(dims[1]) * 4.0 * kWinogradPoints);
+    if (!weights->is_transformed(name, form)) {
+        const auto points = static_cast<double>(points_of(form));
+        budget.take(where, static_cast<double>(dims[0]) * static_cast<double>(dims[1]) * 4.0 * points);
     }
-    return weights->transformed(name);
+    return weights->transformed(name, form);
 }
 
 Executor::Executor(Plan plan, Resources resources, const Limits& limits)

@@ -8,6 +8,7 @@
 #include "program/cpu/builders.h"
 #include "program/cpu/pass.h"
 #include "program/cpu/training_convolution.h"
+#include "program/cpu/training_matmul.h"
 #include "program/cpu/training_winograd.h"
 
 namespace yolo::program {
@@ -26,6 +27,15 @@ memory::desc Convolution::plain_weights() const {
 
 memory::desc Convolution::any_weights(Type type) const {
     return {shape.weights, type, Tag::any};
+}
+
+std::vector<int64_t> Convolution::starts() const {
+    std::vector<int64_t> found;
+    const int64_t size = source.channels / shape.groups * shape.kernel[0] * shape.kernel[1];
+    for (const Rows& rows : weights) {
+        for (int64_t i = 0; i < rows.count; i += size) found.push_back(rows.offset + i);
+    }
+    return found;
 }
 
 StepInfo Convolution::info(const std::string& kind, const std::string& implementation) const {
@@ -122,8 +132,8 @@ Kernel kernel(const Convolution& c, bool data, const TensorView& from, const Ten
             pd.weights_desc(),             pd.scratchpad_desc(), pd.impl_info_str()};
 }
 
-// The two passes that read weights: `data` says whether it is oneDNN's backward-data.
-CompiledStep from_weights(BuildContext& context, const Spec& c, bool data, const TensorView& from, const TensorView& to,
+// oneDNN's passes that read weights: `data` says whether it is its backward-data.
+CompiledStep direct_from_weights(BuildContext& context, const Spec& c, bool data, const TensorView& from, const TensorView& to,
                           const std::string& kind) {
     const Kernel chosen = kernel(*c, data, from, to, kind);
     auto pass = std::make_shared<Pass>();
@@ -146,8 +156,8 @@ CompiledStep from_weights(BuildContext& context, const Spec& c, bool data, const
             }};
 }
 
-// To the gradients of weights and bias. `values`: where the source's values lie now.
-CompiledStep to_weights(BuildContext& context, const Spec& c, const TensorView& gradient, const TensorView& values) {
+// oneDNN's to the gradients of weights and bias. `values`: where the source's values lie now.
+CompiledStep direct_to_weights(BuildContext& context, const Spec& c, const TensorView& gradient, const TensorView& values) {
     const bool turned = c->shape.transposed;
     const TensorView &source = turned ? gradient : values, &target = turned ? values : gradient;
     const auto describe = [&](const memory::desc& from, const memory::desc& to) {
@@ -179,8 +189,28 @@ CompiledStep to_weights(BuildContext& context, const Spec& c, const TensorView& 
             }};
 }
 
-bool is_winograd(const Step& step) {
-    return step.text("algorithm") == "winograd";
+// Of kernels of our own, which the verifier has seen to fit (kinds_training.cpp); none where oneDNN computes.
+std::optional<ConvForm> form_of(const Convolution& c, const Step& step) {
+    const std::string& algorithm = step.text("algorithm");
+    if (algorithm == "direct") return std::nullopt;
+    if (algorithm == "matmul") return ConvForm::matmul;
+    if (algorithm == "winograd_2x2") return ConvForm::f2_stride2;
+    return c.shape.stride[0] == 2 ? ConvForm::f4_stride2 : ConvForm::f4;
+}
+
+// The two passes that read weights; `data`: the gradient with respect to the source.
+CompiledStep from_weights(BuildContext& context, const Spec& c, std::optional<ConvForm> form, bool data,
+                          const TensorView& from, const TensorView& to, const std::string& kind) {
+    if (!form) return direct_from_weights(context, c, data != c->shape.transposed, from, to, kind);
+    if (*form == ConvForm::matmul) return matmul_from_weights(context, c, data, from, to, kind);
+    return winograd_from_weights(context, c, *form, data, from, to, kind);
+}
+
+CompiledStep to_weights(BuildContext& context, const Spec& c, std::optional<ConvForm> form, const TensorView& gradient,
+                        const TensorView& values) {
+    if (!form) return direct_to_weights(context, c, gradient, values);
+    if (*form == ConvForm::matmul) return matmul_to_weights(context, c, gradient, values);
+    return winograd_to_weights(context, c, *form, gradient, values);
 }
 
 }  // namespace
@@ -188,21 +218,16 @@ bool is_winograd(const Step& step) {
 std::vector<CompiledStep> build_conv_forward(BuildContext& context, const Step& step) {
     const auto c = std::make_shared<Convolution>(convolution_of(context, step));
     context.keep(c);
-    if (is_winograd(step)) return {winograd_from_weights(context, c, false, c->source, c->target, "conv")};
-    return {from_weights(context, c, c->shape.transposed, c->source, c->target, "conv")};
+    return {from_weights(context, c, form_of(*c, step), false, c->source, c->target, "conv")};
 }
 
 std::vector<CompiledStep> build_conv_backward(BuildContext& context, const Step& step) {
     const Spec c = context.state<Convolution>(step);
     const TensorView& gradient = step.view("gradient");
     const TensorView &source = step.view("source"), *to = step.optional("source_gradient");
-    if (is_winograd(step)) {
-        std::vector<CompiledStep> made{winograd_to_weights(context, c, gradient, source)};
-        if (to != nullptr) made.push_back(winograd_from_weights(context, c, true, gradient, *to, "conv_data"));
-        return made;
-    }
-    std::vector<CompiledStep> made{to_weights(context, c, gradient, source)};
-    if (to != nullptr) made.push_back(from_weights(context, c, !c->shape.transposed, gradient, *to, "conv_data"));
+    const auto form = form_of(*c, step);
+    std::vector<CompiledStep> made{to_weights(context, c, form, gradient, source)};
+    if (to != nullptr) made.push_back(from_weights(context, c, form, true, gradient, *to, "conv_data"));
     return made;
 }
 

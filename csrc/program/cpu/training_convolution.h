@@ -27,6 +27,8 @@ struct Convolution {
     dnnl::memory::desc bias_desc() const;
     dnnl::memory::desc plain_weights() const;
     dnnl::memory::desc any_weights(dnnl::memory::data_type type) const;
+    // Where each output channel's weights begin in the values; not of a transposed one.
+    std::vector<int64_t> starts() const;
     StepInfo info(const std::string& kind, const std::string& implementation) const;
 };
 using Spec = std::shared_ptr<const Convolution>;

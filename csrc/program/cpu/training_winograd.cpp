@@ -1,4 +1,5 @@
-// 3x3 convolutions that train by F(4x4, 3x3), and their gradients: a quarter of the products.
+// 3x3 convolutions that train by Winograd's algorithm, and their gradients: a quarter of the products, with stride 2 a half
+// to two thirds.
 #include "program/cpu/training_winograd.h"
 
 #include <algorithm>
@@ -21,21 +22,15 @@ constexpr int64_t kTilesApart = 48, kTilesTogether = 192;
 // Numbers: threads that have not more have sums of their own.
 constexpr int64_t kOwnSums = 36 * 64 * 64 + 36 * 16;
 
-std::vector<int64_t> starts_of(const Convolution& c) {
-    std::vector<int64_t> starts;
-    const int64_t size = c.source.channels * 9;
-    for (const Rows& rows : c.weights) {
-        for (int64_t i = 0; i < rows.count; i += size) starts.push_back(rows.offset + i);
-    }
-    return starts;
-}
-
-// Of the maps of a whole batch, whose tiles count on from image to image.
-Winograd geometry(const TensorView& from, const TensorView& to, int64_t room) {
+// Of the maps of a whole batch, whose tiles count on from image to image. `data`: of the gradient of the source.
+Winograd geometry(const Convolution& c, ConvForm form, bool data, int64_t room) {
+    const int64_t tile = sides(form).tile;
     Winograd w{};
-    w.height = to.height, w.width = to.width;
-    w.rows = (w.height + 3) / 4, w.columns = (w.width + 3) / 4;
-    w.source_channels = from.channels, w.target_channels = to.channels;
+    w.form = form;
+    w.height = c.source.height, w.width = c.source.width;
+    w.rows = (c.target.height + tile - 1) / tile, w.columns = (c.target.width + tile - 1) / tile;
+    w.source_channels = c.source.channels, w.target_channels = c.target.channels;
+    if (data) std::swap(w.source_channels, w.target_channels);
     w.room = room;
     w.source_step = room * w.source_channels + kPad;
     w.target_step = room * w.target_channels + kPad;
@@ -53,8 +48,9 @@ void each_image(const Winograd& w, int64_t first, int64_t count, int64_t blocks,
     }
 }
 
-int64_t tiles_at_once(const TensorView& from, const TensorView& to) {
-    return from.channels * to.channels < kManyWeights ? kTilesAtOnce : kManyTiles;
+int64_t tiles_at_once(const Convolution& c, ConvForm form) {
+    const int64_t most = c.source.channels * c.target.channels < kManyWeights ? kTilesAtOnce : kManyTiles;
+    return most * 36 / points_of(form);
 }
 
 float* floats(const dnnl::memory& memory) {
@@ -63,17 +59,20 @@ float* floats(const dnnl::memory& memory) {
 
 class FromWeights {
 public:
-    FromWeights(BuildContext& context, const Spec& c, bool data, const TensorView& from, const TensorView& to)
+    FromWeights(BuildContext& context, const Spec& c, ConvForm form, bool data, const TensorView& from,
+                const TensorView& to)
         : exec_(context),
           from_(from),
           to_(to),
           data_(data),
-          starts_(starts_of(*c)),
-          w_(geometry(from, to, tiles_at_once(from, to))) {
+          spreads_(data && sides(form).stride == 2),
+          count_(points_of(form)),
+          starts_(c->starts()),
+          w_(geometry(*c, form, data, tiles_at_once(*c, form))) {
         Workspace::Frame frame(context.workspace);
-        weights_ = frame.floats(kWinogradPoints * w_.source_channels * w_.target_channels);
-        points_ = frame.floats(exec_.threads * kWinogradPoints * w_.source_step);
-        sums_ = frame.floats(exec_.threads * kWinogradPoints * w_.target_step);
+        weights_ = frame.floats(count_ * w_.source_channels * w_.target_channels);
+        points_ = frame.floats(exec_.threads * count_ * w_.source_step);
+        sums_ = frame.floats(exec_.threads * count_ * w_.target_step);
     }
 
     void operator()(const Run& run) const {
@@ -93,23 +92,26 @@ public:
 
 private:
     void tiles(int thread, int64_t first, int64_t count, int64_t pairs) const {
-        float* const points = floats(points_) + thread * kWinogradPoints * w_.source_step;
-        float* const sums = floats(sums_) + thread * kWinogradPoints * w_.target_step;
+        float* const points = floats(points_) + thread * count_ * w_.source_step;
+        float* const sums = floats(sums_) + thread * count_ * w_.target_step;
         const int64_t lanes = exec_.block;
         each_image(w_, first, count, exec_.blocks(from_), [&](int64_t image, const WinogradPart& part, int64_t done) {
             const auto* const source = reinterpret_cast<const float*>(exec_.at(from_, image));
-            kernels().winograd_points(source, w_, part, points + done * lanes);
+            const auto call = spreads_ ? kernels().winograd_spread_points : kernels().winograd_points;
+            call(source, w_, part, points + done * lanes);
         });
-        kernels().winograd_products(points, floats(weights_), w_, {0, count, 0, kWinogradPoints * pairs}, sums);
+        kernels().winograd_products(points, floats(weights_), w_, {0, count, 0, count_ * pairs}, sums);
         each_image(w_, first, count, exec_.blocks(to_), [&](int64_t image, const WinogradPart& part, int64_t done) {
             auto* const target = reinterpret_cast<float*>(exec_.at(to_, image));
+            if (spreads_) return kernels().winograd_spread_finish(sums + done * lanes, w_, part, target);
             kernels().winograd_finish(sums + done * lanes, nullptr, w_, part, {Function::identity, 0.0f}, nullptr, target);
         });
     }
 
     ExecContext exec_;
     TensorView from_, to_;
-    bool data_;
+    bool data_, spreads_;
+    int64_t count_;  // of points
     std::vector<int64_t> starts_;
     Winograd w_;
     dnnl::memory weights_, points_, sums_;
@@ -119,19 +121,20 @@ private:
 // are large, they share those, and the tiles, phase by phase.
 class ToWeights {
 public:
-    ToWeights(BuildContext& context, const Spec& c, const TensorView& gradient, const TensorView& values)
+    ToWeights(BuildContext& context, const Spec& c, ConvForm form, const TensorView& gradient, const TensorView& values)
         : exec_(context),
           values_(values),
           gradient_(gradient),
-          starts_(starts_of(*c)),
-          w_(geometry(values, gradient, kTilesTogether)) {
-        together_ = exec_.threads == 1 || kWinogradPoints * sums_step(w_) > kOwnSums;
-        if (!together_) w_ = geometry(values, gradient, kTilesApart);
+          count_(points_of(form)),
+          starts_(c->starts()),
+          w_(geometry(*c, form, false, kTilesTogether * 36 / count_)) {
+        together_ = exec_.threads == 1 || count_ * sums_step(w_) > kOwnSums;
+        if (!together_) w_ = geometry(*c, form, false, kTilesApart * 36 / count_);
         const int64_t scratches = together_ ? 1 : exec_.threads;
         Workspace::Frame frame(context.workspace);
-        points_ = frame.floats(scratches * kWinogradPoints * w_.source_step);
-        gradients_ = frame.floats(scratches * kWinogradPoints * w_.target_step);
-        sums_ = frame.floats(scratches * kWinogradPoints * sums_step(w_));
+        points_ = frame.floats(scratches * count_ * w_.source_step);
+        gradients_ = frame.floats(scratches * count_ * w_.target_step);
+        sums_ = frame.floats(scratches * count_ * sums_step(w_));
     }
 
     void operator()(const Run& run) const {
@@ -143,12 +146,12 @@ public:
 
 private:
     int64_t tiles() const { return exec_.batch * w_.rows * w_.columns; }
-    int64_t items() const { return kWinogradPoints * exec_.blocks(values_); }
+    int64_t items() const { return count_ * exec_.blocks(values_); }
 
     // Of `count` tiles, whose place in the scratch is `place`.
     void make_points(int64_t slot, int64_t first, int64_t count, int64_t place) const {
-        float* const points = floats(points_) + slot * kWinogradPoints * w_.source_step + place * exec_.block;
-        float* const gradients = floats(gradients_) + slot * kWinogradPoints * w_.target_step + place * exec_.block;
+        float* const points = floats(points_) + slot * count_ * w_.source_step + place * exec_.block;
+        float* const gradients = floats(gradients_) + slot * count_ * w_.target_step + place * exec_.block;
         const int64_t lanes = exec_.block;
         each_image(w_, first, count, exec_.blocks(values_), [&](int64_t image, const WinogradPart& part, int64_t done) {
             const auto* const from = reinterpret_cast<const float*>(exec_.at(values_, image));
@@ -161,12 +164,12 @@ private:
     }
 
     void multiply(int64_t slot, int64_t count, int64_t begin, int64_t end, bool first) const {
-        kernels().winograd_gradient_products(floats(points_) + slot * kWinogradPoints * w_.source_step,
-                                             floats(gradients_) + slot * kWinogradPoints * w_.target_step, w_,
+        kernels().winograd_gradient_products(floats(points_) + slot * count_ * w_.source_step,
+                                             floats(gradients_) + slot * count_ * w_.target_step, w_,
                                              {0, count, begin, end}, first, sums(slot));
     }
 
-    float* sums(int64_t slot) const { return floats(sums_) + slot * kWinogradPoints * sums_step(w_); }
+    float* sums(int64_t slot) const { return floats(sums_) + slot * count_ * sums_step(w_); }
 
     void sum_together() const {
         for (int64_t first = 0; first < tiles(); first += w_.room) {
@@ -182,14 +185,14 @@ private:
 
     void sum_apart() const {
         parallel::share(exec_.threads, tiles(), [&](int thread, int64_t begin, int64_t end) {
-            if (begin == end) std::fill_n(sums(thread), kWinogradPoints * sums_step(w_), 0.0f);
+            if (begin == end) std::fill_n(sums(thread), count_ * sums_step(w_), 0.0f);
             for (int64_t first = begin; first < end; first += w_.room) {
                 const int64_t count = std::min(w_.room, end - first);
                 make_points(thread, first, count, 0);
                 multiply(thread, count, 0, items(), first == begin);
             }
         });
-        parallel::share(exec_.threads, kWinogradPoints * sums_step(w_), [&](int, int64_t begin, int64_t end) {
+        parallel::share(exec_.threads, count_ * sums_step(w_), [&](int, int64_t begin, int64_t end) {
             for (int thread = 1; thread < exec_.threads; ++thread) {
                 const float* const from = sums(thread);
                 float* const to = sums(0);
@@ -200,6 +203,7 @@ private:
 
     ExecContext exec_;
     TensorView values_, gradient_;
+    int64_t count_;  // of points
     std::vector<int64_t> starts_;
     Winograd w_;
     bool together_;
@@ -212,15 +216,15 @@ std::string implementation() {
 
 }  // namespace
 
-CompiledStep winograd_from_weights(BuildContext& context, const Spec& c, bool data, const TensorView& from,
-                                   const TensorView& to, const std::string& kind) {
-    const auto pass = std::make_shared<const FromWeights>(context, c, data, from, to);
+CompiledStep winograd_from_weights(BuildContext& context, const Spec& c, ConvForm form, bool data,
+                                   const TensorView& from, const TensorView& to, const std::string& kind) {
+    const auto pass = std::make_shared<const FromWeights>(context, c, form, data, from, to);
     return {c->info(kind, implementation()), [pass](const Run& run) { (*pass)(run); }};
 }
 
-CompiledStep winograd_to_weights(BuildContext& context, const Spec& c, const TensorView& gradient,
+CompiledStep winograd_to_weights(BuildContext& context, const Spec& c, ConvForm form, const TensorView& gradient,
                                  const TensorView& values) {
-    const auto pass = std::make_shared<const ToWeights>(context, c, gradient, values);
+    const auto pass = std::make_shared<const ToWeights>(context, c, form, gradient, values);
     return {c->info("conv_weights", implementation()), [pass](const Run& run) { (*pass)(run); }};
 }
 

@@ -26,12 +26,12 @@ void Weights::set(const std::string& name, std::vector<float> values, const memo
     for (const int64_t side : dims) count *= side;
     if (count != static_cast<int64_t>(values.size())) throw std::invalid_argument(name + ": values and shape differ");
     Constant& constant = constants_[name];
-    const bool in_use = !constant.packed.empty() || constant.transformed != nullptr;
+    const bool in_use = !constant.packed.empty() || !constant.transformed.empty();
     if (in_use && constant.dims != dims) throw std::invalid_argument(name + ": another shape");
     constant.values = std::move(values);
     constant.dims = dims;
     for (const memory& copy : constant.packed) pack(constant, copy);
-    if (constant.transformed != nullptr) transform(constant);
+    for (const auto& [form, copy] : constant.transformed) transform(constant, form, *copy);
 }
 
 void Weights::pack(Constant& constant, memory target) {
@@ -41,9 +41,9 @@ void Weights::pack(Constant& constant, memory target) {
     stream.wait();
 }
 
-void Weights::transform(const Constant& constant) {
-    auto* const to = reinterpret_cast<float*>(constant.transformed->data());
-    transform_weights(constant.values, constant.dims[0], constant.dims[1], channel_block(), to);
+void Weights::transform(const Constant& constant, ConvForm form, Buffer& to) {
+    auto* const numbers = reinterpret_cast<float*>(to.data());
+    transform_weights(constant.values, constant.dims[0], constant.dims[1], channel_block(), form, numbers);
 }
 
 bool Weights::is_packed(const std::string& name, const memory::desc& desc) const {
@@ -72,21 +72,22 @@ memory Weights::packed(const std::string& name, const memory::desc& desc) {
     return target;
 }
 
-bool Weights::is_transformed(const std::string& name) const {
+bool Weights::is_transformed(const std::string& name, ConvForm form) const {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = constants_.find(name);
-    return found != constants_.end() && found->second.transformed != nullptr;
+    return found != constants_.end() && found->second.transformed.count(form) != 0;
 }
 
-std::shared_ptr<const Buffer> Weights::transformed(const std::string& name) {
+std::shared_ptr<const Buffer> Weights::transformed(const std::string& name, ConvForm form) {
     const std::lock_guard<std::mutex> lock(mutex_);
     Constant& constant = constants_.at(name);
-    if (constant.transformed == nullptr) {
-        const int64_t numbers = kWinogradPoints * constant.dims.at(0) * constant.dims.at(1);
-        constant.transformed = std::make_shared<Buffer>(static_cast<size_t>(numbers) * sizeof(float));
-        transform(constant);
-    }
-    return constant.transformed;
+    const auto found = constant.transformed.find(form);
+    if (found != constant.transformed.end()) return found->second;
+    const int64_t numbers = points_of(form) * constant.dims.at(0) * constant.dims.at(1);
+    const auto made = std::make_shared<Buffer>(static_cast<size_t>(numbers) * sizeof(float));
+    transform(constant, form, *made);
+    constant.transformed[form] = made;
+    return made;
 }
 
 }  // namespace yolo::program

@@ -9,6 +9,7 @@
 
 #include "program/common/buffer.h"
 #include "program/cpu/onednn.h"
+#include "program/kernels/kernels.h"
 
 namespace yolo::program {
 
@@ -26,12 +27,12 @@ public:
     // Whether a constant lies there in this layout already.
     bool is_packed(const std::string& name, const dnnl::memory::desc& desc) const;
 
-    // The weights of a 3x3 convolution in one group as winograd_weights.h has them; made once. Raises std::out_of_range
-    // for an unknown name. Threads may call it at the same time.
-    std::shared_ptr<const Buffer> transformed(const std::string& name);
+    // The weights of a convolution in one group in this form, as winograd_weights.h has them; made once for each. Raises
+    // std::out_of_range for an unknown name. Threads may call it at the same time.
+    std::shared_ptr<const Buffer> transformed(const std::string& name, ConvForm form);
 
     // Whether they were made already.
-    bool is_transformed(const std::string& name) const;
+    bool is_transformed(const std::string& name, ConvForm form) const;
 
     // Whether there is a constant of this name and shape.
     bool has(const std::string& name, const dnnl::memory::dims& dims) const;
@@ -41,10 +42,10 @@ private:
         std::vector<float> values;
         dnnl::memory::dims dims;
         std::vector<dnnl::memory> packed;
-        std::shared_ptr<Buffer> transformed;
+        std::map<ConvForm, std::shared_ptr<Buffer>> transformed;
     };
     static void pack(Constant& constant, dnnl::memory target);
-    static void transform(const Constant& constant);
+    static void transform(const Constant& constant, ConvForm form, Buffer& to);
     mutable std::mutex mutex_;
     std::map<std::string, Constant> constants_;
 };

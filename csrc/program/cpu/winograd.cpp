@@ -1,4 +1,5 @@
-// 3x3 convolutions of inference in float32 by F(4x4, 3x3): a quarter of the products, and as exact over a whole network.
+// 3x3 convolutions of inference in float32 by Winograd's algorithm: a quarter of the products, with stride 2 a half to two
+// thirds, and as exact over a whole network.
 #include "program/cpu/winograd.h"
 
 #include <algorithm>
@@ -15,11 +16,19 @@
 namespace yolo::program {
 namespace {
 
-// A thread's tiles at once: points and sums of that many stay in its caches, and weights are read seldom enough. Up to
-// half as many more are not worth another pass over the weights.
-constexpr int64_t kTilesAtOnce = 24, kMostTiles = 36;
-// Between the 36 matrices, which would begin in the same cache sets if their sizes were powers of two.
+// A thread's tiles at once: points and sums of that many stay in its caches, and weights are read seldom enough; more
+// where these are so many that they come from memory. Up to half as many more are not worth another pass over the weights.
+int64_t tiles_at_once(ConvForm form, int64_t source_channels) {
+    if (form == ConvForm::f4_stride2) return 12;
+    return form == ConvForm::f2_stride2 && source_channels >= 256 ? 60 : 24;
+}
+// Between the points' matrices, which would begin in the same cache sets if their sizes were powers of two.
 constexpr int64_t kPad = 16;
+
+ConvForm form_of(const Step& step) {
+    if (step.text("algorithm") == "winograd_2x2") return ConvForm::f2_stride2;
+    return step.numbers("stride")[0] == 2 ? ConvForm::f4_stride2 : ConvForm::f4;
+}
 
 class WinogradConv {
 public:
@@ -28,25 +37,29 @@ public:
           source_(step.view("source")),
           target_(step.view("target")),
           activation_(activation_of(step)),
-          weights_(context.winograd_weights(step.where, step.text("weights") + ".weight", ConvShape(step).weights)) {
+          form_(form_of(step)),
+          points_(points_of(form_)),
+          weights_(context.transformed(step.where, step.text("weights") + ".weight", ConvShape(step).weights, form_)) {
         if (const TensorView* residual = step.optional("residual")) residual_ = *residual;
         if (step.flag("bias")) {
             const std::string name = step.text("weights") + ".bias";
             bias_ = context.constant(step.where, name, floats_desc(target_.channels));
         }
-        w_.height = target_.height, w_.width = target_.width;
-        w_.rows = (w_.height + 3) / 4, w_.columns = (w_.width + 3) / 4;
+        const int64_t tile = sides(form_).tile, at_once = tiles_at_once(form_, source_.channels);
+        w_.form = form_;
+        w_.height = source_.height, w_.width = source_.width;
+        w_.rows = (target_.height + tile - 1) / tile, w_.columns = (target_.width + tile - 1) / tile;
         w_.source_channels = source_.channels, w_.target_channels = target_.channels;
         // Of a small map every thread would read all weights for a few tiles: then they share these, phase by phase.
-        together_ = exec_.threads > 1 && tiles() < kTilesAtOnce * exec_.threads;
+        together_ = exec_.threads > 1 && tiles() < at_once * exec_.threads;
         const int64_t own = (tiles() + exec_.threads - 1) / exec_.threads;
-        w_.room = together_ ? tiles() : own <= kMostTiles ? own : kTilesAtOnce;
+        w_.room = together_ ? tiles() : own <= at_once * 3 / 2 ? own : at_once;
         w_.source_step = w_.room * w_.source_channels + kPad;
         w_.target_step = w_.room * w_.target_channels + kPad;
         const int64_t scratches = together_ ? 1 : exec_.threads;
         Workspace::Frame frame(context.workspace);
-        points_ = frame.floats(scratches * kWinogradPoints * w_.source_step);
-        sums_ = frame.floats(scratches * kWinogradPoints * w_.target_step);
+        transformed_ = frame.floats(scratches * points_ * w_.source_step);
+        sums_ = frame.floats(scratches * points_ * w_.target_step);
     }
 
     void operator()() const {
@@ -54,24 +67,24 @@ public:
     }
 
     StepInfo info(const Step& step) const {
-        const int64_t maps = (source_.channels + target_.channels) * target_.pixels() * 4;
+        const int64_t maps = (source_.channels * source_.pixels() + target_.channels * target_.pixels()) * 4;
         return {"conv", step.where, std::string("winograd:") + kernels().name, ConvShape(step).flops(source_, target_),
                 maps + static_cast<int64_t>(weights_->bytes())};
     }
 
 private:
     int64_t tiles() const { return w_.rows * w_.columns; }
-    // Of all 36 points, in pairs of target channel blocks.
-    int64_t panels() const { return kWinogradPoints * ((exec_.blocks(target_) + 1) / 2); }
+    // Of all points, in pairs of target channel blocks.
+    int64_t panels() const { return points_ * ((exec_.blocks(target_) + 1) / 2); }
 
     const float* source(int64_t image) const { return reinterpret_cast<const float*>(exec_.at(source_, image)); }
 
     float* points(int64_t slot = 0) const {
-        return static_cast<float*>(points_.get_data_handle()) + slot * kWinogradPoints * w_.source_step;
+        return static_cast<float*>(transformed_.get_data_handle()) + slot * points_ * w_.source_step;
     }
 
     float* sums(int64_t slot = 0) const {
-        return static_cast<float*>(sums_.get_data_handle()) + slot * kWinogradPoints * w_.target_step;
+        return static_cast<float*>(sums_.get_data_handle()) + slot * points_ * w_.target_step;
     }
 
     void multiply(int64_t slot, const WinogradPart& part) const {
@@ -116,11 +129,13 @@ private:
     TensorView source_, target_;
     std::optional<TensorView> residual_;
     Activation activation_;
+    ConvForm form_;
+    int64_t points_;
     std::shared_ptr<const Buffer> weights_;
     std::optional<dnnl::memory> bias_;
     Winograd w_{};
     bool together_ = false;
-    dnnl::memory points_, sums_;
+    dnnl::memory transformed_, sums_;
 };
 
 }  // namespace

@@ -2,10 +2,12 @@
 #include "program/kernels/kernels.h"
 
 #include "program/kernels/activations.h"
+#include "program/kernels/matmul.h"
 #include "program/kernels/planes.h"
 #include "program/kernels/rows.h"
 #include "program/kernels/winograd.h"
 #include "program/kernels/winograd_gradient.h"
+#include "program/kernels/winograd_spread.h"
 
 namespace {
 
@@ -174,10 +176,13 @@ extern const Kernels kernels = {
     winograd_points,
     winograd_products,
     winograd_finish,
+    matmul,
     winograd_weights,
     winograd_gradient_points,
     winograd_gradient_products,
     winograd_gradient_finish,
+    winograd_spread_points,
+    winograd_spread_finish,
 };
 
 }  // namespace yolo::program::YOLO_KERNELS

@@ -44,13 +44,18 @@ constexpr int64_t kMostPixels = 256;
 // Numbers of the widest vector.
 constexpr int64_t kMostLanes = 16;
 
-// A 3x3 convolution of stride 1 and padding 1 between maps of height x width pixels, as 36 matrix products of `rows` x
-// `columns` tiles of 4 x 4 outputs. `room`: tiles that scratch has room for; steps: numbers from one of the 36 to the
-// next. Channels are whole blocks.
+// How a convolution becomes matrix products: one of 3x3 by F(4x4, 3x3) (stride 1) or of stride 2 by even and odd inputs
+// apart, in tiles of 4 x 4 or 2 x 2 outputs; one of 1x1 and stride 1 as it is.
+enum class ConvForm { f4, f4_stride2, f2_stride2, matmul };
+
+// A 3x3 convolution of padding 1 of a map of height x width pixels, as matrix products of `rows` x `columns` tiles, one
+// for each point. `room`: tiles that scratch has room for; steps: numbers from one point to the next. Channels are whole
+// blocks.
 struct Winograd {
     int64_t height, width, rows, columns;
     int64_t source_channels, target_channels;
     int64_t room, source_step, target_step;
+    ConvForm form;
 };
 
 // Some consecutive tiles, and of what a kernel goes through for each the part from `begin` to `end`.
@@ -58,6 +63,10 @@ struct WinogradPart {
     int64_t tile, tiles, begin, end;
 };
 
+// A 1x1 convolution between maps of `pixels` pixels. Channels are whole blocks.
+struct Matmul {
+    int64_t pixels, source_channels, target_channels;
+};
 // From one point's sums over tiles to the next; they would begin in the same cache sets if this were a power of two.
 constexpr int64_t sums_step(const Winograd& w) {
     return w.source_channels * w.target_channels + 16;
@@ -107,12 +116,15 @@ struct Kernels {
     void (*softmax_back)(const float* weights, float* grad, int64_t count, float scale);
     // The three phases (winograd.h). Points of source channel blocks, from a map's first plane.
     void (*winograd_points)(const float* source, const Winograd& w, const WinogradPart& part, float* points);
-    // Sums of pairs of target channel blocks of all points: 36 times as many as there are. `weights`: winograd_weights.h.
+    // Sums of pairs of target channel blocks of all points, point after point. `weights`: winograd_weights.h.
     void (*winograd_products)(const float* points, const float* weights, const Winograd& w, const WinogradPart& part,
                               float* sums);
     // Target channel blocks, f(sum + bias) + residual; `bias` and `residual` may be null.
     void (*winograd_finish)(const float* sums, const float* bias, const Winograd& w, const WinogradPart& part,
                             const Activation& f, const float* residual, float* target);
+    // A 1x1 convolution: f(weights * source + bias) + residual of pixels `begin` to `end`; as above (matmul.h).
+    void (*matmul)(const float* source, const float* weights, const float* bias, const Matmul& m, const Activation& f,
+                   const float* residual, float* target, int64_t begin, int64_t end);
     // What training adds (winograd_gradient.h). Weights of pairs of target channel blocks from where `rows` say that each
     // output channel's begin; `turned`: for the gradient of the source, whose channels are the targets then.
     void (*winograd_weights)(const float* values, const int64_t* rows, const Winograd& w, bool turned, int64_t begin,
@@ -125,6 +137,10 @@ struct Kernels {
     // Adds what the sums of some source channels make of the weights' gradients.
     void (*winograd_gradient_finish)(const float* sums, const int64_t* rows, const Winograd& w, int64_t begin,
                                      int64_t end, float* gradient);
+    // The first and the last phase of the source's gradient where the stride is 2 (winograd_spread.h); `w` as forward but
+    // for the channels, which change places.
+    void (*winograd_spread_points)(const float* gradient, const Winograd& w, const WinogradPart& part, float* points);
+    void (*winograd_spread_finish)(const float* sums, const Winograd& w, const WinogradPart& part, float* target);
 };
 
 namespace generic {

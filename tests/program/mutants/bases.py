@@ -53,6 +53,7 @@ BACKBONES: dict[str, list] = {
         [-1, 1, "Bottleneck", [32]],
         [[-1, 1], 1, "Concat", [1]],
         [-1, 1, "Conv", [16, 3, 1, None, 1, 1, "nn.Hardswish()"]],
+        [-1, 1, "Conv", [32, 3, 2]],
     ],
 }
 

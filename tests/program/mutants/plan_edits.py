@@ -12,7 +12,7 @@ from tests.program.mutants.edits import Rng, places
 NUMBERS = (-(2**40), -64, -1, 0, 1, 2, 3, 7, 8, 9, 16, 17, 63, 64, 255, 1000, 4096, 2**24, 2**31, 2**40, 2**62)
 TEXTS = (
     *("", "blocked", "nchw", "nhwc", "SiLU", "Sigmoid", "ELU", "nothing", "max_pool", "average_pool", "upsample"),
-    *("direct", "winograd"),
+    *("direct", "winograd", "winograd_2x2", "matmul"),
 )
 PARTS = ("forward", "backward")
 

@@ -26,20 +26,29 @@ def inference_plans(batch: int = 1, threads: int = 2) -> dict[str, WithWeights]:
         if unsupported("cpu", program.precision) is None:
             target = Target.of(precision=program.precision, threads=threads)
             plan = plan_inference(program.graph, (batch, 3, IMGSZ, IMGSZ), target)
-            plan = _by_winograd(plan) if name == "threes" else plan
+            plan = _by_own_kernels(plan) if name in ("levels", "threes") else plan
             found[name] = plan, pack_weights(program.graph, target.weight_limit, native.Weights())
     return found
 
 
-def _by_winograd(plan: Plan) -> Plan:
-    """The plan with that algorithm wherever its kernels fit: maps this small are convolved directly."""
-    return dataclasses.replace(plan, forward=tuple(map(_step_by_winograd, plan.forward)))
+def _by_own_kernels(plan: Plan) -> Plan:
+    """The plan with their algorithms wherever they fit: maps this small are convolved directly."""
+    steps = (
+        dataclasses.replace(step, attributes={**step.attributes, "algorithm": _own_algorithm(step, plan.target.block)})
+        if step.kind == "conv"
+        else step
+        for step in plan.forward
+    )
+    return dataclasses.replace(plan, forward=tuple(steps))
 
 
-def _step_by_winograd(step: Step) -> Step:
-    if step.kind != "conv" or step.attributes["kernel"] != (3, 3) or step.attributes["stride"] != (1, 1):
-        return step
-    return dataclasses.replace(step, attributes={**step.attributes, "algorithm": "winograd"})
+def _own_algorithm(step: Step, block: int) -> str:
+    (source,), (target,) = step.views["source"], step.views["target"]
+    if source.layout != "blocked" or source.channels % block or target.channels % block:
+        return "direct"
+    threes = "winograd" if target.channels <= source.channels else "winograd_2x2"
+    shapes = {((3, 3), (1, 1)): "winograd", ((3, 3), (2, 2)): threes, ((1, 1), (1, 1)): "matmul"}
+    return shapes.get((step.attributes["kernel"], step.attributes["stride"]), "direct")
 
 
 class PlanMutants:

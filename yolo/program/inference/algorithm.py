@@ -9,30 +9,39 @@ from yolo.program.target import Target
 
 DIRECT: Final = "direct"
 WINOGRAD: Final = "winograd"
-"""F(4x4, 3x3): 36 products for 4 x 4 outputs of a pair of channels instead of 144 (csrc/program/kernels/winograd.h)."""
+"""3x3 in tiles of 4x4 outputs (csrc/program/kernels/winograd.h). Of stride 1: F(4x4, 3x3), for a pair of channels 36
+products a tile instead of 144. Of stride 2, where even and odd inputs meet taps of their own: 81."""
+WINOGRAD_2X2: Final = "winograd_2x2"
+"""3x3 of stride 2 in tiles of 2x2 outputs: 25 products instead of 36."""
 
-_TILE: Final = 4
-LEAST_CHANNELS: Final = 16
-"""Of the source: with fewer, the way to the 36 points and back takes longer than the products that it saves."""
+_TILE: Final = {WINOGRAD: 4, WINOGRAD_2X2: 2}
+LEAST_CHANNELS: Final = {(1, 1): 16, (2, 2): 32}
+"""Of the source, by the stride: with fewer, the way to the points and back takes longer than the products saved."""
+MOST_CHANNELS: Final = 64
+"""Of a source whose convolution of stride 2 has tiles of 4x4: their weights, nine times as many, leave the caches."""
 LEAST_TILES: Final = 9
-"""The weights are four times as many: for fewer tiles reading them takes longer than the products."""
+"""The weights are several times as many: for fewer tiles reading them takes longer than the products."""
 _FAST: Final = ("avx2", "avx512")
 """Beginnings of the instruction sets for which there are fast kernels; the generic ones take four times as long."""
 
 
 def fits(node: Conv, channels: tuple[int, int], target: Target) -> bool:
     """Whether fast kernels of Winograd's compute this convolution; ``channels``: of its source and its target."""
-    shape = (node.kernel, node.stride, node.padding, node.dilation, node.groups, node.transposed)
-    if shape != ((3, 3), (1, 1), (1, 1), (1, 1), 1, False) or any(number % target.block for number in channels):
+    shape = (node.kernel, node.padding, node.dilation, node.groups, node.transposed)
+    if shape != ((3, 3), (1, 1), (1, 1), 1, False) or node.stride not in LEAST_CHANNELS:
+        return False
+    if any(number % target.block for number in channels):
         return False
     floats = target.layout == "blocked" and target.precision == "fp32"
     return floats and target.instructions.startswith(_FAST)
 
 
 def algorithm(node: Conv, channels: tuple[int, int], size: Size, target: Target) -> str:
-    """The faster one; ``size``: height and width of its maps."""
-    height, width = size
-    tiles = -(-height // _TILE) * -(-width // _TILE)
-    inside = 2 * height * width >= tiles * _TILE**2  # at least half of the tiles' outputs
-    gains = channels[0] >= LEAST_CHANNELS and tiles >= LEAST_TILES and inside
-    return WINOGRAD if gains and fits(node, channels, target) else DIRECT
+    """The fastest one; ``size``: height and width of its output."""
+    if not fits(node, channels, target) or channels[0] < LEAST_CHANNELS[node.stride]:
+        return DIRECT
+    found = WINOGRAD_2X2 if node.stride == (2, 2) and channels[0] > MOST_CHANNELS else WINOGRAD
+    (height, width), side = size, _TILE[found]
+    tiles = -(-height // side) * -(-width // side)
+    inside = 2 * height * width >= tiles * side**2  # at least half of the tiles' outputs
+    return found if tiles >= LEAST_TILES and inside else DIRECT

@@ -1,4 +1,4 @@
-"""3x3 convolutions that train by Winograd's algorithm: all three passes against sums in double precision."""
+"""Convolutions that train by kernels of our own: all three passes against sums in double precision."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ CASES = (
     *((40, 40, 2, 2, 1), (20, 20, 8, 8, 2)),
 )
 """Height, width, source and target channels in blocks of 16, images."""
+STRIDED = (
+    *((8, 8, 1, 1, 1), (5, 5, 2, 1, 2), (7, 9, 1, 3, 3), (16, 30, 2, 4, 1), (21, 22, 3, 2, 1), (40, 40, 2, 4, 1)),
+    *((20, 20, 8, 16, 2), (1, 9, 2, 2, 2), (13, 2, 2, 3, 2), (2, 2, 1, 1, 3)),
+)
 
 
 @dataclasses.dataclass
@@ -50,13 +54,19 @@ class Layer:
     channels: int
     made: int
     images: int = 1
+    stride: int = 1
+    side: int = 3
+    """Of the kernel."""
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(0)
         size = (self.height, self.width)
-        self.weight = rng.normal(0, (2 / (9 * self.channels)) ** 0.5, (self.made, self.channels, 3, 3))
+        made = tuple(-(-side // self.stride) for side in size)
+        self.weight = rng.normal(
+            0, (2 / (self.side**2 * self.channels)) ** 0.5, (self.made, self.channels, self.side, self.side)
+        )
         self.source = rng.normal(0.2, 1, (self.images, self.channels, *size))
-        self.slope = rng.normal(0, 1, (self.images, self.made, *size))
+        self.slope = rng.normal(0, 1, (self.images, self.made, *made))
         self.weight, self.source, self.slope = (x.astype(np.float32) for x in (self.weight, self.source, self.slope))
 
     @property
@@ -69,12 +79,14 @@ class Layer:
         bytes_ = self.pixels * max(self.channels, self.made, whole) * 4
         places = dict(zip(("image", "source", "target", "slope", "back"), range(0, 5 * bytes_, bytes_)))
         counts = (self.pixels, self.channels, self.made, self.made, self.channels)
+        sizes = (size, size, self.slope.shape[2:], self.slope.shape[2:], size)
         view = {
-            name: TensorView(place, count, *size, 4, "blocked", 0, -(-count // BLOCK) * BLOCK)
-            for (name, place), count in zip(places.items(), counts)
+            name: TensorView(place, count, *sides, 4, "blocked", 0, -(-count // BLOCK) * BLOCK)
+            for (name, place), count, sides in zip(places.items(), counts, sizes)
         }
         one = {name: (side, side) for name, side in {"kernel": 1, "stride": 1, "padding": 0, "dilation": 1}.items()}
-        three = {**one, "kernel": (3, 3), "padding": (1, 1)}
+        edge = self.side // 2
+        same = {"kernel": (self.side, self.side), "padding": (edge, edge), "stride": (self.stride, self.stride)}
         plain = {"groups": 1, "transposed": False}
         maps, numbers = self.source.size, self.weight.size // pieces
         rows = [(maps + (pieces - 1 - piece) * numbers, numbers) for piece in range(pieces)]
@@ -82,7 +94,7 @@ class Layer:
         forward = (
             Step("load_images", "input", {"target": (view["image"],)}, {"divisor": 1.0}),
             _conv(view, "image", "source", {**one, **plain, "algorithm": "direct", "weights": (0, maps)}),
-            _conv(view, "source", "target", {**three, **plain, **by}),
+            _conv(view, "source", "target", {**one, **same, **plain, **by}),
             Step("store_head", "output", {"source": (view["target"],)}, {"number": 0}),
         )
         backward = (
@@ -90,7 +102,7 @@ class Layer:
             _back(view, "source", "slope", {"of": 2, "algorithm": algorithm}, "back"),
             _back(view, "image", "back", {"of": 1, "algorithm": "direct"}),
         )
-        images, heads = (self.images, self.pixels, *size), ((self.images, self.made, *size),)
+        images, heads = (self.images, self.pixels, *size), (self.slope.shape,)
         total = maps + self.weight.size
         ends = {"values": total, "gradient": total}
         return Plan(Target.of(threads=threads), images, heads, 5 * bytes_, forward, backward, **ends)
@@ -113,16 +125,17 @@ class Layer:
 
     def in_double(self) -> Passes:
         height, width = self.height, self.width
-        padded = np.pad(self.source.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
+        step, edge = self.stride, self.side // 2
+        padded = np.pad(self.source.astype(np.float64), ((0, 0), (0, 0), (edge, edge), (edge, edge)))
         slope, weight = self.slope.astype(np.float64), self.weight.astype(np.float64)
         head, back, weights = np.zeros_like(slope), np.zeros_like(padded), np.zeros_like(weight)
-        for y in range(3):
-            for x in range(3):
-                at = (slice(None), slice(None), slice(y, y + height), slice(x, x + width))
+        for y in range(self.side):
+            for x in range(self.side):
+                at = (slice(None), slice(None), slice(y, y + height, step), slice(x, x + width, step))
                 head += np.einsum("kc,bchw->bkhw", weight[:, :, y, x], padded[at], optimize=True)
                 back[at] += np.einsum("kc,bkhw->bchw", weight[:, :, y, x], slope, optimize=True)
                 weights[:, :, y, x] = np.einsum("bkhw,bchw->kc", slope, padded[at], optimize=True)
-        return Passes(head, back[:, :, 1:-1, 1:-1], weights)
+        return Passes(head, back[:, :, edge : edge + height, edge : edge + width], weights)
 
 
 def _conv(view: dict[str, TensorView], source: str, target: str, named: dict) -> Step:
@@ -158,6 +171,30 @@ def test_shapes(case: tuple[int, ...]) -> None:
     assert_near(layer.run("direct"), expected, 0.2)
 
 
+@pytest.mark.parametrize("algorithm", ["winograd", "winograd_2x2"])
+@pytest.mark.parametrize("case", STRIDED, ids=lambda case: "x".join(map(str, case)))
+def test_shapes_of_stride_2(case: tuple[int, ...], algorithm: str) -> None:
+    height, width, source, target, images = case
+    layer = Layer(height, width, 16 * source, 16 * target, images, stride=2)
+    expected = layer.in_double()
+    for threads in (1, 3):
+        found = layer.run(algorithm, threads)
+        assert_near(found, expected)
+        assert_same(layer.run(algorithm, threads), found)
+    assert_near(layer.run("direct"), expected, 0.2)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "x".join(map(str, case)))
+def test_shapes_of_1x1(case: tuple[int, ...]) -> None:
+    height, width, source, target, images = case
+    layer = Layer(height, width, 16 * source, 16 * target, images, side=1)
+    expected = layer.in_double()
+    for threads in (1, 2, 3):
+        found = layer.run("matmul", threads)
+        assert_near(found, expected, 0.2)
+        assert_same(layer.run("matmul", threads), found)
+
+
 @pytest.mark.parametrize("blocks", [(1, 1), (3, 1), (2, 7), (5, 4)])
 def test_any_number_of_blocks(blocks: tuple[int, int]) -> None:
     layer = Layer(6, 9, BLOCK * blocks[0], BLOCK * blocks[1], 2)
@@ -178,7 +215,9 @@ def test_gradients_add_up() -> None:
 
 
 def chosen(plan: Plan) -> list[Step]:
-    return [step for step in (*plan.forward, *plan.backward) if step.attributes.get("algorithm") == "winograd"]
+    return [
+        step for step in (*plan.forward, *plan.backward) if step.attributes.get("algorithm", "").startswith("winograd")
+    ]
 
 
 @needs_fast
@@ -186,12 +225,13 @@ def test_exact_programs_are_direct() -> None:
     subject = Subject(build_network("yolov5n"))
     images = random_images((2, 3, 192, 192))
     fast, exact = (planned(subject, images.shape, exact=exact) for exact in (False, True))
-    assert [len(chosen(plan)) for plan in (fast, exact)] == [2 * 4, 0]
+    assert [len(chosen(plan)) for plan in (fast, exact)] == [2 * 5, 0]
     slopes = head_slopes(TrainingPasses(fast))
     ours, theirs = (subject.compiled(TrainingPasses(plan), images, slopes) for plan in (fast, exact))
     largest = max(np.abs(head).max() for head in theirs.heads)
     assert 0 < max(np.abs(a - b).max() for a, b in zip(ours.heads, theirs.heads)) < 1e-4 * largest
-    assert_equal(ours, subject.plain(images, slopes))
+    single = Subject(build_network("yolov5n")).plain(images, slopes, np.float32)
+    assert_equal(ours, subject.plain(images, slopes), single)
 
 
 def planned(subject: Subject, shape: tuple[int, ...], **options: bool) -> Plan:
@@ -203,4 +243,4 @@ def test_few_tiles_are_direct() -> None:
     """Of a batch: the weights are transformed in each step."""
     subject = Subject(build_network("yolov5n"))
     found = [len(chosen(planned(subject, (batch, 3, 128, 128)))) // 2 for batch in (1, 4, 16)]
-    assert found == [1, 4, 9]
+    assert found == [1, 5, 12]
