@@ -55,16 +55,12 @@ class Layer:
     made: int
     images: int = 1
     stride: int = 1
-    side: int = 3
-    """Of the kernel."""
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(0)
         size = (self.height, self.width)
         made = tuple(-(-side // self.stride) for side in size)
-        self.weight = rng.normal(
-            0, (2 / (self.side**2 * self.channels)) ** 0.5, (self.made, self.channels, self.side, self.side)
-        )
+        self.weight = rng.normal(0, (2 / (9 * self.channels)) ** 0.5, (self.made, self.channels, 3, 3))
         self.source = rng.normal(0.2, 1, (self.images, self.channels, *size))
         self.slope = rng.normal(0, 1, (self.images, self.made, *made))
         self.weight, self.source, self.slope = (x.astype(np.float32) for x in (self.weight, self.source, self.slope))
@@ -85,8 +81,7 @@ class Layer:
             for (name, place), count, sides in zip(places.items(), counts, sizes)
         }
         one = {name: (side, side) for name, side in {"kernel": 1, "stride": 1, "padding": 0, "dilation": 1}.items()}
-        edge = self.side // 2
-        same = {"kernel": (self.side, self.side), "padding": (edge, edge), "stride": (self.stride, self.stride)}
+        three = {**one, "kernel": (3, 3), "padding": (1, 1), "stride": (self.stride, self.stride)}
         plain = {"groups": 1, "transposed": False}
         maps, numbers = self.source.size, self.weight.size // pieces
         rows = [(maps + (pieces - 1 - piece) * numbers, numbers) for piece in range(pieces)]
@@ -94,7 +89,7 @@ class Layer:
         forward = (
             Step("load_images", "input", {"target": (view["image"],)}, {"divisor": 1.0}),
             _conv(view, "image", "source", {**one, **plain, "algorithm": "direct", "weights": (0, maps)}),
-            _conv(view, "source", "target", {**one, **same, **plain, **by}),
+            _conv(view, "source", "target", {**three, **plain, **by}),
             Step("store_head", "output", {"source": (view["target"],)}, {"number": 0}),
         )
         backward = (
@@ -125,17 +120,17 @@ class Layer:
 
     def in_double(self) -> Passes:
         height, width = self.height, self.width
-        step, edge = self.stride, self.side // 2
-        padded = np.pad(self.source.astype(np.float64), ((0, 0), (0, 0), (edge, edge), (edge, edge)))
+        step = self.stride
+        padded = np.pad(self.source.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
         slope, weight = self.slope.astype(np.float64), self.weight.astype(np.float64)
         head, back, weights = np.zeros_like(slope), np.zeros_like(padded), np.zeros_like(weight)
-        for y in range(self.side):
-            for x in range(self.side):
+        for y in range(3):
+            for x in range(3):
                 at = (slice(None), slice(None), slice(y, y + height, step), slice(x, x + width, step))
                 head += np.einsum("kc,bchw->bkhw", weight[:, :, y, x], padded[at], optimize=True)
                 back[at] += np.einsum("kc,bkhw->bchw", weight[:, :, y, x], slope, optimize=True)
                 weights[:, :, y, x] = np.einsum("bkhw,bchw->kc", slope, padded[at], optimize=True)
-        return Passes(head, back[:, :, edge : edge + height, edge : edge + width], weights)
+        return Passes(head, back[:, :, 1:-1, 1:-1], weights)
 
 
 def _conv(view: dict[str, TensorView], source: str, target: str, named: dict) -> Step:
@@ -182,17 +177,6 @@ def test_shapes_of_stride_2(case: tuple[int, ...], algorithm: str) -> None:
         assert_near(found, expected)
         assert_same(layer.run(algorithm, threads), found)
     assert_near(layer.run("direct"), expected, 0.2)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "x".join(map(str, case)))
-def test_shapes_of_1x1(case: tuple[int, ...]) -> None:
-    height, width, source, target, images = case
-    layer = Layer(height, width, 16 * source, 16 * target, images, side=1)
-    expected = layer.in_double()
-    for threads in (1, 2, 3):
-        found = layer.run("matmul", threads)
-        assert_near(found, expected, 0.2)
-        assert_same(layer.run("matmul", threads), found)
 
 
 @pytest.mark.parametrize("blocks", [(1, 1), (3, 1), (2, 7), (5, 4)])

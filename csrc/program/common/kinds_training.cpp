@@ -39,9 +39,8 @@ void require_weights(const Plan& plan, const Step& step, int64_t size) {
 // `algorithm` is one for which there are kernels; those of our own would read and write elsewhere otherwise.
 void require_algorithm(const Plan& plan, const Step& step, const Step& forward) {
     const std::string& algorithm = step.text("algorithm");
-    const bool small = algorithm == "winograd_2x2", matmul = algorithm == "matmul";
-    require(small || matmul || algorithm == "direct" || algorithm == "winograd", step,
-            "has an algorithm that is not known");
+    const bool small = algorithm == "winograd_2x2";
+    require(small || algorithm == "direct" || algorithm == "winograd", step, "has an algorithm that is not known");
     if (algorithm == "direct") return;
     for (const char* role : {"source", "target"}) {
         const TensorView& view = forward.view(role);
@@ -50,9 +49,9 @@ void require_algorithm(const Plan& plan, const Step& step, const Step& forward) 
                 "takes whole blocks of floats for its algorithm");
     }
     const auto all = [&](const char* name, int64_t side) { return forward.numbers(name) == Numbers{side, side}; };
-    const bool threes = all("kernel", 3) && (all("stride", 2) || (all("stride", 1) && !small)) && all("padding", 1);
-    require((matmul ? all("kernel", 1) && all("stride", 1) && all("padding", 0) : threes) && all("dilation", 1) &&
-                forward.number("groups") == 1 && !forward.flag("transposed") && !forward.has("bias"),
+    require(all("kernel", 3) && (all("stride", 2) || (all("stride", 1) && !small)) && all("padding", 1) &&
+                all("dilation", 1) && forward.number("groups") == 1 && !forward.flag("transposed") &&
+                !forward.has("bias"),
             step, "is no convolution for its algorithm");
     const int64_t row = forward.view("source").channels * size_of(forward.numbers("kernel"));
     const Numbers& weights = forward.numbers("weights");

@@ -189,7 +189,7 @@ void NormActAdd::activate(const Views& targets, const Views& residual) const {
         for (size_t k = 1; k < targets.size(); ++k) {
             std::memcpy(at(exec_, targets[k], piece), first, static_cast<size_t>(piece.count * lanes * element));
         }
-    }, normalised());
+    });
 }
 
 // With g the gradient before the activation, x^ = (x - mean) * inverse: d weight = sum(g x^), d bias = sum(g) and
@@ -226,7 +226,7 @@ void NormActAdd::write_source_gradient(const Sum& gradient, const TensorView& to
         kernels().grad[format_of(source_)][found.format](at(exec_, source_, piece), found.at, affine(piece.block),
                                                          activation_, &along_[c], &level_[c], at(exec_, to, piece),
                                                          piece.count);
-    }, learns());
+    });
 }
 
 }  // namespace

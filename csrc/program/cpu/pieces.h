@@ -13,14 +13,12 @@ struct Piece {
     int64_t image, block, pixel, count;
 };
 
-// Every piece of at most kMostPixels pixels of one channel block, in the order in which they lie in memory. A second pass
-// over a map goes `backwards`: what the first one read last is in the caches still.
+// Every piece of at most kMostPixels pixels of one channel block, in the order in which they lie in memory.
 template <class Action>
-void each_piece(const ExecContext& exec, const TensorView& view, const Action& action, bool backwards = false) {
+void each_piece(const ExecContext& exec, const TensorView& view, const Action& action) {
     const int64_t pixels = view.pixels(), pieces = (pixels + kMostPixels - 1) / kMostPixels, blocks = exec.blocks(view);
     parallel::share(exec.threads, exec.batch * blocks * pieces, [&](int thread, int64_t begin, int64_t end) {
-        for (int64_t done = 0; done < end - begin; ++done) {
-            const int64_t i = backwards ? end - 1 - done : begin + done;
+        for (int64_t i = begin; i < end; ++i) {
             const int64_t pixel = i % pieces * kMostPixels, plane = i / pieces;
             action(Piece{thread, plane / blocks, plane % blocks, pixel, std::min(kMostPixels, pixels - pixel)});
         }

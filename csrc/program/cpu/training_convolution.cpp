@@ -8,7 +8,6 @@
 #include "program/cpu/builders.h"
 #include "program/cpu/pass.h"
 #include "program/cpu/training_convolution.h"
-#include "program/cpu/training_matmul.h"
 #include "program/cpu/training_winograd.h"
 
 namespace yolo::program {
@@ -193,7 +192,6 @@ CompiledStep direct_to_weights(BuildContext& context, const Spec& c, const Tenso
 std::optional<ConvForm> form_of(const Convolution& c, const Step& step) {
     const std::string& algorithm = step.text("algorithm");
     if (algorithm == "direct") return std::nullopt;
-    if (algorithm == "matmul") return ConvForm::matmul;
     if (algorithm == "winograd_2x2") return ConvForm::f2_stride2;
     return c.shape.stride[0] == 2 ? ConvForm::f4_stride2 : ConvForm::f4;
 }
@@ -202,14 +200,12 @@ std::optional<ConvForm> form_of(const Convolution& c, const Step& step) {
 CompiledStep from_weights(BuildContext& context, const Spec& c, std::optional<ConvForm> form, bool data,
                           const TensorView& from, const TensorView& to, const std::string& kind) {
     if (!form) return direct_from_weights(context, c, data != c->shape.transposed, from, to, kind);
-    if (*form == ConvForm::matmul) return matmul_from_weights(context, c, data, from, to, kind);
     return winograd_from_weights(context, c, *form, data, from, to, kind);
 }
 
 CompiledStep to_weights(BuildContext& context, const Spec& c, std::optional<ConvForm> form, const TensorView& gradient,
                         const TensorView& values) {
     if (!form) return direct_to_weights(context, c, gradient, values);
-    if (*form == ConvForm::matmul) return matmul_to_weights(context, c, gradient, values);
     return winograd_to_weights(context, c, *form, gradient, values);
 }
 

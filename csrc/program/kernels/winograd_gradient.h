@@ -70,7 +70,6 @@ void winograd_weights(const float* values, const int64_t* rows, const Winograd& 
                       int64_t end, float* to) {
     switch (w.form) {
         case ConvForm::f4_stride2: return weights_as<F4Stride2Gradient>(values, rows, w, turned, begin, end, to);
-        case ConvForm::matmul: return weights_as<MatmulGradient>(values, rows, w, turned, begin, end, to);
         case ConvForm::f2_stride2: return weights_as<F2Stride2Gradient>(values, rows, w, turned, begin, end, to);
         default: return weights_as<F4Gradient>(values, rows, w, turned, begin, end, to);
     }
@@ -222,7 +221,6 @@ void winograd_gradient_finish(const float* sums, const int64_t* rows, const Wino
                               float* gradient) {
     switch (w.form) {
         case ConvForm::f4_stride2: return gradient_finish_as<F4Stride2Gradient>(sums, rows, w, begin, end, gradient);
-        case ConvForm::matmul: return gradient_finish_as<MatmulGradient>(sums, rows, w, begin, end, gradient);
         case ConvForm::f2_stride2: return gradient_finish_as<F2Stride2Gradient>(sums, rows, w, begin, end, gradient);
         default: return gradient_finish_as<F4Gradient>(sums, rows, w, begin, end, gradient);
     }

@@ -90,13 +90,6 @@ struct F2Stride2Gradient : F2Stride2 {
     }
 };
 
-// Of 1x1 convolutions, whose points are the numbers themselves.
-struct MatmulGradient {
-    static constexpr int64_t taps = 1, points = 1;
-    static inline void weight_points(const Floats* g, Floats* u) { u[0] = g[0]; }
-    static inline void weight_taps(const Floats* u, Floats* g) { g[0] = u[0]; }
-};
-
 // From the outputs' gradients to the inputs' where the stride is 2: with the taps turned round, 0 and 2 make odd inputs'
 // of a filter of two taps, F(tile, 2), and tap 1 even ones'. `tile` outputs, with one after them, for twice as many inputs.
 template <class F>
