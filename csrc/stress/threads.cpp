@@ -87,7 +87,7 @@ std::unique_ptr<Executor> trainer() {
     const TensorView image{4 * kMap, 3, kSide, kSide, 4, Layout::nchw, 0, 3};
     const auto view = [](int64_t number, int64_t channels) { return map_of(number * kMap, channels, kSide / 2); };
     const auto learning = [](Step step, Numbers rows) {
-        step.attributes["weights"] = rows;
+        step.attributes["weights"] = rows, step.attributes["algorithm"] = std::string("direct");
         return step;
     };
     Plan plan = plan_of(4);
@@ -100,8 +100,8 @@ std::unique_ptr<Executor> trainer() {
         {"load_head_gradient", "head", {{"target", {view(2, kColumns)}}}, {{"number", int64_t{0}}}},
         {"conv_backward", "head",
          {{"source", {view(0, kChannels)}}, {"gradient", {view(2, kColumns)}}, {"source_gradient", {view(3, kChannels)}}},
-         {{"of", int64_t{2}}}},
-        {"conv_backward", "first", {{"source", {image}}, {"gradient", {view(3, kChannels)}}}, {{"of", int64_t{1}}}}};
+         {{"of", int64_t{2}}, {"algorithm", std::string("direct")}}},
+        {"conv_backward", "first", {{"source", {image}}, {"gradient", {view(3, kChannels)}}}, {{"of", int64_t{1}}, {"algorithm", std::string("direct")}}}};
     return std::make_unique<Executor>(std::move(plan), Resources{});
 }
 

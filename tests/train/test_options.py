@@ -19,6 +19,8 @@ from yolo.models.network import build_network
 from yolo.models.weights.load import load_weights
 from yolo.models.weights.transfer import state_to_numpy
 from yolo.plots.results import read_results
+from yolo.program.inference.planner import plan_inference
+from yolo.program.training.program import plan_training
 
 PROGRAM = "yolo.train"
 
@@ -82,6 +84,26 @@ def test_bfloat16(shop: Workshop, base: Done) -> None:
     assert not np.array_equal(weights(done)["model.0.conv.weight"], weights(base)["model.0.conv.weight"])
     ours, theirs = (read_results(one.folder / "results.csv") for one in (done, base))
     np.testing.assert_allclose(ours["train/obj_loss"], theirs["train/obj_loss"], rtol=0.05)
+
+
+@pytest.mark.covers("train", "exact")
+def test_exact(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what trains and of what validates."""
+    asked: set[tuple[str, bool]] = set()
+
+    def watched(name: str, plan):
+        def planned(*args, exact: bool, **options):
+            asked.add((name, exact))
+            return plan(*args, exact=exact, **options)
+
+        return planned
+
+    monkeypatch.setattr("yolo.program.gradients.plan_training", watched("train", plan_training))
+    monkeypatch.setattr("yolo.program.compiled.plan_inference", watched("val", plan_inference))
+    for flags in ((), ("--exact",)):
+        asked.clear()
+        assert shop.train("exact", "--noplots", *flags, epochs="1").code == 0
+        assert asked == {("train", bool(flags)), ("val", bool(flags))}
 
 
 @pytest.mark.covers("train", "device")

@@ -76,6 +76,7 @@ class TrainConfig:
     compile: str = option("program", COMPILE, choices=COMPILE_MODES)
     amp: bool = option(False, "mixed precision in training: float16 on a GPU, bfloat16 on a processor that has it")
     recompute: bool = option(False, "activation checkpointing: less memory, more time")
+    exact: bool = option(False, EXACT)
     nbs: int = option(64, "nominal batch size, to which gradients are accumulated", low=1)
     bucket: str = option("", "copy the results to this fsspec URL (gs://…, s3://…, file://…) or Google bucket")
     loggers: tuple = option((), "experiment trackers, beside CSV and TensorBoard", many=str, choices=TRACKERS)

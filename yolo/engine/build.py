@@ -25,7 +25,7 @@ from yolo.engine.schedule import Schedule
 from yolo.engine.train_step import MAX_LABELS, TrainStep
 from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
 from yolo.inference.calibration import short_precision
-from yolo.inference.compile import compile_network, is_compiled, modules_on
+from yolo.inference.compile import compile_network, is_compiled, modules_on, refuse_exact
 from yolo.inference.graph_runner import ValRunner
 from yolo.loss.settings import LossSettings
 from yolo.models.network import Network, build_network
@@ -72,6 +72,7 @@ def build_parts(
     A resumed run's network, recipe and state come from its checkpoint. All ranks of ``group`` call it together, and get
     the parts that train their share.
     """
+    refuse_exact(config.exact, device)
     say_workers(config, group)
     with group.consistent() as facts:
         inputs = prepare(config, modules_on(device, config.compile), resumed)
@@ -162,6 +163,7 @@ def _train_step(
         loss_factor=factor,
         shapes=loader.shapes(),
         recompute=config.recompute,
+        exact=config.exact,
         device=device,
     )
     if inputs.checkpoint is not None:
@@ -205,7 +207,7 @@ def _validator(
     )
     compiled = None
     if is_compiled(device, config.compile):
-        compiled = compile_network(network.spec, state_to_numpy(network), device=device)
+        compiled = compile_network(network.spec, state_to_numpy(network), device=device, exact=config.exact)
     nms = validation_settings(single_cls=config.single_cls)
     runner = ValRunner(network, nms, settings, modules_on(device, config.compile), compiled, alone=group.ranks.alone)
     return Validator(runner, loader, network.nc, single_cls=config.single_cls, group=group)

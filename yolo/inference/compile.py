@@ -43,6 +43,13 @@ def modules_on(device: str, mode: str) -> str:
     return "cpu" if is_compiled(device, mode) else device
 
 
+def refuse_exact(exact: bool, device: str) -> None:
+    """Raise ConfigError for ``exact`` on a GPU."""
+    if exact and device != "cpu":
+        what = "a GPU's convolutions are computed as cuDNN chooses"
+        raise ConfigError(what, where="--exact", hint="leave it out, or use --device cpu")
+
+
 def compile_network(
     spec: NetworkSpec,
     state: Mapping[str, np.ndarray],

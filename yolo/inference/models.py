@@ -15,7 +15,7 @@ from yolo import runtime
 from yolo.class_names import ClassNames, class_order
 from yolo.errors import ConfigError
 from yolo.inference.calibration import Calibration, precision_of, short_precision
-from yolo.inference.compile import as_weights_error, compile_network, is_compiled
+from yolo.inference.compile import as_weights_error, compile_network, is_compiled, refuse_exact
 from yolo.inference.ensemble import CompiledHeads, EnsembleRunner, RawHeadRunner
 from yolo.inference.runner import CompiledRunner, Guard, Run, Runner
 from yolo.models.weights.checkpoint import Checkpoint
@@ -204,23 +204,17 @@ def _of_program(where: Weights, options: ModelOptions, classes: ClassNames | Non
         precision, reason = program.precision, unsupported(device, program.precision)
     if reason is not None:
         raise ConfigError(reason, where=where, hint="export it anew, or use --device cpu")
-    _refuse_exact(options, device)
+    refuse_exact(options.exact, device)
     order = None if classes is None else class_order(program.names, classes, where)
     program = program if order is None else program.in_order(order)
     return program_model(where, program, device=device, precision=precision, exact=options.exact)
-
-
-def _refuse_exact(options: ModelOptions, device: str) -> None:
-    if options.exact and device != "cpu":
-        what = "a GPU's convolutions are computed as cuDNN chooses"
-        raise ConfigError(what, where="--exact", hint="leave it out, or use --device cpu")
 
 
 def _of_weights(where: Weights, options: ModelOptions, classes: ClassNames | None) -> Model:
     """A `.pt` or `.safetensors` file's."""
     wanted = "cpu" if options.int8 is not None and not options.device.strip() else options.device  # no GPU computes so
     device = runtime.select_device(wanted, compile=options.compile)
-    _refuse_exact(options, device)
+    refuse_exact(options.exact, device)
     precision = precision_of(half=options.half, int8=options.int8 is not None, device=device)
     checkpoint = in_order_of(load_weights(where), classes, where)
     if not is_compiled(device, options.compile, precision):

@@ -22,8 +22,9 @@ class CompiledTraining:
     """Makes the gradient steps of one network.
 
     offsets: tensor name -> its first element in the vector of parameters and statistics; anchors: float32 [nl, na, 2]
-    in pixels; recompute: less memory, more time, the same numbers; group: the backend's, joins batch norms over ranks.
-    All steps share one memory: they run one after the other.
+    in pixels; recompute: less memory, more time, the same numbers; exact: convolutions are computed as they are defined
+    and not by Winograd's algorithm; group: the backend's, joins batch norms over ranks. All steps share one memory:
+    they run one after the other.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class CompiledTraining:
         *,
         precision: str = "fp32",
         recompute: bool = False,
+        exact: bool = False,
         group: Any = None,
         frozen: Collection[str] = (),
         device: str = "cpu",
@@ -44,7 +46,7 @@ class CompiledTraining:
         self._graph = lower(spec, {})
         self._offsets = dict(offsets)
         self._target, self.backend = Target.of(device, precision), backend_of(device)
-        self._options, self._group = {"recompute": recompute, "frozen": frozenset(frozen)}, group
+        self._options, self._group = {"recompute": recompute, "exact": exact, "frozen": frozenset(frozen)}, group
         self._head = (anchors, tuple(strides), settings)
         self._memory = self.backend.memory()
         side = 2 * max(strides)

@@ -36,6 +36,28 @@ void require_weights(const Plan& plan, const Step& step, int64_t size) {
     require(plan.element == 4 || source.element == 2, step, "its maps have other numbers than the plan");
 }
 
+// `algorithm` is one for which there are kernels; those of our own would read and write elsewhere otherwise.
+void require_algorithm(const Plan& plan, const Step& step, const Step& forward) {
+    const std::string& algorithm = step.text("algorithm");
+    const bool small = algorithm == "winograd_2x2";
+    require(small || algorithm == "direct" || algorithm == "winograd", step, "has an algorithm that is not known");
+    if (algorithm == "direct") return;
+    for (const char* role : {"source", "target"}) {
+        const TensorView& view = forward.view(role);
+        require_layout(step, view, Layout::blocked);
+        require(view.element == 4 && view.channels % plan.block == 0, step,
+                "takes whole blocks of floats for its algorithm");
+    }
+    const auto all = [&](const char* name, int64_t side) { return forward.numbers(name) == Numbers{side, side}; };
+    require(all("kernel", 3) && (all("stride", 2) || (all("stride", 1) && !small)) && all("padding", 1) &&
+                all("dilation", 1) && forward.number("groups") == 1 && !forward.flag("transposed") &&
+                !forward.has("bias"),
+            step, "is no convolution for its algorithm");
+    const int64_t row = forward.view("source").channels * size_of(forward.numbers("kernel"));
+    const Numbers& weights = forward.numbers("weights");
+    for (size_t i = 1; i < weights.size(); i += 2) require(weights[i] % row == 0, step, "has pieces of kernels");
+}
+
 void check_conv_forward(const Plan& plan, const Step& step) {
     const TensorView &source = step.view("source"), &target = step.view("target");
     require_convolution(plan, step);
@@ -46,6 +68,7 @@ void check_conv_forward(const Plan& plan, const Step& step) {
     require(source.element == plan.element && (target.element == plan.element || sums), step,
             "its maps have other numbers than the plan");
     require_weights(plan, step, plan.values);
+    require_algorithm(plan, step, step);
 }
 
 void check_conv_backward(const Plan& plan, const Step& step) {
@@ -63,6 +86,7 @@ void check_conv_backward(const Plan& plan, const Step& step) {
         require(to->channels == source.channels && to->element == plan.element, step, "its gradient is another map's");
     }
     require_weights(plan, forward, plan.gradient);
+    require_algorithm(plan, step, forward);
 }
 
 void check_load_head_gradient(const Plan& plan, const Step& step) {
@@ -122,11 +146,12 @@ void check_accumulate(const Plan& plan, const Step& step) {
 
 void add_training_kinds(Kinds& kinds) {
     const auto in = Access::read, out = Access::write;
-    const AttributeRule of{"of", Type::number}, heads{"heads", Type::number}, number{"number", Type::number};
+    const AttributeRule of{"of", Type::number}, heads{"heads", Type::number}, number{"number", Type::number},
+        algorithm{"algorithm", Type::text};
     std::vector<AttributeRule> conv = convolution_attributes();
-    conv.insert(conv.end(), {{"weights", Type::numbers}, {"bias", Type::number, false}});
+    conv.insert(conv.end(), {{"weights", Type::numbers}, {"bias", Type::number, false}, algorithm});
     kinds["conv_forward"] = {{{"source", in}, {"target", out}}, conv, check_conv_forward};
-    kinds["conv_backward"] = {{{"source", in}, {"gradient", in}, {"source_gradient", out, 0}}, {of},
+    kinds["conv_backward"] = {{{"source", in}, {"gradient", in}, {"source_gradient", out, 0}}, {of, algorithm},
                               check_conv_backward, {}, "conv_forward"};
     kinds["load_head_gradient"] = {{{"target", out}}, {number}, check_load_head_gradient};
     kinds["load_head_gradient"].phase = Phase::backward;

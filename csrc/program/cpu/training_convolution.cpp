@@ -6,8 +6,9 @@
 
 #include "parallel/team.h"
 #include "program/cpu/builders.h"
-#include "program/cpu/convolution.h"
 #include "program/cpu/pass.h"
+#include "program/cpu/training_convolution.h"
+#include "program/cpu/training_winograd.h"
 
 namespace yolo::program {
 
@@ -15,32 +16,38 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 
-namespace {
+memory::desc Convolution::bias_desc() const {
+    return bias < 0 ? memory::desc() : floats_desc(target.channels);
+}
 
-// Rows of weights in the vector of values: `count` numbers from `offset`.
-struct Rows {
-    int64_t offset;
-    int64_t count;
-};
+memory::desc Convolution::plain_weights() const {
+    return {shape.weights, Type::f32, shape.groups > 1 ? Tag::goihw : Tag::oihw};
+}
+
+memory::desc Convolution::any_weights(Type type) const {
+    return {shape.weights, type, Tag::any};
+}
+
+std::vector<int64_t> Convolution::starts() const {
+    std::vector<int64_t> found;
+    const int64_t size = source.channels / shape.groups * shape.kernel[0] * shape.kernel[1];
+    for (const Rows& rows : weights) {
+        for (int64_t i = 0; i < rows.count; i += size) found.push_back(rows.offset + i);
+    }
+    return found;
+}
+
+StepInfo Convolution::info(const std::string& kind, const std::string& implementation) const {
+    const double flops = static_cast<double>(exec.batch) * shape.flops(source, target);
+    return {kind, where, implementation, flops,
+            exec.batch * (source.image_bytes() + target.image_bytes()) +
+                static_cast<int64_t>(plain_weights().get_size())};
+}
 
 // Weights are packed from the vector at every use, into the workspace: packed copies would take as much memory as the
 // parameters for a gain that could not be measured. A transposed convolution is the gradient of a convolution from its
 // target to its source, so its three passes are the three of that one in another order.
-struct Convolution {
-    ExecContext exec;
-    std::string where;
-    TensorView source, target;
-    std::vector<Rows> weights;  // together [out, in / groups, kh, kw], or transposed [in, out / groups, kh, kw]
-    int64_t bias;               // offset of [out] in the values; -1: none
-    ConvShape shape;
-
-    memory::desc bias_desc() const {
-        return bias < 0 ? memory::desc() : floats_desc(target.channels);
-    }
-    memory::desc plain_weights() const { return {shape.weights, Type::f32, shape.groups > 1 ? Tag::goihw : Tag::oihw}; }
-    memory::desc any_weights(Type type) const { return {shape.weights, type, Tag::any}; }
-};
-using Spec = std::shared_ptr<const Convolution>;
+namespace {
 
 Convolution convolution_of(const ExecContext& exec, const Step& step) {
     Convolution c{exec, step.where, step.view("source"), step.view("target"), {}, -1, ConvShape(step)};
@@ -99,13 +106,6 @@ void add_rows(const float* from, const std::vector<Rows>& rows, float* gradient,
     }
 }
 
-StepInfo info(const Convolution& c, const std::string& kind, const std::string& implementation) {
-    const double flops = static_cast<double>(c.exec.batch) * c.shape.flops(c.source, c.target);
-    return {kind, c.where, implementation, flops,
-            c.exec.batch * (c.source.image_bytes() + c.target.image_bytes()) +
-                static_cast<int64_t>(c.plain_weights().get_size())};
-}
-
 struct Kernel {
     dnnl::primitive primitive;
     memory::desc from, to, weights, scratch;
@@ -131,8 +131,8 @@ Kernel kernel(const Convolution& c, bool data, const TensorView& from, const Ten
             pd.weights_desc(),             pd.scratchpad_desc(), pd.impl_info_str()};
 }
 
-// The two passes that read weights: `data` says whether it is oneDNN's backward-data.
-CompiledStep from_weights(BuildContext& context, const Spec& c, bool data, const TensorView& from, const TensorView& to,
+// oneDNN's passes that read weights: `data` says whether it is its backward-data.
+CompiledStep direct_from_weights(BuildContext& context, const Spec& c, bool data, const TensorView& from, const TensorView& to,
                           const std::string& kind) {
     const Kernel chosen = kernel(*c, data, from, to, kind);
     auto pass = std::make_shared<Pass>();
@@ -147,7 +147,7 @@ CompiledStep from_weights(BuildContext& context, const Spec& c, bool data, const
     const dnnl::reorder pack(plain, weights);
     const bool biased = !data && c->bias >= 0;
     if (biased) pass->arguments[DNNL_ARG_BIAS] = memory(c->bias_desc(), engine(), DNNL_MEMORY_NONE);
-    return {info(*c, kind, chosen.implementation), [=](const Run& run) mutable {
+    return {c->info(kind, chosen.implementation), [=](const Run& run) mutable {
                 plain.set_data_handle(const_cast<float*>(packed_rows(c->weights, run.values, staging)));
                 pack.execute(stream(), plain, weights);
                 if (biased) pass->arguments[DNNL_ARG_BIAS].set_data_handle(run.values + c->bias);
@@ -155,8 +155,8 @@ CompiledStep from_weights(BuildContext& context, const Spec& c, bool data, const
             }};
 }
 
-// To the gradients of weights and bias. `values`: where the source's values lie now.
-CompiledStep to_weights(BuildContext& context, const Spec& c, const TensorView& gradient, const TensorView& values) {
+// oneDNN's to the gradients of weights and bias. `values`: where the source's values lie now.
+CompiledStep direct_to_weights(BuildContext& context, const Spec& c, const TensorView& gradient, const TensorView& values) {
     const bool turned = c->shape.transposed;
     const TensorView &source = turned ? gradient : values, &target = turned ? values : gradient;
     const auto describe = [&](const memory::desc& from, const memory::desc& to) {
@@ -178,7 +178,7 @@ CompiledStep to_weights(BuildContext& context, const Spec& c, const TensorView& 
     // oneDNN's reorder can add as well, but is 40 times slower then.
     memory plain = frame.take(c->plain_weights());
     const dnnl::reorder unpack(weights, plain);
-    return {info(*c, "conv_weights", pd.impl_info_str()), [=](const Run& run) mutable {
+    return {c->info("conv_weights", pd.impl_info_str()), [=](const Run& run) mutable {
                 (*pass)();
                 unpack.execute(stream(), weights, plain);
                 add_rows(static_cast<const float*>(plain.get_data_handle()), c->weights, run.gradient, c->exec.threads);
@@ -188,21 +188,42 @@ CompiledStep to_weights(BuildContext& context, const Spec& c, const TensorView& 
             }};
 }
 
+// Of kernels of our own, which the verifier has seen to fit (kinds_training.cpp); none where oneDNN computes.
+std::optional<WinogradForm> form_of(const Convolution& c, const Step& step) {
+    const std::string& algorithm = step.text("algorithm");
+    if (algorithm == "direct") return std::nullopt;
+    if (algorithm == "winograd_2x2") return WinogradForm::f2_stride2;
+    return c.shape.stride[0] == 2 ? WinogradForm::f4_stride2 : WinogradForm::f4;
+}
+
+// The two passes that read weights; `data`: the gradient with respect to the source.
+CompiledStep from_weights(BuildContext& context, const Spec& c, std::optional<WinogradForm> form, bool data,
+                          const TensorView& from, const TensorView& to, const std::string& kind) {
+    if (!form) return direct_from_weights(context, c, data != c->shape.transposed, from, to, kind);
+    return winograd_from_weights(context, c, *form, data, from, to, kind);
+}
+
+CompiledStep to_weights(BuildContext& context, const Spec& c, std::optional<WinogradForm> form, const TensorView& gradient,
+                        const TensorView& values) {
+    if (!form) return direct_to_weights(context, c, gradient, values);
+    return winograd_to_weights(context, c, *form, gradient, values);
+}
+
 }  // namespace
 
 std::vector<CompiledStep> build_conv_forward(BuildContext& context, const Step& step) {
     const auto c = std::make_shared<Convolution>(convolution_of(context, step));
     context.keep(c);
-    return {from_weights(context, c, c->shape.transposed, c->source, c->target, "conv")};
+    return {from_weights(context, c, form_of(*c, step), false, c->source, c->target, "conv")};
 }
 
 std::vector<CompiledStep> build_conv_backward(BuildContext& context, const Step& step) {
     const Spec c = context.state<Convolution>(step);
     const TensorView& gradient = step.view("gradient");
-    std::vector<CompiledStep> made{to_weights(context, c, gradient, step.view("source"))};
-    if (const TensorView* to = step.optional("source_gradient")) {
-        made.push_back(from_weights(context, c, !c->shape.transposed, gradient, *to, "conv_data"));
-    }
+    const TensorView &source = step.view("source"), *to = step.optional("source_gradient");
+    const auto form = form_of(*c, step);
+    std::vector<CompiledStep> made{to_weights(context, c, form, gradient, source)};
+    if (to != nullptr) made.push_back(from_weights(context, c, form, true, gradient, *to, "conv_data"));
     return made;
 }
 

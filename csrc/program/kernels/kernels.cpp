@@ -7,6 +7,8 @@
 #include "program/kernels/planes.h"
 #include "program/kernels/rows.h"
 #include "program/kernels/winograd.h"
+#include "program/kernels/winograd_gradient.h"
+#include "program/kernels/winograd_spread.h"
 
 namespace {
 
@@ -182,6 +184,12 @@ extern const Kernels kernels = {
     word_finish,
     quantise,
     dequantise,
+    winograd_weights,
+    winograd_gradient_points,
+    winograd_gradient_products,
+    winograd_gradient_finish,
+    winograd_spread_points,
+    winograd_spread_finish,
 };
 
 }  // namespace yolo::program::YOLO_KERNELS

@@ -91,6 +91,10 @@ struct WordWinograd {
     int64_t source_channels, target_channels;
     int64_t source_step, target_step;
 };
+// From one point's sums over tiles to the next; they would begin in the same cache sets if this were a power of two.
+constexpr int64_t sums_step(const Winograd& w) {
+    return w.source_channels * w.target_channels + 16;
+}
 
 struct Kernels {
     const char* name;
@@ -163,6 +167,22 @@ struct Kernels {
     // The way back, (byte - zero) * size; zeros after the last channel.
     void (*dequantise)(const uint8_t* bytes, int64_t stride, int64_t count, int64_t channels, float size, float zero,
                        float* x);
+    // What training adds (winograd_gradient.h). Weights of pairs of target channel blocks from where `rows` say that each
+    // output channel's begin; `turned`: for the gradient of the source, whose channels are the targets then.
+    void (*winograd_weights)(const float* values, const int64_t* rows, const Winograd& w, bool turned, int64_t begin,
+                             int64_t end, float* to);
+    // Points of the outputs' gradients, of target channel blocks.
+    void (*winograd_gradient_points)(const float* gradient, const Winograd& w, const WinogradPart& part, float* points);
+    // Products over tiles of source channel blocks of all points, added to the sums if not the first.
+    void (*winograd_gradient_products)(const float* points, const float* gradients, const Winograd& w,
+                                       const WinogradPart& part, bool first, float* sums);
+    // Adds what the sums of some source channels make of the weights' gradients.
+    void (*winograd_gradient_finish)(const float* sums, const int64_t* rows, const Winograd& w, int64_t begin,
+                                     int64_t end, float* gradient);
+    // The first and the last phase of the source's gradient where the stride is 2 (winograd_spread.h); `w` as forward but
+    // for the channels, which change places.
+    void (*winograd_spread_points)(const float* gradient, const Winograd& w, const WinogradPart& part, float* points);
+    void (*winograd_spread_finish)(const float* sums, const Winograd& w, const WinogradPart& part, float* target);
 };
 
 namespace generic {

@@ -102,7 +102,8 @@ def _(op: Convolutions, planner: TrainingPlanner, gradients: Gradients) -> None:
     to = gradients.new(op.source) if op.source in gradients.wanted else None
     planner.weights(op, learn=True)
     views = {"source": gradients.sources.of(op), "gradient": gradient, "source_gradient": to}
-    planner.builder.backward("conv_backward", op.where, views, of=planner.numbers[op.outputs[0]])
+    how = {"of": planner.numbers[op.outputs[0]], "algorithm": planner.algorithm(op)}
+    planner.builder.backward("conv_backward", op.where, views, **how)
     if to is not None:
         gradients.give(op.source, to)
 

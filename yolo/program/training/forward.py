@@ -15,6 +15,7 @@ from yolo.program.node_steps import activated, add_step, consecutive, convolutio
 from yolo.program.passes.fold import EPSILON
 from yolo.program.plan import Attribute
 from yolo.program.plan_builder import BufferView, PlanBuilder
+from yolo.program.training.algorithm import DIRECT, algorithm
 from yolo.program.training.fused import Convolutions, FusedGraph, FusedOp, NormActAdd
 from yolo.program.training.placement import Placement, takes_plain
 
@@ -26,12 +27,16 @@ NORM: Final[Mapping[str, float]] = {"eps": EPSILON, "momentum": 0.03}
 
 @dataclasses.dataclass
 class TrainingPlanner:
-    """What the forward and the backward half of a plan have in common; ``values``: tensor name -> its offset."""
+    """What the forward and the backward half of a plan have in common.
+
+    ``values``: tensor name -> its offset; ``exact``: all convolutions are direct.
+    """
 
     graph: FusedGraph
     builder: PlanBuilder
     placement: Placement
     values: Mapping[str, int]
+    exact: bool = False
     numbers: dict[int, int] = dataclasses.field(default_factory=dict)
     """Of forward steps that backward steps name, by the first value that they make."""
     indices: dict[int, BufferView] = dataclasses.field(default_factory=dict)
@@ -78,6 +83,13 @@ class TrainingPlanner:
             found["bias"] = self.offset(op.bias, channels, learns=learn)
         return found
 
+    def algorithm(self, op: Convolutions) -> str:
+        """By which its passes go, forward and backward."""
+        if self.exact or self.source(op).buffer.layout != self.builder.target.layout:
+            return DIRECT
+        made = (self.builder.batch, self.target(op).channels, *self.graph.sizes[op.outputs[0]])
+        return algorithm(op, self.graph.channels[op.source], made, self.builder.target)
+
     def source(self, op: Convolutions) -> BufferView:
         """What a convolution reads."""
         images = self.placement.plain_images
@@ -123,6 +135,7 @@ def _(op: Convolutions, planner: TrainingPlanner) -> None:
         "conv_forward",
         op.where,
         {"source": planner.source(op), "target": planner.target(op)},
+        algorithm=planner.algorithm(op),
         **convolution(node),
         **planner.weights(op),
     )

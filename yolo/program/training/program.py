@@ -22,6 +22,7 @@ def plan_training(
     *,
     recompute: bool = False,
     frozen: Collection[str] = (),
+    exact: bool = False,
 ) -> Plan:
     """The plan of a graph as ``lower`` gives it, forward and backward.
 
@@ -29,7 +30,7 @@ def plan_training(
     and statistics; weights lie there as OneFlow orders them. ``target``: with "bf16" feature maps and products are
     bfloat16, all else float32. ``recompute``: less memory and more time, the same numbers (see ``recompute.py``).
     ``frozen``: names of parameters that do not learn; their gradients are worked out only where that is on the way to
-    others.
+    others. ``exact``: convolutions are computed as they are defined, not by Winograd's algorithm.
 
     Raises ValueError for int8, for a size at which nothing is left and for another number of channels.
     """
@@ -39,7 +40,7 @@ def plan_training(
     if channels != graph.channels[0]:
         raise ValueError(f"the network takes {graph.channels[0]} channels, not {channels}")
     fused, builder = fuse(graph, height, width, target.block), PlanBuilder(target, batch)
-    planner = TrainingPlanner(fused, builder, Placement(fused, builder), values)
+    planner = TrainingPlanner(fused, builder, Placement(fused, builder), values, exact)
     plan_forward(planner)
     plan_backward(planner, frozen, recompute=recompute)
     return builder.build(shape, graph.head_shapes(shape), values=planner.values_end, gradient=planner.gradient_end)

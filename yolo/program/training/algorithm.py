@@ -1,0 +1,27 @@
+"""By which algorithm a convolution trains, forward and backward: by its shape, so that a plan is always the same."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from yolo.program.inference.algorithm import DIRECT, LEAST_CHANNELS, MOST_CHANNELS, WINOGRAD, WINOGRAD_2X2, fits
+from yolo.program.ir import Shape
+from yolo.program.target import Target
+from yolo.program.training.fused import Convolutions
+
+LEAST_OUTPUTS: Final = 64 * 4 * 4
+"""Of a channel in a batch's tiles: each step transforms the weights and their gradient anew, which takes as long as
+the products of fewer save."""
+
+
+def algorithm(op: Convolutions, source: int, target: Shape, machine: Target) -> str:
+    """The fastest one; ``source``: its channels; ``target``: shape of all its outputs, ``[B, C, H, W]``."""
+    batch, channels, height, width = target
+    node = op.nodes[0]
+    if op.bias or not fits(node, (source, channels), machine) or min(source, channels) < LEAST_CHANNELS[node.stride]:
+        return DIRECT
+    found = WINOGRAD_2X2 if node.stride == (2, 2) and source > MOST_CHANNELS else WINOGRAD
+    side = 2 if found == WINOGRAD_2X2 else 4
+    outputs = -(-height // side) * -(-width // side) * side**2
+    inside = 2 * height * width >= outputs  # at least half of the tiles' outputs
+    return found if inside and batch * outputs >= LEAST_OUTPUTS else DIRECT
