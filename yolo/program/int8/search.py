@@ -37,7 +37,8 @@ def choose(
     anyway.) Those that bring back most of the squared error for each product stay in float, while their products are
     within ``share`` of all; none do where all of these together bring nothing back. Besides, where there are others,
     those that read the images stay in float: pixels are bytes as they are, so that their rounded weights are an error
-    of their own (yolov5n loses half as much mAP50-95 on COCO128, for 5 % of the time).
+    of their own: on COCO128 letterboxed to squares yolov5n loses 0.004 mAP50-95 and not 0.009, for 5 % of the time
+    (with rectangles chance hides it).
     """
     able = candidates(graph)
     first = tuple(node for node in able if INPUT in node.inputs)
