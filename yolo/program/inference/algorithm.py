@@ -16,7 +16,8 @@ products a tile instead of 144. Of stride 2, where even and odd inputs meet taps
 WINOGRAD_2X2: Final = "winograd_2x2"
 """3x3 of stride 2 in tiles of 2x2 outputs: 25 products instead of 36."""
 
-_TILE: Final = {WINOGRAD: 4, WINOGRAD_2X2: 2}
+TILE: Final = {DIRECT: 1, WINOGRAD: 4, WINOGRAD_2X2: 2}
+"""Outputs of a tile along one axis."""
 LEAST_CHANNELS: Final = {(1, 1): 16, (2, 2): 32}
 """Of the source, by the stride: with fewer, the way to the points and back takes longer than the products saved."""
 MOST_CHANNELS: Final = 64
@@ -25,8 +26,6 @@ LEAST_TILES: Final = 9
 """The weights are several times as many: for fewer tiles reading them takes longer than the products."""
 _FAST: Final = ("avx2", "avx512")
 """Beginnings of the instruction sets for which there are fast kernels; the generic ones take four times as long."""
-
-
 _MOST_KERNEL: Final = 16
 _MOST_CHANNELS: Final = 4096
 """Of a sum within 26 bits, so that weights have steps enough."""
@@ -61,12 +60,18 @@ def fits(node: Conv, channels: tuple[int, int], target: Target) -> bool:
     return floats and target.instructions.startswith(_FAST)
 
 
+def tiled(node: Conv, source: int, size: Size) -> tuple[str, int]:
+    """Winograd's form for a convolution that fits, and its tiles; direct, and none, where less than half of their
+    outputs are inside of the map. ``source``: its channels; ``size``: height and width of its output."""
+    found = WINOGRAD_2X2 if node.stride == (2, 2) and source > MOST_CHANNELS else WINOGRAD
+    (height, width), side = size, TILE[found]
+    tiles = -(-height // side) * -(-width // side)
+    return (found, tiles) if 2 * height * width >= tiles * side**2 else (DIRECT, 0)
+
+
 def algorithm(node: Conv, channels: tuple[int, int], size: Size, target: Target) -> str:
     """The fastest one; ``size``: height and width of its output."""
     if not fits(node, channels, target) or channels[0] < LEAST_CHANNELS[node.stride]:
         return DIRECT
-    found = WINOGRAD_2X2 if node.stride == (2, 2) and channels[0] > MOST_CHANNELS else WINOGRAD
-    (height, width), side = size, _TILE[found]
-    tiles = -(-height // side) * -(-width // side)
-    inside = 2 * height * width >= tiles * side**2  # at least half of the tiles' outputs
-    return found if tiles >= LEAST_TILES and inside else DIRECT
+    found, tiles = tiled(node, channels[0], size)
+    return found if tiles >= LEAST_TILES else DIRECT

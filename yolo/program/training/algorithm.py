@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from yolo.program.inference.algorithm import DIRECT, LEAST_CHANNELS, MOST_CHANNELS, WINOGRAD, WINOGRAD_2X2, fits
+from yolo.program.inference.algorithm import DIRECT, LEAST_CHANNELS, TILE, fits, tiled
 from yolo.program.ir import Shape
 from yolo.program.target import Target
 from yolo.program.training.fused import Convolutions
@@ -20,8 +20,5 @@ def algorithm(op: Convolutions, source: int, target: Shape, machine: Target) -> 
     node = op.nodes[0]
     if op.bias or not fits(node, (source, channels), machine) or min(source, channels) < LEAST_CHANNELS[node.stride]:
         return DIRECT
-    found = WINOGRAD_2X2 if node.stride == (2, 2) and source > MOST_CHANNELS else WINOGRAD
-    side = 2 if found == WINOGRAD_2X2 else 4
-    outputs = -(-height // side) * -(-width // side) * side**2
-    inside = 2 * height * width >= outputs  # at least half of the tiles' outputs
-    return found if inside and batch * outputs >= LEAST_OUTPUTS else DIRECT
+    found, tiles = tiled(node, source, (height, width))
+    return found if batch * tiles * TILE[found] ** 2 >= LEAST_OUTPUTS else DIRECT
