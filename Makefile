@@ -48,6 +48,11 @@ $(VENV)/.installed: requirements.txt
 	@$(TIMED) packages $(PY) $(INSTALL) --requirement requirements.txt
 	@touch $@
 
+# What the extras need and tests compare with.
+$(VENV)/.extras: requirements-extras.txt $(VENV)/.installed | $(VENV)/.built
+	@$(TIMED) extras $(PY) $(INSTALL) --no-deps --requirement $<
+	@touch $@
+
 # Half a gigabyte that only --loader dali needs, and the tests of it.
 $(VENV)/.dali: requirements-dali.txt $(VENV)/.installed | $(VENV)/.built
 	@$(TIMED) dali $(PY) $(INSTALL) --requirement $< --constraint requirements.txt
@@ -100,15 +105,15 @@ format: build
 # Compiled modules are kept, whatever the shell says: tests start hundreds of processes, and pytest compiles its own.
 test test-fast stress: export PYTHONDONTWRITEBYTECODE :=
 
-test: cuda-host $(VENV)/.dali
+test: cuda-host $(VENV)/.dali $(VENV)/.extras
 	@$(TIMED) lint $(MAKE) --no-print-directory lint
 	@$(TIMED) tests $(PYTEST) -m 'not stress' --durations=40
 	@scripts/timed.sh --report
 
-test-fast: cuda-host $(VENV)/.dali
+test-fast: cuda-host $(VENV)/.dali $(VENV)/.extras
 	@$(PYTEST) -m 'not slow and not stress'
 
-stress: cuda-host $(VENV)/.dali
+stress: cuda-host $(VENV)/.dali $(VENV)/.extras
 	@$(CMAKE) --build $(BUILT) --target _native_checked stress races
 	@$(PYTEST) -m stress
 	@TSAN_OPTIONS='halt_on_error=1' $(BUILT)/stress

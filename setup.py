@@ -82,6 +82,10 @@ setup(
     ],
     extras_require={
         "dali": ["nvidia-dali-cuda120==2.4.0"],  # --loader dali
+        # yolo.export --include onnx: the newest onnx that takes OneFlow's protobuf, and what verifies the files
+        "onnx": ["onnx==1.17.0", "onnxruntime==1.23.2"],
+        "openvino": ["onnx==1.17.0", "onnxruntime==1.23.2", "openvino==2026.4.1"],
+        "serve": ["fastapi==0.162.5", "uvicorn==0.54.0", "python-multipart==0.0.32"],
         # What yolo._cuda loads at run time. cuDNN 9 lies beside OneFlow's cuDNN 8: the libraries have other names.
         "cuda": [
             "nvidia-cudnn-cu13==9.28.1.4",
