@@ -1,1 +1,1 @@
-"""Files for other programs: written from a checkpoint, read back and compared in the same command."""
+"""Detectors as files that other programs run, written from the intermediate representation and verified."""
