@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo import ops
-from yolo.config.commands import MOST_LINE_WIDTH
+from yolo.config.values import MOST_LINE_WIDTH
 from yolo.data.image_file import ImageFile
 from yolo.data.images import write_image
 from yolo.data.letterbox import Size
@@ -23,7 +23,6 @@ from yolo.errors import ConfigError, DataError
 from yolo.inference.boxes import Boxes
 from yolo.inference.outputs.crops import CropFiles, cut_out
 from yolo.inference.settings import check_range
-from yolo.plots.annotate import annotate
 
 if TYPE_CHECKING:
     import pandas
@@ -92,6 +91,8 @@ class Result:
 
         ``line_width`` is in pixels; by default it comes from the image's size. Raises ConfigError out of range.
         """
+        from yolo.plots.annotate import annotate  # fonts take longer to load than a network
+
         if line_width is not None:
             check_range("line_width", line_width, 1, MOST_LINE_WIDTH, whole=True)
             line_width = int(line_width)
