@@ -21,6 +21,7 @@ LOADER = "what makes the batches' pixels; dali needs the extra dali; what one ca
 PROFILE = "write a Chrome trace for each process into profile/: so many steps of an epoch; 0: none"
 HALF = "float16 inference on a GPU, bfloat16 on a processor that has it"
 INT8 = "8-bit inference, calibrated on images of --data; prints what it costs"
+RECOMPUTE = "activation checkpointing, less memory for some time; auto: on a processor, where that is little"
 EXACT = "direct convolutions on a processor instead of Winograd's: slower, float32 sums as they are defined"
 
 
@@ -72,7 +73,7 @@ class TrainConfig:
     log_ranks: tuple = option((), "ranks that log besides the first", many=int, low=0)
     compile: str = option("program", COMPILE, choices=COMPILE_MODES)
     amp: bool = option(False, "mixed precision in training: float16 on a GPU, bfloat16 on a processor that has it")
-    recompute: bool = option(False, "activation checkpointing: less memory, more time")
+    recompute: str = option("auto", RECOMPUTE, choices=("auto", "on", "off"), bare="on")
     exact: bool = option(False, EXACT)
     nbs: int = option(64, "nominal batch size, to which gradients are accumulated", low=1)
     bucket: str = option("", "copy the results to this fsspec URL (gs://…, s3://…, file://…) or Google bucket")

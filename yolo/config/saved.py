@@ -36,6 +36,8 @@ def _value(field: dataclasses.Field, value: Any, where: object) -> Any:
     if many and isinstance(value, (list, tuple)) and all(type(one) is many for one in value):
         return tuple(value)
     kind = type(field.default)
+    if type(value) is bool and {"on", "off"} <= set(field.metadata["choices"] or ()):  # of a run when it was a flag
+        return "on" if value else "off"
     if type(value) is kind and not many:
         choices = field.metadata["choices"]
         if choices is None or value in (*choices, field.default, field.metadata["bare"]):

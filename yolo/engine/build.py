@@ -162,7 +162,7 @@ def _train_step(
         sync_bn=config.sync_bn,
         loss_factor=factor,
         shapes=loader.shapes(),
-        recompute=config.recompute,
+        recompute={"on": True, "off": False}.get(config.recompute),
         exact=config.exact,
         device=device,
     )
