@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from yolo.config.options import option
+from yolo.config.values import COMPILE_MODES, IMAGE_SIZE, MOST_LINE_WIDTH
 
-IMAGE_SIZE = 640
-"""Pixels a side, where nobody says otherwise."""
 IMGSZ = ("--img", "--img-size")
-MOST_LINE_WIDTH = 200
 MOST_THREADS = 1000
-COMPILE_MODES = ("program", "off")
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from yolo.config.options import check_range
 from yolo.errors import ConfigError
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 
 Config = TypeVar("Config")
 

@@ -18,7 +18,7 @@ from yolo.data.batch import Batch, pad_labels
 from yolo.distributed.process_group import LONE, ProcessGroup
 from yolo.distributed.tensors import local
 from yolo.errors import ConfigError
-from yolo.inference.calibration import short_precision
+from yolo.inference.precision import short_precision
 from yolo.loss.settings import LossSettings
 from yolo.program.backends.choice import backend_of
 from yolo.program.gradients import CompiledTraining
