@@ -40,9 +40,9 @@ def test_one_image_gives_one_result(detector: Detector, tmp_path: Path) -> None:
     path = make_image(tmp_path / "a.png")
     found = detector(path)
     assert 0 < len(found) <= 20 and found.names == NAMES and found.path == path and found.frame is None
-    assert found.rows.dtype == np.float32 and (found.confidences > 0.001).all()
-    assert (np.diff(found.confidences) <= 0).all() and set(found.classes) <= {0, 1}
-    assert (found.boxes >= 0).all() and (found.boxes <= [64, 48, 64, 48]).all()
+    assert found.rows.dtype == np.float32 and (found.boxes.conf > 0.001).all()
+    assert (np.diff(found.boxes.conf) <= 0).all() and set(found.boxes.cls) <= {0, 1}
+    assert (found.boxes.xyxy >= 0).all() and (found.boxes.xyxy <= [64, 48, 64, 48]).all()
     assert found.input_size == (48, 64) and set(found.speed_ms) == {"preprocess", "inference", "nms"}
     assert all(milliseconds >= 0 for milliseconds in found.speed_ms.values())
     assert same(found.rows, detector(str(path)).rows)
@@ -85,8 +85,8 @@ def test_any_array_layout_is_the_same_image(detector: Detector) -> None:
 @pytest.mark.parametrize("size", [(1, 64), (64, 1), (1, 1), (3, 500)])
 def test_thin_images_are_looked_at(detector: Detector, size: tuple[int, int]) -> None:
     found = detector(noise(size))
-    assert (found.boxes <= [size[1], size[0]] * 2).all() and (found.boxes >= 0).all()
-    assert found.annotated().shape == (*size, 3)
+    assert (found.boxes.xyxy <= [size[1], size[0]] * 2).all() and (found.boxes.xyxy >= 0).all()
+    assert found.plot().shape == (*size, 3)
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_settings_reach_nms(detector: Detector, weights: Path) -> None:
     few = Detector(weights, device="cpu", imgsz=(64, 64), conf=0.001, max_det=3, names=("x", "y"))(noise())
     assert few.names == ("x", "y") and same(few.rows, everything.rows[:3])
     only = Detector(weights, device="cpu", imgsz=[64], conf=0.001, classes=[1], max_det=20)(noise())
-    assert set(only.classes) <= {1}
+    assert set(only.boxes.cls) <= {1}
     none = Detector(weights, device="cpu", imgsz=64, conf=1.0)(noise())
-    assert len(none) == 0 and none.boxes.shape == (0, 4)
+    assert len(none) == 0 and none.boxes.xyxy.shape == (0, 4)
 
 
 def test_sizes_are_rounded_up_to_the_stride(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -163,7 +163,7 @@ def test_what_yolov5_s_users_give_is_taken(weights: Path, detector: Detector) ->
     found = given(noise())
     assert same(found.rows[:20], detector(noise()).rows[:20]) and len(found) > 20
     assert Detector(weights, device=None, classes=np.array([1, 0])).classes == (0, 1)
-    assert set(Detector(weights, device="cpu", imgsz=64, conf=0.001, classes=1)(noise()).classes) == {1}
+    assert set(Detector(weights, device="cpu", imgsz=64, conf=0.001, classes=1)(noise()).boxes.cls) == {1}
     with pytest.raises(RuntimeSetupError, match="--device 97"):
         Detector(weights, device=97)
 

@@ -139,4 +139,4 @@ def test_a_result_outlives_its_file(detector: Detector, tmp_path: Path) -> None:
     assert repr(result).startswith("Result(a.jpg 300x400: ") and result.size == (400, 300)
     assert len(result.label_lines().splitlines()) == len(result)
     np.testing.assert_array_equal(result.image, expected)
-    assert result.annotated().shape == (400, 300, 3)
+    assert result.plot().shape == (400, 300, 3)

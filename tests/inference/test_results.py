@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -41,15 +42,48 @@ def test_it_is_gone_through_by_rows() -> None:
         _ = result[3]
 
 
+def test_boxes_in_every_form() -> None:
+    boxes = Result(noise(), ROWS, NAMES).boxes
+    assert len(boxes) == 3 and boxes.id is None and repr(boxes) == "Boxes(3 in 64x48)"
+    np.testing.assert_array_equal(boxes.xyxy, ROWS[:, :4])
+    np.testing.assert_allclose(boxes.xywh[0], [15.5, 21, 29, 38])
+    np.testing.assert_allclose(boxes.xyxyn[0], [1 / 64, 2 / 48, 30 / 64, 40 / 48])
+    np.testing.assert_allclose(boxes.xywhn[0], [15.5 / 64, 21 / 48, 29 / 64, 38 / 48])
+    assert boxes.conf.tolist() == ROWS[:, 4].tolist() and boxes.cls.tolist() == [0, 1, 0]
+    assert boxes.cls.dtype == np.int64 and {boxes.xyxyn.dtype, boxes.xywh.dtype} == {np.dtype(np.float32)}
+
+
+def test_some_of_the_boxes() -> None:
+    boxes = Result(noise(), ROWS, NAMES, ids=np.array([7, 3, 9])).boxes
+    assert [(box.cls.tolist(), box.id.tolist()) for box in boxes] == [([0], [7]), ([1], [3]), ([0], [9])]
+    for chosen in (boxes[1:], boxes[boxes.conf < 0.85], boxes[np.array([1, 2])]):
+        assert chosen.id.tolist() == [3, 9] and chosen.xyxy.tolist() == ROWS[1:, :4].tolist()
+    assert boxes[-1].xywhn.shape == (1, 4)
+    with pytest.raises(IndexError):
+        boxes[3]
+
+
+def test_no_boxes() -> None:
+    boxes = Result(noise(), ROWS[:0], NAMES, ids=np.zeros(0, np.int64)).boxes
+    assert len(boxes) == 0 and list(boxes) == [] and boxes.id.shape == boxes.cls.shape == boxes.conf.shape == (0,)
+    assert {form.shape for form in (boxes.xyxy, boxes.xywh, boxes.xyxyn, boxes.xywhn)} == {(0, 4)}
+
+
+def test_tracks_are_drawn_with_their_ids() -> None:
+    bare = Result(noise(), ROWS, NAMES)
+    tracked = [dataclasses.replace(bare, ids=np.array(ids)).plot() for ids in ([1, 2, 3], [1, 2, 3], [1, 5, 3])]
+    assert (bare.plot() != tracked[0]).any() and (tracked[0] == tracked[1]).all() and (tracked[0] != tracked[2]).any()
+
+
 @pytest.mark.parametrize("width", [0, -1, 1.5, "3", 10**6])
 def test_a_line_width_that_cannot_be_drawn(width: object) -> None:
     with pytest.raises(ConfigError, match="line_width: is "):
-        Result(noise(), ROWS, NAMES).annotated(line_width=width)
+        Result(noise(), ROWS, NAMES).plot(line_width=width)
 
 
 @pytest.mark.parametrize("width", [1, 2.0, np.int64(3), 200])
 def test_line_widths(width: float) -> None:
-    drawn = Result(noise(), ROWS, NAMES).annotated(line_width=width)
+    drawn = Result(noise(), ROWS, NAMES).plot(line_width=width)
     assert drawn.shape == noise().shape and (drawn != noise()).any()
 
 

@@ -18,6 +18,7 @@ from yolo.data.image_file import ImageFile
 from yolo.data.images import write_image
 from yolo.data.letterbox import Size
 from yolo.errors import DataError
+from yolo.inference.boxes import Boxes
 from yolo.inference.settings import check_range
 from yolo.plots.annotate import annotate
 
@@ -43,6 +44,8 @@ class Result:
     """(height, width) that the network saw."""
     speed_ms: dict[str, float] = dataclasses.field(default_factory=dict)
     """Milliseconds of ``preprocess``, ``inference`` (compilation not counted) and ``nms``."""
+    ids: NDArray[np.int64] | None = None
+    """Of the tracks, ``[n]``; None where nothing is tracked."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -71,45 +74,34 @@ class Result:
         return self.original.size if isinstance(self.original, ImageFile) else self.original.shape[:2]
 
     @property
-    def boxes(self) -> NDArray[np.float32]:
-        """xyxy in pixels, ``[n, 4]``."""
-        return self.rows[:, :4]
+    def boxes(self) -> Boxes:
+        """``.xyxy``, ``.xywh``, ``.xyxyn``, ``.xywhn``, ``.conf``, ``.cls`` and ``.id`` of the detections."""
+        return Boxes(self.rows, self.size, self.ids)
 
-    @property
-    def confidences(self) -> NDArray[np.float32]:
-        """0 to 1, ``[n]``."""
-        return self.rows[:, 4]
-
-    @property
-    def classes(self) -> NDArray[np.int64]:
-        """Class numbers, ``[n]``."""
-        return self.rows[:, 5].astype(np.int64)
-
-    def annotated(
+    def plot(
         self, *, line_width: int | None = None, hide_labels: bool = False, hide_conf: bool = False
     ) -> NDArray[np.uint8]:
-        """A copy of the image with the detections drawn on it, RGB uint8 ``[H, W, 3]``.
+        """A copy of the image with the detections drawn on it, and the ids of tracks: RGB uint8 ``[H, W, 3]``.
 
         ``line_width`` is in pixels; by default it comes from the image's size. Raises ConfigError out of range.
         """
         if line_width is not None:
             check_range("line_width", line_width, 1, MOST_LINE_WIDTH, whole=True)
             line_width = int(line_width)
-        return annotate(
-            self.image, self.rows, self.names, line_width=line_width, hide_labels=hide_labels, hide_conf=hide_conf
-        )
+        looks = {"line_width": line_width, "hide_labels": hide_labels, "hide_conf": hide_conf}
+        return annotate(self.image, self.rows, self.names, ids=self.ids, **looks)
 
     def save(self, path: str | Path) -> Path:
         """Write the annotated image in the format that the suffix names; raises DataError when that fails."""
         if not isinstance(path, (str, os.PathLike)):
             raise DataError(f"a {type(path).__name__} is not a path", hint="name a file such as annotated.jpg")
-        return write_image(path, self.annotated())
+        return write_image(path, self.plot())
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: ``path``, ``frame`` (of a video), ``detections`` with class, name, conf and xyxy (pixels)."""
         found = [
             {"class": int(row[5]), "name": self.names[int(row[5])], "conf": round(float(row[4]), 5), "xyxy": corners}
-            for row, corners in zip(self.rows, np.round(self.boxes.astype(np.float64), 2).tolist())
+            for row, corners in zip(self.rows, np.round(self.boxes.xyxy.astype(np.float64), 2).tolist())
         ]
         place = {} if self.frame is None else {"frame": self.frame}
         return {"path": None if self.path is None else str(self.path), **place, "detections": found}
@@ -120,7 +112,7 @@ class Result:
 
     def summary(self) -> str:
         """What was found in words: ``4 persons, 1 bus``, in the order of the classes."""
-        counts = sorted(Counter(self.classes.tolist()).items())
+        counts = sorted(Counter(self.boxes.cls.tolist()).items())
         words = [f"{count} {self.names[number]}{'s' * (count > 1)}" for number, count in counts]
         return ", ".join(words) or "(no detections)"
 

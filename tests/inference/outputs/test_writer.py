@@ -39,9 +39,9 @@ def write(folder: Path, paths: list[str], outputs: Outputs, rows: np.ndarray = R
 
 def test_a_result_in_parts_and_words() -> None:
     found = result(path=Path("a.jpg"))
-    assert len(found) == 3 and found.boxes.shape == (3, 4) and found.boxes.dtype == np.float32
-    assert found.classes.tolist() == [0, 1, 0] and found.classes.dtype == np.int64
-    assert found.confidences.tolist() == [ROWS[0, 4], 0.5, 0.25]
+    assert len(found) == 3 and found.boxes.xyxy.shape == (3, 4) and found.boxes.xyxy.dtype == np.float32
+    assert found.boxes.cls.tolist() == [0, 1, 0] and found.boxes.cls.dtype == np.int64
+    assert found.boxes.conf.tolist() == [ROWS[0, 4], 0.5, 0.25]
     assert found.summary() == "2 cats, 1 traffic light/red"
     empty = result(np.zeros((0, 6), np.float32))
     assert (len(empty), empty.summary(), empty.label_lines(), empty.to_dict()["detections"]) == (
@@ -73,10 +73,10 @@ def test_label_lines_are_normalised_and_best_last() -> None:
 
 def test_drawing_leaves_the_image_alone(tmp_path: Path) -> None:
     found = result()
-    drawn = found.annotated(line_width=1)
+    drawn = found.plot(line_width=1)
     assert drawn.shape == found.image.shape and (drawn != found.image).any()
     np.testing.assert_array_equal(found.image, noise())
-    np.testing.assert_array_equal(read_image(found.save(tmp_path / "a.png")), found.annotated())
+    np.testing.assert_array_equal(read_image(found.save(tmp_path / "a.png")), found.plot())
     with pytest.raises(DataError, match="no image can be written"):
         found.save(tmp_path / "a.xyz")
 

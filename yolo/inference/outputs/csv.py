@@ -26,7 +26,7 @@ class DetectionTable:
     def add(self, result: Result) -> None:
         """The detections of one image or frame, the most confident last as in label files."""
         name = "" if result.path is None else result.path.name
-        for number, confidence in zip(result.classes[::-1], result.confidences[::-1]):
+        for number, confidence in zip(result.boxes.cls[::-1], result.boxes.conf[::-1]):
             self.count += 1
             self._lines.writerow((name, result.names[number], f"{confidence:.2f}"))
 

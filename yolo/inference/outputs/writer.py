@@ -53,7 +53,7 @@ class Outputs:
 
     def drawn(self, result: Result) -> NDArray[np.uint8]:
         """A copy of the result's image with its detections, in this look."""
-        return result.annotated(line_width=self.line_width, hide_labels=self.hide_labels, hide_conf=self.hide_conf)
+        return result.plot(line_width=self.line_width, hide_labels=self.hide_labels, hide_conf=self.hide_conf)
 
 
 @dataclasses.dataclass
@@ -176,7 +176,7 @@ class ResultWriter:
 
     def _write_crops(self, result: Result, stem: str) -> None:
         self._classes = self._classes or class_folders(result.names)
-        for box, number in zip(result.boxes[::-1], result.classes[::-1]):
+        for box, number in zip(result.boxes.xyxy[::-1], result.boxes.cls[::-1]):
             crop = cut_out(result.image, box)
             if crop.size:
                 folder = self._classes[number]
