@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -14,6 +14,9 @@ from yolo.data.letterbox import Size
 from yolo.inference.inputs import Ready
 from yolo.inference.results import Result
 from yolo.serving.metrics import Metrics
+
+_NEWEST = 0.2
+"""The weight of the newest batch in the mean of what an image takes."""
 
 
 class BatchDetector(Protocol):
@@ -46,6 +49,8 @@ class Batcher:
         self._jobs: list[_Job] = []
         self._coming = 0
         self._closed = False
+        self.seconds_each = 0.0
+        """What an image takes in the network at present."""
         self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
         self._thread.start()
 
@@ -58,26 +63,34 @@ class Batcher:
         return self._thread.is_alive()
 
     @contextlib.contextmanager
-    def coming(self) -> Iterator[None]:
-        """While the block runs, an image is being made ready that others may wait for."""
+    def coming(self) -> Iterator[Callable[[Ready], Future[Result]]]:
+        """While the block runs an image is being made ready, for which others may wait.
+
+        It is given to what the block gets, once, which gives what will be found in it. That raises RuntimeError behind
+        ``close``.
+        """
+        came = False
+
+        def submit(ready: Ready) -> Future[Result]:
+            nonlocal came
+            job = _Job(ready, Future(), time.perf_counter())
+            with self._changed:
+                if self._closed:
+                    raise RuntimeError("the batcher is closed")
+                self._jobs.append(job)
+                self._coming, came = self._coming - 1, True
+                self._changed.notify()
+            return job.future
+
         with self._changed:
             self._coming += 1
         try:
-            yield
+            yield submit
         finally:
-            with self._changed:
-                self._coming -= 1
-                self._changed.notify()
-
-    def submit(self, ready: Ready) -> Future[Result]:
-        """What will be found in it; raises RuntimeError behind ``close``."""
-        job = _Job(ready, Future(), time.perf_counter())
-        with self._changed:
-            if self._closed:
-                raise RuntimeError("the batcher is closed")
-            self._jobs.append(job)
-            self._changed.notify()
-        return job.future
+            if not came:
+                with self._changed:
+                    self._coming -= 1
+                    self._changed.notify()
 
     def drop(self, future: Future[Result]) -> None:
         """Take an image out of the queue for which nobody waits any more."""
@@ -137,8 +150,10 @@ class Batcher:
             for job in group:
                 job.future.set_exception(error)
             return
+        seconds = time.perf_counter() - begin
+        self.seconds_each += (seconds / len(group) - self.seconds_each) * (_NEWEST if self.seconds_each else 1)
         self._metrics.batch_size.observe(len(group))
-        self._metrics.stage_seconds["detect"].observe(time.perf_counter() - begin)
+        self._metrics.stage_seconds["detect"].observe(seconds)
         for job, result in zip(group, results):
             self._metrics.stage_seconds["wait"].observe(begin - job.since)
             job.future.set_result(result)
