@@ -22,7 +22,14 @@ class ImageFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path: Path | None = Path(path)
+
+    @classmethod
+    def of(cls, content: bytes) -> ImageFile:
+        """One that is in memory already: ``path`` is None."""
+        file = cls.__new__(cls)
+        file.path, file.content = None, np.frombuffer(content, np.uint8)
+        return file
 
     @functools.cached_property
     def content(self) -> NDArray[np.uint8]:

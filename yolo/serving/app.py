@@ -19,15 +19,19 @@ from yolo.errors import DataError, YoloError
 from yolo.inference.results import Result
 from yolo.serving.body import check_head, read_body
 from yolo.serving.guard import App, Guard, Scope, Send
-from yolo.serving.limits import Refusal
+from yolo.serving.limits import RefusedError
 from yolo.serving.metrics import CONTENT_TYPE
-from yolo.serving.service import Gone, Service
+from yolo.serving.service import ClientGoneError, Service
 from yolo.serving.wanted import Wanted
 
 DETECT = "/v1/detect"
 OPTIONS = frozenset({"conf", "max_det", "classes", "annotated"})
 STATIC = Path(__file__).with_name("static")
-PAGE = {"/": ("page.html", "text/html"), "/page.js": ("page.js", "text/javascript"), "/page.css": ("page.css", "text/css")}
+PAGE = {
+    "/": ("page.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+}
 DRAWN = {"image/png": ".png", "image/webp": ".webp"}
 """What an image is answered in where the client accepts it; else JPEG."""
 GONE = 499
@@ -71,9 +75,9 @@ async def _detected(service: Service, request: Request) -> Result:
     try:
         return await service.detect(body, kind, _gone(request.receive))
     except DataError as error:
-        raise Refusal(422, str(error)) from error
+        raise RefusedError(422, str(error)) from error
     except (YoloError, MemoryError) as error:
-        raise Refusal(503, str(error) or "there is not enough memory") from error
+        raise RefusedError(503, str(error) or "there is not enough memory") from error
 
 
 async def _gone(receive: Callable) -> None:
@@ -104,14 +108,14 @@ def _class_numbers(given: list[str] | None) -> tuple[int, ...] | None:
         return None
     words = [word.strip() for part in given for word in part.split(",")]
     if not all(word.isdecimal() and len(word) < 10 for word in words):
-        raise Refusal(422, "classes: give class numbers, such as classes=0,2")
+        raise RefusedError(422, "classes: give class numbers, such as classes=0,2")
     return tuple(map(int, words))
 
 
 def _refuse_unknown(request: Request) -> None:
     unknown = sorted(set(request.query_params) - OPTIONS)
     if unknown:
-        raise Refusal(422, f"unknown option {unknown[0][:40]!r}; there are {', '.join(sorted(OPTIONS))}")
+        raise RefusedError(422, f"unknown option {unknown[0][:40]!r}; there are {', '.join(sorted(OPTIONS))}")
 
 
 def _add_figures(app: FastAPI, service: Service) -> None:
@@ -149,8 +153,8 @@ def _add_page(app: FastAPI) -> None:
 def _add_answers_for_errors(app: FastAPI) -> None:
     """Every error is an object of one form."""
 
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, error: Refusal) -> Response:
+    @app.exception_handler(RefusedError)
+    async def refused(_: Request, error: RefusedError) -> Response:
         return _error(error.status, error.why, error.headers)
 
     @app.exception_handler(RequestValidationError)
@@ -162,7 +166,7 @@ def _add_answers_for_errors(app: FastAPI) -> None:
     async def other(_: Request, error: HTTPException) -> Response:
         return _error(error.status_code, str(error.detail), dict(error.headers or {}))
 
-    @app.exception_handler(Gone)
+    @app.exception_handler(ClientGoneError)
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, error: Exception) -> Response:
         return Response(status_code=GONE)  # which nobody reads

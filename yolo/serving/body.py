@@ -9,24 +9,24 @@ from collections.abc import AsyncIterator
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from yolo.serving.limits import Limits, Refusal
+from yolo.serving.limits import Limits, RefusedError
 
 TAKEN = "send the image itself as image/*, or a form (multipart/form-data) with one file"
 
 
 def check_head(content_type: str, encoding: str, length: str, limits: Limits) -> None:
-    """Raises Refusal for what the headers say already: too long, compressed, or of another type."""
+    """Raises RefusedError for what the headers say already: too long, compressed, or of another type."""
     if length.isdecimal():
         limits.check_length(int(length[:18]))
     if encoding not in ("", "identity"):
-        raise Refusal(415, "a compressed body is not taken; images are compressed already")
+        raise RefusedError(415, "a compressed body is not taken; images are compressed already")
     kind = content_type.partition(";")[0].strip().lower()
     if kind and kind not in ("multipart/form-data", "application/octet-stream") and not kind.startswith("image/"):
-        raise Refusal(415, f"Content-Type {kind[:60]} is not taken; {TAKEN}")
+        raise RefusedError(415, f"Content-Type {kind[:60]} is not taken; {TAKEN}")
 
 
 async def read_body(chunks: AsyncIterator[bytes], limits: Limits) -> bytes:
-    """All of it; raises Refusal for one that is longer, or comes more slowly, than is allowed."""
+    """All of it; raises RefusedError for one that is longer, or comes more slowly, than is allowed."""
     content = bytearray()
     try:
         async with _deadline(limits.receive_seconds):
@@ -35,7 +35,7 @@ async def read_body(chunks: AsyncIterator[bytes], limits: Limits) -> bytes:
                 limits.check_length(len(content))
     except asyncio.TimeoutError:
         why = f"the body did not come within {limits.receive_seconds:g} s (--receive-seconds)"
-        raise Refusal(408, why, {"Connection": "close"}) from None
+        raise RefusedError(408, why, {"Connection": "close"}) from None
     return bytes(content)
 
 
@@ -61,7 +61,7 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
 
 
 def image_in(body: bytes, content_type: str) -> bytes:
-    """The image file that a body is, or that is the one file of a form. Raises Refusal where there is no one file."""
+    """The image file that a body is, or that is the one file of a form; raises RefusedError for another form."""
     kind, options = parse_options_header(content_type)
     if kind.lower() != b"multipart/form-data":
         return body
@@ -71,13 +71,13 @@ def image_in(body: bytes, content_type: str) -> bytes:
         parser.write(body)
         parser.finalize()
     except (MultipartParseError, ValueError) as error:  # ValueError: a boundary that is none
-        raise Refusal(400, "the form is damaged") from error
+        raise RefusedError(400, "the form is damaged") from error
     if not form.whole:
-        raise Refusal(400, "the form is cut off")
+        raise RefusedError(400, "the form is cut off")
     if form.other:
-        raise Refusal(422, "a form has one file and nothing else; options go into the address: ?conf=0.5")
+        raise RefusedError(422, "a form has one file and nothing else; options go into the address: ?conf=0.5")
     if len(form.files) != 1:
-        raise Refusal(422, f"a form with {len(form.files)} files; send one image a request")
+        raise RefusedError(422, f"a form with {len(form.files)} files; send one image a request")
     return b"".join(form.files[0])
 
 

@@ -15,7 +15,7 @@ KINDS = ("jpeg", "png", "webp")
 """Formats whose heads say the image's size, so that it is known before anything is decoded."""
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """An answer other than 200: the HTTP status, one line that says why, and headers."""
 
     def __init__(self, status: int, why: str, headers: Mapping[str, str] | None = None) -> None:
@@ -35,29 +35,29 @@ class Limits:
     """In which a request's head, its body, and the reading of its answer must be through, each."""
 
     def check_length(self, length: int) -> None:
-        """Raises Refusal for more bytes than a body may have."""
+        """Raises RefusedError for more bytes than a body may have."""
         if length > self.bytes:
-            raise Refusal(413, f"the body is larger than {self.bytes / 1e6:g} MB (--max-megabytes)")
+            raise RefusedError(413, f"the body is larger than {self.bytes / 1e6:g} MB (--max-megabytes)")
 
     def check_image(self, content: bytes) -> None:
         """Look at an image file's head alone, which says what decoding it takes.
 
-        Raises Refusal for what is no JPEG, PNG or WebP file, says no size, or a larger one than is allowed.
+        Raises RefusedError for what is no JPEG, PNG or WebP file, says no size, or a larger one than is allowed.
         """
         if not content:
-            raise Refusal(422, "there is no image: the body, or the file in it, is empty")
+            raise RefusedError(422, "there is no image: the body, or the file in it, is empty")
         header = read_header(io.BytesIO(content))
         if header.kind not in KINDS:
-            raise Refusal(415, "not an image in a format that is taken: JPEG, PNG, WebP")
+            raise RefusedError(415, "not an image in a format that is taken: JPEG, PNG, WebP")
         size = stated_size(header)
         if size is None:
-            raise Refusal(422, "the image is damaged: its head does not say its size")
+            raise RefusedError(422, "the image is damaged: its head does not say its size")
         self._check_pixels(header, *size)
 
     def _check_pixels(self, header: Header, height: int, width: int) -> None:
         if height * width > self.pixels:
             most = f"{self.pixels / 1e6:g} megapixels (--max-megapixels)"
-            raise Refusal(413, f"a {header.kind} image of {width} x {height} pixels is larger than {most}")
+            raise RefusedError(413, f"a {header.kind} image of {width} x {height} pixels is larger than {most}")
 
 
 class Places:
@@ -70,10 +70,12 @@ class Places:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """Hold one in the block; raises Refusal where there is none."""
+        """Hold one in the block; raises RefusedError where there is none."""
         if self.taken >= self._count:
             wait = math.ceil(min(max(self.taken * self._seconds_each(), 1), 60))
-            raise Refusal(429, f"{self.taken} requests are waiting already (--max-queue)", {"Retry-After": str(wait)})
+            raise RefusedError(
+                429, f"{self.taken} requests are waiting already (--max-queue)", {"Retry-After": str(wait)}
+            )
         self.taken += 1
         try:
             yield

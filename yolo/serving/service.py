@@ -8,8 +8,8 @@ import time
 from collections.abc import Awaitable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from yolo.data.image_file import ImageFile
 from yolo.inference.detector import Detector
-from yolo.inference.inputs import Ready
 from yolo.inference.pipeline import worker_count
 from yolo.inference.results import Result
 from yolo.serving.batcher import Batcher
@@ -18,7 +18,7 @@ from yolo.serving.limits import Limits, Places
 from yolo.serving.metrics import Metrics
 
 
-class Gone(Exception):
+class ClientGoneError(Exception):
     """The client does not wait for its answer any more."""
 
 
@@ -35,7 +35,7 @@ class Service:
     async def detect(self, body: bytes, content_type: str, gone: Awaitable[None]) -> Result:
         """What is in the image that ``body`` holds; ``gone`` ends when nobody waits for it any more.
 
-        Raises Refusal and DataError for what is no usable image, Gone, and what the detector raises.
+        Raises RefusedError and DataError for what is no usable image, ClientGoneError, and what the detector raises.
         """
         loop, watch = asyncio.get_running_loop(), asyncio.ensure_future(gone)
         try:
@@ -44,7 +44,7 @@ class Service:
             await asyncio.wait((answer, watch), return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
                 self.batcher.drop(found)
-                raise Gone
+                raise ClientGoneError
             return answer.result()
         finally:
             watch.cancel()
@@ -55,7 +55,7 @@ class Service:
             begin = time.perf_counter()
             content = image_in(body, content_type)
             self.limits.check_image(content)
-            ready = self.detector.ready(content)
+            ready = dataclasses.replace(self.detector.ready(ImageFile.of(content)), original=ImageFile.of(content))
             self.metrics.stage_seconds["decode"].observe(time.perf_counter() - begin)
             return submit(ready)
 

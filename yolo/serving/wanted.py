@@ -8,7 +8,7 @@ import numpy as np
 
 from yolo.inference.detector import Detector
 from yolo.inference.results import Result
-from yolo.serving.limits import Refusal
+from yolo.serving.limits import RefusedError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Wanted:
     classes: tuple[int, ...] | None = None
 
     def check(self, detector: Detector) -> None:
-        """Raises Refusal for what the detector was not started for."""
+        """Raises RefusedError for what the detector was not started for."""
         if self.conf is not None and self.conf < detector.conf:
-            raise Refusal(422, f"conf: is {self.conf:g}; this server keeps nothing below {detector.conf:g}")
+            raise RefusedError(422, f"conf: is {self.conf:g}; this server keeps nothing below {detector.conf:g}")
         if self.max_det is not None and self.max_det > detector.max_det:
-            raise Refusal(422, f"max_det: is {self.max_det}; this server keeps {detector.max_det} at most")
+            raise RefusedError(422, f"max_det: is {self.max_det}; this server keeps {detector.max_det} at most")
         for number in self.classes or ():
             if number not in (detector.classes or range(len(detector.names))):
-                raise Refusal(422, f"classes: {number} is none of this server's")
+                raise RefusedError(422, f"classes: {number} is none of this server's")
 
     def of(self, result: Result) -> Result:
         """The result with those detections alone, best first."""
