@@ -165,6 +165,7 @@ ARGUMENTS = {
     "export": [],
     "check": ["--data", "shapes"],
     "convert": [],
+    "serve": ["--weights", "absent.pt", "--port", "0"],
 }
 
 
