@@ -55,7 +55,9 @@ class Service:
             begin = time.perf_counter()
             content = image_in(body, content_type)
             self.limits.check_image(content)
-            ready = dataclasses.replace(self.detector.ready(ImageFile.of(content)), original=ImageFile.of(content))
+            ready = dataclasses.replace(
+                self.detector.ready(ImageFile(None, content)), original=ImageFile(None, content)
+            )
             self.metrics.stage_seconds["decode"].observe(time.perf_counter() - begin)
             return submit(ready)
 
