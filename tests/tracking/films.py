@@ -40,7 +40,7 @@ class Film:
     wrong: Mapping[int, Box] = dataclasses.field(default_factory=dict)
     """Frame -> a box where nothing is."""
     length: int = 40
-    settings: TrackSettings = TrackSettings()
+    settings: TrackSettings = dataclasses.field(default_factory=TrackSettings)
 
     def truth(self, frame: int) -> list[tuple[int, Box]]:
         return [(number, box) for number, way in self.objects.items() if (box := way(frame)) is not None]

@@ -1,7 +1,8 @@
 """Files of tracks through the two usual evaluators, on films whose figures are known beforehand.
 
-Boxes are exact, so IoU is 1 wherever a track is, and HOTA = √(DetA · AssA) at every threshold: DetA = TP / (TP + FN + FP),
-AssA the mean over TP of the share that its track and its object have in common of all that either has.
+Boxes are exact, so IoU is 1 wherever a track is, and HOTA = √(DetA · AssA) at every threshold (Luiten et al., IJCV
+2021): DetA = TP / (TP + FN + FP), AssA the mean over TP of the share that its track and its object have in common of
+all that either has.
 """
 
 from __future__ import annotations
