@@ -27,6 +27,7 @@ LAYERS = (
     ("yolo.distributed",),
     ("graphs",),
     ("yolo.inference",),
+    ("yolo.formats",),
     ("yolo.engine",),
     ("yolo.report",),
     ("yolo.loggers",),

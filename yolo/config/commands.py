@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from yolo.config.options import option
+from yolo.config.values import COMPILE_MODES, IMAGE_SIZE, MOST_LINE_WIDTH
 
-IMAGE_SIZE = 640
-"""Pixels a side, where nobody says otherwise."""
 IMGSZ = ("--img", "--img-size")
-MOST_LINE_WIDTH = 200
 MOST_THREADS = 1000
-COMPILE_MODES = ("program", "off")
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
@@ -24,6 +21,7 @@ LOADER = "what makes the batches' pixels; dali needs the extra dali; what one ca
 PROFILE = "write a Chrome trace for each process into profile/: so many steps of an epoch; 0: none"
 HALF = "float16 inference on a GPU, bfloat16 on a processor that has it"
 INT8 = "8-bit inference, calibrated on images of --data; prints what it costs"
+RECOMPUTE = "activation checkpointing, less memory for some time; auto: on a processor, where that is little"
 EXACT = "direct convolutions on a processor instead of Winograd's: slower, float32 sums as they are defined"
 
 
@@ -75,7 +73,7 @@ class TrainConfig:
     log_ranks: tuple = option((), "ranks that log besides the first", many=int, low=0)
     compile: str = option("program", COMPILE, choices=COMPILE_MODES)
     amp: bool = option(False, "mixed precision in training: float16 on a GPU, bfloat16 on a processor that has it")
-    recompute: bool = option(False, "activation checkpointing: less memory, more time")
+    recompute: str = option("auto", RECOMPUTE, choices=("auto", "on", "off"), bare="on")
     exact: bool = option(False, EXACT)
     nbs: int = option(64, "nominal batch size, to which gradients are accumulated", low=1)
     bucket: str = option("", "copy the results to this fsspec URL (gs://…, s3://…, file://…) or Google bucket")

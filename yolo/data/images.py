@@ -12,7 +12,6 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import JpegImagePlugin
 
 from yolo.data.image_header import Header, png_chunks, read_header
 from yolo.errors import DataError
@@ -202,6 +201,8 @@ def _check_jpeg(stream: BinaryIO) -> str:
     stream.seek(-len(_JPEG_END), 2)
     if stream.read() == _JPEG_END:
         return ""
+    from PIL import JpegImagePlugin  # takes as long to load as OpenCV, and nearly all files end with their marker
+
     stream.seek(0)
     try:  # not Image.open: it refuses large images by a limit of its own
         with JpegImagePlugin.JpegImageFile(stream) as image:

@@ -10,17 +10,15 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yolo.class_names import ClassNames
-from yolo.config.commands import COMPILE_MODES, IMAGE_SIZE
+from yolo.config.values import COMPILE_MODES, IMAGE_SIZE
 from yolo.data.letterbox import Size
-from yolo.data.load import load_dataset
 from yolo.errors import DataError
-from yolo.inference.calibration import Calibration
-from yolo.inference.followers import Followers
 from yolo.inference.inputs import ImageLike, InputMaker, Ready
 from yolo.inference.models import ModelOptions, Weights, join_models, load_models
 from yolo.inference.pipeline import Prefetcher, worker_count
@@ -39,15 +37,18 @@ from yolo.inference.settings import (
     size_pair,
     weights_files,
 )
-from yolo.inference.sources.base import Frame, Task
-from yolo.inference.sources.open import Source, are_tasks, open_sources
 from yolo.program.detection import NmsSettings, most_detections
 from yolo.program.footprint import require_memory
 from yolo.tracking.bytetrack import TrackSettings
 
+if TYPE_CHECKING:  # what images one by one do not need comes when it is needed
+    from yolo.inference.calibration import Calibration
+    from yolo.inference.sources.base import Frame, Task
+    from yolo.inference.sources.open import Source
+
 _LARGEST_BATCH = 16
 
-_Looked = tuple[Frame, Ready | DataError] | None
+_Looked = tuple["Frame", Ready | DataError] | None
 """A frame made ready, or what is wrong with it; None where there is none."""
 
 
@@ -103,7 +104,7 @@ class Detector:
         self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), max_det, agnostic
         self.classes = class_numbers(classes)
         files, dataset, new = weights_files(weights), calibration_file(int8), given_names(names)
-        looked_at = None if dataset is None else Calibration(load_dataset(dataset), size or (IMAGE_SIZE, IMAGE_SIZE))
+        looked_at = None if dataset is None else _calibration(dataset, size or (IMAGE_SIZE, IMAGE_SIZE))
         wanted = None if new is None else ClassNames(new, "the names given", new=True)
         options = ModelOptions(device, half, compile, looked_at, exact=exact)
         self.models = tuple(load_models(files, options, classes=wanted))
@@ -146,6 +147,8 @@ class Detector:
         Whoever has opened a source gives its tasks instead, and says whether they are ``live``. Raises DataError,
         DownloadError or ConfigError for a source that cannot be used.
         """
+        from yolo.inference.sources.open import are_tasks, open_sources
+
         if are_tasks(source):
             yield from self._frames(source, live=live, whole=whole)
             return
@@ -172,6 +175,8 @@ class Detector:
         ``low_thresh`` continue tracks, too. The others are ``yolo.tracking.bytetrack.TrackSettings``, which says what
         they mean; whoever gives tasks says with ``vid_stride`` how many frames they leave out.
         """
+        from yolo.inference.followers import Followers
+
         check_range("vid_stride", vid_stride, 1, whole=True)
         followers = Followers(TrackSettings(self.conf, low_thresh, new_thresh, match_thresh, track_buffer), vid_stride)
         found = self._down_to(low_thresh).stream(source, vid_stride=vid_stride, live=live, whole=whole)
@@ -265,3 +270,10 @@ class Detector:
             Result(ready.original, rows, self.names, ready.path, input_size=ready.box.size, speed_ms=speed)
             for ready, rows in zip(group, detections)
         ]
+
+
+def _calibration(dataset: str | Path, size: Size) -> Calibration:
+    from yolo.data.load import load_dataset
+    from yolo.inference.calibration import Calibration
+
+    return Calibration(load_dataset(dataset), size)

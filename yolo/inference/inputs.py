@@ -15,7 +15,7 @@ from yolo import native
 from yolo.data.image_file import ImageFile
 from yolo.data.images import stated_size
 from yolo.data.letterbox import Letterbox, Size, fit, letterbox
-from yolo.data.renderers.native import jpeg_library
+from yolo.data.renderers.jpeg_library import jpeg_library
 from yolo.errors import DataError
 
 ImageLike = str | Path | NDArray[np.uint8]

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from yolo.data.images import write_image
 from yolo.errors import ConfigError
+from yolo.inference.outputs.crops import CropFiles
 from yolo.inference.outputs.csv import DetectionTable
 from yolo.inference.outputs.mot import MotFiles, Sequence
-from yolo.inference.outputs.names import UniqueNames, class_folders
+from yolo.inference.outputs.names import UniqueNames
 from yolo.inference.pipeline import AsyncWriter
 from yolo.inference.results import Result
 from yolo.inference.sources.base import Frame
@@ -26,8 +27,6 @@ logger = logging.getLogger("yolo")
 
 # Image formats that can be read but not written become JPEG.
 _WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# A cut-out object has this much around it.
-_CROP_GAIN, _CROP_PAD = 1.02, 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +86,7 @@ class ResultWriter:
         self._videos: list[_Place] = []
         self._stems = set[str]()
         self._images, self._texts = UniqueNames(), UniqueNames()
-        self._crops: dict[str, UniqueNames] = {}
-        self._classes: tuple[str, ...] = ()
+        self._crops: CropFiles | None = None
         self._table = DetectionTable(ids=outputs.tracks)
         self._mot = MotFiles(folder / "mot")
 
@@ -187,23 +185,10 @@ class ResultWriter:
             path.unlink(missing_ok=True)  # of an earlier run into the same folder
 
     def _write_crops(self, result: Result, stem: str) -> None:
-        self._classes = self._classes or class_folders(result.names)
-        for box, number in zip(result.boxes.xyxy[::-1], result.boxes.cls[::-1]):
-            crop = cut_out(result.image, box)
-            if crop.size:
-                folder = self._classes[number]
-                name = self._crops.setdefault(folder, UniqueNames("")).take(stem, ".jpg")
-                self._behind.do(functools.partial(write_image, self.folder / "crops" / folder / name, crop))
-
-
-def cut_out(image: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The part of ``image`` in ``box`` (xyxy, pixels) and a little around it: 1.02 times as large and 10 pixels."""
-    corners = np.round(box.astype(np.float64))
-    centre, size = (corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]
-    half = (size * _CROP_GAIN + _CROP_PAD) / 2
-    height, width = image.shape[:2]
-    x1, y1, x2, y2 = np.clip(np.trunc([*(centre - half), *(centre + half)]), 0, [width, height] * 2).astype(int)
-    return np.ascontiguousarray(image[y1:y2, x1:x2])
+        if self._crops is None:
+            self._crops = CropFiles(self.folder / "crops", result.names, replace=True)
+        for path, crop in self._crops.cut(result.image, result.boxes, stem):
+            self._behind.do(functools.partial(write_image, path, crop))
 
 
 def refuse_own_results(files: tuple[Path, ...], folder: Path) -> None:
