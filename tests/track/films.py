@@ -26,10 +26,10 @@ def drawn(red: int | None = None, blue: int | None = None, *, strength: float = 
     return image
 
 
-def meeting(count: int = 12, missing: Iterable[int] = ()) -> list[Image]:
-    """The red one goes to the right and the blue one to the left; in the frames ``missing`` (from 1) there is no red."""
-    missing = set(missing)
-    return [drawn(None if frame + 1 in missing else 2 + 5 * frame, 78 - 5 * frame) for frame in range(count)]
+def meeting(count: int = 12, missing: Iterable[int] = (), speed: int = 5) -> list[Image]:
+    """Red goes to the right and blue to the left, so many pixels a frame; in frames ``missing`` (from 1) red is not."""
+    way, missing = [speed * frame for frame in range(count)], set(missing)
+    return [drawn(None if frame in missing else 2 + x, 78 - x) for frame, x in enumerate(way, 1)]
 
 
 def write_folder(folder: Path, images: Sequence[Image]) -> Path:

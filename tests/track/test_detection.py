@@ -32,7 +32,7 @@ def test_every_option_of_detection_is_there() -> None:
 @pytest.mark.covers("track", "iou_thres", "max_det", "classes", "agnostic_nms")
 def test_settings_of_nms(run) -> None:
     write_folder(Path("in"), meeting(2))
-    loose = ("--conf-thres", "0.001", "--new-thresh", "0")
+    loose = ("--conf-thres", "0.00001", "--new-thresh", "0")
 
     def count(*argv: str) -> int:
         return len(detections(run, *loose, *argv)[0])
@@ -59,9 +59,8 @@ def test_looks(run) -> None:
 @pytest.mark.covers("track", "data", "int8")
 def test_a_data_set_gives_names_and_calibrates(run) -> None:
     write_folder(Path("in"), meeting(3))
-    Path("own.yaml").write_text(
-        yaml.safe_dump({"path": str(Path.cwd()), "train": "in", "val": "in", "names": ["a", "b"]})
-    )
+    content = {"path": str(Path.cwd()), "train": "in", "val": "in", "names": ["a", "b"]}
+    Path("own.yaml").write_text(yaml.safe_dump(content))
     plain = detections(run, "--data", "own.yaml")
     assert {one["name"] for frame in plain for one in frame} == {"a", "b"}
     code, out, err = run("--source", "in", "--nosave", "--json", "--data", "own.yaml", "--int8")

@@ -48,7 +48,7 @@ def test_streams_have_a_file_each(run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("yolo.inference.sources.streams.PATIENCE", Patience(0.02, 0.05, 0.2))
     with Camera(frames=4) as first, Camera(frames=8) as second:
         Path("all.streams").write_text(f"{first.url}\n{second.url}\n")
-        code, out, err = run("--source", "all.streams", "--json")
+        code, out, _ = run("--source", "all.streams", "--json")
     found = json.loads(out)["sequences"]
     assert code == 0 and len(found) == 2 and {Path(one["mot"]).suffix for one in found} == {".txt"}
     assert len(files("runs/track/exp")) == 4 and len(files("runs/track/exp/mot")) == 2
@@ -66,7 +66,7 @@ def test_ctrl_c_is_how_a_stream_ends(run, monkeypatch: pytest.MonkeyPatch) -> No
 def test_files_that_cannot_be_read_are_said_and_counted(run) -> None:
     write_folder(Path("in"), meeting(5))
     Path("in/3.png").write_bytes(b"nonsense")
-    code, out, err = run("--source", "in", "--json", "--nosave")
+    code, out, _ = run("--source", "in", "--json", "--nosave")
     assert code == 0 and json.loads(out)["left_out"] == [{"path": "in/3.png", "reason": "the image cannot be decoded"}]
     rows = np.loadtxt("runs/track/exp/mot/in.txt", delimiter=",")
     assert sorted(set(rows[:, 0])) == [1, 2, 4, 5] and set(rows[:, 1]) == {1, 2}
