@@ -11,7 +11,10 @@ import pytest
 import yolo
 
 ROOT = Path(yolo.__file__).parents[1]
-COMMANDS = ("yolo.train", "yolo.val", "yolo.detect", "yolo.track", "yolo.export", "yolo.check", "yolo.convert")
+COMMANDS = (
+    *("yolo.train", "yolo.val", "yolo.detect", "yolo.track", "yolo.export", "yolo.check", "yolo.convert"),
+    "yolo.serve",
+)
 LAYERS = (
     ("yolo.errors", "yolo.stops"),
     ("yolo.cuda", "yolo.io", "yolo.native"),
@@ -27,7 +30,7 @@ LAYERS = (
     ("yolo.distributed",),
     ("graphs",),
     ("yolo.inference",),
-    ("yolo.formats",),
+    ("yolo.formats", "yolo.serving"),
     ("yolo.engine",),
     ("yolo.report",),
     ("yolo.loggers",),

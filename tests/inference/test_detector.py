@@ -330,3 +330,12 @@ def test_detections_equal_the_published_ones(name: str) -> None:
         # YOLOv5 rounds its boxes to whole pixels of the image before it writes them.
         assert np.abs((ours[:, 1:5] - expected[:, 1:5]) * pixels).max() < 0.51
         assert np.abs(ours[:, 5] - expected[:, 5]).max() < 1e-5
+
+
+def test_images_made_ready_go_through_together(detector: Detector) -> None:
+    images = [noise(seed=seed) for seed in range(3)]
+    assert detector.most_together((48, 64)) == 16 and detector.most_together((640, 640)) == 1
+    found = detector.detect_ready([detector.ready(image) for image in images])
+    for result, image in zip(found, images):
+        np.testing.assert_allclose(result.rows, detector(image).rows, atol=1e-3)
+        assert result.original is image and len(result)

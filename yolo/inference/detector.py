@@ -207,6 +207,21 @@ class Detector:
         """What the network sees of an image: uint8 ``[3, H, W]``, letterboxed."""
         return self._inputs.ready(image).image
 
+    def ready(self, image: ImageLike) -> Ready:
+        """An image read and letterboxed, for ``detect_ready``; threads may do so meanwhile. Raises as a call does."""
+        return self._inputs.ready(image)
+
+    def detect_ready(self, group: Sequence[Ready]) -> list[Result]:
+        """The Results of images made ready, of one letterboxed shape, which go through the network together.
+
+        Each number of images is compiled once for each shape.
+        """
+        return self._infer(group)
+
+    def most_together(self, size: Size) -> int:
+        """How many images of a letterboxed size are worth a run together: on a processor one, but of small ones."""
+        return min(_LARGEST_BATCH, at_once(*size, self._runner.pixels_at_once) or _LARGEST_BATCH)
+
     def _looked_at(self, frames: Iterable[_Looked]) -> Iterator[tuple[Frame, Result]]:
         for frame, ready in filter(None, frames):
             if isinstance(ready, DataError):
@@ -243,8 +258,7 @@ class Detector:
         for count, ready in enumerate(images, 1):
             group = groups.setdefault(ready.box.size, [])
             group.append((count - 1, ready))
-            most = at_once(*ready.box.size, self._runner.pixels_at_once) or _LARGEST_BATCH
-            if len(group) >= min(_LARGEST_BATCH, most):
+            if len(group) >= self.most_together(ready.box.size):
                 results.update(self._numbered(groups.pop(ready.box.size)))
         for group in groups.values():
             results.update(self._numbered(group))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo.command import new_run_folder, remove_if_empty, speed_line
-from yolo.config.commands import DetectConfig
+from yolo.config.commands import DetectConfig, ServeConfig
 from yolo.data.images import limit_opencv_threads
 from yolo.data.load import load_dataset
 from yolo.errors import ConfigError
@@ -66,7 +66,7 @@ def run_over_frames(config: DetectConfig, outputs: Outputs, look: Look) -> dict[
     return found
 
 
-def make_detector(config: DetectConfig) -> Detector:
+def make_detector(config: DetectConfig | ServeConfig) -> Detector:
     """The detector that the options describe; raises YoloError subclasses for what they name wrongly."""
     if len(config.imgsz) > 2:
         raise ConfigError(f"{len(config.imgsz)} numbers", where="--imgsz", hint="give one, or height and width")
