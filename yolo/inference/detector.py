@@ -185,7 +185,7 @@ class Detector:
 
     def track(
         self,
-        source: Source | Iterable[Task],
+        source: Source | ImageLike | Iterable[ImageLike | Task],
         *,
         low_thresh: float = TrackSettings.low_thresh,
         new_thresh: float = TrackSettings.new_thresh,
@@ -197,10 +197,11 @@ class Detector:
     ) -> Iterator[tuple[Frame, Result]]:
         """As ``stream``, but with the objects followed: Results hold what belongs to a track, and its ``ids``.
 
-        Each video and stream of ``source`` has a tracker of its own, and so have the images of each folder, which are
-        taken for the frames of a film. Boxes above the detector's ``conf`` are what is looked for; those above
-        ``low_thresh`` continue tracks, too. The others are ``yolo.tracking.bytetrack.TrackSettings``, which says what
-        they mean; whoever gives tasks says with ``vid_stride`` how many frames they leave out.
+        Each video and stream of ``source`` has a tracker of its own. The images of a folder, and arrays and other
+        images without a folder, are taken for the frames of a film. Boxes above the detector's ``conf`` are what is
+        looked for; those above ``low_thresh`` continue tracks, too. The others are
+        ``yolo.tracking.bytetrack.TrackSettings``, which says what they mean; whoever gives tasks says with
+        ``vid_stride`` which of a video's frames they are.
         """
         from yolo.inference.followers import Followers
 
