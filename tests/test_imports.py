@@ -28,6 +28,7 @@ LAYERS = (
     ("graphs",),
     ("yolo.inference",),
     ("yolo.engine",),
+    ("yolo.formats",),
     ("yolo.report",),
     ("yolo.loggers",),
     COMMANDS,

@@ -1,0 +1,1 @@
+"""Detectors as files that other programs run, written from the intermediate representation and verified."""
