@@ -97,7 +97,7 @@ def compare_detections(ours: Floats, theirs: Floats, settings: NmsSettings, tole
         row[4] - least <= 2 * tolerance or _beside_another(row, single, everything, settings, tolerance * side)
         for row in single
     )
-    return Agreement(largest, len(ours), len(theirs), near, len(single) - near)
+    return Agreement(largest, len(ours), len(theirs), int(near), len(single) - int(near))
 
 
 def _beside_another(row: Floats, single: Floats, everything: Floats, settings: NmsSettings, distance: float) -> bool:

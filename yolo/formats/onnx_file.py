@@ -28,7 +28,7 @@ def export_onnx(portable: Portable, layout: Layout, evidence: Evidence) -> Verdi
     def write(temporary: Path) -> None:
         temporary.write_bytes(model.SerializeToString())
         if is_installed("onnxruntime"):
-            found.append(verify(OnnxRuntime(temporary), portable, layout, evidence, unverified))
+            found.append(verify(OnnxRuntime, temporary, portable, layout, evidence, unverified))
         verdict_path(path).unlink(missing_ok=True)  # it is the earlier file's
 
     write_atomic(path, write)

@@ -33,7 +33,7 @@ def export_openvino(portable: Portable, layout: Layout, evidence: Evidence) -> V
     verdict = Verdict("openvino", folder, layout.output, TOLERANCE)
     with _beside(folder) as room:
         _write(portable, layout, room, stem)
-        verdict = verify(OpenVino(room / names[0]), portable, layout, evidence, verdict)
+        verdict = verify(OpenVino, room / names[0], portable, layout, evidence, verdict)
         verdict_path(folder).unlink(missing_ok=True)  # it is the earlier folder's
         _put(room, folder)
     return keep(verdict, [folder / name for name in names])

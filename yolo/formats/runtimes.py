@@ -23,13 +23,14 @@ class Runtime(Protocol):
 class OnnxRuntime:
     """onnxruntime on the processor, as it is when nobody chooses anything."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, model: Path | bytes) -> None:
+        """``model``: an ONNX file, or its content."""
         import onnxruntime
 
         self.name = f"onnxruntime {onnxruntime.__version__}"
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, images: Images) -> list[NDArray]:
         return self._session.run(None, {"images": images})
@@ -38,14 +39,15 @@ class OnnxRuntime:
 class OpenVino:
     """OpenVINO on the processor in float32: by itself it computes in bfloat16 or float16 where the processor can."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, model: Path | bytes) -> None:
+        """``model``: a file of OpenVINO's or ONNX's, or the content of one of the latter."""
         import openvino
         from openvino import properties
 
         self.name = f"openvino {openvino.__version__.split('-')[0]}"
         settings = {properties.hint.inference_precision(): openvino.Type.f32}
         core = openvino.Core()
-        self._model = core.compile_model(core.read_model(str(path)), "CPU", settings)
+        self._model = core.compile_model(core.read_model(model), "CPU", settings)
 
     def __call__(self, images: Images) -> list[NDArray]:
         found = self._model([images])

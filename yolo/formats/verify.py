@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import VerificationError
@@ -23,7 +22,7 @@ from yolo.formats.agreement import (
 )
 from yolo.formats.evidence import Evidence
 from yolo.formats.foreign import detections_of, in_batches
-from yolo.formats.portable import DECODED, HEADS, Layout, Portable
+from yolo.formats.portable import DECODED, DETECTIONS, HEADS, Layout, Portable
 from yolo.formats.runtimes import Runtime
 from yolo.inference.models import program_model
 from yolo.io.download import sha256_of
@@ -31,6 +30,9 @@ from yolo.io.files import write_text_atomic
 
 if TYPE_CHECKING:
     from yolo.formats.accuracy import Accuracy
+
+MOST_NEAR = 0.02
+"""Of the detections of one set of predictions: the share that may differ at a threshold."""
 
 logger = logging.getLogger("yolo")
 
@@ -48,6 +50,8 @@ class Verdict:
     shapes: tuple[tuple[int, ...], ...] = ()
     """Of the images that went through."""
     agreement: Agreement = dataclasses.field(default_factory=Agreement)
+    inside: Agreement | None = None
+    """Of the file's own suppression with this project's, on the predictions that the same network gives there."""
     accuracy: Accuracy | None = None
 
     @property
@@ -61,6 +65,10 @@ class Verdict:
             found.append(f"outputs differ by {agreement.difference:.2g}, more than {self.tolerance:g}")
         if agreement.different:
             found.append(f"{agreement.different} of {agreement.ours} and {agreement.theirs} detections differ")
+        inside = self.inside
+        if inside is not None and (inside.different or inside.at_threshold > MOST_NEAR * inside.ours):
+            alone = inside.different + inside.at_threshold
+            found.append(f"its suppression gives {inside.theirs} detections for {inside.ours}, {alone} of them others")
         if self.accuracy is not None and not self.accuracy.equal:
             found.append(f"mAP50-95 is {self.accuracy.theirs[1]:.4f}, not {self.accuracy.ours[1]:.4f}")
         return found
@@ -88,55 +96,93 @@ class Verdict:
         unit = UNITS[HEADS if self.output == HEADS else DECODED]
         found |= {"runtime": self.runtime, "output": self.output, "shapes": [list(shape) for shape in self.shapes]}
         found |= {"difference": self.agreement.difference, "unit": unit, "tolerance": self.tolerance}
-        found |= {"detections": {k: v for k, v in dataclasses.asdict(self.agreement).items() if k != "difference"}}
+        found |= {"detections": _counts(self.agreement)}
+        if self.inside is not None:
+            found |= {"suppression": _counts(self.inside)}
         return found if self.accuracy is None else found | self.accuracy.to_json()
 
 
-def verify(run: Runtime, portable: Portable, layout: Layout, evidence: Evidence, verdict: Verdict) -> Verdict:
-    """``verdict`` with what a runtime that has loaded the file gives beside our compiled program.
+def _counts(agreement: Agreement) -> dict[str, int]:
+    return {name: number for name, number in dataclasses.asdict(agreement).items() if name != "difference"}
+
+
+def verify(
+    load: Callable[[Path | bytes], Runtime],
+    path: Path,
+    portable: Portable,
+    layout: Layout,
+    evidence: Evidence,
+    verdict: Verdict,
+) -> Verdict:
+    """``verdict`` with what the file at ``path``, loaded by a runtime, gives beside our compiled program.
 
     Raises VerificationError where it is not the same.
     """
+    run, before, inside = load(path), None, None
+    if layout.output == DETECTIONS:  # what its suppression is given
+        from yolo.formats.onnx_model import detector_model
+
+        before, inside = load(detector_model(portable, _decoded(layout)).SerializeToString()), Agreement()
     heads = program_model(portable.weights, portable.program).heads()
     shapes, agreement = [], Agreement()
     for images in evidence.batches(layout, max(portable.spec.strides)):
         shapes.append(images.shape)
-        ours = [head.copy() for head in heads(images)]
-        theirs = in_batches(run, images, layout)
-        agreement += _compared(ours, theirs, portable, layout, verdict.tolerance, max(images.shape[2:]))
-    accuracy = None
-    if evidence.dataset is not None:
-        from yolo import runtime
-
-        runtime.select_device("cpu")  # what validates brings OneFlow
-        from yolo.formats.accuracy import measure
-
-        accuracy = measure(portable, layout, run, evidence.dataset)
-    found = dataclasses.replace(verdict, runtime=run.name, shapes=tuple(shapes), agreement=agreement, accuracy=accuracy)
+        ours, theirs = [head.copy() for head in heads(images)], in_batches(run, images, layout)
+        comparison = _Comparison(portable, layout, verdict.tolerance, max(images.shape[2:]))
+        found = theirs
+        if before is not None:
+            found = in_batches(before, images, layout)
+            inside += comparison.detections((found, DECODED), (theirs, DETECTIONS))
+        agreement += Agreement(comparison.difference(ours, found))
+        agreement += comparison.detections((ours, HEADS), (theirs, layout.output))
+    facts = {"runtime": run.name, "shapes": tuple(shapes), "agreement": agreement, "inside": inside}
+    found = dataclasses.replace(verdict, **facts, accuracy=_accuracy(run, portable, layout, evidence))
     if not found.verified:
         what = f"is not kept: by {run.name} {'; '.join(found.failures())}"
         raise VerificationError(what, where=verdict.file, hint="please report it, with the weights if you can")
     return found
 
 
-def _compared(
-    ours: Sequence[NDArray], theirs: Sequence[NDArray], portable: Portable, layout: Layout, tolerance: float, side: int
-) -> Agreement:
-    """Outputs of one batch of images of ``side`` pixels, and their detections."""
-    difference = 0.0
-    if layout.output == HEADS:
-        difference = difference_of_heads(ours, theirs)
-    elif layout.output == DECODED:
-        own = decoded(ours, portable.checkpoint.anchors, portable.spec.strides)
-        difference = difference_of_predictions(own, theirs[0], side)
-    if not np.isfinite(difference):
-        return Agreement(difference)
-    as_heads, settings = dataclasses.replace(layout, output=HEADS), layout.settings
-    found = zip(*detections_of(ours, portable, as_heads, settings), *detections_of(theirs, portable, layout, settings))
-    agreement = Agreement(difference)
-    for rows, count, their_rows, their_count in found:
-        agreement += compare_detections(rows[:count], their_rows[:their_count], settings, tolerance, side)
-    return agreement
+def _accuracy(run: Runtime, portable: Portable, layout: Layout, evidence: Evidence) -> Accuracy | None:
+    if evidence.dataset is None:
+        return None
+    from yolo import runtime
+
+    runtime.select_device("cpu")  # what validates brings OneFlow
+    from yolo.formats.accuracy import measure
+
+    return measure(portable, layout, run, evidence.dataset)
+
+
+def _decoded(layout: Layout) -> Layout:
+    return dataclasses.replace(layout, output=DECODED)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Comparison:
+    """Of the outputs for one batch of images of ``side`` pixels."""
+
+    portable: Portable
+    layout: Layout
+    tolerance: float
+    side: int
+
+    def difference(self, heads: Sequence[NDArray], theirs: Sequence[NDArray]) -> float:
+        """The largest difference of our raw heads to theirs, or of our predictions."""
+        if self.layout.output == HEADS:
+            return difference_of_heads(heads, theirs)
+        ours = decoded(heads, self.portable.checkpoint.anchors, self.portable.spec.strides)
+        return difference_of_predictions(ours, theirs[0], self.side)
+
+    def detections(self, *given: tuple[Sequence[NDArray], str]) -> Agreement:
+        """Of the detections that two outputs, each of its own kind, give or are."""
+        settings, found = self.layout.settings, []
+        for outputs, kind in given:
+            layout = dataclasses.replace(self.layout, output=kind)
+            rows, counts = detections_of(outputs, self.portable, layout, settings)
+            found.append([some[:count] for some, count in zip(rows, counts)])
+        pairs = (compare_detections(*pair, settings, self.tolerance, self.side) for pair in zip(*found))
+        return dataclasses.replace(sum(pairs, Agreement()), difference=0.0)  # that of the outputs counts
 
 
 def verdict_path(file: Path) -> Path:
