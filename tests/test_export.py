@@ -55,8 +55,8 @@ def test_a_detector_of_the_file_finds_the_same(weights: Path) -> None:
     images = [np.random.default_rng(n).integers(0, 256, (50 + n, 80, 3), dtype=np.uint8) for n in range(3)]
     for ours, theirs in zip(program(images), Detector(weights, conf=0.0005, imgsz=96)(images)):
         assert len(ours) == len(theirs) > 0
-        np.testing.assert_array_equal(ours.boxes, theirs.boxes)
-        np.testing.assert_array_equal(ours.confidences, theirs.confidences)
+        np.testing.assert_array_equal(ours.boxes.xyxy, theirs.boxes.xyxy)
+        np.testing.assert_array_equal(ours.boxes.conf, theirs.boxes.conf)
 
 
 def test_the_detect_command_takes_the_file(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,8 +122,8 @@ def test_half(weights: Path) -> None:
     assert json.loads(done.out)["precision"] == "bf16"
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     ours, exact = Detector(weights.with_suffix(".program"), conf=0.0005), Detector(weights, conf=0.0005, imgsz=64)
-    assert ours(image).confidences[0] == pytest.approx(exact(image).confidences[0], rel=0.05)
-    assert not np.array_equal(ours(image).confidences, exact(image).confidences)
+    assert ours(image).boxes.conf[0] == pytest.approx(exact(image).boxes.conf[0], rel=0.05)
+    assert not np.array_equal(ours(image).boxes.conf, exact(image).boxes.conf)
 
 
 def test_a_size_that_memory_has_no_room_for(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

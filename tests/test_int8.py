@@ -44,12 +44,12 @@ def export_int8(weights: Path, *flags: str) -> Done:
 
 def has_partners(ours: list[Result], theirs: list[Result]) -> bool:
     """Whether the others have each sure detection, or the one for which suppression left it out; the weak ones vary."""
-    sure = [one.confidences > 0.45 for one in ours]
+    sure = [one.boxes.conf > 0.45 for one in ours]
     assert sum(map(np.count_nonzero, sure)) >= 6
     near = [
-        (pairwise_iou(one.boxes, other.boxes) >= 0.4)  # suppression leaves out from 0.45 on
-        & (one.confidences[:, None] - other.confidences[None] <= 0.1)
-        & (one.classes[:, None] == other.classes[None])
+        (pairwise_iou(one.boxes.xyxy, other.boxes.xyxy) >= 0.4)  # suppression leaves out from 0.45 on
+        & (one.boxes.conf[:, None] - other.boxes.conf[None] <= 0.1)
+        & (one.boxes.cls[:, None] == other.boxes.cls[None])
         for one, other in zip(ours, theirs)
     ]
     return all(alike[kept].any(axis=1).all() for alike, kept in zip(near, sure))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from yolo.command import run_command
 from yolo.config.commands import ExportConfig
-from yolo.inference.calibration import precision_of
+from yolo.inference.precision import precision_of
 from yolo.inference.settings import rounded_size, size_pair
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.inference.samples import files, make_image, make_video
 from tests.inference.sources.mjpeg import Camera
-from yolo import detect
+from yolo.inference import frame_run
 from yolo.inference.sources.streams import Patience
 from yolo.inference.sources.video import VideoReader
 
@@ -47,7 +47,7 @@ def test_several_streams(run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
     """Ctrl-C when so many frames were looked at."""
-    line, seen = detect._line, []
+    line, seen = frame_run._line, []
 
     def noticed(*given: object) -> str:
         seen.append(1)
@@ -55,7 +55,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
             signal.raise_signal(signal.SIGINT)
         return line(*given)
 
-    monkeypatch.setattr(detect, "_line", noticed)
+    monkeypatch.setattr(frame_run, "_line", noticed)
 
 
 def test_ctrl_c_is_how_a_stream_ends(run, monkeypatch: pytest.MonkeyPatch) -> None:

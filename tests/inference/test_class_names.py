@@ -26,13 +26,13 @@ def other(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def by_name(detector: Detector, name: str) -> np.ndarray:
     """The boxes and confidences of a class."""
     found = detector(noise())
-    return found.rows[[found.names[number] == name for number in found.classes], :5]
+    return found.rows[[found.names[number] == name for number in found.boxes.cls], :5]
 
 
 def test_an_ensemble_of_other_orders(weights: Path, other: Path) -> None:
     """Whatever the order, a network beside itself finds what it finds alone, under the first one's numbers."""
     alone = Detector([weights, weights], **OPTIONS)(noise())
-    assert len(set(alone.classes)) == 2
+    assert len(set(alone.boxes.cls)) == 2
     both = Detector([weights, other], **OPTIONS)
     assert both.names == NAMES
     np.testing.assert_allclose(both(noise()).rows, alone.rows, **EQUAL)
@@ -46,7 +46,7 @@ def test_compiled_files_in_an_ensemble(weights: Path, other: Path) -> None:
         found = Detector(files, **OPTIONS)
         assert found.names == (NAMES if files[0] == weights else NAMES[::-1])
         for name in NAMES:
-            expected = alone.rows[[alone.names[number] == name for number in alone.classes], :5]
+            expected = alone.rows[[alone.names[number] == name for number in alone.boxes.cls], :5]
             np.testing.assert_allclose(by_name(found, name), expected, **EQUAL)
     renumbered = Detector(program, names=NAMES, **OPTIONS)
     np.testing.assert_allclose(renumbered(noise()).rows, alone.rows, **EQUAL)
@@ -73,4 +73,4 @@ def test_given_names(weights: Path, detector: Detector, caplog) -> None:
     for name in NAMES:
         np.testing.assert_allclose(by_name(anew, name), by_name(plain, name), **EQUAL)
     only = Detector(weights, names=NAMES[::-1], classes=[0], **OPTIONS)(noise())
-    assert set(only.classes) == {0} and only.names[0] == NAMES[1]
+    assert set(only.boxes.cls) == {0} and only.names[0] == NAMES[1]

@@ -48,11 +48,11 @@ def look(weights: object, device: str, **options: object) -> list[Result]:
 def close(found: list[Result], expected: list[Result], pixels: float, score: float) -> None:
     """Row by row, in order of scores; rows of about one score may have changed places."""
     for ours, theirs in zip(found, expected, strict=True):
-        sure = theirs.rows[theirs.confidences > OPTIONS["conf"] + score][:15]
+        sure = theirs.rows[theirs.boxes.conf > OPTIONS["conf"] + score][:15]
         assert len(sure)
         for row in sure:
-            distance = np.abs(ours.boxes - row[:4]).max(axis=1) + 1e6 * (ours.classes != row[5])
-            assert distance.min() <= pixels and abs(ours.confidences[distance.argmin()] - row[4]) <= score
+            distance = np.abs(ours.boxes.xyxy - row[:4]).max(axis=1) + 1e6 * (ours.boxes.cls != row[5])
+            assert distance.min() <= pixels and abs(ours.boxes.conf[distance.argmin()] - row[4]) <= score
 
 
 @pytest.fixture

@@ -40,9 +40,9 @@ def test_one_image_gives_one_result(detector: Detector, tmp_path: Path) -> None:
     path = make_image(tmp_path / "a.png")
     found = detector(path)
     assert 0 < len(found) <= 20 and found.names == NAMES and found.path == path and found.frame is None
-    assert found.rows.dtype == np.float32 and (found.confidences > 0.001).all()
-    assert (np.diff(found.confidences) <= 0).all() and set(found.classes) <= {0, 1}
-    assert (found.boxes >= 0).all() and (found.boxes <= [64, 48, 64, 48]).all()
+    assert found.rows.dtype == np.float32 and (found.boxes.conf > 0.001).all()
+    assert (np.diff(found.boxes.conf) <= 0).all() and set(found.boxes.cls) <= {0, 1}
+    assert (found.boxes.xyxy >= 0).all() and (found.boxes.xyxy <= [64, 48, 64, 48]).all()
     assert found.input_size == (48, 64) and set(found.speed_ms) == {"preprocess", "inference", "nms"}
     assert all(milliseconds >= 0 for milliseconds in found.speed_ms.values())
     assert same(found.rows, detector(str(path)).rows)
@@ -85,16 +85,17 @@ def test_any_array_layout_is_the_same_image(detector: Detector) -> None:
 @pytest.mark.parametrize("size", [(1, 64), (64, 1), (1, 1), (3, 500)])
 def test_thin_images_are_looked_at(detector: Detector, size: tuple[int, int]) -> None:
     found = detector(noise(size))
-    assert (found.boxes <= [size[1], size[0]] * 2).all() and (found.boxes >= 0).all()
-    assert found.annotated().shape == (*size, 3)
+    assert (found.boxes.xyxy <= [size[1], size[0]] * 2).all() and (found.boxes.xyxy >= 0).all()
+    assert found.plot().shape == (*size, 3)
 
 
 @pytest.mark.parametrize(
     ("image", "message"),
     [
         (np.zeros((8, 8, 3)), r"float64 \[8, 8, 3\]"),
-        (np.zeros((8, 8), np.uint8), r"\[8, 8\]"),
-        (np.zeros((8, 8, 4), np.uint8), r"\[8, 8, 4\]"),
+        (np.zeros((8, 8), np.uint16), r"uint16 \[8, 8\]"),
+        (np.zeros((8, 8, 5), np.uint8), r"\[8, 8, 5\]"),
+        (np.zeros(8, np.uint8), r"\[8\]"),
         (np.zeros((0, 8, 3), np.uint8), r"\[0, 8, 3\]"),
         (np.zeros((2, 8, 8, 3), np.uint8), r"\[2, 8, 8, 3\]"),
         (None, "NoneType is not an image"),
@@ -104,9 +105,9 @@ def test_thin_images_are_looked_at(detector: Detector, size: tuple[int, int]) ->
     ],
 )
 def test_what_is_no_image_is_refused(detector: Detector, image: object, message: str) -> None:
-    for given in (image, [noise(), image]):
+    for look in (lambda: detector(image), lambda: detector([noise(), image]), lambda: [*detector(iter([image]))]):
         with pytest.raises(DataError, match=message) as caught:
-            detector(given)
+            look()
         assert "\n" not in str(caught.value)
 
 
@@ -115,9 +116,9 @@ def test_settings_reach_nms(detector: Detector, weights: Path) -> None:
     few = Detector(weights, device="cpu", imgsz=(64, 64), conf=0.001, max_det=3, names=("x", "y"))(noise())
     assert few.names == ("x", "y") and same(few.rows, everything.rows[:3])
     only = Detector(weights, device="cpu", imgsz=[64], conf=0.001, classes=[1], max_det=20)(noise())
-    assert set(only.classes) <= {1}
+    assert set(only.boxes.cls) <= {1}
     none = Detector(weights, device="cpu", imgsz=64, conf=1.0)(noise())
-    assert len(none) == 0 and none.boxes.shape == (0, 4)
+    assert len(none) == 0 and none.boxes.xyxy.shape == (0, 4)
 
 
 def test_sizes_are_rounded_up_to_the_stride(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -150,6 +151,7 @@ def test_sizes_are_rounded_up_to_the_stride(weights: Path, caplog: pytest.LogCap
         {"conf": None},
         {"max_det": 1.5},
         {"compile": "Off"},
+        {"channels": "BGR"},
     ],
 )
 def test_wrong_options_are_refused(weights: Path, options: dict) -> None:
@@ -163,7 +165,7 @@ def test_what_yolov5_s_users_give_is_taken(weights: Path, detector: Detector) ->
     found = given(noise())
     assert same(found.rows[:20], detector(noise()).rows[:20]) and len(found) > 20
     assert Detector(weights, device=None, classes=np.array([1, 0])).classes == (0, 1)
-    assert set(Detector(weights, device="cpu", imgsz=64, conf=0.001, classes=1)(noise()).classes) == {1}
+    assert set(Detector(weights, device="cpu", imgsz=64, conf=0.001, classes=1)(noise()).boxes.cls) == {1}
     with pytest.raises(RuntimeSetupError, match="--device 97"):
         Detector(weights, device=97)
 
@@ -189,18 +191,15 @@ def test_folders_and_lists_are_streamed(detector: Detector, tmp_path: Path) -> N
         (None, "a NoneType names no source"),
         (1.5, "a float names no source"),
         (True, "a bool names no source"),
-        (b"a.mp4", "a bytes names no source"),
-        (noise(), "a ndarray names no source"),
-        ([None], "a NoneType names no source"),
+        (b"a.mp4", "the bytes given: the image cannot be decoded"),
+        ([None], "a NoneType is not an image"),
+        ({"a.jpg"}, "a set is not an image"),
         ([], "nothing to work on"),
         ("absent.mp4", r"absent\.mp4: does not exist"),
         (63, "there is no camera 63"),
         (["absent.mp4", "rtsp://u:p@camera/1"], r"^rtsp://camera/1: a stream cannot be mixed with files"),
-        (
-            ["http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/b.jpg"],
-            "a.jpg: a remote file cannot be mixed with other sources",
-        ),
-        ((path for path in [Path("a.mp4")]), "a PosixPath gives no frame; give a list of paths"),
+        (["http://127.0.0.1:9/a.mp4", "b.jpg"], "a.mp4: a remote file cannot be mixed with other sources"),
+        ((path for path in [Path("absent.jpg")]), "absent.jpg: the image cannot be read"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(detector: Detector, source: object, message: str) -> None:
@@ -330,3 +329,12 @@ def test_detections_equal_the_published_ones(name: str) -> None:
         # YOLOv5 rounds its boxes to whole pixels of the image before it writes them.
         assert np.abs((ours[:, 1:5] - expected[:, 1:5]) * pixels).max() < 0.51
         assert np.abs(ours[:, 5] - expected[:, 5]).max() < 1e-5
+
+
+def test_images_made_ready_go_through_together(detector: Detector) -> None:
+    images = [noise(seed=seed) for seed in range(3)]
+    assert detector.most_together((48, 64)) == 16 and detector.most_together((640, 640)) == 1
+    found = detector.detect_ready([detector.ready(image) for image in images])
+    for result, image in zip(found, images):
+        np.testing.assert_allclose(result.rows, detector(image).rows, atol=1e-3)
+        assert result.original is image and len(result)

@@ -112,7 +112,7 @@ def test_files_that_turn_out_to_be_no_images_when_they_are_decoded(
 def test_who_stops_in_the_middle_leaves_nothing_behind(
     detector: Detector, folder: Path, end: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, ready = [], InputMaker.ready
+    read, ready = [], InputMaker.letterboxed
 
     def noting(self: InputMaker, image: ImageFile, **options: bool):
         read.append(image)
@@ -120,7 +120,7 @@ def test_who_stops_in_the_middle_leaves_nothing_behind(
 
     for number in range(8, 40):
         save_jpeg(folder / f"{number}.jpg", photo((48, 64), number))
-    monkeypatch.setattr(InputMaker, "ready", noting)
+    monkeypatch.setattr(InputMaker, "letterboxed", noting)
     frames = detector.stream(folder)
     next(frames)
     if end is GeneratorExit:
@@ -139,4 +139,4 @@ def test_a_result_outlives_its_file(detector: Detector, tmp_path: Path) -> None:
     assert repr(result).startswith("Result(a.jpg 300x400: ") and result.size == (400, 300)
     assert len(result.label_lines().splitlines()) == len(result)
     np.testing.assert_array_equal(result.image, expected)
-    assert result.annotated().shape == (400, 300, 3)
+    assert result.plot().shape == (400, 300, 3)

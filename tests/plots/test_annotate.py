@@ -51,6 +51,13 @@ def test_hiding():
     assert full > no_conf > no_label
 
 
+def test_ids_go_with_their_boxes():
+    rows = [(*BOX, 0.5, 0), (10, 60, 50, 110, 0.9, 0)]
+    image = annotate(PAPER, rows, ["cat"], ids=[1, 22])
+    np.testing.assert_array_equal(image, annotate(PAPER, rows[::-1], ["cat"], ids=np.array([22, 1])))
+    assert changed(image, annotate(PAPER, rows, ["cat"], ids=[22, 1])).any()
+
+
 @pytest.mark.parametrize("name", ["chaise à bras", "человек", "血小板", "$x$", "a" * 300, " "])
 def test_any_name_can_be_drawn(name):
     image = annotate(PAPER, [(*BOX, 0.9, 0)], [name])

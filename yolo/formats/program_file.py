@@ -14,7 +14,8 @@ from yolo.config.commands import ExportConfig
 from yolo.data.dataset import Dataset
 from yolo.errors import ConfigError
 from yolo.formats.portable import Portable
-from yolo.inference.calibration import Calibration, precision_of
+from yolo.inference.calibration import Calibration
+from yolo.inference.precision import precision_of
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.dump import graph_lines, plan_lines
 from yolo.program.file import ProgramFile, save_program

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yolo.plots.class_labels import class_label, say_fonts
-from yolo.plots.colours import Colour, class_colour, text_colour
+from yolo.plots.colours import Colour, class_colour, text_colour, track_colour
 from yolo.plots.fonts import pillow_font, readable, runs, shorten
 
 Image = NDArray[np.uint8]
+Ids = Sequence[int] | NDArray[np.int64] | None
 LONGEST_NAME = 40
 _CAPITAL = 0.73  # height of a capital letter in DejaVu Sans, by the font's size
 
@@ -89,18 +90,24 @@ class Annotator:
         rows: ArrayLike,
         names: Sequence[str],
         *,
+        ids: Ids = None,
         hide_labels: bool = False,
         hide_conf: bool = False,
     ) -> None:
-        """Detection rows ``[n, 6]`` (x1, y1, x2, y2, confidence, class; pixels), the most confident on top."""
+        """Detection rows ``[n, 6]`` (x1, y1, x2, y2, confidence, class; pixels), the most confident on top.
+
+        ``ids`` are those of tracks, ``[n]``, which labels then begin with; they have colours of their own.
+        """
         if not hide_labels:
             say_fonts(names)
         rows = np.asarray(rows, np.float32).reshape(-1, 6)
-        rows = rows[np.argsort(rows[:, 4], kind="stable")]
+        order = np.argsort(rows[:, 4], kind="stable")
+        rows = rows[order]
         categories = rows[:, 5].astype(int).tolist()
         confidences = [None] * len(rows) if hide_conf else rows[:, 4].tolist()
-        labels = [label_text(names, *pair) for pair in zip(categories, confidences)]
-        colours = map(class_colour, categories)
+        tracks = [""] * len(rows) if ids is None else [f"id:{ids[place]} " for place in order]
+        labels = [track + label_text(names, *pair) for track, *pair in zip(tracks, categories, confidences)]
+        colours = map(class_colour, categories) if ids is None else [track_colour(ids[place]) for place in order]
         self.boxes(zip(rows[:, :4], colours, [""] * len(rows) if hide_labels else labels))
 
     def text(self, text: str, x: int, y: int, colour: Colour, background: Colour) -> None:
@@ -155,13 +162,17 @@ def annotate(
     detections: ArrayLike,
     names: Sequence[str],
     *,
+    ids: Ids = None,
     line_width: int | None = None,
     hide_labels: bool = False,
     hide_conf: bool = False,
 ) -> Image:
-    """A copy of ``image`` (RGB uint8 ``[H, W, 3]``) with ``detections [n, 6]`` (pixels) drawn on it."""
+    """A copy of ``image`` (RGB uint8 ``[H, W, 3]``) with ``detections [n, 6]`` (pixels) drawn on it.
+
+    ``ids`` are those of tracks, ``[n]``.
+    """
     annotator = Annotator(image, line_width)
-    annotator.detections(detections, names, hide_labels=hide_labels, hide_conf=hide_conf)
+    annotator.detections(detections, names, ids=ids, hide_labels=hide_labels, hide_conf=hide_conf)
     return annotator.image
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import sys
 import zipfile
@@ -21,12 +22,15 @@ from yolo.models.weights.adopt import adopt, scale_norms
 from yolo.models.weights.agreement import Found, check_modules, norms_in
 from yolo.models.weights.checkpoint import Checkpoint, checked
 from yolo.models.weights.finite import check_finite
+from yolo.models.weights.header import LONGEST
 from yolo.models.weights.modules import EPS, MOMENTUM
 from yolo.models.weights.rebuild import ForbiddenError, Global, Instance
 from yolo.models.weights.stack_machine import most_operations, read_pickle
 from yolo.models.weights.storage import Storage, TensorRef, storage_from_id
 from yolo.models.weights.tree import modules_in, tensors_in
 
+DESCRIPTION: Final = "yolo.json"
+"""A record beside a plain state dict's pickle, which PyTorch does not look at: `yaml` (the model's) and `names`."""
 _LOG = logging.getLogger("yolo")
 _MAX_PICKLE: Final = 256 << 20
 _MAX_VALUES: Final = 100_000
@@ -41,7 +45,7 @@ Attach = Callable[[Storage], None]
 
 
 def read_pt(path: str | Path) -> Checkpoint:
-    """Read a YOLOv5 `.pt` file: its EMA weights where it holds them, else the model's.
+    """Read a YOLOv5 `.pt` file (its EMA weights where it holds them, else the model's), or what `yolo.export` wrote.
 
     The configuration is the file's YAML, with what its modules have otherwise (an activation, a way to upsample) in
     its place; what no model YAML can say is refused. Tensors come as float32 (counters int64) under `model.…`. Raises
@@ -55,7 +59,9 @@ def read_pt(path: str | Path) -> Checkpoint:
         if start.startswith(magic.ZIP):
             with _File(path) as file, zipfile.ZipFile(file) as archive:
                 file.longest = sys.maxsize
-                return _checkpoint(*_open_zip(archive, path.stat().st_size), path)
+                root, attach = _open_zip(archive, path.stat().st_size)
+                described = _description(archive)
+                return _plain_state(root, described, attach, path) if described else _checkpoint(root, attach, path)
         if start == magic.LEGACY:
             return _checkpoint(*_open_legacy(path.read_bytes()), path)
     raise WeightsError("no PyTorch checkpoint (neither zip nor torch.save's older form)", where=path, hint=_HINT)
@@ -105,6 +111,27 @@ def _open_zip(archive: zipfile.ZipFile, file_bytes: int) -> tuple[Any, Attach]:
 
     root = read_pickle(io.BytesIO(archive.read(pickles[0])), _storages(file_bytes), most_operations(file_bytes))
     return root, attach
+
+
+def _description(archive: zipfile.ZipFile) -> dict[str, Any]:
+    """What `yolo.export` wrote beside a state dict; empty for other files."""
+    names = [name for name in archive.namelist() if name.split("/")[-1] == DESCRIPTION]
+    if not names:
+        return {}
+    if len(names) > 1 or archive.getinfo(names[0]).file_size > LONGEST:
+        raise ValueError(f"more than one {DESCRIPTION}, or one that is too long")
+    said = json.loads(archive.read(names[0]))
+    if not isinstance(said, dict) or not isinstance(said.get("yaml"), dict):
+        raise ValueError(f"a {DESCRIPTION} without the model's YAML")
+    return said
+
+
+def _plain_state(root: Any, described: Mapping[str, Any], attach: Attach, path: Path) -> Checkpoint:
+    if not isinstance(root, dict) or not all(isinstance(tensor, TensorRef) for tensor in root.values()):
+        raise ValueError("a state dict that holds more than tensors")
+    state = _read_tensors({str(name): tensor for name, tensor in root.items()}, attach, path.stat().st_size)
+    check_finite(state, path)
+    return checked(state, described["yaml"], described.get("names"), where=path)
 
 
 def _open_legacy(data: bytes) -> tuple[Any, Attach]:
