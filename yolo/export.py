@@ -56,28 +56,31 @@ def _portable(config: ExportConfig) -> Portable:
     from yolo.program.state import checked_state
 
     path = resolve_weights(config.weights)
-    checkpoint = load_weights(path)
-    spec = checkpoint.spec
-    checkpoint = dataclasses.replace(checkpoint, model=checked_state(spec, checkpoint.model))
+    stored = load_weights(path)
+    spec = stored.spec
+    checkpoint = dataclasses.replace(stored, model=checked_state(spec, stored.model))
     size = rounded_size(size_pair(config.imgsz), max(spec.strides))
     shape, precision = (config.batch_size, spec.channels, *size), precision_of(half=config.half, int8=config.int8)
     said = f"--imgsz {' '.join(map(str, config.imgsz))}"
     require_memory(inference_bytes(lower(spec, {}), shape, precision), shape, said)
-    return Portable(Path(path), checkpoint, size)
+    return Portable(Path(path), checkpoint, size, stored)
 
 
 def _others(
     config: ExportConfig, formats: list[str], portable: Portable, dataset: Dataset | None
 ) -> list[dict[str, Any]]:
-    """Write and verify what other programs run; give the verdicts."""
+    """Write and verify what other programs read; give the verdicts."""
     from yolo.formats.evidence import Evidence
     from yolo.formats.onnx_file import export_onnx
     from yolo.formats.openvino_folder import export_openvino
+    from yolo.formats.pytorch_file import export_state_dict
     from yolo.formats.request import layout_of
 
     writers = {"onnx": export_onnx, "openvino": export_openvino}
     layout, evidence = layout_of(config, portable.size), Evidence.of(dataset)
-    return [writers[name](portable, layout, evidence).to_json() for name in formats]
+    return [
+        export_state_dict(portable) if name == "pt" else writers[name](portable, layout, evidence) for name in formats
+    ]
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -22,7 +22,8 @@ RUNTIMES = {"onnxruntime": OnnxRuntime, "openvino": OpenVino}
 def portable_of(network: Network, size: tuple[int, int] = (64, 96)) -> Portable:
     """A network as a detector of classes ``class 0``, ``class 1``, …"""
     names = tuple(f"class {number}" for number in range(network.spec.nc))
-    return Portable(Path("random.pt"), checkpoint_of(network, names), size)
+    checkpoint = checkpoint_of(network, names)
+    return Portable(Path("random.pt"), checkpoint, size, checkpoint)
 
 
 def small() -> Portable:

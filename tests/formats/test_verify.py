@@ -71,6 +71,19 @@ def test_mean_average_precision_of_both(weights: Path, include: str, tmp_path: P
         assert verdict["map50_95"]["ours"] == pytest.approx(verdict["map50_95"]["theirs"], abs=1e-3)
 
 
+def test_a_state_dict(weights: Path) -> None:
+    done = exported(weights, "--include", "pt", "--json")
+    path = weights.with_name("small_state_dict.pt")
+    (verdict,) = json.loads(done.out)["verified"]
+    assert (verdict["format"], verdict["file"], verdict["equal"]) == ("pt", str(path), True)
+    assert verdict["verdict"] == ("unverified" if "torch" in verdict["not_read_by"] else "verified")
+    kept = verdict_of(path)
+    assert sorted(kept["sha256"]) == ["small_state_dict.pt", "small_state_dict.yaml"]
+    assert f"{path}: {verdict['verdict']}" in done.err and "in YOLOv5: " in done.err
+    names = ("small.safetensors", path.name, path.with_suffix(".yaml").name, f"{path.name}.verified.json")
+    assert {entry.name for entry in weights.parent.iterdir()} == set(names)
+
+
 def test_data_of_other_classes_lends_its_images_alone(weights: Path, tmp_path: Path) -> None:
     data = make_data(tmp_path / "data")
     data.write_text(data.read_text().replace("- blue", "- blue\n- green"))
@@ -178,6 +191,7 @@ def test_raw_heads_of_an_older_opset(weights: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        ("--include pt --half", "--half: is for --include program alone: pt is written in float32; "),
         ("--include onnx --half", "--half: is for --include program alone: onnx is written in float32; "),
         ("--include program,openvino --int8 --data x.yaml", "--int8: is for --include program alone: openvino "),
         ("--nms", "--nms: is for --include onnx and openvino; "),

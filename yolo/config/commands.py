@@ -12,7 +12,7 @@ MOST_THREADS = 1000
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
-EXPORT_FORMATS = ("program", "onnx", "openvino")
+EXPORT_FORMATS = ("program", "onnx", "openvino", "pt")
 TRACKERS = ("wandb", "mlflow", "clearml", "comet")
 AUGMENT = "test-time augmentation (TTA): three passes, scaled and mirrored"
 EXTRAS = "blur, median blur, grey and CLAHE, 1 % each, through the library albumentations if it is installed"
@@ -199,7 +199,8 @@ class ExportConfig:
     weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; files are written beside them")
     include: tuple = option(
         ("program",),
-        "what to write: program (the compiled detector), onnx, openvino; several, with spaces or commas between",
+        "what to write: program (the compiled detector), onnx, openvino, pt (a state dict for PyTorch); several, with "
+        "spaces or commas between",
         many=str,
     )
     data: str = option("", "data set YAML: --int8 is calibrated on it, and mAP is compared on its val split")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from yolo.formats.evidence import Evidence
 from yolo.formats.installed import is_installed
@@ -14,8 +15,8 @@ from yolo.io.files import write_atomic
 TOLERANCE = 1e-4
 
 
-def export_onnx(portable: Portable, layout: Layout, evidence: Evidence) -> Verdict:
-    """Write ``<weights>.onnx`` and its verdict beside the weights.
+def export_onnx(portable: Portable, layout: Layout, evidence: Evidence) -> dict[str, Any]:
+    """Write ``<weights>.onnx`` and its verdict beside the weights; give the latter as JSON.
 
     Raises VerificationError where it does not give what our program gives: an earlier file stays then.
     """
@@ -32,4 +33,5 @@ def export_onnx(portable: Portable, layout: Layout, evidence: Evidence) -> Verdi
         verdict_path(path).unlink(missing_ok=True)  # it is the earlier file's
 
     write_atomic(path, write)
-    return keep(found[0] if found else unverified, [path])
+    verdict = found[0] if found else unverified
+    return keep(verdict.to_json(), str(verdict), path, [path])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,13 +14,14 @@ from yolo.formats.evidence import Evidence
 from yolo.formats.portable import Layout, Portable
 from yolo.formats.runtimes import OpenVino
 from yolo.formats.verify import Verdict, keep, verdict_path, verify
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
+from yolo.io.files import folder_beside
 
 TOLERANCE = 1e-3
 
 
-def export_openvino(portable: Portable, layout: Layout, evidence: Evidence) -> Verdict:
-    """Write the folder ``<weights>_openvino_model`` and its verdict beside the weights.
+def export_openvino(portable: Portable, layout: Layout, evidence: Evidence) -> dict[str, Any]:
+    """Write the folder ``<weights>_openvino_model`` and its verdict beside the weights; give the latter as JSON.
 
     Raises ConfigError for a folder that holds other files, and VerificationError where it does not give what our
     program gives: an earlier folder stays then.
@@ -31,12 +30,12 @@ def export_openvino(portable: Portable, layout: Layout, evidence: Evidence) -> V
     names = (f"{stem}.xml", f"{stem}.bin", "metadata.yaml")
     _require_ours(folder, names)
     verdict = Verdict("openvino", folder, layout.output, TOLERANCE)
-    with _beside(folder) as room:
+    with folder_beside(folder) as room:
         _write(portable, layout, room, stem)
         verdict = verify(OpenVino, room / names[0], portable, layout, evidence, verdict)
         verdict_path(folder).unlink(missing_ok=True)  # it is the earlier folder's
         _put(room, folder)
-    return keep(verdict, [folder / name for name in names])
+    return keep(verdict.to_json(), str(verdict), folder, [folder / name for name in names])
 
 
 def _write(portable: Portable, layout: Layout, folder: Path, stem: str) -> None:
@@ -64,23 +63,12 @@ def _require_ours(folder: Path, names: Sequence[str]) -> None:
         raise ConfigError(what, where=folder, hint="move it, or the folder, elsewhere")
 
 
-@contextlib.contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """A new folder beside ``folder``, which is gone at the end if it was not moved."""
-    room = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        room.chmod(0o755)
-        yield room
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
-
-
 def _put(room: Path, folder: Path) -> None:
     """Move ``room`` to ``folder``; what was there is removed when the new one is in its place."""
     if not folder.exists():
         os.replace(room, folder)
         return
-    with _beside(folder) as old:
+    with folder_beside(folder) as old:
         os.replace(folder, old)
         try:
             os.replace(room, folder)

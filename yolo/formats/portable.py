@@ -27,6 +27,8 @@ class Portable:
     checkpoint: Checkpoint
     size: Size
     """(height, width) in pixels that it is meant for: multiples of the largest stride."""
+    stored: Checkpoint
+    """As the weights file holds it."""
 
     @property
     def spec(self) -> NetworkSpec:

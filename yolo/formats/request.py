@@ -9,7 +9,7 @@ from yolo.config.commands import EXPORT_FORMATS, ExportConfig
 from yolo.errors import ConfigError
 from yolo.formats.installed import require_packages
 from yolo.formats.portable import DECODED, DETECTIONS, HEADS, Layout
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 from yolo.program.detection import NmsSettings, most_detections
 from yolo.program.ir import Size
 
@@ -36,10 +36,10 @@ def chosen_formats(include: Sequence[str]) -> tuple[str, ...]:
 def check_request(config: ExportConfig, formats: Sequence[str]) -> None:
     """Raise ConfigError for options that contradict one another or that no chosen format has, and for packages that
     are not installed."""
-    others = [name for name in formats if name in PACKAGES]
+    others, foreign = ([name for name in formats if name in some] for some in (PACKAGES, EXPORT_FORMATS[1:]))
     for flag in ("half", "int8"):
-        if getattr(config, flag) and others:
-            what = f"is for --include program alone: {others[0]} is written in float32"
+        if getattr(config, flag) and foreign:
+            what = f"is for --include program alone: {foreign[0]} is written in float32"
             raise ConfigError(what, where=f"--{flag}", hint="leave it out, or export in two commands")
     given = [name for name in _FOR_RUNTIMES if getattr(config, name) != getattr(ExportConfig, name)]
     if given and not others:

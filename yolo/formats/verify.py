@@ -31,6 +31,7 @@ from yolo.io.files import write_text_atomic
 if TYPE_CHECKING:
     from yolo.formats.accuracy import Accuracy
 
+VERIFIED, UNVERIFIED = "verified", "unverified"
 MOST_NEAR = 0.02
 """Of the detections of one set of predictions: the share that may differ at a threshold."""
 
@@ -89,7 +90,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json`` and for the file beside the exported one."""
-        verdict = "verified" if self.verified else "unverified"
+        verdict = VERIFIED if self.verified else UNVERIFIED
         found: dict[str, Any] = {"format": self.format, "file": str(self.file), "verdict": verdict}
         if self.runtime is None:
             return {**found, "reason": self.reason}
@@ -190,9 +191,9 @@ def verdict_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.verified.json")
 
 
-def keep(verdict: Verdict, files: Sequence[Path]) -> Verdict:
-    """Write a verdict beside the file, with the sums of all that belongs to it, and say it."""
-    content = {**verdict.to_json(), "sha256": {path.name: sha256_of(path) for path in files}}
-    write_text_atomic(verdict_path(verdict.file), json.dumps(content, indent=2) + "\n")
-    (logger.info if verdict.runtime else logger.warning)("%s", verdict)
+def keep(verdict: dict[str, Any], line: str, file: Path, parts: Sequence[Path]) -> dict[str, Any]:
+    """Write a verdict beside the file, with the sums of all that belongs to it, and say it in a line; give it back."""
+    content = {**verdict, "sha256": {path.name: sha256_of(path) for path in parts}}
+    write_text_atomic(verdict_path(file), json.dumps(content, indent=2) + "\n")
+    (logger.info if verdict["verdict"] == VERIFIED else logger.warning)("%s", line)
     return verdict
