@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,14 @@ def test_the_images_of_a_folder_are_a_film(detector: Detector, tmp_path: Path) -
     nine, ten, one = (result.ids.tolist() for _, result in found)
     assert nine == ten == one and nine  # equal images, so equal tracks, each folder from 1
     assert found[0][1].frame is None
+
+
+@pytest.mark.parametrize("form", [list, iter])
+def test_arrays_are_a_film(detector: Detector, form: Callable[[list], object]) -> None:
+    found = [result.ids.tolist() for _, result in detector.track(form([noise()] * 3), **LOOSE)]
+    assert found[0] == found[1] == found[2] and found[0]
+    other = [result.ids.tolist() for _, result in detector.track(form([noise(), noise(seed=1)]), **LOOSE)]
+    assert other[0] == found[0] and other[1] != found[0]  # a new tracker would begin at 1 again
 
 
 def test_vid_stride(detector: Detector, tmp_path: Path) -> None:

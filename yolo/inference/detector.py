@@ -117,11 +117,15 @@ class Detector:
         check_classes(self.classes, self.names)
         self.stride = max(max(model.strides) for model in self.models)
         self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or IMAGE_SIZE,) * 2, self.stride)
-        self._settings, self._augment = NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic), augment
-        self._runner = join_models(self.models, self._settings, augment=augment)
-        self._lock = threading.Lock()
+        self._augment, self._lock = augment, threading.Lock()
+        self._set_up(NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic))
         self._fitting: set[Size] = set()
         self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, exact=exact, channels=channels)
+
+    def _set_up(self, settings: NmsSettings) -> None:
+        """All that depends on these, and that tracking therefore has of its own (``_down_to``)."""
+        self._settings = settings
+        self._runner = join_models(self.models, settings, augment=self._augment)
 
     def __call__(
         self, images: ImageLike | Sequence[ImageLike] | Iterator[ImageLike]
@@ -185,7 +189,7 @@ class Detector:
 
     def track(
         self,
-        source: Source | Iterable[Task],
+        source: Source | ImageLike | Iterable[ImageLike | Task],
         *,
         low_thresh: float = TrackSettings.low_thresh,
         new_thresh: float = TrackSettings.new_thresh,
@@ -197,10 +201,11 @@ class Detector:
     ) -> Iterator[tuple[Frame, Result]]:
         """As ``stream``, but with the objects followed: Results hold what belongs to a track, and its ``ids``.
 
-        Each video and stream of ``source`` has a tracker of its own, and so have the images of each folder, which are
-        taken for the frames of a film. Boxes above the detector's ``conf`` are what is looked for; those above
-        ``low_thresh`` continue tracks, too. The others are ``yolo.tracking.bytetrack.TrackSettings``, which says what
-        they mean; whoever gives tasks says with ``vid_stride`` how many frames they leave out.
+        Each video and stream of ``source`` has a tracker of its own. The images of a folder, and arrays and other
+        images without a folder, are taken for the frames of a film. Boxes above the detector's ``conf`` are what is
+        looked for; those above ``low_thresh`` continue tracks, too. The others are
+        ``yolo.tracking.bytetrack.TrackSettings``, which says what they mean; whoever gives tasks says with
+        ``vid_stride`` which of a video's frames they are.
         """
         from yolo.inference.followers import Followers
 
@@ -217,8 +222,7 @@ class Detector:
             return self
         other = copy.copy(self)
         other.conf = conf
-        other._settings = dataclasses.replace(self._settings, conf=conf)
-        other._runner = join_models(self.models, other._settings, augment=self._augment)
+        other._set_up(dataclasses.replace(self._settings, conf=conf))
         return other
 
     def _frames(self, tasks: Iterable[Task], *, live: bool, whole: bool) -> Iterator[tuple[Frame, Result]]:

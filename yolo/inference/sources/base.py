@@ -42,7 +42,8 @@ class Frame:
     live: bool = False
     """Whether it is from a stream, whose frames come between those of others."""
     place: int = 1
-    """Of an image among the source's images of its folder, from 1: what could not be read counts."""
+    """Of an image among the source's images of its folder, or of all that a program gives, from 1: what cannot be read
+    counts."""
     refused: Callable[[DataError], None] | None = field(default=None, repr=False)
     """What is done about an image that turns out to be none: reports it, or raises."""
 
