@@ -24,7 +24,7 @@ from benchmarks.images import first_images
 from benchmarks.options import base_parser, positive
 from benchmarks.places import weights
 from benchmarks.table import Row, as_json, as_text
-from benchmarks.workers.served import DETECT, serving
+from benchmarks.workers.served import content_length, request_of, serving
 
 CLIENTS = 8
 """That show what the server can do."""
@@ -63,8 +63,7 @@ class Pool:
     """Connections to a server, as many as are needed at once."""
 
     def __init__(self, port: int, image: bytes) -> None:
-        head = f"POST {DETECT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}"
-        self._port, self._request = port, head.encode() + b"\r\n\r\n" + image
+        self._port, self._request = port, request_of(image)
         self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def ask(self, tally: Tally) -> None:
@@ -78,11 +77,12 @@ class Pool:
         tally.answers.append((status, time.perf_counter() - begin))
 
     async def _status(self) -> int:
+        # One that nobody used for seconds the server closes: it took no request from it.
+        self._free = [(reader, writer) for reader, writer in self._free if not reader.at_eof()]
         reader, writer = self._free.pop() if self._free else await asyncio.open_connection("127.0.0.1", self._port)
         writer.write(self._request)
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        await reader.readexactly(length)
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(content_length(head))
         self._free.append((reader, writer))
         return int(head.split()[1])
 
