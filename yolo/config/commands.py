@@ -175,6 +175,23 @@ class DetectConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrackConfig(DetectConfig):
+    """Follow objects through videos and streams: ids that stay, annotated videos, tracks as MOT text.
+
+    The images of a folder are the frames of one film. All options of yolo.detect, and those of ByteTrack at the end.
+    """
+
+    conf_thres: float = option(
+        0.25, "look for objects above this confidence", aliases=("--track-thresh",), low=0, high=1
+    )
+    project: str = option("runs/track", "folder for results: PROJECT/NAME")
+    low_thresh: float = option(0.1, "boxes above this confidence continue tracks that found no better", low=0, high=1)
+    new_thresh: float = option(0.25, "a box above this confidence that no track explains begins one", low=0, high=1)
+    match_thresh: float = option(0.8, "largest cost of a match, 1 - IoU: 0.8 asks for an IoU of 0.2", low=0, high=1)
+    track_buffer: int = option(30, "frames, at 30 a second, through which a lost track is looked for", low=0)
+
+
+@dataclasses.dataclass(frozen=True)
 class ExportConfig:
     """Write weights as files that other programs run."""
 

@@ -91,7 +91,7 @@ def decode_image(content: NDArray[np.uint8], where: object, least: tuple[int, in
         rgb = None
     if rgb is None:
         raise DataError("the image cannot be decoded", where=where, hint=_HINT)
-    return _turned(rgb, header.orientation)
+    return turned(rgb, header.orientation)
 
 
 def divisor(size: tuple[int, int], least: tuple[int, int]) -> int:
@@ -99,7 +99,7 @@ def divisor(size: tuple[int, int], least: tuple[int, int]) -> int:
     return next((by for by in (8, 4, 2) if all(-(-side // by) >= end for side, end in zip(size, least))), 1)
 
 
-def _turned(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def turned(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """As EXIF's ``orientation`` (1 to 8) says: 5 to 8 swap the sides."""
     if orientation >= 5:
         rgb = cv2.transpose(rgb)
