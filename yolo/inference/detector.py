@@ -117,6 +117,7 @@ class Detector:
         self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or IMAGE_SIZE,) * 2, self.stride)
         settings = NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic)
         self._runner = join_models(self.models, settings, augment=augment)
+        self._runner.prepare(*self.imgsz)
         self._lock = threading.Lock()
         self._fitting: set[Size] = set()
         self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, exact=exact, channels=channels)
