@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import threading
@@ -39,6 +40,7 @@ from yolo.inference.settings import (
 )
 from yolo.program.detection import NmsSettings, most_detections
 from yolo.program.footprint import require_memory
+from yolo.tracking.bytetrack import TrackSettings
 
 if TYPE_CHECKING:  # what images one by one do not need comes when it is needed
     from yolo.inference.calibration import Calibration
@@ -115,12 +117,16 @@ class Detector:
         check_classes(self.classes, self.names)
         self.stride = max(max(model.strides) for model in self.models)
         self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or IMAGE_SIZE,) * 2, self.stride)
-        settings = NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic)
-        self._runner = join_models(self.models, settings, augment=augment)
+        self._augment, self._lock = augment, threading.Lock()
+        self._set_up(NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic))
         self._runner.prepare(*self.imgsz)
-        self._lock = threading.Lock()
         self._fitting: set[Size] = set()
         self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, exact=exact, channels=channels)
+
+    def _set_up(self, settings: NmsSettings) -> None:
+        """All that depends on these, and that tracking therefore has of its own (``_down_to``)."""
+        self._settings = settings
+        self._runner = join_models(self.models, settings, augment=self._augment)
 
     def __call__(
         self, images: ImageLike | Sequence[ImageLike] | Iterator[ImageLike]
@@ -181,6 +187,44 @@ class Detector:
         check_range("vid_stride", vid_stride, 1, whole=True)
         with contextlib.closing(open_sources(source, int(vid_stride))) as sources:
             yield from self._frames(sources.tasks(), live=sources.live, whole=whole)
+
+    def track(
+        self,
+        source: Source | ImageLike | Iterable[ImageLike | Task],
+        *,
+        low_thresh: float = TrackSettings.low_thresh,
+        new_thresh: float = TrackSettings.new_thresh,
+        match_thresh: float = TrackSettings.match_thresh,
+        track_buffer: int = TrackSettings.track_buffer,
+        vid_stride: int = 1,
+        live: bool = False,
+        whole: bool = False,
+    ) -> Iterator[tuple[Frame, Result]]:
+        """As ``stream``, but with the objects followed: Results hold what belongs to a track, and its ``ids``.
+
+        Each video and stream of ``source`` has a tracker of its own. The images of a folder, and arrays and other
+        images without a folder, are taken for the frames of a film. Boxes above the detector's ``conf`` are what is
+        looked for; those above ``low_thresh`` continue tracks, too. The others are
+        ``yolo.tracking.bytetrack.TrackSettings``, which says what they mean; whoever gives tasks says with
+        ``vid_stride`` which of a video's frames they are.
+        """
+        from yolo.inference.followers import Followers
+
+        check_range("vid_stride", vid_stride, 1, whole=True)
+        followers = Followers(TrackSettings(self.conf, low_thresh, new_thresh, match_thresh, track_buffer), vid_stride)
+        found = self._down_to(low_thresh).stream(source, vid_stride=vid_stride, live=live, whole=whole)
+        with contextlib.closing(found):
+            for frame, result in found:
+                yield frame, followers.follow(frame, result)
+
+    def _down_to(self, conf: float) -> Detector:
+        """The same with a lower confidence threshold, where it is lower; both use the models one after the other."""
+        if conf >= self.conf:
+            return self
+        other = copy.copy(self)
+        other.conf = conf
+        other._set_up(dataclasses.replace(self._settings, conf=conf))
+        return other
 
     def _frames(self, tasks: Iterable[Task], *, live: bool, whole: bool) -> Iterator[tuple[Frame, Result]]:
         ready = (functools.partial(self._ready_frame, task, whole) for task in tasks)

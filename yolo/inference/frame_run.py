@@ -56,7 +56,11 @@ def run_over_frames(config: DetectConfig, outputs: Outputs, look: Look) -> dict[
             remove_if_empty(folder)
             raise
     found = run.summary(folder)
+    if outputs.tracks:
+        found["sequences"] = [sequence.to_dict() for sequence in writer.sequences]
     logger.info("results: %s", folder)
+    for sequence in writer.sequences:
+        logger.info("%d tracks in %d frames: %s", sequence.tracks, sequence.frames, sequence.target)
     if outputs.text:
         logger.info("labels: %s (%d)", folder / "labels", writer.labels)
     return found

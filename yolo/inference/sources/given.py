@@ -44,7 +44,7 @@ def image_tasks(source: object, original: Callable[[ImageLike], Original]) -> It
 def _frame(image: ImageLike, position: int, original: Callable[[ImageLike], Original]) -> Frame:
     found = original(image)
     path = found.path if isinstance(found, ImageFile) else None
-    return Frame(found, path or Path(f"image{position}.jpg"), position)
+    return Frame(found, path or Path(f"image{position}.jpg"), position, place=position)
 
 
 def _is_name(one: object) -> bool:
