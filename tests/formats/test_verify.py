@@ -118,6 +118,13 @@ def test_a_folder_that_gives_something_else_is_not_kept(weights: Path, monkeypat
     assert [path.name for path in weights.parent.iterdir()] == ["small.safetensors"]
 
 
+def test_a_file_that_its_runtime_refuses_is_not_kept(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo.formats.onnx_file.OnnxRuntime", lambda model: runtimes.OnnxRuntime(b"no model"))
+    line = exported(weights, "--include", "onnx", code=1).refusal(PROGRAM, 1)
+    assert line.startswith(f"{weights.with_suffix('.onnx')}: is not kept: its runtime refuses it (")
+    assert [path.name for path in weights.parent.iterdir()] == ["small.safetensors"]
+
+
 def test_without_a_runtime_it_is_unverified(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("yolo.formats.onnx_file.is_installed", lambda package: False)
     done = exported(weights, "--include", "onnx")
