@@ -192,7 +192,10 @@ def test_raw_heads_of_an_older_opset(weights: Path) -> None:
     assert [output.name for output in model.graph.output] == ["head0", "head1"]
     assert (model.opset_import[0].version, model.ir_version) == (13, 7)
     verdict = verdict_of(weights.with_suffix(".onnx"))
-    assert (verdict["output"], verdict["unit"]) == ("heads", "raw numbers: absolute up to 1, relative above")
+    assert (verdict["output"], verdict["unit"]) == (
+        "heads",
+        "raw numbers: shares of the largest of a level, where that is above 1",
+    )
 
 
 @pytest.mark.parametrize(

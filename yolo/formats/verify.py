@@ -31,6 +31,7 @@ from yolo.io.files import write_text_atomic
 
 if TYPE_CHECKING:
     from yolo.formats.accuracy import Accuracy
+    from yolo.inference.ensemble import RawHeadRunner
 
 VERIFIED, UNVERIFIED = "verified", "unverified"
 MOST_NEAR = 0.02
@@ -115,10 +116,12 @@ def verify(
     layout: Layout,
     evidence: Evidence,
     verdict: Verdict,
+    reference: RawHeadRunner | None = None,
 ) -> Verdict:
     """``verdict`` with what the file at ``path``, loaded by a runtime, gives beside our compiled program.
 
-    Raises VerificationError where it is not the same, or where the runtime refuses the file.
+    ``reference``: instead of that program. Raises VerificationError where it is not the same, or where the runtime
+    refuses the file.
     """
     run, before, inside = _Guarded(load, path, verdict.file), None, None
     if layout.output == DETECTIONS:  # what its suppression is given
@@ -126,7 +129,7 @@ def verify(
 
         model = detector_model(portable, dataclasses.replace(layout, output=DECODED))
         before, inside = _Guarded(load, model.SerializeToString(), verdict.file), Agreement()
-    heads = program_model(portable.weights, portable.program).heads()
+    heads = reference or program_model(portable.weights, portable.program).heads()
     shapes, agreement = [], Agreement()
     for images in evidence.batches(layout, max(portable.spec.strides)):
         shapes.append(images.shape)
