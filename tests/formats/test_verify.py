@@ -16,6 +16,7 @@ from tests.program.networks import two_levels
 from tests.train.samples import make_data, run
 from yolo import export
 from yolo.formats import runtimes
+from yolo.formats.agreement import UNITS
 from yolo.inference.models import ModelOptions, load_models
 from yolo.models.weights.safetensors_io import save_checkpoint
 from yolo.models.weights.transfer import checkpoint_of
@@ -192,10 +193,7 @@ def test_raw_heads_of_an_older_opset(weights: Path) -> None:
     assert [output.name for output in model.graph.output] == ["head0", "head1"]
     assert (model.opset_import[0].version, model.ir_version) == (13, 7)
     verdict = verdict_of(weights.with_suffix(".onnx"))
-    assert (verdict["output"], verdict["unit"]) == (
-        "heads",
-        "raw numbers: shares of the largest of a level, where that is above 1",
-    )
+    assert (verdict["output"], verdict["unit"]) == ("heads", UNITS["heads"])
 
 
 @pytest.mark.parametrize(
