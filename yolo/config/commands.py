@@ -12,6 +12,7 @@ MOST_THREADS = 1000
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
+EXPORT_FORMATS = ("program", "onnx", "openvino", "pt")
 TRACKERS = ("wandb", "mlflow", "clearml", "comet")
 AUGMENT = "test-time augmentation (TTA): three passes, scaled and mirrored"
 EXTRAS = "blur, median blur, grey and CLAHE, 1 % each, through the library albumentations if it is installed"
@@ -175,15 +176,48 @@ class DetectConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrackConfig(DetectConfig):
+    """Follow objects through videos and streams: ids that stay, annotated videos, tracks as MOT text.
+
+    The images of a folder are the frames of one film. All options of yolo.detect, and those of ByteTrack at the end.
+    """
+
+    conf_thres: float = option(
+        0.25, "look for objects above this confidence", aliases=("--track-thresh",), low=0, high=1
+    )
+    project: str = option("runs/track", "folder for results: PROJECT/NAME")
+    low_thresh: float = option(0.1, "boxes above this confidence continue tracks that found no better", low=0, high=1)
+    new_thresh: float = option(0.25, "a box above this confidence that no track explains begins one", low=0, high=1)
+    match_thresh: float = option(0.8, "largest cost of a match, 1 - IoU: 0.8 asks for an IoU of 0.2", low=0, high=1)
+    track_buffer: int = option(30, "frames, at 30 a second, through which a lost track is looked for", low=0)
+
+
+@dataclasses.dataclass(frozen=True)
 class ExportConfig:
     """Write weights as files that other programs run."""
 
-    weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; the file is written beside them")
-    include: str = option("program", "what to write: program, the compiled detector", choices=("program",))
-    data: str = option("", "data set YAML for --int8: calibration, and its cost in mAP on the val split")
-    imgsz: int = option(IMAGE_SIZE, "image size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
-    half: bool = option(False, "bfloat16 inference, on a processor that has it")
-    int8: bool = option(False, INT8)
+    weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; files are written beside them")
+    include: tuple = option(
+        ("program",),
+        "what to write: program (the compiled detector), onnx, openvino, pt (a state dict for PyTorch); several, with "
+        "spaces or commas between",
+        many=str,
+    )
+    data: str = option("", "data set YAML: --int8 is calibrated on it, and mAP is compared on its val split")
+    imgsz: tuple = option(
+        (IMAGE_SIZE,), "image size in pixels: one number, or height and width", aliases=IMGSZ, many=int, low=1
+    )
+    half: bool = option(False, "bfloat16 inference, on a processor that has it; program only")
+    int8: bool = option(False, f"{INT8}; program only")
+    batch_size: int = option(1, "images a call of an onnx or openvino file", aliases=("--batch",), low=1)
+    dynamic: bool = option(False, "onnx, openvino: batch, height and width of the images are free")
+    opset: int = option(17, "onnx: opset", low=13, high=17)
+    heads: bool = option(False, "onnx, openvino: raw heads come out, instead of predictions in pixels")
+    nms: bool = option(False, "onnx, openvino: non-maximum suppression is inside and detections come out")
+    agnostic_nms: bool = option(False, "with --nms: suppress overlaps between classes too")
+    conf_thres: float = option(0.25, "confidence threshold of --nms, and of the verification", low=0, high=1)
+    iou_thres: float = option(0.45, "IoU threshold of --nms, and of the verification", low=0, high=1)
+    max_det: int = option(1000, "with --nms: most detections an image", low=1)
     dump: bool = option(False, "print the program before and after each pass, and its plan, on stdout")
     json: bool = option(False, "print one JSON object with the results on stdout")
 
@@ -208,4 +242,60 @@ class CheckConfig:
     imgsz: int = option(IMAGE_SIZE, "image size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
     fix: str = option("", "new folder for a corrected copy (images are hard links where possible)")
     workers: int = option(8, "threads that read files", low=1, high=MOST_THREADS)
+    weights: tuple = option(
+        (),
+        f"label audit: weights whose detections the labels are compared with: {WEIGHTS}; or a compiled detector, "
+        ".program; several are an ensemble",
+        many=str,
+    )
+    task: str = option("", "label audit of this part alone (default: all)", choices=("train", "val", "test"))
+    worst: int = option(100, "label audit: so many images in the page, the worst first", low=1)
+    conf_thres: float = option(0.25, "label audit: detections from this confidence on contradict labels", low=0, high=1)
+    iou_thres: float = option(0.6, "label audit: IoU threshold of NMS", low=0, high=1)
+    max_det: int = option(300, "label audit: most detections an image", low=1)
+    device: str = option("", "label audit: cpu, or a CUDA index such as 0")
+    augment: bool = option(False, f"label audit: {AUGMENT}")
+    half: bool = option(False, f"label audit: {HALF}")
+    int8: bool = option(False, "label audit: 8-bit inference, calibrated on images of --data")
+    compile: str = option("program", COMPILE, choices=COMPILE_MODES)
+    exact: bool = option(False, f"label audit: {EXACT}")
+    project: str = option("runs/check", "folder for the label audit's results: PROJECT/NAME")
+    name: str = option("exp", "name of this run; a number is added when it is taken")
+    exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")
     json: bool = option(False, "print one JSON object with the results on stdout")
+
+
+@dataclasses.dataclass(frozen=True)
+class ServeConfig:
+    """Answer requests over HTTP: POST /v1/detect, /healthz, /metrics, and a page at /."""
+
+    weights: tuple = option(
+        ("yolov5s.pt",), f"weights: {WEIGHTS}; or a compiled detector, .program; several are an ensemble", many=str
+    )
+    data: str = option("", "data set YAML for class names (default: the names in the weights) and for --int8")
+    imgsz: tuple = option((IMAGE_SIZE,), "image size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
+    conf_thres: float = option(0.25, "keep detections above this confidence; a request may ask for more", low=0, high=1)
+    iou_thres: float = option(0.45, "IoU threshold of NMS", low=0, high=1)
+    max_det: int = option(1000, "most detections an image; a request may ask for fewer", low=1)
+    device: str = option("", "cpu, or a CUDA index such as 0")
+    classes: tuple = option((), "keep these class numbers only; a request may ask for some of them", many=int, low=0)
+    agnostic_nms: bool = option(False, "suppress overlaps between classes too")
+    augment: bool = option(False, AUGMENT)
+    half: bool = option(False, HALF)
+    int8: bool = option(False, INT8)
+    compile: str = option("program", COMPILE, choices=COMPILE_MODES)
+    exact: bool = option(False, f"{EXACT}; large JPEG files are decoded whole")
+    host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 or :: lets everybody in who reaches this machine")
+    port: int = option(8000, "port to listen on; 0 takes a free one", low=0, high=65535)
+    allowed_hosts: tuple = option(
+        (), "other names by which the server may be asked (default: this machine's own on loopback, else any)", many=str
+    )
+    max_batch: int = option(8, "most images that go through the network together; 1, 2, 4, 8, … do", low=1, high=64)
+    max_delay_ms: float = option(
+        5.0, "milliseconds that an image may wait for others of its batch; alone it never waits", low=0, high=10000
+    )
+    max_queue: int = option(64, "requests accepted and not answered yet; more are told to come again (429)", low=1)
+    max_megabytes: float = option(16.0, "largest body of a request (413)", low=0.001, high=4096)
+    max_megapixels: float = option(50.0, "largest image, by what its head says (413)", low=0.001, high=1000)
+    receive_seconds: float = option(30.0, "seconds in which a request must have come in (408)", low=0.1, high=3600)
+    json: bool = option(False, "print one JSON object with what was answered on stdout, at the end")

@@ -163,7 +163,7 @@ class Result:
 
     def label_lines(self, *, confidence: bool = False) -> str:
         """The text of a label file; see ``label_lines``."""
-        return label_lines(self.rows, self.size, confidence=confidence)
+        return label_lines(self.rows, self.size, confidence=confidence, ids=self.ids)
 
     def summary(self) -> str:
         """What was found in words: ``4 persons, 1 bus``, in the order of the classes."""
@@ -175,17 +175,24 @@ class Result:
         return [self.names[number] for number in self.boxes.cls]
 
 
-def label_lines(rows: NDArray[np.float32], size: tuple[int, int], *, confidence: bool = False) -> str:
-    """The text of a label file: a line ``class x y w h [conf]`` for each of ``rows``, divided by width and height.
+def label_lines(
+    rows: NDArray[np.float32],
+    size: tuple[int, int],
+    *,
+    confidence: bool = False,
+    ids: NDArray[np.int64] | None = None,
+) -> str:
+    """The text of a label file: a line ``class x y w h [conf] [id]`` for each of ``rows``, divided by width and height.
 
     rows: float32 ``[n, 6]`` in pixels of an image of ``size`` (height, width). The most confident comes last, as in
     YOLOv5's own files; "" when there are none.
     """
     places = ops.xyxy_to_xywhn(np.ascontiguousarray(rows[:, :4]), size)
+    tracks = [""] * len(rows) if ids is None else [f" {track}" for track in ids]
     lines = []
-    for row, place in zip(rows[::-1], places[::-1]):
+    for row, place, track in zip(rows[::-1], places[::-1], tracks[::-1]):
         values = [*place, row[4]] if confidence else place
-        lines.append(" ".join([str(int(row[5])), *(f"{value:g}" for value in values)]) + "\n")
+        lines.append(" ".join([str(int(row[5])), *(f"{value:g}" for value in values)]) + f"{track}\n")
     return "".join(lines)
 
 

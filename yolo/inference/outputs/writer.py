@@ -15,6 +15,7 @@ from yolo.data.images import write_image
 from yolo.errors import ConfigError
 from yolo.inference.outputs.crops import CropFiles
 from yolo.inference.outputs.csv import DetectionTable
+from yolo.inference.outputs.mot import MotFiles, Sequence
 from yolo.inference.outputs.names import UniqueNames
 from yolo.inference.pipeline import AsyncWriter
 from yolo.inference.results import Result
@@ -33,7 +34,7 @@ class Outputs:
     """What to write.
 
     images: annotated images and videos; text: label files; crops: one image an object; table: all detections in
-    predictions.csv.
+    predictions.csv; tracks: each sequence's in MOTChallenge's format.
     """
 
     images: bool = True
@@ -41,6 +42,7 @@ class Outputs:
     confidence: bool = False
     crops: bool = False
     table: bool = False
+    tracks: bool = False
     line_width: int | None = None
     hide_labels: bool = False
     hide_conf: bool = False
@@ -48,7 +50,7 @@ class Outputs:
     @property
     def any(self) -> bool:
         """Whether anything is written at all."""
-        return self.images or self.text or self.crops or self.table
+        return self.images or self.text or self.crops or self.table or self.tracks
 
     def drawn(self, result: Result) -> NDArray[np.uint8]:
         """A copy of the result's image with its detections, in this look."""
@@ -71,8 +73,8 @@ class ResultWriter:
 
     Every file appears whole or not at all, and no file of a run replaces another one of it. ``workers`` threads draw,
     encode and write; with 0 that is done at once. When it ends by Ctrl-C videos keep the frames that they have, when
-    it ends by an error they are removed; the table has what was found until then. Raises DataError or OSError when
-    something cannot be written, which may be somewhat later than the call that it is about.
+    it ends by an error they are removed; table and tracks have what was found until then. Raises DataError or OSError
+    when something cannot be written, which may be somewhat later than the call that it is about.
     """
 
     def __init__(self, folder: Path, outputs: Outputs, workers: int = 0) -> None:
@@ -85,7 +87,13 @@ class ResultWriter:
         self._stems = set[str]()
         self._images, self._texts = UniqueNames(), UniqueNames()
         self._crops: CropFiles | None = None
-        self._table = DetectionTable()
+        self._table = DetectionTable(ids=outputs.tracks)
+        self._mot = MotFiles(folder / "mot")
+
+    @property
+    def sequences(self) -> list[Sequence]:
+        """What there is of tracks."""
+        return self._mot.sequences
 
     def __enter__(self) -> ResultWriter:
         return self
@@ -99,8 +107,10 @@ class ResultWriter:
             with contextlib.nullcontext() if kind is None else contextlib.suppress(OSError):
                 if self.outputs.table and (kind is None or self._table.count):
                     self._table.write(self.folder / "predictions.csv")
+                self._mot.finish()
         finally:
             self._behind.close()
+            self._mot.abort()
             for place in self._videos:
                 if place.video is not None:
                     place.video.abort()
@@ -119,6 +129,8 @@ class ResultWriter:
             self._write_crops(result, place.stem)
         if self.outputs.table:
             self._table.add(result)
+        if self.outputs.tracks:
+            self._mot.add(result, frame)
         if self.outputs.images and place.drawn:
             self._behind.do(functools.partial(self._draw, result, place), in_order=place.video is not None)
 
