@@ -1,4 +1,4 @@
-"""A folder like that of a guide's reader: a small data set, images, a video and narrow networks under the usual names."""
+"""A folder like that of a guide's reader: a small data set, images, a film, narrow networks under the usual names."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.train.samples import Done, drawn_image, run
 from yolo.data.dataset import preset_names
 from yolo.data.images import write_image
 from yolo.data.shapes import ShapesSpec, make_shapes
+from yolo.inference.sources.video import VideoWriter
 from yolo.models.config import load_model_config, parse_model_config
 from yolo.models.network import build_network
 from yolo.models.weights.safetensors_io import save_checkpoint
@@ -32,7 +33,7 @@ IMAGES = {"train": 6, "val": 2}
 
 
 def make_sandbox(folder: Path) -> Path:
-    """What the guides' commands name: ``my-data``, ``my-images``, ``my-coco``, weights called yolov5n.pt and yolov5s.pt, few shapes."""
+    """What the guides' commands name: data in three forms, images, a film, and weights under published names."""
     rng = np.random.default_rng(0)
     for split, count in IMAGES.items():
         for number in range(count):
@@ -43,11 +44,20 @@ def make_sandbox(folder: Path) -> Path:
             labels.write_text("".join(" ".join(f"{value:.6g}" for value in row) + "\n" for row in rows))
     for name in ("street", "yard"):
         write_image(folder / f"my-images/{name}.jpg", drawn_image(rng, SIZE)[0])
+    write_film(folder / "film.mp4", rng)
     for number, name in enumerate(("yolov5n.pt", "yolov5s.pt")):
         save_weights(folder / name, number)
     write_coco(folder / "my-coco", rng)
     make_shapes(folder / "datasets/shapes", ShapesSpec(train=32, val=4, size=128), Path("shapes.yaml"))
     return folder
+
+
+def write_film(file: Path, rng: np.random.Generator) -> None:
+    """Four frames."""
+    film = VideoWriter(file, 30, SIZE)
+    for _ in range(4):
+        film.add(drawn_image(rng, SIZE)[0])
+    film.finish()
 
 
 def write_coco(folder: Path, rng: np.random.Generator) -> None:
