@@ -105,7 +105,8 @@ def test_what_cannot_be_exported(tmp_path: Path, weights: Path) -> None:
     for given, says in (("", "no weights are named; "), (str(tmp_path), f"{tmp_path}: is a folder; ")):
         assert run(export.main, ["--weights", given], tmp_path).refusal(PROGRAM).startswith(says)
     assert run(export.main, ["--weights", "absent.pt"], tmp_path).refusal(PROGRAM).startswith("no weights 'absent.pt'")
-    assert "invalid choice: 'onnx'" in run(export.main, ["--include", "onnx"], tmp_path).refusal(PROGRAM)
+    line = run(export.main, ["--include", "onxn"], tmp_path).refusal(PROGRAM)
+    assert line == "--include: there is no format 'onxn'; did you mean onnx?"
     assert not list(tmp_path.glob("*.program"))
     run(export.main, ["--weights", str(weights)], tmp_path)
     line = run(export.main, ["--weights", str(weights.with_suffix(".program"))], tmp_path).refusal(PROGRAM)
