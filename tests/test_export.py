@@ -45,7 +45,11 @@ def test_the_file_and_the_json(weights: Path) -> None:
     found = json.loads(done.out)
     assert (found["schema_version"], found["command"], found["precision"]) == (1, "export", "fp32")
     assert found["files"] == [str(weights.with_suffix(".program"))] and Path(found["files"][0]).is_file()
-    assert "compiled in " in done.err and "python -m yolo.detect --weights " in done.err
+    (verdict,) = found["verified"]
+    assert (verdict["format"], verdict["verdict"], verdict["detections"]["different"]) == ("program", "verified", 0)
+    assert verdict["difference"] <= verdict["tolerance"] == 1e-4
+    assert "compiled in " in done.err and ".program: verified by yolo " in done.err
+    assert "python -m yolo.detect --weights " in done.err
 
 
 def test_a_detector_of_the_file_finds_the_same(weights: Path) -> None:

@@ -43,7 +43,7 @@ def export(config: ExportConfig) -> dict[str, Any]:
     if others:
         verdicts = _others(config, others, portable, dataset)
         found["files"] = [*found["files"], *(verdict["file"] for verdict in verdicts)]
-        found |= {"verified": verdicts, "seconds": round(time.perf_counter() - begin, 3)}
+        found |= {"verified": [*found.get("verified", ()), *verdicts], "seconds": round(time.perf_counter() - begin, 3)}
     return found
 
 

@@ -71,6 +71,8 @@ def test_sums_have_the_largest_difference() -> None:
 def test_units_of_the_differences() -> None:
     ours, theirs = np.array([0.5, -20], np.float32), np.array([0.51, -20.2], np.float32)
     assert difference_of_heads([ours], [theirs]) == pytest.approx(0.01, rel=1e-3)
+    assert difference_of_heads([ours, ours[:1]], [ours, theirs[:1]]) == pytest.approx(0.01, rel=1e-3)
+    assert difference_of_heads([ours], [ours * np.float32(np.nan)]) == np.inf
     assert difference_of_heads([ours], [theirs[:1]]) == np.inf
     ours = np.array([[[100, 100, 50, 50, 0.5, 0.5]]], np.float32)
     assert difference_of_predictions(ours, ours + np.float32([1, 0, 0, 0, 0, 0]), 200) == pytest.approx(0.005)

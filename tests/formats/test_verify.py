@@ -16,6 +16,7 @@ from tests.program.networks import two_levels
 from tests.train.samples import make_data, run
 from yolo import export
 from yolo.formats import runtimes
+from yolo.formats.agreement import UNITS
 from yolo.inference.models import ModelOptions, load_models
 from yolo.models.weights.safetensors_io import save_checkpoint
 from yolo.models.weights.transfer import checkpoint_of
@@ -118,6 +119,13 @@ def test_a_folder_that_gives_something_else_is_not_kept(weights: Path, monkeypat
     assert [path.name for path in weights.parent.iterdir()] == ["small.safetensors"]
 
 
+def test_a_file_that_its_runtime_refuses_is_not_kept(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("yolo.formats.onnx_file.OnnxRuntime", lambda model: runtimes.OnnxRuntime(b"no model"))
+    line = exported(weights, "--include", "onnx", code=1).refusal(PROGRAM, 1)
+    assert line.startswith(f"{weights.with_suffix('.onnx')}: is not kept: its runtime refuses it (")
+    assert [path.name for path in weights.parent.iterdir()] == ["small.safetensors"]
+
+
 def test_without_a_runtime_it_is_unverified(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("yolo.formats.onnx_file.is_installed", lambda package: False)
     done = exported(weights, "--include", "onnx")
@@ -185,7 +193,7 @@ def test_raw_heads_of_an_older_opset(weights: Path) -> None:
     assert [output.name for output in model.graph.output] == ["head0", "head1"]
     assert (model.opset_import[0].version, model.ir_version) == (13, 7)
     verdict = verdict_of(weights.with_suffix(".onnx"))
-    assert (verdict["output"], verdict["unit"]) == ("heads", "raw numbers: absolute up to 1, relative above")
+    assert (verdict["output"], verdict["unit"]) == ("heads", UNITS["heads"])
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,26 @@ class CheckConfig:
     imgsz: int = option(IMAGE_SIZE, "image size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
     fix: str = option("", "new folder for a corrected copy (images are hard links where possible)")
     workers: int = option(8, "threads that read files", low=1, high=MOST_THREADS)
+    weights: tuple = option(
+        (),
+        f"label audit: weights whose detections the labels are compared with: {WEIGHTS}; or a compiled detector, "
+        ".program; several are an ensemble",
+        many=str,
+    )
+    task: str = option("", "label audit of this part alone (default: all)", choices=("train", "val", "test"))
+    worst: int = option(100, "label audit: so many images in the page, the worst first", low=1)
+    conf_thres: float = option(0.25, "label audit: detections from this confidence on contradict labels", low=0, high=1)
+    iou_thres: float = option(0.6, "label audit: IoU threshold of NMS", low=0, high=1)
+    max_det: int = option(300, "label audit: most detections an image", low=1)
+    device: str = option("", "label audit: cpu, or a CUDA index such as 0")
+    augment: bool = option(False, f"label audit: {AUGMENT}")
+    half: bool = option(False, f"label audit: {HALF}")
+    int8: bool = option(False, "label audit: 8-bit inference, calibrated on images of --data")
+    compile: str = option("program", COMPILE, choices=COMPILE_MODES)
+    exact: bool = option(False, f"label audit: {EXACT}")
+    project: str = option("runs/check", "folder for the label audit's results: PROJECT/NAME")
+    name: str = option("exp", "name of this run; a number is added when it is taken")
+    exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")
     json: bool = option(False, "print one JSON object with the results on stdout")
 
 

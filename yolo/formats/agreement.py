@@ -17,7 +17,7 @@ NEAR_IOU = 0.02
 """By so much an overlap may change where boxes do in their last digits: of high classes they are moved by hundreds of
 thousands of pixels, where a float is a sixteenth of a pixel."""
 UNITS = {
-    HEADS: "raw numbers: absolute up to 1, relative above",
+    HEADS: "raw numbers: shares of the largest of a level, where that is above 1",
     DECODED: "boxes: shares of the longer side; scores: absolute",
 }
 """Of the differences, by what comes out; those of detections are as those of predictions."""
@@ -55,10 +55,13 @@ def decoded(heads: Sequence[Floats], anchors: Floats, strides: Sequence[int]) ->
 
 
 def difference_of_heads(ours: Sequence[Floats], theirs: Sequence[Floats]) -> float:
-    """The largest difference: of numbers up to 1 absolute, of larger ones relative. Infinite where shapes differ."""
+    """The largest difference as a share of the level's largest number, where that is above 1.
+
+    Infinite where shapes differ.
+    """
     if [a.shape for a in ours] != [b.shape for b in theirs]:
         return np.inf
-    return max(_largest(np.abs(a - b) / np.maximum(1, np.abs(a))) for a, b in zip(ours, theirs))
+    return max(_largest(np.abs(a - b)) / max(1.0, _largest(np.abs(a))) for a, b in zip(ours, theirs))
 
 
 def difference_of_predictions(ours: Floats, theirs: Floats, side: int) -> float:

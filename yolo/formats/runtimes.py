@@ -8,6 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+import yolo
+from yolo.inference.models import program_model
+from yolo.program.file import load_program
+
 Images = NDArray[np.float32]
 
 
@@ -52,3 +56,15 @@ class OpenVino:
     def __call__(self, images: Images) -> list[NDArray]:
         found = self._model([images])
         return [found[output].copy() for output in self._model.outputs]
+
+
+class CompiledFile:
+    """This project's own: a compiled detector's file, for its raw heads."""
+
+    def __init__(self, model: Path | bytes) -> None:
+        """``model``: the file."""
+        self.name = f"yolo {yolo.__version__}"
+        self._heads = program_model(model, load_program(model)).heads()
+
+    def __call__(self, images: Images) -> list[NDArray]:
+        return list(self._heads(np.rint(images * np.float32(255)).astype(np.uint8)))

@@ -25,11 +25,13 @@ from yolo.formats.foreign import detections_of, in_batches
 from yolo.formats.portable import DECODED, DETECTIONS, HEADS, Layout, Portable
 from yolo.formats.runtimes import Runtime
 from yolo.inference.models import program_model
+from yolo.io.brief import brief
 from yolo.io.download import sha256_of
 from yolo.io.files import write_text_atomic
 
 if TYPE_CHECKING:
     from yolo.formats.accuracy import Accuracy
+    from yolo.inference.ensemble import RawHeadRunner
 
 VERIFIED, UNVERIFIED = "verified", "unverified"
 MOST_NEAR = 0.02
@@ -114,17 +116,20 @@ def verify(
     layout: Layout,
     evidence: Evidence,
     verdict: Verdict,
+    reference: RawHeadRunner | None = None,
 ) -> Verdict:
     """``verdict`` with what the file at ``path``, loaded by a runtime, gives beside our compiled program.
 
-    Raises VerificationError where it is not the same.
+    ``reference``: instead of that program. Raises VerificationError where it is not the same, or where the runtime
+    refuses the file.
     """
-    run, before, inside = load(path), None, None
+    run, before, inside = _Guarded(load, path, verdict.file), None, None
     if layout.output == DETECTIONS:  # what its suppression is given
         from yolo.formats.onnx_model import detector_model
 
-        before, inside = load(detector_model(portable, _decoded(layout)).SerializeToString()), Agreement()
-    heads = program_model(portable.weights, portable.program).heads()
+        model = detector_model(portable, dataclasses.replace(layout, output=DECODED))
+        before, inside = _Guarded(load, model.SerializeToString(), verdict.file), Agreement()
+    heads = reference or program_model(portable.weights, portable.program).heads()
     shapes, agreement = [], Agreement()
     for images in evidence.batches(layout, max(portable.spec.strides)):
         shapes.append(images.shape)
@@ -155,8 +160,25 @@ def _accuracy(run: Runtime, portable: Portable, layout: Layout, evidence: Eviden
     return measure(portable, layout, run, evidence.dataset)
 
 
-def _decoded(layout: Layout) -> Layout:
-    return dataclasses.replace(layout, output=DECODED)
+class _Guarded:
+    """A runtime whose errors, of whatever kind, are the file's."""
+
+    def __init__(self, load: Callable[[Path | bytes], Runtime], model: Path | bytes, file: Path) -> None:
+        self._file = file
+        self._run = self._done(load, model)
+        self.name = self._run.name
+
+    def __call__(self, images: NDArray) -> list[NDArray]:
+        return self._done(self._run, images)
+
+    def _done(self, call: Callable, given: Any) -> Any:
+        try:
+            return call(given)
+        except MemoryError:
+            raise
+        except Exception as error:  # each runtime has kinds of its own
+            what = f"is not kept: its runtime refuses it ({brief(str(error), 200)})"
+            raise VerificationError(what, where=self._file, hint="please report it") from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -119,6 +119,7 @@ class Detector:
         self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or IMAGE_SIZE,) * 2, self.stride)
         self._augment, self._lock = augment, threading.Lock()
         self._set_up(NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic))
+        self._runner.prepare(*self.imgsz)
         self._fitting: set[Size] = set()
         self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, exact=exact, channels=channels)
 
