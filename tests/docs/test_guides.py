@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory, "guides", make)
 
 
-def tests_options(line: str) -> str:
+def put_behind(line: str) -> str:
     """What a test puts behind a command."""
     return next((options for command, options in BEHIND.items() if f"-m {command} " in f"{line} "), "")
 
@@ -71,14 +71,14 @@ def run_block(block: Block, folder: Path) -> None:
         say_so(block, folder)
     elif block.language == "sh":
         for line in block.commands:
-            done = run_command(line, folder, tests_options(line))
+            done = run_command(line, folder, put_behind(line))
             assert done.code == 0, f"{block}: {line}\n{done.err}"
 
 
 def say_so(block: Block, folder: Path) -> None:
     """The command says the lines of the block, in their order; ``…`` stands for anything."""
     (line,) = block.commands
-    behind = "" if "--epochs" in line else tests_options(line)
+    behind = "" if "--epochs" in line else put_behind(line)
     done = run_command(line, folder, behind)
     said = f"{done.out}\n{done.err}".replace(str(folder), PLACE).splitlines()
     rest = iter(said)
