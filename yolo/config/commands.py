@@ -25,6 +25,10 @@ PROFILE = "write a Chrome trace for each process into profile/: so many steps of
 HALF = "float16 inference on a GPU, bfloat16 on a processor that has it"
 INT8 = "8-bit inference, calibrated on images of --data; prints what it costs"
 EXACT = "direct convolutions on a processor instead of Winograd's: slower, float32 sums as they are defined"
+SLICE = "look at larger images in slices of so many pixels a side too, for small objects; 0: not"
+OVERLAP = 0.2
+MOST_OVERLAP = 0.9
+SLICES_OVERLAP = "with --slice: the share of a slice that the next one shows too; what is larger is seen cut"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +121,8 @@ class ValConfig:
     loader: str = option("native", LOADER, choices=LOADERS)
     single_cls: bool = option(False, "treat all classes as one")
     augment: bool = option(False, AUGMENT)
+    slice: int = option(0, SLICE, low=0)
+    overlap: float = option(OVERLAP, SLICES_OVERLAP, low=0, high=MOST_OVERLAP)
     verbose: bool = option(False, "print a line for every class")
     save_txt: bool = option(False, "write detections as label files")
     save_hybrid: bool = option(False, "write labels and detections together as label files; labels count as found")
@@ -160,6 +166,8 @@ class DetectConfig:
     classes: tuple = option((), "keep these class numbers only", many=int, low=0)
     agnostic_nms: bool = option(False, "suppress overlaps between classes too")
     augment: bool = option(False, AUGMENT)
+    slice: int = option(0, SLICE, low=0)
+    overlap: float = option(OVERLAP, SLICES_OVERLAP, low=0, high=MOST_OVERLAP)
     visualize: bool = option(False, "write every layer's feature maps as images and arrays")
     update: bool = option(False, "take the training state out of the weights files first")
     line_thickness: int = option(3, "width of drawn lines in pixels", low=1, high=MOST_LINE_WIDTH)
