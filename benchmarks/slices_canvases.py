@@ -20,7 +20,7 @@ Cell = tuple[int, int, int, int]
 
 
 def write_canvases(folder: Path, index: Index, count: int, seed: int) -> Path:
-    """Write ``count`` canvases as ``images/val`` and ``labels/val`` of ``folder``, and the data set's YAML: its path."""
+    """Write ``count`` canvases and their labels into ``folder``, with the data set's YAML, whose path it gives."""
     rng = np.random.default_rng(seed)
     photographs = _forever(len(index), rng)
     for number in range(count):

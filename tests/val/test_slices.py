@@ -72,7 +72,7 @@ def test_tasks_that_measure_again_and_again(measure, sheets: Path, task: str) ->
 @pytest.mark.parametrize(
     ("option", "value", "line"),
     [
-        ("slice", "2", "slice: is 2; give at least the network's stride, 4"),
+        ("slice", "2", "slice: is 2; give at least the network's stride, 8"),
         ("slice", "-64", "--slice: is -64; give at least 0"),
         ("overlap", "1", "--overlap: is 1.0; give between 0 and 0.9"),
     ],
