@@ -19,7 +19,8 @@ from benchmarks.options import base_parser, positive
 from benchmarks.slices_canvases import write_canvases
 from benchmarks.table import Row, as_json, as_text
 from yolo import ops
-from yolo.config.commands import OVERLAP, ValConfig
+from yolo.config.commands import ValConfig
+from yolo.config.values import OVERLAP
 from yolo.data.index import index_split
 from yolo.data.load import load_dataset
 from yolo.data.records import Index

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from yolo.command import new_run_folder, remove_if_empty, require_source, run_command, stride_multiple
+from yolo.command import new_run_folder, remove_if_empty, require_source, run_command
 from yolo.config.options import option
 from yolo.errors import ConfigError, DataError, Interrupted, YoloError
 
@@ -291,19 +291,6 @@ def test_only_an_empty_folder_is_taken_away(tmp_path):
     remove_if_empty(folder)
     assert not folder.exists()
     remove_if_empty(folder)
-
-
-@pytest.mark.parametrize(
-    ("size", "stride", "used"),
-    [(640, 32, 640), (639, 32, 640), (641, 32, 672), (1, 32, 32), (32, 32, 32), (33, 32, 64), (640, 64, 640)]
-    + [(600, 64, 640), (100, 8, 104), (16, 8, 16)],
-)
-def test_stride_multiple(size, stride, used, caplog):
-    with caplog.at_level(logging.WARNING, "yolo"):
-        assert stride_multiple(size, stride) == used
-    said = [record.getMessage() for record in caplog.records]
-    warning = f"--imgsz {size} is not a multiple of the stride {stride}: using {used}"
-    assert said == ([] if used == size else [warning])
 
 
 def test_a_source_is_needed():

@@ -11,7 +11,10 @@ import pytest
 import yolo
 
 ROOT = Path(yolo.__file__).parents[1]
-COMMANDS = ("yolo.train", "yolo.val", "yolo.detect", "yolo.export", "yolo.check", "yolo.convert")
+COMMANDS = (
+    *("yolo.train", "yolo.val", "yolo.detect", "yolo.track", "yolo.export", "yolo.check", "yolo.convert"),
+    "yolo.serve",
+)
 LAYERS = (
     ("yolo.errors", "yolo.stops"),
     ("yolo.cuda", "yolo.io", "yolo.native"),
@@ -22,12 +25,12 @@ LAYERS = (
     ),
     ("yolo.command", "yolo.runtime"),
     ("yolo.data", "yolo.models", "yolo.ops"),
-    ("yolo.anchors", "yolo.loss", "yolo.metrics"),
+    ("yolo.anchors", "yolo.loss", "yolo.metrics", "yolo.tracking"),
     ("yolo.plots", "yolo.program"),
     ("yolo.distributed",),
     ("graphs",),
     ("yolo.inference",),
-    ("yolo.formats",),
+    ("yolo.formats", "yolo.serving"),
     ("yolo.engine",),
     ("yolo.report",),
     ("yolo.loggers",),

@@ -18,7 +18,7 @@ from tests.test_command import run as run_thing
 from yolo import stops
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("train", "val", "detect", "export", "check", "convert")
+COMMANDS = ("train", "val", "detect", "export", "check", "convert", "serve")
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 # A native module that is interrupted says that something does not import.
@@ -165,6 +165,7 @@ ARGUMENTS = {
     "export": [],
     "check": ["--data", "shapes"],
     "convert": [],
+    "serve": ["--weights", "absent.pt", "--port", "0"],
 }
 
 

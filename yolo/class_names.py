@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.errors import ConfigError
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 
 logger = logging.getLogger("yolo")
 

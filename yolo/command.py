@@ -200,22 +200,6 @@ def remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def stride_multiple(size: int, stride: int) -> int:
-    """Round an image size up to a multiple of the network's stride, and say so."""
-    return stride_multiples((size,), stride)[0]
-
-
-def stride_multiples(sizes: Sequence[int], stride: int) -> tuple[int, ...]:
-    """Round one size, or height and width, up to multiples of the network's stride, and say so in one line."""
-    rounded = tuple(max(-(-size // stride), 1) * stride for size in sizes)
-    if rounded != tuple(sizes):
-        given, used = (" ".join(map(str, some)) for some in (sizes, rounded))
-        logging.getLogger("yolo").warning(
-            "--imgsz %s is not a multiple of the stride %d: using %s", given, stride, used
-        )
-    return rounded
-
-
 def require_source(value: str, flag: str) -> str:
     """Raise DataError when an option that names an input is empty."""
     if not value:

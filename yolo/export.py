@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yolo import runtime
-from yolo.command import run_command, stride_multiple
+from yolo.command import run_command
 from yolo.config.commands import ExportConfig
+from yolo.config.values import stride_multiple
 from yolo.errors import ConfigError
-from yolo.inference.calibration import Calibration, precision_of
+from yolo.inference.calibration import Calibration
+from yolo.inference.precision import precision_of
 
 if TYPE_CHECKING:
     from yolo.models.spec import NetworkSpec

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 import logging
 import os
@@ -211,6 +210,8 @@ def check_capability(capability: tuple[int, int], index: int = 0) -> None:
 
 
 def _check_version() -> None:
+    import importlib.metadata  # brings the parser of e-mail with it
+
     try:
         version = importlib.metadata.version("oneflow")
     except importlib.metadata.PackageNotFoundError:

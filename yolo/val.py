@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo import runtime
-from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line, stride_multiple
+from yolo.command import new_run_folder, remove_if_empty, run_command, speed_line
 from yolo.config.commands import ValConfig
+from yolo.config.values import stride_multiple
 from yolo.data.renderers.choice import renderers
 from yolo.distributed.process_group import LONE, ProcessGroup, join_group, starting_oneflow
 from yolo.distributed.ranks import Ranks

@@ -37,6 +37,11 @@ def test_other_releases_may_have_more_or_fewer() -> None:
     assert saved_options(TrainConfig, {"epochs": 3, "gone": 7}, "f") == TrainConfig(epochs=3)
 
 
+def test_recompute_was_a_flag_once() -> None:
+    for flag, word in ((True, "on"), (False, "off")):
+        assert saved_options(TrainConfig, {"recompute": flag}, "f").recompute == word
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

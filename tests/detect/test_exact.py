@@ -44,13 +44,13 @@ def test_exact(run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_photographs_are_decoded_smaller_where_nobody_looks_at_them(
     run, argv: list[str], smaller: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, ready = [], InputMaker.ready
+    made, ready = [], InputMaker.letterboxed
 
     def noting(self: InputMaker, image: object, **options: bool):
         made.append(ready(self, image, **options))
         return made[-1]
 
-    monkeypatch.setattr(InputMaker, "ready", noting)
+    monkeypatch.setattr(InputMaker, "letterboxed", noting)
     path = save_jpeg(Path("in/large.jpg"), photo((300, 400)))
     code, out, _ = run("--source", str(path), "--json", *argv)
     assert code == 0 and len(json.loads(out)["images"][0]["detections"]) == 5

@@ -93,8 +93,9 @@ def test_thin_images_are_looked_at(detector: Detector, size: tuple[int, int]) ->
     ("image", "message"),
     [
         (np.zeros((8, 8, 3)), r"float64 \[8, 8, 3\]"),
-        (np.zeros((8, 8), np.uint8), r"\[8, 8\]"),
-        (np.zeros((8, 8, 4), np.uint8), r"\[8, 8, 4\]"),
+        (np.zeros((8, 8), np.uint16), r"uint16 \[8, 8\]"),
+        (np.zeros((8, 8, 5), np.uint8), r"\[8, 8, 5\]"),
+        (np.zeros(8, np.uint8), r"\[8\]"),
         (np.zeros((0, 8, 3), np.uint8), r"\[0, 8, 3\]"),
         (np.zeros((2, 8, 8, 3), np.uint8), r"\[2, 8, 8, 3\]"),
         (None, "NoneType is not an image"),
@@ -104,9 +105,9 @@ def test_thin_images_are_looked_at(detector: Detector, size: tuple[int, int]) ->
     ],
 )
 def test_what_is_no_image_is_refused(detector: Detector, image: object, message: str) -> None:
-    for given in (image, [noise(), image]):
+    for look in (lambda: detector(image), lambda: detector([noise(), image]), lambda: [*detector(iter([image]))]):
         with pytest.raises(DataError, match=message) as caught:
-            detector(given)
+            look()
         assert "\n" not in str(caught.value)
 
 
@@ -150,6 +151,7 @@ def test_sizes_are_rounded_up_to_the_stride(weights: Path, caplog: pytest.LogCap
         {"conf": None},
         {"max_det": 1.5},
         {"compile": "Off"},
+        {"channels": "BGR"},
     ],
 )
 def test_wrong_options_are_refused(weights: Path, options: dict) -> None:
@@ -189,18 +191,15 @@ def test_folders_and_lists_are_streamed(detector: Detector, tmp_path: Path) -> N
         (None, "a NoneType names no source"),
         (1.5, "a float names no source"),
         (True, "a bool names no source"),
-        (b"a.mp4", "a bytes names no source"),
-        (noise(), "a ndarray names no source"),
-        ([None], "a NoneType names no source"),
+        (b"a.mp4", "the bytes given: the image cannot be decoded"),
+        ([None], "a NoneType is not an image"),
+        ({"a.jpg"}, "a set is not an image"),
         ([], "nothing to work on"),
         ("absent.mp4", r"absent\.mp4: does not exist"),
         (63, "there is no camera 63"),
         (["absent.mp4", "rtsp://u:p@camera/1"], r"^rtsp://camera/1: a stream cannot be mixed with files"),
-        (
-            ["http://127.0.0.1:9/a.jpg", "http://127.0.0.1:9/b.jpg"],
-            "a.jpg: a remote file cannot be mixed with other sources",
-        ),
-        ((path for path in [Path("a.mp4")]), "a PosixPath gives no frame; give a list of paths"),
+        (["http://127.0.0.1:9/a.mp4", "b.jpg"], "a.mp4: a remote file cannot be mixed with other sources"),
+        ((path for path in [Path("absent.jpg")]), "absent.jpg: the image cannot be read"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(detector: Detector, source: object, message: str) -> None:
@@ -330,3 +329,12 @@ def test_detections_equal_the_published_ones(name: str) -> None:
         # YOLOv5 rounds its boxes to whole pixels of the image before it writes them.
         assert np.abs((ours[:, 1:5] - expected[:, 1:5]) * pixels).max() < 0.51
         assert np.abs(ours[:, 5] - expected[:, 5]).max() < 1e-5
+
+
+def test_images_made_ready_go_through_together(detector: Detector) -> None:
+    images = [noise(seed=seed) for seed in range(3)]
+    assert detector.most_together((48, 64)) == 16 and detector.most_together((640, 640)) == 1
+    found = detector.detect_ready([detector.ready(image) for image in images])
+    for result, image in zip(found, images):
+        np.testing.assert_allclose(result.rows, detector(image).rows, atol=1e-3)
+        assert result.original is image and len(result)

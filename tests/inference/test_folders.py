@@ -112,7 +112,7 @@ def test_files_that_turn_out_to_be_no_images_when_they_are_decoded(
 def test_who_stops_in_the_middle_leaves_nothing_behind(
     detector: Detector, folder: Path, end: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, ready = [], InputMaker.ready
+    read, ready = [], InputMaker.letterboxed
 
     def noting(self: InputMaker, image: ImageFile, **options: bool):
         read.append(image)
@@ -120,7 +120,7 @@ def test_who_stops_in_the_middle_leaves_nothing_behind(
 
     for number in range(8, 40):
         save_jpeg(folder / f"{number}.jpg", photo((48, 64), number))
-    monkeypatch.setattr(InputMaker, "ready", noting)
+    monkeypatch.setattr(InputMaker, "letterboxed", noting)
     frames = detector.stream(folder)
     next(frames)
     if end is GeneratorExit:

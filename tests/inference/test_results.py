@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.inference.samples import NAMES, noise
+from yolo.data.images import read_image
 from yolo.errors import ConfigError, DataError
 from yolo.inference.results import Result
 from yolo.inference.sources.base import Frame
@@ -93,3 +96,54 @@ def test_what_is_no_image_s_path(path: object, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(DataError):
         Result(noise(), ROWS, NAMES).save(path)
     assert not list(tmp_path.iterdir())
+
+
+EMPTY = {"rows": ROWS[:0]}
+TRACKED = {"rows": ROWS, "ids": np.array([7, 3, 9])}
+
+
+@pytest.mark.parametrize("fields", [{"rows": ROWS}, TRACKED, EMPTY, EMPTY | {"ids": np.zeros(0, np.int64)}])
+def test_json_is_a_line(fields: dict) -> None:
+    result = Result(noise(), names=("猫", *NAMES[1:]), path=Path("in/bus.jpg"), **fields)
+    text = result.to_json()
+    assert "\n" not in text and json.loads(text) == result.to_dict()
+    found = json.loads(text)["detections"]
+    assert [one.get("id") for one in found] == ([None] * len(result) if result.ids is None else result.ids.tolist())
+    assert not found or found[0]["name"] == "猫"
+
+
+@pytest.mark.parametrize("fields", [{"rows": ROWS}, TRACKED, EMPTY])
+def test_a_pandas_table(fields: dict) -> None:
+    pytest.importorskip("pandas")
+    table = Result(noise(), names=NAMES, **fields).to_pandas()
+    columns = ["xmin", "ymin", "xmax", "ymax", "confidence", "class", "name"]
+    assert list(table) == columns + ["id"] * ("ids" in fields) and len(table) == len(fields["rows"])
+    np.testing.assert_array_equal(table[columns[:6]].to_numpy(np.float32), fields["rows"])
+    assert table["name"].tolist() == [NAMES[number] for number in table["class"]]
+    assert "ids" not in fields or table["id"].tolist() == [7, 3, 9]
+
+
+@pytest.mark.parametrize("fields", [{"rows": ROWS}, TRACKED, EMPTY])
+def test_supervision_s_detections(fields: dict) -> None:
+    pytest.importorskip("supervision")
+    found = Result(noise(), names=NAMES, **fields).to_supervision()
+    assert len(found) == len(fields["rows"]) and found.class_id.dtype == np.int64
+    np.testing.assert_array_equal(np.column_stack([found.xyxy, found.confidence, found.class_id]), fields["rows"])
+    assert found["class_name"].tolist() == [NAMES[number] for number in found.class_id]
+    assert (found.tracker_id is None) == ("ids" not in fields)
+    sure = found[found.confidence > 0.6]
+    assert sure["class_name"].tolist() == list(NAMES)[: len(sure)]
+    assert "ids" not in fields or sure.tracker_id.tolist() == [7, 3]
+
+
+@pytest.mark.parametrize("library", ["pandas", "supervision"])
+def test_a_library_that_is_missing(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ConfigError, match=f"to_{library} needs {library}; pip install {library}"):
+        getattr(Result(noise(), ROWS, NAMES), f"to_{library}")()
+
+
+def test_an_image_without_detections_is_drawn_and_saved(tmp_path: Path) -> None:
+    result = Result(noise(), ROWS[:0], NAMES, ids=np.zeros(0, np.int64))
+    np.testing.assert_array_equal(result.plot(), noise())
+    np.testing.assert_array_equal(read_image(result.save(tmp_path / "a.png")), noise())

@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from yolo.config.options import option
+from yolo.config.values import COMPILE_MODES, IMAGE_SIZE, MOST_LINE_WIDTH, MOST_OVERLAP, OVERLAP
 
-IMAGE_SIZE = 640
-"""Pixels a side, where nobody says otherwise."""
 IMGSZ = ("--img", "--img-size")
-MOST_LINE_WIDTH = 200
 MOST_THREADS = 1000
-COMPILE_MODES = ("program", "off")
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
@@ -24,10 +21,9 @@ LOADER = "what makes the batches' pixels; dali needs the extra dali; what one ca
 PROFILE = "write a Chrome trace for each process into profile/: so many steps of an epoch; 0: none"
 HALF = "float16 inference on a GPU, bfloat16 on a processor that has it"
 INT8 = "8-bit inference, calibrated on images of --data; prints what it costs"
+RECOMPUTE = "activation checkpointing, less memory for some time; auto: on a processor, where that is little"
 EXACT = "direct convolutions on a processor instead of Winograd's: slower, float32 sums as they are defined"
 SLICE = "look at larger images in slices of so many pixels a side too, for small objects; 0: not"
-OVERLAP = 0.2
-MOST_OVERLAP = 0.9
 SLICES_OVERLAP = "with --slice: the share of a slice that the next one shows too; what is larger is seen cut"
 
 
@@ -79,7 +75,7 @@ class TrainConfig:
     log_ranks: tuple = option((), "ranks that log besides the first", many=int, low=0)
     compile: str = option("program", COMPILE, choices=COMPILE_MODES)
     amp: bool = option(False, "mixed precision in training: float16 on a GPU, bfloat16 on a processor that has it")
-    recompute: bool = option(False, "activation checkpointing: less memory, more time")
+    recompute: str = option("auto", RECOMPUTE, choices=("auto", "on", "off"), bare="on")
     exact: bool = option(False, EXACT)
     nbs: int = option(64, "nominal batch size, to which gradients are accumulated", low=1)
     bucket: str = option("", "copy the results to this fsspec URL (gs://…, s3://…, file://…) or Google bucket")
@@ -185,6 +181,23 @@ class DetectConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrackConfig(DetectConfig):
+    """Follow objects through videos and streams: ids that stay, annotated videos, tracks as MOT text.
+
+    The images of a folder are the frames of one film. All options of yolo.detect, and those of ByteTrack at the end.
+    """
+
+    conf_thres: float = option(
+        0.25, "look for objects above this confidence", aliases=("--track-thresh",), low=0, high=1
+    )
+    project: str = option("runs/track", "folder for results: PROJECT/NAME")
+    low_thresh: float = option(0.1, "boxes above this confidence continue tracks that found no better", low=0, high=1)
+    new_thresh: float = option(0.25, "a box above this confidence that no track explains begins one", low=0, high=1)
+    match_thresh: float = option(0.8, "largest cost of a match, 1 - IoU: 0.8 asks for an IoU of 0.2", low=0, high=1)
+    track_buffer: int = option(30, "frames, at 30 a second, through which a lost track is looked for", low=0)
+
+
+@dataclasses.dataclass(frozen=True)
 class ExportConfig:
     """Write weights as files that other programs run."""
 
@@ -219,3 +232,41 @@ class CheckConfig:
     fix: str = option("", "new folder for a corrected copy (images are hard links where possible)")
     workers: int = option(8, "threads that read files", low=1, high=MOST_THREADS)
     json: bool = option(False, "print one JSON object with the results on stdout")
+
+
+@dataclasses.dataclass(frozen=True)
+class ServeConfig:
+    """Answer requests over HTTP: POST /v1/detect, /healthz, /metrics, and a page at /."""
+
+    weights: tuple = option(
+        ("yolov5s.pt",), f"weights: {WEIGHTS}; or a compiled detector, .program; several are an ensemble", many=str
+    )
+    data: str = option("", "data set YAML for class names (default: the names in the weights) and for --int8")
+    imgsz: tuple = option((IMAGE_SIZE,), "image size: one number, or height and width", aliases=IMGSZ, many=int, low=1)
+    conf_thres: float = option(0.25, "keep detections above this confidence; a request may ask for more", low=0, high=1)
+    iou_thres: float = option(0.45, "IoU threshold of NMS", low=0, high=1)
+    max_det: int = option(1000, "most detections an image; a request may ask for fewer", low=1)
+    device: str = option("", "cpu, or a CUDA index such as 0")
+    classes: tuple = option((), "keep these class numbers only; a request may ask for some of them", many=int, low=0)
+    agnostic_nms: bool = option(False, "suppress overlaps between classes too")
+    augment: bool = option(False, AUGMENT)
+    slice: int = option(0, SLICE, low=0)
+    overlap: float = option(OVERLAP, SLICES_OVERLAP, low=0, high=MOST_OVERLAP)
+    half: bool = option(False, HALF)
+    int8: bool = option(False, INT8)
+    compile: str = option("program", COMPILE, choices=COMPILE_MODES)
+    exact: bool = option(False, f"{EXACT}; large JPEG files are decoded whole")
+    host: str = option("127.0.0.1", "address to listen on; 0.0.0.0 or :: lets everybody in who reaches this machine")
+    port: int = option(8000, "port to listen on; 0 takes a free one", low=0, high=65535)
+    allowed_hosts: tuple = option(
+        (), "other names by which the server may be asked (default: this machine's own on loopback, else any)", many=str
+    )
+    max_batch: int = option(8, "most images that go through the network together; 1, 2, 4, 8, … do", low=1, high=64)
+    max_delay_ms: float = option(
+        5.0, "milliseconds that an image may wait for others of its batch; alone it never waits", low=0, high=10000
+    )
+    max_queue: int = option(64, "requests accepted and not answered yet; more are told to come again (429)", low=1)
+    max_megabytes: float = option(16.0, "largest body of a request (413)", low=0.001, high=4096)
+    max_megapixels: float = option(50.0, "largest image, by what its head says (413)", low=0.001, high=1000)
+    receive_seconds: float = option(30.0, "seconds in which a request must have come in (408)", low=0.1, high=3600)
+    json: bool = option(False, "print one JSON object with what was answered on stdout, at the end")

@@ -12,8 +12,9 @@ from pathlib import Path
 import yaml
 
 from yolo.errors import ConfigError
+from yolo.io.brief import brief
 from yolo.io.files import write_text_atomic
-from yolo.io.yaml_text import brief, read_yaml
+from yolo.io.yaml_text import read_yaml
 
 PRESETS = Path(__file__).parent / "hyps"
 logger = logging.getLogger("yolo")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from yolo.errors import ConfigError
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 
 Config = TypeVar("Config")
 

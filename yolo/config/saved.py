@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from yolo.config.options import check_range
 from yolo.errors import ConfigError
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 
 Config = TypeVar("Config")
 
@@ -36,6 +36,8 @@ def _value(field: dataclasses.Field, value: Any, where: object) -> Any:
     if many and isinstance(value, (list, tuple)) and all(type(one) is many for one in value):
         return tuple(value)
     kind = type(field.default)
+    if type(value) is bool and {"on", "off"} <= set(field.metadata["choices"] or ()):  # of a run when it was a flag
+        return "on" if value else "off"
     if type(value) is kind and not many:
         choices = field.metadata["choices"]
         if choices is None or value in (*choices, field.default, field.metadata["bare"]):

@@ -25,7 +25,7 @@ from yolo.data.fingerprint import fingerprint
 from yolo.data.images import check_image, is_image_name
 from yolo.data.labels import LabelFile, parse_labels
 from yolo.errors import DataError
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 
 _LOG = logging.getLogger("yolo.data")
 

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from yolo.errors import DataError
+from yolo.io.brief import brief
 from yolo.io.download import is_url
-from yolo.io.yaml_text import brief
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _KEYS = {"url", "sha256", "into", "inside"}

@@ -13,7 +13,8 @@ import yaml
 
 from yolo.data.patterns import is_pattern, is_there
 from yolo.errors import DataError
-from yolo.io.yaml_text import brief, read_yaml
+from yolo.io.brief import brief
+from yolo.io.yaml_text import read_yaml
 
 PRESETS = Path(__file__).resolve().parent.parent / "config" / "datasets"
 """Folder of the data set files that come with the package."""

@@ -89,7 +89,7 @@ def _png(stream: BinaryIO) -> Header:
     height = width = 0
     orientation = 1
     for kind, _ in png_chunks(stream):
-        if kind == b"IHDR":
+        if kind == b"IHDR" and not height:  # decoders go by the first
             width, height = _unpack(stream, ">II")
         elif kind == b"eXIf":
             orientation = _bare_exif(stream)

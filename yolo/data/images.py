@@ -12,7 +12,6 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import JpegImagePlugin
 
 from yolo.data.image_header import Header, png_chunks, read_header
 from yolo.errors import DataError
@@ -92,7 +91,7 @@ def decode_image(content: NDArray[np.uint8], where: object, least: tuple[int, in
         rgb = None
     if rgb is None:
         raise DataError("the image cannot be decoded", where=where, hint=_HINT)
-    return _turned(rgb, header.orientation)
+    return turned(rgb, header.orientation)
 
 
 def divisor(size: tuple[int, int], least: tuple[int, int]) -> int:
@@ -100,7 +99,7 @@ def divisor(size: tuple[int, int], least: tuple[int, int]) -> int:
     return next((by for by in (8, 4, 2) if all(-(-side // by) >= end for side, end in zip(size, least))), 1)
 
 
-def _turned(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def turned(rgb: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """As EXIF's ``orientation`` (1 to 8) says: 5 to 8 swap the sides."""
     if orientation >= 5:
         rgb = cv2.transpose(rgb)
@@ -122,25 +121,34 @@ def load_image(path: str | Path, size: tuple[int, int], *, augmented: bool) -> N
     return cv2.resize(image, (size[1], size[0]), interpolation=interpolation)
 
 
+def encode_image(rgb: NDArray[np.uint8], suffix: str, *, quality: int = 95, where: object = None) -> bytes:
+    """A file of ``rgb`` (uint8 ``[H, W, 3]``) in the format that ``suffix`` names.
+
+    ``quality`` (0-100) is for JPEG and WebP. Raises DataError, which names ``where``, when the suffix does not serve.
+    """
+    options = {
+        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality],
+        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, quality],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+    }.get(suffix.lower(), [])
+    try:
+        done, content = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    except cv2.error as error:
+        raise DataError(f"no image can be written as '{suffix}'", where=where) from error
+    if not done:
+        raise DataError("the image cannot be encoded", where=where)
+    return content.tobytes()
+
+
 def write_image(path: str | Path, rgb: NDArray[np.uint8], *, quality: int = 95) -> Path:
     """Write ``rgb`` (uint8 ``[H, W, 3]``) in the format that the suffix names, whole or not at all.
 
     ``quality`` (0-100) is for JPEG and WebP. Raises DataError when the suffix or the folder does not serve.
     """
     path = Path(path)
-    options = {
-        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality],
-        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, quality],
-        ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
-    }.get(path.suffix.lower(), [])
+    content = encode_image(rgb, path.suffix, quality=quality, where=path)
     try:
-        done, content = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
-    except cv2.error as error:
-        raise DataError(f"no image can be written as '{path.suffix}'", where=path) from error
-    if not done:
-        raise DataError("the image cannot be encoded", where=path)
-    try:
-        return write_atomic(path, lambda temporary: temporary.write_bytes(content.tobytes()))
+        return write_atomic(path, lambda temporary: temporary.write_bytes(content))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise DataError(f"the image cannot be written ({why})", where=path) from error
@@ -202,6 +210,8 @@ def _check_jpeg(stream: BinaryIO) -> str:
     stream.seek(-len(_JPEG_END), 2)
     if stream.read() == _JPEG_END:
         return ""
+    from PIL import JpegImagePlugin  # takes as long to load as OpenCV, and nearly all files end with their marker
+
     stream.seek(0)
     try:  # not Image.open: it refuses large images by a limit of its own
         with JpegImagePlugin.JpegImageFile(stream) as image:

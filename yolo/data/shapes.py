@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from yolo.data.folders import new_folder
 from yolo.errors import DataError
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 
 # Each class has its own family of colours: form and colour together are learnt in minutes on a CPU.
 HUES = {"circle": 0, "square": 110, "triangle": 60, "star": 26, "ring": 150}  # of 180, as OpenCV counts

@@ -24,9 +24,9 @@ from yolo.engine.resume import Resumed
 from yolo.engine.schedule import Schedule
 from yolo.engine.train_step import MAX_LABELS, TrainStep
 from yolo.engine.validator import BatchListener, Validation, Validator, validation_settings
-from yolo.inference.calibration import short_precision
 from yolo.inference.compile import compile_network, is_compiled, modules_on, refuse_exact
 from yolo.inference.graph_runner import ValRunner
+from yolo.inference.precision import short_precision
 from yolo.loss.settings import LossSettings
 from yolo.models.network import Network, build_network
 from yolo.models.weights.transfer import load_state, state_to_numpy
@@ -162,7 +162,7 @@ def _train_step(
         sync_bn=config.sync_bn,
         loss_factor=factor,
         shapes=loader.shapes(),
-        recompute=config.recompute,
+        recompute={"on": True, "off": False}.get(config.recompute),
         exact=config.exact,
         device=device,
     )

@@ -10,9 +10,9 @@ import logging
 import numpy as np
 
 from yolo.class_names import ClassNames
-from yolo.command import stride_multiple
 from yolo.config.commands import TrainConfig
 from yolo.config.hyp import Hyperparameters, load_hyperparameters, recipe
+from yolo.config.values import stride_multiple
 from yolo.data.dataset import Dataset
 from yolo.data.digest import index_digest, names_digest
 from yolo.data.extras import library

@@ -18,7 +18,7 @@ from yolo.data.batch import Batch, pad_labels
 from yolo.distributed.process_group import LONE, ProcessGroup
 from yolo.distributed.tensors import local
 from yolo.errors import ConfigError
-from yolo.inference.calibration import short_precision
+from yolo.inference.precision import short_precision
 from yolo.loss.settings import LossSettings
 from yolo.program.backends.choice import backend_of
 from yolo.program.gradients import CompiledTraining
@@ -53,7 +53,7 @@ class TrainStep:
         compile: str = "program",
         amp: bool = False,
         frozen: Collection[int] = (),
-        recompute: bool = False,
+        recompute: bool | None = None,
         exact: bool = False,
         group: ProcessGroup = LONE,
         sync_bn: bool = False,
@@ -63,10 +63,11 @@ class TrainStep:
     ) -> None:
         """``device``: "cpu" or "cuda:N", default: where the network is; that of a compiled step is on the CPU.
         ``amp``: products in bfloat16, on a GPU in float16; float32 weights and gradients. ``frozen``: layers whose
-        parameters do not move. ``recompute``: less memory, more time. ``exact``: on a CPU convolutions are computed as
-        they are defined, not by Winograd's algorithm. ``sync_bn``: batch norms over all ranks' images. ``loss_factor``:
-        what the loss is multiplied by, but for its parts as ``backward`` gives them. ``shapes``: all shapes of images
-        that will come, largest first, where they are known. Raises ConfigError where that cannot be.
+        parameters do not move. ``recompute``: less memory for some time, the same numbers; None: on a CPU. ``exact``:
+        on a CPU convolutions are computed as they are defined, not by Winograd's algorithm. ``sync_bn``: batch norms
+        over all ranks' images. ``loss_factor``: what the loss is multiplied by, but for its parts as ``backward`` gives
+        them. ``shapes``: all shapes of images that will come, largest first, where they are known. Raises ConfigError
+        where that cannot be.
         """
         self._settings, self._factor = settings.times(loss_factor), loss_factor
         self.computed = 0.0
@@ -91,6 +92,7 @@ class TrainStep:
         self._compiled = self._devices = None
         if compiles:
             self._devices = _group_of_devices(device, group)
+            recompute = device == "cpu" if recompute is None else recompute
             options = {"precision": precision, "recompute": recompute, "exact": exact, "device": device}
             self._compiled = self._compile(**options, group=self._devices if sync_bn else None)
         self._uploads = self._compiled and self._compiled.backend.uploads()

@@ -11,9 +11,6 @@ import numpy as np
 from yolo.errors import ConfigError, WeightsError
 from yolo.models.spec import NetworkSpec
 from yolo.program.compiled import CompiledNetwork
-from yolo.program.int8.build import quantise
-from yolo.program.lower import lower
-from yolo.program.passes import optimise
 from yolo.program.target import unsupported
 
 logger = logging.getLogger("yolo")
@@ -71,6 +68,10 @@ def compile_network(
 
 def _calibrated(spec: NetworkSpec, state: Mapping[str, np.ndarray], images: Sequence[np.ndarray]) -> CompiledNetwork:
     """The network in int8; says what that costs."""
+    from yolo.program.int8.build import quantise
+    from yolo.program.lower import lower
+    from yolo.program.passes import optimise
+
     try:
         graph = optimise(lower(spec, state), "int8")
         graph, cost = quantise(graph, images)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yolo.class_names import ClassNames
-from yolo.config.commands import COMPILE_MODES, IMAGE_SIZE, OVERLAP
+from yolo.config.values import COMPILE_MODES, IMAGE_SIZE, OVERLAP
 from yolo.data.letterbox import Size
-from yolo.data.load import load_dataset
 from yolo.errors import DataError
-from yolo.inference.calibration import Calibration
-from yolo.inference.inputs import ImageLike, InputMaker, Ready
+from yolo.inference.inputs import InputMaker, Ready
 from yolo.inference.models import ModelOptions, Weights, join_models, load_models
+from yolo.inference.originals import CHANNELS, ImageLike
 from yolo.inference.pipeline import Prefetcher, worker_count
 from yolo.inference.results import Result
 from yolo.inference.runner import Detections, at_once
@@ -39,14 +40,18 @@ from yolo.inference.settings import (
 )
 from yolo.inference.slices.slicer import Slicer, each_window
 from yolo.inference.slices.windows import given_slicing
-from yolo.inference.sources.base import Frame, Task
-from yolo.inference.sources.open import Source, are_tasks, open_sources
 from yolo.program.detection import NmsSettings, most_detections
 from yolo.program.footprint import require_memory
+from yolo.tracking.bytetrack import TrackSettings
+
+if TYPE_CHECKING:  # what images one by one do not need comes when it is needed
+    from yolo.inference.calibration import Calibration
+    from yolo.inference.sources.base import Frame, Task
+    from yolo.inference.sources.open import Source
 
 _LARGEST_BATCH = 16
 
-_Looked = tuple[Frame, Ready | DataError] | None
+_Looked = tuple["Frame", Ready | DataError] | None
 """A frame made ready, or what is wrong with it; None where there is none."""
 
 
@@ -65,6 +70,7 @@ class Detector:
     plain OneFlow operators instead of the compiled program; ``exact`` computes convolutions in float32 as they are
     defined, not by Winograd's algorithm, which is faster and whose sums round otherwise (on a GPU it is refused: there
     cuDNN chooses), and decodes JPEG files whole; ``augment`` looks at each image three times, scaled and mirrored.
+    ``channels`` "bgr" says that arrays are as OpenCV has them; Results hold RGB in any case.
     JPEG files that become less than half as large are decoded at a half, a quarter or an eighth of their size.
     ``slice`` looks at each image as a whole and, where it is larger, in square slices of so many pixels too, which
     overlap by the share ``overlap``: small objects of large images are found, and what a seam cuts becomes one.
@@ -91,6 +97,7 @@ class Detector:
         compile: str = "program",
         exact: bool = False,
         augment: bool = False,
+        channels: str = "rgb",
         slice: int | None = None,
         overlap: float = OVERLAP,
     ) -> None:
@@ -100,13 +107,14 @@ class Detector:
         check_range("max_det", max_det, 1, whole=True)
         max_det = most_detections(int(max_det))
         check_choice("compile", compile, COMPILE_MODES)
+        check_choice("channels", channels, CHANNELS)
         device = "" if device is None else str(device)
         flags = {"agnostic": agnostic, "half": half, "exact": exact, "augment": augment}
         agnostic, half, exact, augment = map(check_flag, flags, flags.values())
         self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), max_det, agnostic
-        self.classes, slicing = class_numbers(classes), given_slicing(slice, overlap)
+        self.classes, self._slicing = class_numbers(classes), given_slicing(slice, overlap)
         files, dataset, new = weights_files(weights), calibration_file(int8), given_names(names)
-        looked_at = None if dataset is None else Calibration(load_dataset(dataset), size or (IMAGE_SIZE, IMAGE_SIZE))
+        looked_at = None if dataset is None else _calibration(dataset, size or (IMAGE_SIZE, IMAGE_SIZE))
         wanted = None if new is None else ClassNames(new, "the names given", new=True)
         options = ModelOptions(device, half, compile, looked_at, exact=exact)
         self.models = tuple(load_models(files, options, classes=wanted))
@@ -115,25 +123,27 @@ class Detector:
         check_classes(self.classes, self.names)
         self.stride = max(max(model.strides) for model in self.models)
         self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or IMAGE_SIZE,) * 2, self.stride)
-        settings = NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic)
-        self._runner = join_models(self.models, settings if slicing is None else each_window(settings), augment=augment)
-        self._lock = threading.Lock()
+        self._augment, self._lock = augment, threading.Lock()
         self._fitting: set[Size] = set()
-        whole_pixels = exact or slicing is not None
-        self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, exact=whole_pixels)
-        self._slicer = None
-        if slicing is not None:
-            most = self._runner.pixels_at_once
-            self._slicer = Slicer(slicing, self.imgsz, self.stride, settings, self._detect, pixels_at_once=most)
-            self._require_memory(self._slicer.largest_input()[2:])
+        decoding = {"exact": exact or self._slicing is not None, "channels": channels}
+        self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, **decoding)
+        self._use(NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic))
 
-    def __call__(self, images: ImageLike | Sequence[ImageLike]) -> Result | list[Result]:
+    def __call__(
+        self, images: ImageLike | Sequence[ImageLike] | Iterator[ImageLike]
+    ) -> Result | list[Result] | Iterator[Result]:
         """The Result of one image, or the list of Results of a list or tuple of them, in its order.
 
-        An image is a path or an RGB uint8 array ``[H, W, 3]``. Small images of one letterboxed shape go through the
-        network together; each new shape is compiled once. Threads read the next images meanwhile. Raises DataError
-        for an image that cannot be used, ConfigError for one that memory has no room for at this ``imgsz``.
+        An image is a path, an http(s) URL, a file's bytes or something to read them from, Pillow's image, or an array
+        uint8: ``[H, W, 3]`` in the order of ``channels``, ``[H, W, 4]`` with alpha, which is dropped, or grey. Those
+        of a generator are asked for while the Results, an iterator then, are gone through, a few ahead.
+
+        Small images of one letterboxed shape go through the network together; each new shape is compiled once. Threads
+        read the next images meanwhile. Raises DataError for an image that cannot be used, DownloadError for one that
+        cannot be fetched, ConfigError for one that memory has no room for at this ``imgsz``.
         """
+        if isinstance(images, Iterator) and not hasattr(images, "read"):
+            return self._one_by_one(images)
         if not isinstance(images, (list, tuple)):
             return self._infer([self._inputs.ready(images)])[0]
         workers = worker_count() if len(images) > 1 else 1
@@ -141,26 +151,91 @@ class Detector:
         with Prefetcher(tasks, workers, 2 * workers) as ahead:
             return self._grouped(ahead)
 
+    def _one_by_one(self, images: Iterator[ImageLike]) -> Iterator[Result]:
+        tasks = (functools.partial(self._inputs.ready, image) for image in images)
+        workers = worker_count()
+        with Prefetcher(tasks, workers, 2 * workers) as ahead:
+            for ready in ahead:
+                yield self._infer([ready])[0]
+
     def stream(
-        self, source: Source | Iterable[Task], *, vid_stride: int = 1, live: bool = False, whole: bool = False
+        self,
+        source: Source | ImageLike | Iterable[ImageLike | Task],
+        *,
+        vid_stride: int = 1,
+        live: bool = False,
+        whole: bool = False,
     ) -> Iterator[tuple[Frame, Result]]:
         """The frames of ``source``, in their order, each with its Result.
 
         ``source`` is what ``--source`` takes: an image, a video, a folder, a glob, a list file, a URL, a camera's
-        number; or a list of files, or of streams. Of videos and streams every ``vid_stride``-th frame is taken. It is
-        opened when the first frame is asked for, and closed at the end. Threads read and letterbox the next frames
-        while the network runs; frames of cameras and streams are asked for when it is free, so that none is old when
-        it is looked at. ``whole``: all images are decoded at their full size meanwhile, for whoever draws on them.
+        number; or a list of files, or of streams. It may also be images as a call takes them: one, a list of all
+        kinds, or a generator, which runs beside the network, a few images ahead. Of videos and streams every
+        ``vid_stride``-th frame is taken. A source is opened when the first frame is asked for, and closed at the end.
+        Threads read and letterbox the next frames while the network runs; frames of cameras and streams are asked for
+        when it is free, so that none is old when it is looked at. ``whole``: all images are decoded at their full size
+        meanwhile, for whoever draws on them.
 
         Whoever has opened a source gives its tasks instead, and says whether they are ``live``. Raises DataError,
         DownloadError or ConfigError for a source that cannot be used.
         """
-        if are_tasks(source):
-            yield from self._frames(source, live=live, whole=whole)
+        from yolo.inference.sources.given import are_images, image_tasks
+        from yolo.inference.sources.open import open_sources
+
+        if are_images(source):
+            yield from self._frames(image_tasks(source, self._inputs.original), live=live, whole=whole)
             return
         check_range("vid_stride", vid_stride, 1, whole=True)
         with contextlib.closing(open_sources(source, int(vid_stride))) as sources:
             yield from self._frames(sources.tasks(), live=sources.live, whole=whole)
+
+    def track(
+        self,
+        source: Source | ImageLike | Iterable[ImageLike | Task],
+        *,
+        low_thresh: float = TrackSettings.low_thresh,
+        new_thresh: float = TrackSettings.new_thresh,
+        match_thresh: float = TrackSettings.match_thresh,
+        track_buffer: int = TrackSettings.track_buffer,
+        vid_stride: int = 1,
+        live: bool = False,
+        whole: bool = False,
+    ) -> Iterator[tuple[Frame, Result]]:
+        """As ``stream``, but with the objects followed: Results hold what belongs to a track, and its ``ids``.
+
+        Each video and stream of ``source`` has a tracker of its own. The images of a folder, and arrays and other
+        images without a folder, are taken for the frames of a film. Boxes above the detector's ``conf`` are what is
+        looked for; those above ``low_thresh`` continue tracks, too. The others are
+        ``yolo.tracking.bytetrack.TrackSettings``, which says what they mean; whoever gives tasks says with
+        ``vid_stride`` which of a video's frames they are.
+        """
+        from yolo.inference.followers import Followers
+
+        check_range("vid_stride", vid_stride, 1, whole=True)
+        followers = Followers(TrackSettings(self.conf, low_thresh, new_thresh, match_thresh, track_buffer), vid_stride)
+        found = self._down_to(low_thresh).stream(source, vid_stride=vid_stride, live=live, whole=whole)
+        with contextlib.closing(found):
+            for frame, result in found:
+                yield frame, followers.follow(frame, result)
+
+    def _down_to(self, conf: float) -> Detector:
+        """The same with a lower confidence threshold, where it is lower; both use the models one after the other."""
+        if conf >= self.conf:
+            return self
+        other = copy.copy(self)
+        other.conf = conf
+        other._use(dataclasses.replace(self._settings, conf=conf))
+        return other
+
+    def _use(self, settings: NmsSettings) -> None:
+        """Have the models run with these settings."""
+        kept = settings if self._slicing is None else each_window(settings)
+        self._settings, self._runner = settings, join_models(self.models, kept, augment=self._augment)
+        self._slicer = None
+        if self._slicing is not None:
+            how = (self.imgsz, self.stride, settings, self._detect)
+            self._slicer = Slicer(self._slicing, *how, pixels_at_once=self._runner.pixels_at_once)
+            self._require_memory(self._slicer.largest_input()[2:])
 
     def _frames(self, tasks: Iterable[Task], *, live: bool, whole: bool) -> Iterator[tuple[Frame, Result]]:
         ready = (functools.partial(self._ready_frame, task, whole) for task in tasks)
@@ -175,6 +250,21 @@ class Detector:
         """What the network sees of an image: uint8 ``[3, H, W]``, letterboxed."""
         return self._inputs.ready(image).image
 
+    def ready(self, image: ImageLike) -> Ready:
+        """An image read and letterboxed, for ``detect_ready``; threads may do so meanwhile. Raises as a call does."""
+        return self._inputs.ready(image)
+
+    def detect_ready(self, group: Sequence[Ready]) -> list[Result]:
+        """The Results of images made ready, of one letterboxed shape, which go through the network together.
+
+        Each number of images is compiled once for each shape.
+        """
+        return self._infer(group)
+
+    def most_together(self, size: Size) -> int:
+        """How many images of a letterboxed size are worth a run together: on a processor one, but of small ones."""
+        return min(_LARGEST_BATCH, at_once(*size, self._runner.pixels_at_once) or _LARGEST_BATCH)
+
     def _looked_at(self, frames: Iterable[_Looked]) -> Iterator[tuple[Frame, Result]]:
         for frame, ready in filter(None, frames):
             if isinstance(ready, DataError):
@@ -185,13 +275,11 @@ class Detector:
 
     def _ready_frame(self, task: Task, whole: bool) -> _Looked:
         """In any thread; what is wrong with an image is said when its turn comes."""
-        if not callable(task):
-            raise DataError(f"a {type(task).__name__} gives no frame", where="source", hint="give a list of paths")
         frame = task()
         if frame is None:
             return None
         try:
-            return frame, self._inputs.ready(frame.original, whole=whole)
+            return frame, self._inputs.letterboxed(frame.original, whole=whole)
         except DataError as error:
             return frame, error
 
@@ -211,8 +299,7 @@ class Detector:
         for count, ready in enumerate(images, 1):
             group = groups.setdefault(ready.box.size, [])
             group.append((count - 1, ready))
-            most = at_once(*ready.box.size, self._runner.pixels_at_once) or _LARGEST_BATCH
-            if len(group) >= min(_LARGEST_BATCH, most):
+            if len(group) >= self.most_together(ready.box.size):
                 results.update(self._numbered(groups.pop(ready.box.size)))
         for group in groups.values():
             results.update(self._numbered(group))
@@ -244,3 +331,10 @@ class Detector:
             Result(ready.original, rows, self.names, ready.path, input_size=ready.box.size, speed_ms=speed)
             for ready, rows in zip(group, detections)
         ]
+
+
+def _calibration(dataset: str | Path, size: Size) -> Calibration:
+    from yolo.data.load import load_dataset
+    from yolo.inference.calibration import Calibration
+
+    return Calibration(load_dataset(dataset), size)

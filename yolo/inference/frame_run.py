@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolo.command import new_run_folder, remove_if_empty, speed_line
-from yolo.config.commands import DetectConfig
+from yolo.config.commands import DetectConfig, ServeConfig
 from yolo.data.images import limit_opencv_threads
 from yolo.data.load import load_dataset
 from yolo.errors import ConfigError
@@ -56,13 +56,17 @@ def run_over_frames(config: DetectConfig, outputs: Outputs, look: Look) -> dict[
             remove_if_empty(folder)
             raise
     found = run.summary(folder)
+    if outputs.tracks:
+        found["sequences"] = [sequence.to_dict() for sequence in writer.sequences]
     logger.info("results: %s", folder)
+    for sequence in writer.sequences:
+        logger.info("%d tracks in %d frames: %s", sequence.tracks, sequence.frames, sequence.target)
     if outputs.text:
         logger.info("labels: %s (%d)", folder / "labels", writer.labels)
     return found
 
 
-def make_detector(config: DetectConfig) -> Detector:
+def make_detector(config: DetectConfig | ServeConfig) -> Detector:
     """The detector that the options describe; raises YoloError subclasses for what they name wrongly."""
     if len(config.imgsz) > 2:
         raise ConfigError(f"{len(config.imgsz)} numbers", where="--imgsz", hint="give one, or height and width")

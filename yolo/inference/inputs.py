@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,17 +14,15 @@ from yolo import native
 from yolo.data.image_file import ImageFile
 from yolo.data.images import stated_size
 from yolo.data.letterbox import Letterbox, Size, fit, letterbox
-from yolo.data.renderers.native import jpeg_library
-from yolo.errors import DataError
-
-ImageLike = str | Path | NDArray[np.uint8]
+from yolo.data.renderers.jpeg_library import jpeg_library
+from yolo.inference.originals import ImageLike, Original, Originals
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ready:
     """An image made ready for the network."""
 
-    original: NDArray[np.uint8] | ImageFile
+    original: Original
     """A file where its pixels were not decoded at their full size."""
     image: NDArray[np.uint8]
     """uint8 ``[3, H, W]``, letterboxed."""
@@ -44,23 +41,32 @@ class InputMaker:
     Several threads may use it.
     """
 
-    def __init__(self, imgsz: Size, stride: int, require: Callable[[Size], None], *, exact: bool = False) -> None:
-        """``require`` is called with each letterboxed size before there are pixels of it, and may raise."""
+    def __init__(
+        self, imgsz: Size, stride: int, require: Callable[[Size], None], *, exact: bool = False, channels: str = "rgb"
+    ) -> None:
+        """``require`` is called with each letterboxed size before there are pixels of it, and may raise; ``channels``
+        are those of arrays that users give.
+        """
+        self.original = Originals(channels).of
+        """An RGB array or a file of what a user gives; raises DataError and DownloadError."""
         self._imgsz, self._stride, self._require = imgsz, stride, require
         self._renderer = None if exact else native.Renderer(jpeg_library())
 
-    def ready(self, image: ImageLike | ImageFile, *, whole: bool = False) -> Ready:
-        """``image`` made ready; ``whole``: its pixels are wanted too, so it is decoded at its full size.
+    def ready(self, image: ImageLike, *, whole: bool = False) -> Ready:
+        """What a user gives made ready; raises what ``original`` and ``letterboxed`` raise."""
+        return self.letterboxed(self.original(image), whole=whole)
 
-        Raises DataError for what is no image, and what ``require`` raises.
+    def letterboxed(self, original: Original, *, whole: bool = False) -> Ready:
+        """An RGB array or a file made ready; ``whole``: its pixels are wanted too, so it is decoded at its full size.
+
+        Raises DataError for a file that is no image, and what ``require`` raises.
         """
-        file = ImageFile(image) if isinstance(image, (str, os.PathLike)) else image
-        if not isinstance(file, ImageFile):
-            return self._letterboxed(_checked(file), None)
-        smaller = None if whole or self._renderer is None else self._smaller(file, self._renderer)
-        return smaller or self._letterboxed(file.pixels, file.path)
+        if not isinstance(original, ImageFile):
+            return self._whole(original, None)
+        smaller = None if whole or self._renderer is None else self._smaller(original, self._renderer)
+        return smaller or self._whole(original.pixels, original.path)
 
-    def _letterboxed(self, image: NDArray[np.uint8], path: Path | None) -> Ready:
+    def _whole(self, image: NDArray[np.uint8], path: Path | None) -> Ready:
         begin = time.perf_counter()
         box = self._fit(image.shape[:2])
         letterboxed = letterbox(image, box)
@@ -84,14 +90,3 @@ class InputMaker:
         box = fit(size, self._imgsz, auto=True, stride=self._stride)
         self._require(box.size)
         return box
-
-
-def _checked(image: object) -> NDArray[np.uint8]:
-    if not isinstance(image, np.ndarray):
-        raise DataError(f"a {type(image).__name__} is not an image", hint="give a path or an RGB uint8 array [H, W, 3]")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise DataError(
-            f"an array {image.dtype} {list(image.shape)} is not an image",
-            hint="give RGB as uint8 [H, W, 3], 0 to 255",
-        )
-    return np.ascontiguousarray(image)

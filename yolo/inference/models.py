@@ -14,13 +14,9 @@ import numpy as np
 from yolo import runtime
 from yolo.class_names import ClassNames, class_order
 from yolo.errors import ConfigError
-from yolo.inference.calibration import Calibration, precision_of, short_precision
 from yolo.inference.compile import as_weights_error, compile_network, is_compiled, refuse_exact
-from yolo.inference.ensemble import CompiledHeads, EnsembleRunner, RawHeadRunner
+from yolo.inference.precision import precision_of, short_precision
 from yolo.inference.runner import CompiledRunner, Guard, Run, Runner
-from yolo.models.weights.checkpoint import Checkpoint
-from yolo.models.weights.classes import in_order_of
-from yolo.models.weights.load import load_weights
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.file import ProgramFile, is_program, load_program
@@ -30,8 +26,11 @@ from yolo.program.lower import lower
 from yolo.program.state import checked_state
 from yolo.program.target import unsupported
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what a compiled detector's file does not need comes when it is needed
+    from yolo.inference.calibration import Calibration
+    from yolo.inference.ensemble import RawHeadRunner
     from yolo.models.network import Network
+    from yolo.models.weights.checkpoint import Checkpoint
 
 Weights = str | Path
 
@@ -106,6 +105,8 @@ class CompiledModel:
         if is_program(self.where):
             what = "a compiled detector has no layers to show"
             raise ConfigError(what, where="--visualize", hint="name its weights")
+        from yolo.models.weights.load import load_weights
+
         return _plain(load_weights(self.where))
 
     def runner(self, settings: NmsSettings) -> Runner:
@@ -113,6 +114,8 @@ class CompiledModel:
         return CompiledRunner(self._compiled, self._anchors, self.strides, settings, run, self._guard)
 
     def heads(self) -> RawHeadRunner:
+        from yolo.inference.ensemble import CompiledHeads
+
         return CompiledHeads(self._compiled, self._anchors, self.strides, self._guard)
 
     def least_bytes(self, shape: Shape) -> int:
@@ -162,6 +165,8 @@ def join_models(models: Sequence[Model], settings: NmsSettings, *, augment: bool
     """One model alone, or several and augmentation with one suppression behind them."""
     if len(models) == 1 and not augment:
         return models[0].runner(settings)
+    from yolo.inference.ensemble import EnsembleRunner
+
     return EnsembleRunner([model.heads() for model in models], settings, augment=augment)
 
 
@@ -212,6 +217,9 @@ def _of_program(where: Weights, options: ModelOptions, classes: ClassNames | Non
 
 def _of_weights(where: Weights, options: ModelOptions, classes: ClassNames | None) -> Model:
     """A `.pt` or `.safetensors` file's."""
+    from yolo.models.weights.classes import in_order_of
+    from yolo.models.weights.load import load_weights
+
     wanted = "cpu" if options.int8 is not None and not options.device.strip() else options.device  # no GPU computes so
     device = runtime.select_device(wanted, compile=options.compile)
     refuse_exact(options.exact, device)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from yolo.command import stride_multiple, stride_multiples
+from yolo.config.values import stride_multiple, stride_multiples
 from yolo.data.letterbox import Size
 from yolo.errors import ConfigError
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 
 
 def size_pair(imgsz: int | Sequence[int]) -> Size:

@@ -39,12 +39,13 @@ class _BrokenOffError(Exception):
     """The connection ended early; another attempt may go on from there."""
 
 
-def download(url: str, target: str | Path, *, sha256: str | None = None) -> Path:
+def download(url: str, target: str | Path, *, sha256: str | None = None, most: int | None = None) -> Path:
     """Fetch ``url`` (http or https) to ``target``, which must not be there yet; give ``target``.
 
     What came so far is kept beside it as ``.<name>.part`` and taken up again, now or by the next run, if the server
     says that its file is still the same one or if ``sha256`` (64 hex digits) will tell. Of several processes one
-    fetches, the others wait for it. Raises DownloadError: no connection, refused, broken off, another SHA-256.
+    fetches, the others wait for it. Raises DownloadError: no connection, refused, broken off, another SHA-256, more
+    than ``most`` bytes.
     """
     target = Path(target)
     _check_url(url)
@@ -54,7 +55,7 @@ def download(url: str, target: str | Path, *, sha256: str | None = None) -> Path
     try:
         with _held(part) as stream:
             if not target.exists():  # else another process was quicker
-                _Transfer(url, stream, part.with_name(f"{part.name}.json"), sha256).run()
+                _Transfer(url, stream, part.with_name(f"{part.name}.json"), sha256, most).run()
                 _check_sum(part, sha256, url)
                 os.fsync(stream.fileno())
                 part.chmod(0o644)
@@ -89,6 +90,7 @@ class _Transfer:
     stream: BinaryIO
     notes: Path
     sha256: str | None
+    most: int | None
     total: int | None = None
     validator: str | None = None
 
@@ -153,6 +155,7 @@ class _Transfer:
         tag = answer.headers.get("ETag", "")
         self.validator = tag if tag.startswith('"') else answer.headers.get("Last-Modified")
         self.notes.write_text(json.dumps({"url": self.url, "validator": self.validator}))
+        self._refuse_beyond_most(self.total or 0)
         free = shutil.disk_usage(self.notes.parent).free
         if self.total is not None and self.total - size > free:
             raise DownloadError(
@@ -172,6 +175,7 @@ class _Transfer:
         try:
             with bar:
                 for block in answer.raw.stream(_BLOCK, decode_content=False):
+                    self._refuse_beyond_most(self.stream.tell() + len(block))
                     self.stream.write(block)
                     bar.update(len(block))
         except (HTTPError, ConnectionError, TimeoutError) as error:
@@ -180,6 +184,10 @@ class _Transfer:
             self.stream.flush()
         if self.total is not None and self.stream.tell() != self.total:
             raise _BrokenOffError("too short")
+
+    def _refuse_beyond_most(self, size: int) -> None:
+        if self.most is not None and size > self.most:
+            raise DownloadError(f"is larger than {_megabytes(self.most)}", where=self.url, hint="fetch it by hand")
 
     def _progress(self) -> str:
         whole = "" if self.total is None else f" of {_megabytes(self.total)}"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yolo.errors import DataError, RuntimeSetupError
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 from yolo.metrics.coco_form import Row, check_annotations, check_detections
 from yolo.ops import labels_to_xyxy
 

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any, Final
 
 from yolo.errors import DataError
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 
 Row = dict[str, Any]
 _BOX: Final = "left, top, width, height"

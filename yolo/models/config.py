@@ -11,7 +11,8 @@ from typing import Any, Final
 import yaml
 
 from yolo.errors import ModelError
-from yolo.io.yaml_text import brief, read_yaml
+from yolo.io.brief import brief
+from yolo.io.yaml_text import read_yaml
 from yolo.models.activation import Activation, parse_activation
 
 PRESETS: Final = Path(__file__).resolve().parents[1] / "config" / "models"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from oneflow import nn
 
-from yolo.config.commands import IMAGE_SIZE
+from yolo.config.values import IMAGE_SIZE
 from yolo.models.network import Network
 from yolo.models.spec import INPUT, TRACE_SIZE, LayerSpec, NetworkSpec
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yolo.plots.class_labels import class_label, say_fonts
-from yolo.plots.colours import Colour, class_colour, text_colour
+from yolo.plots.colours import Colour, class_colour, text_colour, track_colour
 from yolo.plots.fonts import pillow_font, readable, runs, shorten
 
 Image = NDArray[np.uint8]
@@ -96,7 +96,7 @@ class Annotator:
     ) -> None:
         """Detection rows ``[n, 6]`` (x1, y1, x2, y2, confidence, class; pixels), the most confident on top.
 
-        ``ids`` are those of tracks, ``[n]``, which labels then begin with.
+        ``ids`` are those of tracks, ``[n]``, which labels then begin with; they have colours of their own.
         """
         if not hide_labels:
             say_fonts(names)
@@ -107,7 +107,7 @@ class Annotator:
         confidences = [None] * len(rows) if hide_conf else rows[:, 4].tolist()
         tracks = [""] * len(rows) if ids is None else [f"id:{ids[place]} " for place in order]
         labels = [track + label_text(names, *pair) for track, *pair in zip(tracks, categories, confidences)]
-        colours = map(class_colour, categories)
+        colours = map(class_colour, categories) if ids is None else [track_colour(ids[place]) for place in order]
         self.boxes(zip(rows[:, :4], colours, [""] * len(rows) if hide_labels else labels))
 
     def text(self, text: str, x: int, y: int, colour: Colour, background: Colour) -> None:

@@ -1,4 +1,4 @@
-"""One colour a class, the same in every image and plot."""
+"""One colour a class, the same in every image and plot; one a track, the same in every frame."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ PALETTE: tuple[Colour, ...] = (
 def class_colour(category: int) -> Colour:
     """The RGB colour of class ``category``; after 20 classes they begin again."""
     return PALETTE[int(category) % len(PALETTE)]
+
+
+def track_colour(identity: int) -> Colour:
+    """The RGB colour of track ``identity``, which counts from 1; after 20 tracks they begin again."""
+    return PALETTE[(int(identity) - 1) % len(PALETTE)]
 
 
 def text_colour(background: Colour) -> Colour:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from yolo import native
-from yolo.loss.settings import LossSettings
+
+if TYPE_CHECKING:
+    from yolo.loss.settings import LossSettings
 
 Shape = tuple[int, ...]
 

@@ -54,7 +54,7 @@ def damaged(whole: bytes, rng: np.random.Generator) -> bytes:
 
 def damaged_jpegs(folder: Path):
     """Gives a function that damages one file and renders a sample of it: "ran", or "refused" where it is not read."""
-    from yolo.data.renderers.native import jpeg_library
+    from yolo.data.renderers.jpeg_library import jpeg_library
     from yolo.native import Renderer
 
     wholes, path, renderer = kinds(folder), folder / "damaged.jpg", Renderer(jpeg_library())

@@ -22,7 +22,8 @@ from yolo.data.plan import SamplePlan, Tile, View
 from yolo.data.planner import Planner
 from yolo.data.records import Index, IndexReport
 from yolo.data.renderers import native
-from yolo.data.renderers.native import NativeRenderer, jpeg_library
+from yolo.data.renderers.jpeg_library import jpeg_library
+from yolo.data.renderers.native import NativeRenderer
 from yolo.data.renderers.opencv import OpenCVRenderer
 from yolo.errors import DataError
 from yolo.native import Renderer

@@ -12,7 +12,7 @@ from tests.inference.samples import noise
 from yolo.data.images import read_image
 from yolo.errors import ConfigError, DataError
 from yolo.inference.outputs.names import UniqueNames, class_folders
-from yolo.inference.outputs.writer import Outputs, ResultWriter, cut_out, refuse_own_results
+from yolo.inference.outputs.writer import Outputs, ResultWriter, refuse_own_results
 from yolo.inference.results import Result
 from yolo.inference.sources.base import Frame
 from yolo.inference.sources.video import VideoReader
@@ -200,16 +200,6 @@ def test_the_table(tmp_path: Path) -> None:
         "bus.png,cat,0.90",
     ]
     assert '"empty, too.png",cat,0.90' in (tmp_path / "predictions.csv").read_text()
-
-
-def test_crops_are_a_little_larger_than_their_boxes() -> None:
-    image = np.arange(100 * 200 * 3, dtype=np.uint32).astype(np.uint8).reshape(100, 200, 3)
-    # 50 x 20 at (100, 50): 51 + 10 by 20.4 + 10, corners cut to whole pixels.
-    inside = cut_out(image, np.array([75.2, 39.8, 125.4, 60.3], np.float32))
-    np.testing.assert_array_equal(inside, image[34:65, 69:130])
-    assert cut_out(image, np.array([0, 0, 200, 100], np.float32)).shape == image.shape
-    assert cut_out(image, np.array([200, 100, 200, 100], np.float32)).shape == (5, 5, 3)
-    assert cut_out(image[:1], np.array([3, 0, 9, 1], np.float32)).shape == (1, 14, 3)
 
 
 def test_class_folders_are_safe_and_different() -> None:

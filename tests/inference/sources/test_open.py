@@ -37,6 +37,16 @@ def test_a_folder_gives_images_then_videos_and_not_its_subfolders(tmp_path: Path
     assert names(tmp_path / "**" / "**" / "*") == ["a.png", "b.JPG", "c.jpg", "z.bmp", "A.MP4"]
 
 
+def test_frames_come_by_their_numbers(tmp_path: Path) -> None:
+    images = ("f10.png", "f9.png", "f09.png", "f9b.png", "f100.png", "f.png", "10/f1.png", "9/f2.png")
+    for name in (*images, "g10.mp4", "g9.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    videos = ["g9.mp4", "g10.mp4"]
+    assert names(tmp_path) == ["f.png", "f09.png", "f9.png", "f9b.png", "f10.png", "f100.png", *videos]
+    assert names(tmp_path / "*" / "*.png") == ["f2.png", "f1.png"]
+
+
 def test_a_name_with_brackets_is_itself(tmp_path: Path) -> None:
     (tmp_path / "a[1].jpg").touch()
     assert names(tmp_path / "a[1].jpg") == ["a[1].jpg"]

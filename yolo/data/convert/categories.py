@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolo.data.convert.records import Tally, count, need
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 
 
 def merged(

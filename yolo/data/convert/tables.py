@@ -13,7 +13,7 @@ from yolo.data.convert.image_finder import ImageFinder, Wanted, plain_name
 from yolo.data.convert.records import Conversion, Label, Labelled, Tally, box_of, count, need, split_of
 from yolo.data.convert.walk import files_below, folders_below
 from yolo.errors import DataError
-from yolo.io.yaml_text import brief
+from yolo.io.brief import brief
 
 _VISDRONE_CLASSES = 10
 _WHEAT_SPLITS = {"utokyo_1": "test", "utokyo_2": "test", "nau_1": "test", "uq_1": "test", "ethz_1": "val"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import PIL
 from numpy.typing import NDArray
 
 from yolo import native
@@ -19,10 +17,10 @@ from yolo.data.image_cache import ImageCache
 from yolo.data.images import limit_opencv_threads, load_image
 from yolo.data.letterbox import Size
 from yolo.data.plan import SamplePlan, Tile, View
+from yolo.data.renderers.jpeg_library import jpeg_library
 from yolo.data.renderers.window import seen_tiles
 
 _LOG = logging.getLogger("yolo.data")
-_SYSTEM = "libjpeg.so.62"
 _JPEG_SUFFIXES = frozenset((".jpg", ".jpeg", ".mpo"))
 
 Key = tuple[int, Size, bool]
@@ -105,18 +103,3 @@ def _pasted(view: View) -> NDArray[np.uint8] | None:
     for polygon in view.pastes:  # one at a time: together, overlaps would count as holes
         cv2.fillPoly(mask, [polygon], 1)
     return np.ascontiguousarray(cv2.flip(mask, 1))
-
-
-@functools.cache
-def jpeg_library() -> str:
-    """The path of libjpeg-turbo: Pillow's own, or the system's; "" where there is none of the right kind."""
-    beside = Path(PIL.__file__).parent.with_name("pillow.libs")
-    for path in (*map(str, sorted(beside.glob("libjpeg-*.so.62*"))), _SYSTEM):
-        try:
-            native.Renderer(path)
-        except RuntimeError as error:
-            _LOG.debug("%s does not serve: %s", path, error)
-            continue
-        return path
-    _LOG.info("no libjpeg-turbo was found: OpenCV reads JPEG files, more slowly")
-    return ""

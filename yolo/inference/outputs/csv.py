@@ -14,21 +14,22 @@ HEADER = ("Image Name", "Prediction", "Confidence")
 
 
 class DetectionTable:
-    """Collects a line a detection: file name, class name, confidence with two digits."""
+    """Collects a line a detection: file name, class name, confidence with two digits; the track's id with ``ids``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ids: bool = False) -> None:
         self._text = io.StringIO(newline="")
         self._lines = csv.writer(self._text, lineterminator="\n")
-        self._lines.writerow(HEADER)
+        self._lines.writerow((*HEADER, "Track") if ids else HEADER)
         self.count = 0
         """Detections so far."""
 
     def add(self, result: Result) -> None:
         """The detections of one image or frame, the most confident last as in label files."""
         name = "" if result.path is None else result.path.name
-        for number, confidence in zip(result.boxes.cls[::-1], result.boxes.conf[::-1]):
+        columns = [result.boxes.cls, result.boxes.conf, *([] if result.ids is None else [result.ids])]
+        for number, confidence, *track in zip(*(column[::-1] for column in columns)):
             self.count += 1
-            self._lines.writerow((name, result.names[number], f"{confidence:.2f}"))
+            self._lines.writerow((name, result.names[number], f"{confidence:.2f}", *track))
 
     def write(self, path: Path) -> Path:
         """The whole table as a file, whole or not at all."""

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from yolo.data.images import write_image
 from yolo.errors import ConfigError
+from yolo.inference.outputs.crops import CropFiles
 from yolo.inference.outputs.csv import DetectionTable
-from yolo.inference.outputs.names import UniqueNames, class_folders
+from yolo.inference.outputs.mot import MotFiles, Sequence
+from yolo.inference.outputs.names import UniqueNames
 from yolo.inference.pipeline import AsyncWriter
 from yolo.inference.results import Result
 from yolo.inference.sources.base import Frame
@@ -25,8 +27,6 @@ logger = logging.getLogger("yolo")
 
 # Image formats that can be read but not written become JPEG.
 _WRITABLE = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-# A cut-out object has this much around it.
-_CROP_GAIN, _CROP_PAD = 1.02, 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Outputs:
     """What to write.
 
     images: annotated images and videos; text: label files; crops: one image an object; table: all detections in
-    predictions.csv.
+    predictions.csv; tracks: each sequence's in MOTChallenge's format.
     """
 
     images: bool = True
@@ -42,6 +42,7 @@ class Outputs:
     confidence: bool = False
     crops: bool = False
     table: bool = False
+    tracks: bool = False
     line_width: int | None = None
     hide_labels: bool = False
     hide_conf: bool = False
@@ -49,7 +50,7 @@ class Outputs:
     @property
     def any(self) -> bool:
         """Whether anything is written at all."""
-        return self.images or self.text or self.crops or self.table
+        return self.images or self.text or self.crops or self.table or self.tracks
 
     def drawn(self, result: Result) -> NDArray[np.uint8]:
         """A copy of the result's image with its detections, in this look."""
@@ -72,8 +73,8 @@ class ResultWriter:
 
     Every file appears whole or not at all, and no file of a run replaces another one of it. ``workers`` threads draw,
     encode and write; with 0 that is done at once. When it ends by Ctrl-C videos keep the frames that they have, when
-    it ends by an error they are removed; the table has what was found until then. Raises DataError or OSError when
-    something cannot be written, which may be somewhat later than the call that it is about.
+    it ends by an error they are removed; table and tracks have what was found until then. Raises DataError or OSError
+    when something cannot be written, which may be somewhat later than the call that it is about.
     """
 
     def __init__(self, folder: Path, outputs: Outputs, workers: int = 0) -> None:
@@ -85,9 +86,14 @@ class ResultWriter:
         self._videos: list[_Place] = []
         self._stems = set[str]()
         self._images, self._texts = UniqueNames(), UniqueNames()
-        self._crops: dict[str, UniqueNames] = {}
-        self._classes: tuple[str, ...] = ()
-        self._table = DetectionTable()
+        self._crops: CropFiles | None = None
+        self._table = DetectionTable(ids=outputs.tracks)
+        self._mot = MotFiles(folder / "mot")
+
+    @property
+    def sequences(self) -> list[Sequence]:
+        """What there is of tracks."""
+        return self._mot.sequences
 
     def __enter__(self) -> ResultWriter:
         return self
@@ -101,8 +107,10 @@ class ResultWriter:
             with contextlib.nullcontext() if kind is None else contextlib.suppress(OSError):
                 if self.outputs.table and (kind is None or self._table.count):
                     self._table.write(self.folder / "predictions.csv")
+                self._mot.finish()
         finally:
             self._behind.close()
+            self._mot.abort()
             for place in self._videos:
                 if place.video is not None:
                     place.video.abort()
@@ -121,6 +129,8 @@ class ResultWriter:
             self._write_crops(result, place.stem)
         if self.outputs.table:
             self._table.add(result)
+        if self.outputs.tracks:
+            self._mot.add(result, frame)
         if self.outputs.images and place.drawn:
             self._behind.do(functools.partial(self._draw, result, place), in_order=place.video is not None)
 
@@ -175,23 +185,10 @@ class ResultWriter:
             path.unlink(missing_ok=True)  # of an earlier run into the same folder
 
     def _write_crops(self, result: Result, stem: str) -> None:
-        self._classes = self._classes or class_folders(result.names)
-        for box, number in zip(result.boxes.xyxy[::-1], result.boxes.cls[::-1]):
-            crop = cut_out(result.image, box)
-            if crop.size:
-                folder = self._classes[number]
-                name = self._crops.setdefault(folder, UniqueNames("")).take(stem, ".jpg")
-                self._behind.do(functools.partial(write_image, self.folder / "crops" / folder / name, crop))
-
-
-def cut_out(image: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The part of ``image`` in ``box`` (xyxy, pixels) and a little around it: 1.02 times as large and 10 pixels."""
-    corners = np.round(box.astype(np.float64))
-    centre, size = (corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]
-    half = (size * _CROP_GAIN + _CROP_PAD) / 2
-    height, width = image.shape[:2]
-    x1, y1, x2, y2 = np.clip(np.trunc([*(centre - half), *(centre + half)]), 0, [width, height] * 2).astype(int)
-    return np.ascontiguousarray(image[y1:y2, x1:x2])
+        if self._crops is None:
+            self._crops = CropFiles(self.folder / "crops", result.names, replace=True)
+        for path, crop in self._crops.cut(result.image, result.boxes, stem):
+            self._behind.do(functools.partial(write_image, path, crop))
 
 
 def refuse_own_results(files: tuple[Path, ...], folder: Path) -> None:

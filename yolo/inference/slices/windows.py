@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.config.commands import MOST_OVERLAP
+from yolo.config.values import MOST_OVERLAP
 from yolo.data.letterbox import Size
 from yolo.inference.settings import check_range
 

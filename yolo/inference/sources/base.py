@@ -6,6 +6,7 @@ import functools
 import itertools
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,9 @@ class Frame:
     """Frames a second of a video, after leaving some out; on average where their times are uneven."""
     live: bool = False
     """Whether it is from a stream, whose frames come between those of others."""
+    place: int = 1
+    """Of an image among the source's images of its folder, or of all that a program gives, from 1: what cannot be read
+    counts."""
     refused: Callable[[DataError], None] | None = field(default=None, repr=False)
     """What is done about an image that turns out to be none: reports it, or raises."""
 
@@ -47,6 +51,16 @@ class Frame:
     def image(self) -> NDArray[np.uint8]:
         """RGB uint8 ``[H, W, 3]``; a file's is decoded when it is first asked for, which may raise DataError."""
         return self.original.pixels if isinstance(self.original, ImageFile) else self.original
+
+    @property
+    def sequence(self) -> Path:
+        """What it is a frame of: its video or stream; of an image the folder, which may hold a film's frames."""
+        return self.path.parent if self.number is None else self.path
+
+    @property
+    def number_there(self) -> int:
+        """Of the frame in its ``sequence``, from 1."""
+        return self.place if self.number is None else self.number
 
     def refuse(self, error: DataError) -> None:
         """It cannot be looked at; raises ``error`` where nobody takes it."""
@@ -108,10 +122,12 @@ class Sources:
             self._kept.cleanup()
 
     def _all_tasks(self) -> Iterator[Task]:
+        images: Counter[Path] = Counter()
         for position, path in enumerate(self.files, 1):
             if suffix_of(path) not in VIDEOS:
-                refused = functools.partial(self._pass_over, path)
-                yield functools.partial(_given, Frame(ImageFile(path), path, position, refused=refused))
+                images[path.parent] += 1
+                refused, place = functools.partial(self._pass_over, path), images[path.parent]
+                yield functools.partial(_given, Frame(ImageFile(path), path, position, refused=refused, place=place))
                 continue
             try:
                 for frame in self._video_frames(path, position):

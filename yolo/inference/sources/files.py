@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -79,9 +80,14 @@ def _children(folder: str) -> list[str]:
     return [path for path in paths if os.path.isfile(path)]
 
 
+def _by_number(path: str) -> tuple[str, str]:
+    """For an order in which frame_9.jpg is before frame_10.jpg; names that differ in leading zeros alone as text."""
+    return re.sub("[0-9]+", lambda number: number[0].zfill(20), path), path
+
+
 def _usable(paths: Iterable[str], source: str, otherwise: str) -> tuple[Path, ...]:
     """Images first, then videos, each kind sorted."""
-    kinds = [sorted({path for path in paths if suffix_of(path) in kind}) for kind in (IMAGES, VIDEOS)]
+    kinds = [sorted({path for path in paths if suffix_of(path) in kind}, key=_by_number) for kind in (IMAGES, VIDEOS)]
     if not any(kinds):
         known = " ".join(sorted(IMAGES | VIDEOS))
         raise DataError(otherwise, where=source, hint=f"it takes {known}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -50,13 +50,6 @@ def open_sources(source: Source, vid_stride: int = 1) -> Sources | LiveSources |
                 return _fetched(text, vid_stride)
             return LiveSources([text], vid_stride)
     return Sources(find_files(text), vid_stride)
-
-
-def are_tasks(source: object) -> bool:
-    """Whether it is what ``tasks`` of opened sources gives, and names no source."""
-    if isinstance(source, (list, tuple)):
-        return bool(source) and all(map(callable, source))
-    return isinstance(source, Iterator)
 
 
 def is_stream(text: str) -> bool:

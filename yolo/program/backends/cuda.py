@@ -7,16 +7,18 @@ import logging
 import threading
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from yolo import cuda, native
-from yolo.loss.settings import LossSettings
 from yolo.program.backends.base import Heads
 from yolo.program.detection import NmsSettings, detection_loss, levels_of
 from yolo.program.ir import Shape
 from yolo.program.plan import Plan
+
+if TYPE_CHECKING:
+    from yolo.loss.settings import LossSettings
 
 _NCCL = "libnccl.so.2"
 logger = logging.getLogger("yolo")

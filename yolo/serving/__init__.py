@@ -1,0 +1,1 @@
+"""The detector behind HTTP: requests, batches, limits, figures and a page."""
