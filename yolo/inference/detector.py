@@ -324,7 +324,7 @@ class Detector:
             "nms": found.nms_seconds + time.perf_counter() - begin,
         }
         if self._slicer is not None:
-            detections, more = self._slicer.refine((ready.original for ready in group), detections)
+            detections, more = self._slicer.refine((ready.pixels for ready in group), detections)
             seconds = {name: value + more[name] for name, value in seconds.items()}
         speed = {name: 1000 * value / len(group) for name, value in seconds.items()}
         return [

@@ -112,8 +112,9 @@ def _candidates(rows: Rows, seen_in: Numbers, windows: Rows, agnostic: bool) -> 
     numbers, found = np.array(list(members), np.int64), [np.zeros((0, 2), np.int64)]
     for place, one in enumerate(numbers):
         later = numbers[place + 1 :]
-        for other in later[_meet(windows[one : one + 1], windows[later])[0]].tolist():
+        for other in later[_meet(windows[[one]], windows[later])[0]].tolist():
             a, b = members[one], members[other]
+            a, b = a[_meet(rows[a], windows[[other]])[:, 0]], b[_meet(rows[b], windows[[one]])[:, 0]]
             first, second = np.nonzero(_meet(rows[a], rows[b]) & (agnostic | (rows[a, None, 5] == rows[b, 5])))
             found.append(np.stack([a[first], b[second]], 1))
     return np.concatenate(found)
