@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 import yaml
 
-from yolo.config.commands import CheckConfig, DetectConfig, TrainConfig, ValConfig
+from yolo.config.commands import CheckConfig, DetectConfig, TrackConfig, TrainConfig, ValConfig
 from yolo.config.options import parse, to_yaml
 from yolo.errors import ConfigError
 
-COMMANDS = [TrainConfig, ValConfig, DetectConfig]
+COMMANDS = [TrainConfig, ValConfig, DetectConfig, TrackConfig]
 
 # YOLOv5 v7.0's defaults.
 TRAIN = {
@@ -28,7 +28,12 @@ DETECT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("command", "values"), [(TrainConfig, TRAIN), (ValConfig, VAL), (DetectConfig, DETECT)])
+TRACK = {**DETECT, "project": "runs/track", "low_thresh": 0.1, "match_thresh": 0.8, "track_buffer": 30}
+
+
+@pytest.mark.parametrize(
+    ("command", "values"), [(TrainConfig, TRAIN), (ValConfig, VAL), (DetectConfig, DETECT), (TrackConfig, TRACK)]
+)
 def test_defaults(command, values):
     config = parse(command, [], "x")
     assert {name: getattr(config, name) for name in values} == values
@@ -54,13 +59,13 @@ def test_weights(command, flag):
     assert parse(command, [flag, ""], "x").weights in ("", ("",))
 
 
-@pytest.mark.parametrize("command", [ValConfig, DetectConfig])
+@pytest.mark.parametrize("command", [ValConfig, DetectConfig, TrackConfig])
 def test_several_weights(command):
     assert parse(command, ["--weights", "a.pt", "b.pt"], "x").weights == ("a.pt", "b.pt")
     assert parse(command, [], "x").weights == ("yolov5s.pt",)
 
 
-@pytest.mark.parametrize("command", [ValConfig, DetectConfig])
+@pytest.mark.parametrize("command", [ValConfig, DetectConfig, TrackConfig])
 @pytest.mark.parametrize(("flag", "name"), [("--conf", "conf_thres"), ("--iou", "iou_thres"), ("--max", "max_det")])
 def test_thresholds_by_their_short_names(command, flag, name):
     assert getattr(parse(command, [flag, "1"], "x"), name) == 1
@@ -93,7 +98,8 @@ def test_lines_from_yolov5s_readme(command, line, values):
         (ValConfig, "--conf-thres 1.1"), (ValConfig, "--iou-thres -0.1"), (ValConfig, "--max-det 0"),
         (ValConfig, "--task speed2"), (ValConfig, "--batch-size -1"), (DetectConfig, "--imgsz 640 0"),
         (DetectConfig, "--classes -1"), (DetectConfig, "--vid-stride 0"), (DetectConfig, "--line-thickness 0"),
-        (DetectConfig, "--conf-thres nan"), (CheckConfig, "--workers 1001"), (TrainConfig, f"--epochs {2**63}"),
+        (DetectConfig, "--conf-thres nan"), (TrackConfig, "--track-buffer -1"), (TrackConfig, "--match-thresh 1.1"),
+        (CheckConfig, "--workers 1001"), (TrainConfig, f"--epochs {2**63}"),
     ],
 )  # fmt: skip
 def test_out_of_range(command, line):

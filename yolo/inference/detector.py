@@ -127,7 +127,17 @@ class Detector:
         self._fitting: set[Size] = set()
         decoding = {"exact": exact or self._slicing is not None, "channels": channels}
         self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, **decoding)
-        self._use(NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic))
+        self._set_up(NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic))
+
+    def _set_up(self, settings: NmsSettings) -> None:
+        """All that depends on these, and that tracking therefore has of its own (``_down_to``)."""
+        kept = settings if self._slicing is None else each_window(settings)
+        self._settings, self._runner = settings, join_models(self.models, kept, augment=self._augment)
+        self._slicer = None
+        if self._slicing is not None:
+            how = (self.imgsz, self.stride, settings, self._detect)
+            self._slicer = Slicer(self._slicing, *how, pixels_at_once=self._runner.pixels_at_once)
+            self._require_memory(self._slicer.largest_input()[2:])
 
     def __call__(
         self, images: ImageLike | Sequence[ImageLike] | Iterator[ImageLike]
@@ -224,18 +234,8 @@ class Detector:
             return self
         other = copy.copy(self)
         other.conf = conf
-        other._use(dataclasses.replace(self._settings, conf=conf))
+        other._set_up(dataclasses.replace(self._settings, conf=conf))
         return other
-
-    def _use(self, settings: NmsSettings) -> None:
-        """Have the models run with these settings."""
-        kept = settings if self._slicing is None else each_window(settings)
-        self._settings, self._runner = settings, join_models(self.models, kept, augment=self._augment)
-        self._slicer = None
-        if self._slicing is not None:
-            how = (self.imgsz, self.stride, settings, self._detect)
-            self._slicer = Slicer(self._slicing, *how, pixels_at_once=self._runner.pixels_at_once)
-            self._require_memory(self._slicer.largest_input()[2:])
 
     def _frames(self, tasks: Iterable[Task], *, live: bool, whole: bool) -> Iterator[tuple[Frame, Result]]:
         ready = (functools.partial(self._ready_frame, task, whole) for task in tasks)

@@ -1,7 +1,10 @@
 """ByteTrack: every detection box is matched, those of low confidence behind the others.
 
 From the algorithm of Zhang et al., ByteTrack: Multi-Object Tracking by Associating Every Detection Box, ECCV 2022
-(arXiv 2110.06864), with IoU as the likeness in all matchings.
+(arXiv 2110.06864), with IoU as the likeness in all matchings. As there, the second matching is open to lost tracks too,
+and a new track is confirmed by its second frame. Otherwise than there: thresholds are those at which ``yolo.detect``
+shows boxes (the paper's are 0.6 and 0.7), another class costs something, and a lost box keeps its size. Boxes that are
+given out are the detector's, not the filter's.
 """
 
 from __future__ import annotations
