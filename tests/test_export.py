@@ -45,7 +45,11 @@ def test_the_file_and_the_json(weights: Path) -> None:
     found = json.loads(done.out)
     assert (found["schema_version"], found["command"], found["precision"]) == (1, "export", "fp32")
     assert found["files"] == [str(weights.with_suffix(".program"))] and Path(found["files"][0]).is_file()
-    assert "compiled in " in done.err and "python -m yolo.detect --weights " in done.err
+    (verdict,) = found["verified"]
+    assert (verdict["format"], verdict["verdict"], verdict["detections"]["different"]) == ("program", "verified", 0)
+    assert verdict["difference"] <= verdict["tolerance"] == 1e-4
+    assert "compiled in " in done.err and ".program: verified by yolo " in done.err
+    assert "python -m yolo.detect --weights " in done.err
 
 
 def test_a_detector_of_the_file_finds_the_same(weights: Path) -> None:
@@ -105,7 +109,8 @@ def test_what_cannot_be_exported(tmp_path: Path, weights: Path) -> None:
     for given, says in (("", "no weights are named; "), (str(tmp_path), f"{tmp_path}: is a folder; ")):
         assert run(export.main, ["--weights", given], tmp_path).refusal(PROGRAM).startswith(says)
     assert run(export.main, ["--weights", "absent.pt"], tmp_path).refusal(PROGRAM).startswith("no weights 'absent.pt'")
-    assert "invalid choice: 'onnx'" in run(export.main, ["--include", "onnx"], tmp_path).refusal(PROGRAM)
+    line = run(export.main, ["--include", "onxn"], tmp_path).refusal(PROGRAM)
+    assert line == "--include: there is no format 'onxn'; did you mean onnx?"
     assert not list(tmp_path.glob("*.program"))
     run(export.main, ["--weights", str(weights)], tmp_path)
     line = run(export.main, ["--weights", str(weights.with_suffix(".program"))], tmp_path).refusal(PROGRAM)

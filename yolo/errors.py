@@ -45,6 +45,12 @@ class WeightsError(YoloError):
     """A weights or checkpoint file that cannot be read, trusted or written."""
 
 
+class VerificationError(YoloError):
+    """An exported file that does not give what the detector gives: nothing is wrong with what was asked for."""
+
+    code = 1
+
+
 class DownloadError(YoloError):
     """A file that cannot be fetched, or is not the one that was expected."""
 

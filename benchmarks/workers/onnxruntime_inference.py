@@ -25,7 +25,7 @@ class OnnxruntimeInference:
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._binding = self._session.io_binding()
         self.look(images)
-        self._binding.bind_cpu_input("pictures", self._images[:1])
+        self._binding.bind_cpu_input("images", self._images[:1])
         self._heads = {}
         for output in self._session.get_outputs():
             value = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(output.shape, np.float32))
@@ -40,7 +40,7 @@ class OnnxruntimeInference:
         self._session.run_with_iobinding(self._binding)
 
     def outputs(self) -> Mapping[str, np.ndarray]:
-        found = [self._session.run(list(self._heads), {"pictures": image[None]}) for image in self._images]
+        found = [self._session.run(list(self._heads), {"images": image[None]}) for image in self._images]
         return {name: np.concatenate(heads) for name, heads in zip(self._heads, zip(*found))}
 
 
@@ -52,7 +52,7 @@ class _Images(quantization.CalibrationDataReader):
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         image = next(self._left, None)
-        return None if image is None else {"pictures": image[None]}
+        return None if image is None else {"images": image[None]}
 
 
 def _quantised(model: Path, calibration: str) -> Path:

@@ -33,7 +33,7 @@ def main() -> None:
             heads = TorchNetwork(made).eval()(scaled)
         found |= {f"{name}{level}": head.numpy() for level, head in enumerate(heads)}
     session = onnxruntime.InferenceSession(onnx_model(fold_batch_norm(graph), *images.shape[2:]).SerializeToString())
-    found |= {f"onnx{level}": head for level, head in enumerate(session.run(None, {"pictures": images}))}
+    found |= {f"onnx{level}": head for level, head in enumerate(session.run(None, {"images": images}))}
     heads = [head.clone().requires_grad_() for head in heads]
     loss = TorchLoss(torch.from_numpy(anchors), 0.05, 1.0, 0.5, 4.0, (4.0, 1.0, 0.4)[: len(heads)])
     total, parts = loss(heads, torch.from_numpy(labels))

@@ -11,7 +11,7 @@ def test_boxes_and_polygons_are_read():
     np.testing.assert_allclose(found.rows, [[1, 0.5, 0.25, 0.1, 0.2], [0, 0.3, 0.5, 0.4, 0.6]], rtol=1e-6)
     assert found.segments[0].shape == (0, 2)
     np.testing.assert_allclose(found.segments[1], [[0.1, 0.2], [0.5, 0.2], [0.3, 0.8]], rtol=1e-6)
-    assert not found.problems and not found.out_of_range
+    assert found.lines == [1, 3] and not found.problems and not found.out_of_range
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_boxes_and_polygons_are_read():
 def test_only_the_bad_line_is_dropped(line, reason):
     found = parse_labels(f"0 0.5 0.5 0.2 0.2\n{line}\n1 0.5 0.5 0.2 0.2\n".encode(), 2)
     assert found.rows[:, 0].tolist() == [0, 1]
-    assert len(found.segments) == 2
+    assert len(found.segments) == len(found.lines) == 2
     assert [number for number, _ in found.problems] == [2]
     assert reason in found.problems[0][1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,7 +46,8 @@ def put(batcher: Batcher, *images: Any) -> list[Any]:
     found = []
     for image in images:
         with batcher.coming() as submit:
-            found.append(submit(image))
+            found.append(Future())
+            submit(image, found[-1])
     return found
 
 
@@ -82,7 +84,8 @@ def test_it_waits_for_one_that_is_being_made_ready(batcher: Batcher, slow: Slow)
     with batcher.coming() as submit:
         (first,) = put(batcher, ready("a"))
         assert not slow.running.acquire(timeout=0.1) and len(batcher) == 1
-        second = submit(ready("b"))
+        second: Future[str] = Future()
+        submit(ready("b"), second)
         assert (first.result(LONG), second.result(LONG)) == ("A", "B")
     assert slow.batches == [["a", "b"]]
 

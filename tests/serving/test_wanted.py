@@ -18,7 +18,7 @@ def test_it_equals_a_detector_of_those_options(program: Path, detector: Detector
     many = Detector(program, device="cpu", imgsz=64, conf=0.001, max_det=1000)
     given = {"conf": 0.001, "max_det": 1000, **options}
     expected = Detector(program, device="cpu", imgsz=64, **given)(noise()).rows
-    found = Wanted(**options).of(many(noise())).rows
+    found = Wanted(**options).part_of(many(noise())).rows
     np.testing.assert_array_equal(found, expected)
     assert len(found)
 
@@ -43,3 +43,24 @@ def test_classes_of_a_detector_that_keeps_some(program: Path) -> None:
     Wanted(classes=(1,)).check(some)
     with pytest.raises(RefusedError):
         Wanted(classes=(0,)).check(some)
+
+
+def test_options_of_an_address() -> None:
+    query = [("conf", "0.5"), ("classes", "0, 2"), ("classes", "5"), ("max_det", "7"), ("annotated", "true")]
+    assert Wanted.of_query(query) == Wanted(0.5, 7, (0, 2, 5), True)
+    assert Wanted.of_query([]) == Wanted()
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        *(("conf", text) for text in ("", "1.5", "-1", "nan", "inf", "much")),
+        *(("max_det", text) for text in ("", "0", "1.5", "9" * 10, "٣")),
+        *(("classes", text) for text in ("", "cat", "-1", "0,,1", "9" * 10)),
+        *(("annotated", text) for text in ("", "perhaps")),
+    ],
+)
+def test_values_that_are_not_taken(name: str, text: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        Wanted.of_query([(name, text)])
+    assert caught.value.status == 422 and caught.value.why.startswith(f"{name}: is {text!r}; give ")

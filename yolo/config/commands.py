@@ -12,6 +12,7 @@ MOST_THREADS = 1000
 COMPILE = "program: the network compiled ahead of time; off: plain OneFlow operators"
 WEIGHTS = "a .pt or .safetensors file, or a published one's name (yolov5s), fetched into weights/ when it is not there"
 FORMATS = ("argoverse", "coco", "globalwheat", "objects365", "sku110k", "visdrone", "voc", "xview")
+EXPORT_FORMATS = ("program", "onnx", "openvino", "pt")
 TRACKERS = ("wandb", "mlflow", "clearml", "comet")
 AUGMENT = "test-time augmentation (TTA): three passes, scaled and mirrored"
 EXTRAS = "blur, median blur, grey and CLAHE, 1 % each, through the library albumentations if it is installed"
@@ -201,12 +202,28 @@ class TrackConfig(DetectConfig):
 class ExportConfig:
     """Write weights as files that other programs run."""
 
-    weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; the file is written beside them")
-    include: str = option("program", "what to write: program, the compiled detector", choices=("program",))
-    data: str = option("", "data set YAML for --int8: calibration, and its cost in mAP on the val split")
-    imgsz: int = option(IMAGE_SIZE, "image size in pixels that the detector is meant for", aliases=IMGSZ, low=1)
-    half: bool = option(False, "bfloat16 inference, on a processor that has it")
-    int8: bool = option(False, INT8)
+    weights: str = option("yolov5s.pt", f"weights: {WEIGHTS}; files are written beside them")
+    include: tuple = option(
+        ("program",),
+        "what to write: program (the compiled detector), onnx, openvino, pt (a state dict for PyTorch); several, with "
+        "spaces or commas between",
+        many=str,
+    )
+    data: str = option("", "data set YAML: --int8 is calibrated on it, and mAP is compared on its val split")
+    imgsz: tuple = option(
+        (IMAGE_SIZE,), "image size in pixels: one number, or height and width", aliases=IMGSZ, many=int, low=1
+    )
+    half: bool = option(False, "bfloat16 inference, on a processor that has it; program only")
+    int8: bool = option(False, f"{INT8}; program only")
+    batch_size: int = option(1, "images a call of an onnx or openvino file", aliases=("--batch",), low=1)
+    dynamic: bool = option(False, "onnx, openvino: batch, height and width of the images are free")
+    opset: int = option(17, "onnx: opset", low=13, high=17)
+    heads: bool = option(False, "onnx, openvino: raw heads come out, instead of predictions in pixels")
+    nms: bool = option(False, "onnx, openvino: non-maximum suppression is inside and detections come out")
+    agnostic_nms: bool = option(False, "with --nms: suppress overlaps between classes too")
+    conf_thres: float = option(0.25, "confidence threshold of --nms, and of the verification", low=0, high=1)
+    iou_thres: float = option(0.45, "IoU threshold of --nms, and of the verification", low=0, high=1)
+    max_det: int = option(1000, "with --nms: most detections an image", low=1)
     dump: bool = option(False, "print the program before and after each pass, and its plan, on stdout")
     json: bool = option(False, "print one JSON object with the results on stdout")
 
@@ -231,6 +248,26 @@ class CheckConfig:
     imgsz: int = option(IMAGE_SIZE, "image size in pixels that boxes are judged at", aliases=IMGSZ, low=1)
     fix: str = option("", "new folder for a corrected copy (images are hard links where possible)")
     workers: int = option(8, "threads that read files", low=1, high=MOST_THREADS)
+    weights: tuple = option(
+        (),
+        f"label audit: weights whose detections the labels are compared with: {WEIGHTS}; or a compiled detector, "
+        ".program; several are an ensemble",
+        many=str,
+    )
+    task: str = option("", "label audit of this part alone (default: all)", choices=("train", "val", "test"))
+    worst: int = option(100, "label audit: so many images in the page, the worst first", low=1)
+    conf_thres: float = option(0.25, "label audit: detections from this confidence on contradict labels", low=0, high=1)
+    iou_thres: float = option(0.6, "label audit: IoU threshold of NMS", low=0, high=1)
+    max_det: int = option(300, "label audit: most detections an image", low=1)
+    device: str = option("", "label audit: cpu, or a CUDA index such as 0")
+    augment: bool = option(False, f"label audit: {AUGMENT}")
+    half: bool = option(False, f"label audit: {HALF}")
+    int8: bool = option(False, "label audit: 8-bit inference, calibrated on images of --data")
+    compile: str = option("program", COMPILE, choices=COMPILE_MODES)
+    exact: bool = option(False, f"label audit: {EXACT}")
+    project: str = option("runs/check", "folder for the label audit's results: PROJECT/NAME")
+    name: str = option("exp", "name of this run; a number is added when it is taken")
+    exist_ok: bool = option(False, "write into PROJECT/NAME even if it exists")
     json: bool = option(False, "print one JSON object with the results on stdout")
 
 

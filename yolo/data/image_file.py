@@ -42,6 +42,10 @@ class ImageFile:
         _ = self.header  # raises for what decoders pass over
         return decode_image(self.content, self._where)
 
+    def forget(self) -> None:
+        """Let the decoded pixels go; whoever asks for them again has them decoded again."""
+        vars(self).pop("pixels", None)
+
     @property
     def size(self) -> Size:
         """``(height, width)`` of ``pixels``, without decoding them where the head says it."""

@@ -17,12 +17,14 @@ class LabelFile:
     """What one label file holds.
 
     ``rows`` is float32 ``[n, 5]`` (class, xywhn); ``segments`` has one float32 ``[k, 2]`` polygon (xyn) for
-    each row, ``[0, 2]`` where the row was a box. ``problems`` are dropped lines as ``(line, reason)``;
-    ``out_of_range`` are lines whose class no name belongs to, as ``(line, class)``. Lines count from 1.
+    each row, ``[0, 2]`` where the row was a box, ``lines`` the line that each was. ``problems`` are dropped lines as
+    ``(line, reason)``; ``out_of_range`` are lines whose class no name belongs to, as ``(line, class)``. Lines count
+    from 1.
     """
 
     rows: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 5), np.float32))
     segments: list[NDArray[np.float32]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
     problems: list[tuple[int, str]] = field(default_factory=list)
     out_of_range: list[tuple[int, int]] = field(default_factory=list)
 
@@ -62,6 +64,7 @@ def parse_labels(content: bytes, classes: int | None) -> LabelFile:
         first_line[row] = number
         rows.append(row)
         result.segments.append(segment)
+        result.lines.append(number)
     result.rows = np.array(rows, np.float32).reshape(-1, 5)
     return result
 

@@ -230,16 +230,18 @@ class ValLoader(_Loader):
         rect: bool = True,
         pad: float = 0.5,
         stride: int = 32,
+        size: Size | None = None,
         cache: ImageCache | None = None,
         renderers: Sequence[RendererType] = (OpenCVRenderer,),
         ranks: Ranks = ALONE,
     ) -> None:
+        """``size``: of all batches, where they have no ``rect``; by default a square."""
         super().__init__(planner, batch_size, workers, cache, renderers)
         if rect:
             self._order, self._sizes = rect_shapes(self.index.shapes, batch_size, planner.imgsz, stride, pad)
         else:
             self._order = np.arange(len(self.index))
-            self._sizes = [(planner.imgsz, planner.imgsz)] * len(self)
+            self._sizes = [size or (planner.imgsz, planner.imgsz)] * len(self)
 
         self._ranks = ranks
 
@@ -302,12 +304,13 @@ def val_loader(
     rect: bool = True,
     pad: float = 0.5,
     stride: int = 32,
+    size: Size | None = None,
     cache: ImageCache | None = None,
     renderers: Sequence[RendererType] = (OpenCVRenderer,),
     ranks: Ranks = ALONE,
 ) -> ValLoader:
-    """The validation loader of an index; ``pad`` is in strides and for ``rect`` only."""
-    shape = {"rect": rect, "pad": pad, "stride": stride}
+    """The validation loader of an index; ``pad`` is in strides and for ``rect`` only, ``size`` for others only."""
+    shape = {"rect": rect, "pad": pad, "stride": stride, "size": size}
     return ValLoader(
         Planner(index, None, imgsz), batch_size, workers, **shape, cache=cache, renderers=renderers, ranks=ranks
     )

@@ -128,6 +128,7 @@ class Detector:
         decoding = {"exact": exact or self._slicing is not None, "channels": channels}
         self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, **decoding)
         self._set_up(NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic))
+        self._runner.prepare(*self.imgsz)
 
     def _set_up(self, settings: NmsSettings) -> None:
         """All that depends on these, and that tracking therefore has of its own (``_down_to``)."""

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -42,6 +43,18 @@ def write_atomic(path: str | Path, write: Callable[[Path], object], *, durable: 
     if durable:
         _sync_directory(path.parent)
     return path
+
+
+@contextlib.contextmanager
+def folder_beside(path: str | Path) -> Iterator[Path]:
+    """A new, hidden folder beside ``path``, for files that are moved there when they are good; gone at the end."""
+    path = Path(path)
+    room = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        room.chmod(0o755)
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def remove_leftovers(folder: str | Path) -> None:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from yolo.data.images import read_image
 
@@ -46,11 +48,14 @@ def described(file: Path) -> str:
     return file.name
 
 
-def embedded(file: Path) -> str:
-    """The image as a ``data:`` URL, its longer side at most 1280 pixels."""
-    image = read_image(file)
-    scale = LONGEST_SIDE / max(image.shape[:2])
-    if scale < 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+def embedded(image: Path | NDArray[np.uint8]) -> str:
+    """A file's image, or RGB uint8 ``[H, W, 3]``, as a ``data:`` URL, its longer side at most 1280 pixels."""
+    shown = shrunk(read_image(image) if isinstance(image, Path) else image, LONGEST_SIDE)
+    _, data = cv2.imencode(".jpg", shown[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
+
+
+def shrunk(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """The image with a longer side of at most ``longest`` pixels."""
+    scale = longest / max(image.shape[:2])
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image

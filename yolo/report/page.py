@@ -1,4 +1,4 @@
-"""The whole page."""
+"""A run's report."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from yolo import __version__
 from yolo.report.content import EpochRow, Layer, RunContent
+from yolo.report.document import document
 from yolo.report.images import described, embedded
 from yolo.report.sections import class_table, confusion_table, curves, detection_curves, headline, time_shares
 
-STYLE = Path(__file__).with_name("page.css")
 REFRESH = 30  # seconds, while training goes on
 _ISLAND = '<script type="application/json" id="epochs">'
 
@@ -35,19 +34,13 @@ def page(content: RunContent) -> str:
         ("model", "Model", _model(content)),
         ("machine", "Machine", _facts(content.facts)),
     ]
-    links = "".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections)
-    body = "".join(f'<section id="{key}"><h2>{title}</h2>{text}</section>' for key, title, text in sections)
-    refresh = f'<meta http-equiv="refresh" content="{REFRESH}">' if content.state == "training" else ""
-    name = escape(content.name)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{refresh}'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{name} · training report</title>'
-        f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body>"
-        f'<header><div><h1>{name}<span class="state" data-s="{content.state}">{content.state}</span></h1>'
-        f"<p>{escape(content.note)}</p>{headline(content)}</div></header>"
-        f'<nav aria-label="Sections"><div>{links}</div></nav><main>{body}'
-        f"<footer>Written by yolo {__version__}. This file needs no network.</footer></main>"
-        f"{_ISLAND}{_epochs_as_json(content.rows)}</script></body></html>\n"
+    return document(
+        f"{content.name} · training report",
+        f'<h1>{escape(content.name)}<span class="state" data-s="{content.state}">{content.state}</span></h1>'
+        f"<p>{escape(content.note)}</p>{headline(content)}",
+        sections,
+        refresh=REFRESH if content.state == "training" else 0,
+        after=f"{_ISLAND}{_epochs_as_json(content.rows)}</script>",
     )
 
 

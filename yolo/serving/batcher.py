@@ -63,24 +63,23 @@ class Batcher:
         return self._thread.is_alive()
 
     @contextlib.contextmanager
-    def coming(self) -> Iterator[Callable[[Ready], Future[Result]]]:
+    def coming(self) -> Iterator[Callable[[Ready, Future[Result]], None]]:
         """While the block runs an image is being made ready, for which others may wait.
 
-        It is given to what the block gets, once, which gives what will be found in it. That raises RuntimeError behind
+        What the block gets takes it, once, and the future of what will be found in it. It raises RuntimeError behind
         ``close``.
         """
         came = False
 
-        def submit(ready: Ready) -> Future[Result]:
+        def submit(ready: Ready, future: Future[Result]) -> None:
             nonlocal came
-            job = _Job(ready, Future(), time.perf_counter())
+            job = _Job(ready, future, time.perf_counter())
             with self._changed:
                 if self._closed:
                     raise RuntimeError("the batcher is closed")
                 self._jobs.append(job)
                 self._coming, came = self._coming - 1, True
                 self._changed.notify()
-            return job.future
 
         with self._changed:
             self._coming += 1

@@ -30,7 +30,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError("names no address", where="--host", hint="take 127.0.0.1")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
+        listening = socket.socket(family, kind, protocol)  # with its protocol: asyncio leaves out TCP_NODELAY otherwise
     except (OSError, UnicodeError) as error:
         raise ConfigError("is no address of this machine", where=f"--host {host}", hint="take 127.0.0.1") from error
     try:

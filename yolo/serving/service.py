@@ -37,29 +37,33 @@ class Service:
 
         Raises RefusedError and DataError for what is no usable image, ClientGoneError, and what the detector raises.
         """
-        loop, watch = asyncio.get_running_loop(), asyncio.ensure_future(gone)
+        found: Future[Result] = Future()
+        work = self.pool.submit(self._submit, body, content_type, found)
+        answer, watch = asyncio.wrap_future(found), asyncio.ensure_future(gone)
         try:
-            found = await loop.run_in_executor(self.pool, self._submit, body, content_type)
-            answer = asyncio.wrap_future(found)
             await asyncio.wait((answer, watch), return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
+                await asyncio.wrap_future(work)  # a request has its place as long as it makes work
                 self.batcher.drop(found)
                 raise ClientGoneError
             return answer.result()
         finally:
             watch.cancel()
 
-    def _submit(self, body: bytes, content_type: str) -> Future[Result]:
+    def _submit(self, body: bytes, content_type: str, found: Future[Result]) -> None:
         """The image made ready and queued; its pixels are let go, the file is kept for whoever wants it drawn."""
-        with self.batcher.coming() as submit:
-            begin = time.perf_counter()
-            content = image_in(body, content_type)
-            self.limits.check_image(content)
-            ready = dataclasses.replace(
-                self.detector.ready(ImageFile(None, content)), original=ImageFile(None, content)
-            )
-            self.metrics.stage_seconds["decode"].observe(time.perf_counter() - begin)
-            return submit(ready)
+        try:
+            with self.batcher.coming() as submit:
+                begin = time.perf_counter()
+                content = image_in(body, content_type)
+                self.limits.check_image(content)
+                file = ImageFile(None, content)
+                ready = dataclasses.replace(self.detector.ready(file), original=file)
+                file.forget()
+                self.metrics.stage_seconds["decode"].observe(time.perf_counter() - begin)
+                submit(ready, found)
+        except Exception as error:  # the request's to answer
+            found.set_exception(error)
 
     def close(self, *, finish: bool = True) -> None:
         """End the threads; what is queued is finished first, or else cancelled."""

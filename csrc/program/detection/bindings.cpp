@@ -31,10 +31,11 @@ void add_known(const DetectionHead& head, const std::optional<Known>& known, std
     inputs.push_back(known->second.data());
 }
 
-// What a head gives, or a whole detector that ends with it.
-py::tuple detections_of(Runnable& program, const DetectionHead& head, const std::vector<const void*>& inputs) {
-    py::array_t<float> detections({head.batch(), head.max_det(), int64_t{6}});
-    py::array_t<int32_t> counts(head.batch());
+// What `program`, which ends with `end`, gives.
+template <class End>
+py::tuple detections_of(Runnable& program, const End& end, const std::vector<const void*>& inputs) {
+    py::array_t<float> detections({end.batch(), end.max_det(), int64_t{6}});
+    py::array_t<int32_t> counts(end.batch());
     void* outputs[] = {detections.mutable_data(), counts.mutable_data()};
     {
         const py::gil_scoped_release free;
@@ -53,6 +54,11 @@ py::tuple call(DetectionHead& head, const std::vector<Floats>& heads, const std:
     }
     add_known(head, known, inputs);
     return detections_of(head, head, inputs);
+}
+
+py::tuple suppress(Nms& nms, const Floats& predictions) {
+    if (predictions.size() != nms.numbers()) throw py::value_error("the predictions have another size");
+    return detections_of(nms, nms, {predictions.data()});
 }
 
 py::tuple detect(DetectorProgram& detector, const py::array_t<uint8_t, py::array::c_style>& images) {
@@ -147,7 +153,8 @@ void bind_detection(py::module_& module) {
         .def(py::init<DetectionLoss, int64_t, int64_t>(), py::arg("loss"), py::arg("batch"), py::arg("places"));
     py::class_<Nms, TimedRunnable>(module, "Nms")
         .def(py::init<int64_t, int64_t, int64_t, ops::NmsSettings>(), py::arg("batch"), py::arg("rows"), py::arg("classes"),
-             py::arg("settings"));
+             py::arg("settings"))
+        .def("__call__", &suppress, py::arg("predictions"));
 }
 
 }  // namespace yolo::program

@@ -46,6 +46,10 @@ public:
     // Raises as DetectionHead does.
     Nms(int64_t batch, int64_t rows, int64_t classes, ops::NmsSettings settings);
 
+    int64_t batch() const { return batch_; }
+    int64_t max_det() const { return settings_.max_det; }
+    int64_t numbers() const { return batch_ * rows_ * (5 + classes_); }
+
 private:
     void compute(const void* const* inputs, void* const* outputs) override;
 
