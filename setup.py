@@ -76,7 +76,10 @@ setup(
     python_requires=">=3.10",
     package_dir={"": "."},
     packages=find_packages(str(ROOT), include=["yolo", "yolo.*", "graphs", "graphs.*"]),
-    package_data={"yolo": ["**/*.yaml", "**/*.css", "demo/*.png", "serving/static/*"], "graphs": ["**/*.yaml"]},
+    package_data={
+        "yolo": ["py.typed", "**/*.yaml", "**/*.css", "demo/*.png", "serving/static/*"],
+        "graphs": ["**/*.yaml"],
+    },
     ext_modules=[
         Extension(f"yolo.{name}", sources=[]) for name in ("_native", "_graph_queue", "_stand_in", "_oneflow", "_cuda")
     ],

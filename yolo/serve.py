@@ -24,6 +24,8 @@ from yolo.inference.frame_run import make_detector
 logger = logging.getLogger("yolo")
 
 PACKAGES = ("fastapi", "uvicorn", "python_multipart")
+EXTRA = ("fastapi==0.162.5", "uvicorn==0.54.0", "python-multipart==0.0.32")
+"""As setup.py's extra has them."""
 
 
 def serve(config: ServeConfig) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def _require_packages() -> None:
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
             what = f"needs {package.replace('_', '-')}, which is not installed"
-            raise ConfigError(what, where="yolo.serve", hint="pip install 'yolo-oneflow[serve]'")
+            raise ConfigError(what, where="yolo.serve", hint=f"pip install {' '.join(EXTRA)}")
 
 
 def _warm_up(detector: Detector) -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from yolo.engine.validator import Validation, Validator
     from yolo.inference.models import Model
     from yolo.inference.runner import Runner
+    from yolo.inference.slices.slicer import Slicer
+    from yolo.program.detection import NmsSettings
 
 logger = logging.getLogger("yolo")
 
@@ -53,11 +55,13 @@ def validate(config: ValConfig) -> dict[str, Any]:
             config = config if group.ranks.alone else dataclasses.replace(config, device=device)
         from yolo.data.load import load_dataset
         from yolo.engine.build import say_workers
+        from yolo.program.detection import most_detections
 
         with group.consistent():
             dataset = load_dataset(config.data)
         _say_what_is_not_written(config)
         say_workers(config, group)
+        config = dataclasses.replace(config, max_det=most_detections(config.max_det))
         if config.task == "speed":
             return _speed(config, dataset)
         if config.task == "study":
@@ -198,14 +202,19 @@ def _models(config: ValConfig, weights: Sequence[str], dataset: Dataset, group: 
     return models
 
 
-def _runner(config: ValConfig, models: Sequence[Model]) -> Runner:
+def _nms(config: ValConfig) -> NmsSettings:
+    """What an image keeps."""
     from yolo.engine.validator import validation_settings
+
+    return validation_settings(config.conf_thres, config.iou_thres, config.max_det, single_cls=config.single_cls)
+
+
+def _runner(config: ValConfig, models: Sequence[Model]) -> Runner:
     from yolo.inference.ensemble import EnsembleRunner
     from yolo.inference.models import join_models
-    from yolo.program.detection import most_detections
+    from yolo.inference.slices.slicer import each_window
 
-    max_det = most_detections(config.max_det)
-    nms = validation_settings(config.conf_thres, config.iou_thres, max_det, single_cls=config.single_cls)
+    nms = each_window(_nms(config)) if config.slice else _nms(config)
     if config.save_hybrid:  # labels come in where the suppression is
         return EnsembleRunner([model.heads() for model in models], nms, augment=config.augment)
     return join_models(models, nms, augment=config.augment)
@@ -227,9 +236,10 @@ def _validator(
     from yolo.program.footprint import require_memory
 
     stride = max(max(model.strides) for model in models)
+    imgsz = stride_multiple(imgsz, stride)
     loader = val_loader(
         index,
-        imgsz=stride_multiple(imgsz, stride),
+        imgsz=imgsz,
         batch_size=config.batch_size,
         workers=worker_count(config.workers, group),
         rect=rect,
@@ -237,17 +247,29 @@ def _validator(
         renderers=renderers(config.loader),
         ranks=group.ranks,
     )
-    shape = loader.largest_shape()
-    require_memory(max(model.least_bytes(shape) for model in models), shape, f"--imgsz {imgsz}")
     runner = runner or _runner(config, models)
+    slicer = _slicer(config, runner, imgsz, stride)
+    for shape in (loader.largest_shape(), *([slicer.largest_input()] if slicer else ())):
+        require_memory(max(model.least_bytes(shape) for model in models), shape, f"--imgsz {imgsz}")
     return Validator(
         runner,
         loader,
         len(index.names),
         single_cls=config.single_cls,
         hybrid=config.save_hybrid,
+        slicer=slicer,
         group=group,
     )
+
+
+def _slicer(config: ValConfig, runner: Runner, imgsz: int, stride: int) -> Slicer | None:
+    from yolo.inference.slices.slicer import Slicer
+    from yolo.inference.slices.windows import given_slicing
+
+    slicing, most = given_slicing(config.slice, config.overlap), runner.pixels_at_once
+    if slicing is None:
+        return None
+    return Slicer(slicing, (imgsz, imgsz), stride, _nms(config), runner.detect, pixels_at_once=most)
 
 
 def _run(config: ValConfig, validator: Validator, dataset: Dataset, run: Path) -> tuple[Validation, dict[str, Any]]:

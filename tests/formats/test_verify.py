@@ -17,11 +17,13 @@ from tests.train.samples import make_data, run
 from yolo import export
 from yolo.formats import runtimes
 from yolo.formats.agreement import UNITS
+from yolo.formats.installed import EXTRAS
 from yolo.inference.models import ModelOptions, load_models
 from yolo.models.weights.safetensors_io import save_checkpoint
 from yolo.models.weights.transfer import checkpoint_of
 from yolo.program.detection import NmsSettings
 
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "yolo.export"
 
 
@@ -140,7 +142,9 @@ def test_without_the_package_the_extra_is_named(
 ) -> None:
     monkeypatch.setattr("yolo.formats.installed.is_installed", lambda name: name != package)
     line = exported(weights, "--include", "program", include, code=2).refusal(PROGRAM)
-    assert line.startswith(f"--include {include}: needs the package {package}; pip install 'yolo-oneflow[{include}]'")
+    needed = " ".join(EXTRAS[include])
+    assert line.startswith(f"--include {include}: needs the package {package}; pip install {needed}, or leave")
+    assert f'"{include}": {json.dumps(EXTRAS[include])}' in (ROOT / "setup.py").read_text(encoding="utf-8")
     assert [path.name for path in weights.parent.iterdir()] == ["small.safetensors"]
 
 

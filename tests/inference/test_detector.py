@@ -288,12 +288,19 @@ def shared(request: pytest.FixtureRequest, detector: Detector, weights: Path, tm
 
 
 def test_threads_may_share_a_detector(shared: Detector) -> None:
-    expected = [shared(noise(seed=seed)).rows for seed in range(4)]
+    """Also while images have many sizes, and lists and generators go on beside lone ones."""
+    images = [noise(size, seed) for seed, size in enumerate(((48, 64), (64, 64), (64, 20), (300, 400)))]
+    expected = [shared(image).rows for image in images]
     found = {}
 
     def work(number: int) -> None:
         for turn in range(10):
-            found[number, turn] = shared(noise(seed=(number + turn) % 4)).rows
+            image = images[(number + turn) % 4]
+            if number % 3 == 0:
+                result = shared(image)
+            else:
+                result = shared([image, image])[1] if number % 3 == 1 else next(shared(iter([image])))
+            found[number, turn] = result.rows
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:

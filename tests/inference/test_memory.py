@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import yolo
 from graphs.base import synchronise
 from graphs.detect import CompiledDetectGraph
 from tests.inference.samples import make_image, noise
+from yolo.export import main as export_main
 from yolo.inference.detector import Detector
 from yolo.program.compiled import MOST_SHAPES
 
@@ -76,6 +78,20 @@ def test_a_call_that_was_broken_off_has_ended_before_the_next(weights: Path, mon
     for size, rows in zip(((32, 64), (64, 64)), reversed(expected)):
         assert np.array_equal(detector(noise(size)).rows, rows)
     assert order == ["run", "wait"]
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_what_a_detector_keeps_of_sizes_is_bounded(weights: Path, tmp_path: Path, augment: bool) -> None:
+    copy = Path(shutil.copy(weights, tmp_path))
+    assert export_main(["--weights", str(copy), "--imgsz", "256"]) == 0
+    detector = Detector(copy.with_suffix(".program"), device="cpu", max_det=5, augment=augment)
+    sizes = [(3 * k + 1, 256) for k in range(1, 85)] + [(256, 7 * k) for k in range(1, 37)]
+    shapes = {detector(np.zeros((*size, 3), np.uint8)).input_size for size in sizes}
+    assert 2 * MOST_SHAPES < len(shapes) <= 2 * 256 // detector.stride
+    (model,) = detector.models
+    kept = [model._compiled._programs, getattr(detector._runner, "_programs", ())]
+    assert MOST_SHAPES == len(kept[0]) >= len(kept[1])
+    assert len(detector._fitting) <= len(shapes)
 
 
 COMMAND = """

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import yolo
-from tests.inference.samples import make_image
+from tests.inference.samples import make_image, noise
+from yolo.errors import WeightsError
 from yolo.export import main as export_main
+from yolo.inference.detector import Detector
 
 FIRST_BOXES = """
 import sys
@@ -51,3 +53,28 @@ def test_the_package_alone_loads_nothing_else() -> None:
 def test_first_boxes_load_only_what_they_need(program: Path, tmp_path: Path) -> None:
     """A compiled detector's file: half of the time to the first boxes was once spent on what nobody used."""
     assert run(FIRST_BOXES, program, make_image(tmp_path / "a.jpg")) == ""
+
+
+def test_the_first_image_waits_for_no_compilation(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are packed when a detector is made: what an image of another size then needs takes a tenth of that."""
+    detector = Detector(program, device="cpu")
+
+    def planned(*_: object, **__: object) -> None:
+        raise AssertionError("planned")
+
+    monkeypatch.setattr("yolo.program.compiled.plan_inference", planned)
+    assert detector(noise((64, 64))).input_size == (64, 64)
+    with pytest.raises(AssertionError, match="planned"):
+        detector(noise((48, 64)))
+
+
+def test_what_cannot_be_made_ready_is_said_when_there_is_an_image(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("yolo.program.compiled.CompiledNetwork.program", no_room)
+    detector = Detector(program, device="cpu")
+    with pytest.raises(WeightsError, match="does not run here: no room"):
+        detector(noise((64, 64)))

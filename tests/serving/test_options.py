@@ -82,6 +82,14 @@ def test_ways_to_compute(run) -> None:
         assert serve.main(["--weights", "absent.pt", "--port", "0", "--half", "--device", "cpu"]) == 2
 
 
+@pytest.mark.covers("serve", "slice", "overlap")
+def test_slices(run) -> None:
+    whole, sliced, other = (
+        boxes(run(*flags)[1]) for flags in ((), ("--slice", "32"), ("--slice", "32", "--overlap", "0"))
+    )
+    assert not np.array_equal(sliced, whole) and not np.array_equal(sliced, other)
+
+
 @pytest.mark.covers("serve", "data", "int8")
 def test_names_and_calibration_from_a_data_set(run, tmp_path: Path) -> None:
     for number in range(2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import signal
 import socket
 import time
@@ -90,8 +91,10 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, capfd: 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "python_multipart" else find(name))
     assert serve.main([]) == 2
     assert capfd.readouterr().err == (
-        "yolo.serve: yolo.serve: needs python-multipart, which is not installed; pip install 'yolo-oneflow[serve]'\n"
+        "yolo.serve: yolo.serve: needs python-multipart, which is not installed; "
+        "pip install fastapi==0.162.5 uvicorn==0.54.0 python-multipart==0.0.32\n"
     )
+    assert json.dumps(serve.EXTRA) in (ROOT / "setup.py").read_text(encoding="utf-8")
 
 
 def test_its_files_are_in_the_package() -> None:

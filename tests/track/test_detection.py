@@ -80,6 +80,16 @@ def test_other_ways_to_run_the_network(run) -> None:
     assert detections(run, "--augment")[0] != usual
 
 
+@pytest.mark.covers("track", "slice", "overlap")
+def test_objects_of_large_images_are_followed_in_slices(run) -> None:
+    """Sheets of four frames: what the network sees of them at once is half as large."""
+    write_folder(Path("in"), [np.tile(image, (2, 2, 1)) for image in meeting(3)])
+    whole, sliced, other = (
+        detections(run, *flags)[0] for flags in ((), ("--slice", "96"), ("--slice", "96", "--overlap", "0.5"))
+    )
+    assert len({one["id"] for one in sliced}) == len(sliced) >= 8 and sliced not in (whole, other)
+
+
 @pytest.mark.covers("track", "half")
 def test_half(run) -> None:
     write_folder(Path("in"), meeting(2))

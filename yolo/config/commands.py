@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from yolo.config.options import option
-from yolo.config.values import COMPILE_MODES, IMAGE_SIZE, MOST_LINE_WIDTH
+from yolo.config.values import COMPILE_MODES, IMAGE_SIZE, MOST_LINE_WIDTH, MOST_OVERLAP, OVERLAP
 
 IMGSZ = ("--img", "--img-size")
 MOST_THREADS = 1000
@@ -24,6 +24,8 @@ HALF = "float16 inference on a GPU, bfloat16 on a processor that has it"
 INT8 = "8-bit inference, calibrated on images of --data; prints what it costs"
 RECOMPUTE = "activation checkpointing, less memory for some time; auto: on a processor, where that is little"
 EXACT = "direct convolutions on a processor instead of Winograd's: slower, float32 sums as they are defined"
+SLICE = "look at larger images in slices of so many pixels a side too, for small objects; 0: not"
+SLICES_OVERLAP = "with --slice: the share of a slice that the next one shows too; what is larger is seen cut"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +118,8 @@ class ValConfig:
     loader: str = option("native", LOADER, choices=LOADERS)
     single_cls: bool = option(False, "treat all classes as one")
     augment: bool = option(False, AUGMENT)
+    slice: int = option(0, SLICE, low=0)
+    overlap: float = option(OVERLAP, SLICES_OVERLAP, low=0, high=MOST_OVERLAP)
     verbose: bool = option(False, "print a line for every class")
     save_txt: bool = option(False, "write detections as label files")
     save_hybrid: bool = option(False, "write labels and detections together as label files; labels count as found")
@@ -159,6 +163,8 @@ class DetectConfig:
     classes: tuple = option((), "keep these class numbers only", many=int, low=0)
     agnostic_nms: bool = option(False, "suppress overlaps between classes too")
     augment: bool = option(False, AUGMENT)
+    slice: int = option(0, SLICE, low=0)
+    overlap: float = option(OVERLAP, SLICES_OVERLAP, low=0, high=MOST_OVERLAP)
     visualize: bool = option(False, "write every layer's feature maps as images and arrays")
     update: bool = option(False, "take the training state out of the weights files first")
     line_thickness: int = option(3, "width of drawn lines in pixels", low=1, high=MOST_LINE_WIDTH)
@@ -281,6 +287,8 @@ class ServeConfig:
     classes: tuple = option((), "keep these class numbers only; a request may ask for some of them", many=int, low=0)
     agnostic_nms: bool = option(False, "suppress overlaps between classes too")
     augment: bool = option(False, AUGMENT)
+    slice: int = option(0, SLICE, low=0)
+    overlap: float = option(OVERLAP, SLICES_OVERLAP, low=0, high=MOST_OVERLAP)
     half: bool = option(False, HALF)
     int8: bool = option(False, INT8)
     compile: str = option("program", COMPILE, choices=COMPILE_MODES)

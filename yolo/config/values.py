@@ -9,6 +9,9 @@ IMAGE_SIZE = 640
 """Pixels a side, where nobody says otherwise."""
 MOST_LINE_WIDTH = 200
 COMPILE_MODES = ("program", "off")
+OVERLAP = 0.2
+"""The share of a slice that the next one shows too, where nobody says otherwise."""
+MOST_OVERLAP = 0.9
 
 
 def stride_multiple(size: int, stride: int) -> int:

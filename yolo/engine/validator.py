@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -10,10 +11,13 @@ import numpy as np
 
 from yolo import ops
 from yolo.data.batch import Batch
+from yolo.data.images import read_image
 from yolo.data.loader import ValLoader
 from yolo.distributed.process_group import LONE, ProcessGroup
 from yolo.engine.tracer import Tracer
+from yolo.inference.pipeline import Prefetcher, worker_count
 from yolo.inference.runner import Detections, Runner
+from yolo.inference.slices.slicer import Slicer
 from yolo.loss.reference import combine_terms
 from yolo.metrics import DetectionMetrics, MetricAccumulator
 from yolo.metrics.confusion import ConfusionMatrix
@@ -89,14 +93,16 @@ class Validator:
         *,
         single_cls: bool = False,
         hybrid: bool = False,
+        slicer: Slicer | None = None,
         group: ProcessGroup = LONE,
     ) -> None:
         """``runner`` has ``validation_settings``; it is a ``ValRunner`` where losses are wanted.
 
         With ``hybrid`` (and an ``EnsembleRunner``) the labels take part in the suppression and come out as detections.
+        A ``slicer`` looks at the original images in slices, too.
         """
         self.runner, self.loader, self.classes, self.single_cls = runner, loader, classes, single_cls
-        self._hybrid, self._group = hybrid, group
+        self._hybrid, self._slicer, self._group = hybrid, slicer, group
         self.tracer = Tracer()
         self._max_labels = int(loader.index.labels.counts.max(initial=0))
 
@@ -121,10 +127,12 @@ class Validator:
             part.seconds["nms"] += found.nms_seconds
             clock = time.perf_counter()
             detections = found.in_originals(batch.letterboxes)
+            clock = _lap(part.seconds, "nms", clock)
+            if self._slicer is not None:
+                detections = self._in_slices(self._slicer, batch, detections, part.seconds)
             if self.single_cls:
                 for rows in detections:
                     rows[:, 5] = 0
-            clock = _lap(part.seconds, "nms", clock)
             for rows, labels, box in zip(detections, batch.labels, batch.letterboxes):
                 truth = _original_labels(labels, box)
                 part.accumulator.update(rows, truth)
@@ -135,6 +143,20 @@ class Validator:
             part.losses += [loss] if loss is not None else []
             clock = time.perf_counter()
         return part
+
+    @staticmethod
+    def _in_slices(
+        slicer: Slicer, batch: Batch, whole: list[np.ndarray], seconds: dict[str, float]
+    ) -> list[np.ndarray]:
+        """The detections with those of slices, for which threads read the images once more."""
+        begin, workers = time.perf_counter(), worker_count()
+        tasks = [functools.partial(read_image, path) for path in batch.paths]
+        with Prefetcher(tasks, workers, 2 * workers) as originals:
+            detections, spent = slicer.refine(originals, whole)
+        spent["preprocess"] += time.perf_counter() - begin - sum(spent.values())
+        for name in TIMED:
+            seconds[name] += spent[name]
+        return detections
 
     def _tell_of_others(self, parts: Sequence[Mapping[str, np.ndarray]], listeners: Sequence[BatchListener]) -> None:
         for rank, part in enumerate(parts[1:], 1):

@@ -91,7 +91,8 @@ def say_how_to_use(path: Path, checkpoint: Checkpoint) -> None:
     """One line for who goes back to YOLOv5 with it."""
     fused = "" if any(".bn." in name for name in checkpoint.model) else ".fuse()"
     logger.info(
-        'in YOLOv5: model = DetectionModel("%s")%s; model.load_state_dict(torch.load("%s", weights_only=True)); '
+        'float32 (YOLOv5 saves float16); in YOLOv5: model = DetectionModel("%s")%s; '
+        'model.load_state_dict(torch.load("%s", weights_only=True)); '
         'model.names = model.yaml["names"]; torch.save({"model": model}, "best.pt")',
         path.with_suffix(".yaml").name,
         fused,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolo.class_names import ClassNames
-from yolo.config.values import COMPILE_MODES, IMAGE_SIZE
+from yolo.config.values import COMPILE_MODES, IMAGE_SIZE, OVERLAP
 from yolo.data.letterbox import Size
 from yolo.errors import DataError
 from yolo.inference.inputs import InputMaker, Ready
@@ -24,7 +24,7 @@ from yolo.inference.models import ModelOptions, Weights, join_models, load_model
 from yolo.inference.originals import CHANNELS, ImageLike
 from yolo.inference.pipeline import Prefetcher, worker_count
 from yolo.inference.results import Result
-from yolo.inference.runner import at_once
+from yolo.inference.runner import Detections, at_once
 from yolo.inference.settings import (
     calibration_file,
     check_choice,
@@ -38,6 +38,8 @@ from yolo.inference.settings import (
     size_pair,
     weights_files,
 )
+from yolo.inference.slices.slicer import Slicer, each_window
+from yolo.inference.slices.windows import given_slicing
 from yolo.program.detection import NmsSettings, most_detections
 from yolo.program.footprint import require_memory
 from yolo.tracking.bytetrack import TrackSettings
@@ -70,6 +72,8 @@ class Detector:
     cuDNN chooses), and decodes JPEG files whole; ``augment`` looks at each image three times, scaled and mirrored.
     ``channels`` "bgr" says that arrays are as OpenCV has them; Results hold RGB in any case.
     JPEG files that become less than half as large are decoded at a half, a quarter or an eighth of their size.
+    ``slice`` looks at each image as a whole and, where it is larger, in square slices of so many pixels too, which
+    overlap by the share ``overlap``: small objects of large images are found, and what a seam cuts becomes one.
     Threads may share a detector; their calls go one after the other. In a fork's child only that of a compiled
     detector's file on the CPU works: neither OneFlow, which runs the others, nor a GPU does.
 
@@ -94,6 +98,8 @@ class Detector:
         exact: bool = False,
         augment: bool = False,
         channels: str = "rgb",
+        slice: int | None = None,
+        overlap: float = OVERLAP,
     ) -> None:
         size = None if imgsz is None else size_pair(imgsz)
         check_range("conf", conf, 0, 1)
@@ -106,7 +112,7 @@ class Detector:
         flags = {"agnostic": agnostic, "half": half, "exact": exact, "augment": augment}
         agnostic, half, exact, augment = map(check_flag, flags, flags.values())
         self.conf, self.iou, self.max_det, self.agnostic = float(conf), float(iou), max_det, agnostic
-        self.classes = class_numbers(classes)
+        self.classes, self._slicing = class_numbers(classes), given_slicing(slice, overlap)
         files, dataset, new = weights_files(weights), calibration_file(int8), given_names(names)
         looked_at = None if dataset is None else _calibration(dataset, size or (IMAGE_SIZE, IMAGE_SIZE))
         wanted = None if new is None else ClassNames(new, "the names given", new=True)
@@ -118,14 +124,21 @@ class Detector:
         self.stride = max(max(model.strides) for model in self.models)
         self.imgsz: Size = rounded_size(size or (self.models[0].imgsz or IMAGE_SIZE,) * 2, self.stride)
         self._augment, self._lock = augment, threading.Lock()
-        self._set_up(NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic))
         self._fitting: set[Size] = set()
-        self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, exact=exact, channels=channels)
+        decoding = {"exact": exact or self._slicing is not None, "channels": channels}
+        self._inputs = InputMaker(self.imgsz, self.stride, self._require_memory, **decoding)
+        self._set_up(NmsSettings(self.conf, self.iou, self.max_det, self.classes, agnostic))
+        self._runner.prepare(*self.imgsz)
 
     def _set_up(self, settings: NmsSettings) -> None:
         """All that depends on these, and that tracking therefore has of its own (``_down_to``)."""
-        self._settings = settings
-        self._runner = join_models(self.models, settings, augment=self._augment)
+        kept = settings if self._slicing is None else each_window(settings)
+        self._settings, self._runner = settings, join_models(self.models, kept, augment=self._augment)
+        self._slicer = None
+        if self._slicing is not None:
+            how = (self.imgsz, self.stride, settings, self._detect)
+            self._slicer = Slicer(self._slicing, *how, pixels_at_once=self._runner.pixels_at_once)
+            self._require_memory(self._slicer.largest_input()[2:])
 
     def __call__(
         self, images: ImageLike | Sequence[ImageLike] | Iterator[ImageLike]
@@ -296,11 +309,14 @@ class Detector:
     def _numbered(self, group: list[tuple[int, Ready]]) -> Iterable[tuple[int, Result]]:
         return zip((index for index, _ in group), self._infer([ready for _, ready in group]))
 
+    def _detect(self, images: NDArray[np.uint8]) -> Detections:
+        with self._lock:
+            return self._runner.detect(images)
+
     def _infer(self, group: Sequence[Ready]) -> list[Result]:
         """Images of one letterboxed shape, together."""
         images = group[0].image[None] if len(group) == 1 else np.stack([ready.image for ready in group])
-        with self._lock:
-            found = self._runner.detect(images)
+        found = self._detect(images)
         begin = time.perf_counter()
         detections = found.in_originals([ready.box for ready in group])
         seconds = {
@@ -308,6 +324,9 @@ class Detector:
             "inference": found.network_seconds,
             "nms": found.nms_seconds + time.perf_counter() - begin,
         }
+        if self._slicer is not None:
+            detections, more = self._slicer.refine((ready.pixels for ready in group), detections)
+            seconds = {name: value + more[name] for name, value in seconds.items()}
         speed = {name: 1000 * value / len(group) for name, value in seconds.items()}
         return [
             Result(ready.original, rows, self.names, ready.path, input_size=ready.box.size, speed_ms=speed)

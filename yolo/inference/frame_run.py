@@ -85,6 +85,8 @@ def make_detector(config: DetectConfig | ServeConfig) -> Detector:
         compile=config.compile,
         exact=config.exact,
         augment=config.augment,
+        slice=config.slice,
+        overlap=config.overlap,
     )
 
 
@@ -138,7 +140,8 @@ class _Run:
     def summary(self, folder: Path | None) -> dict[str, Any]:
         """Say how fast it was; give the JSON object."""
         speed = {name: milliseconds / max(self._frames, 1) for name, milliseconds in self._total.items()}
-        logger.info("%s", _speed_line(speed, self._frames, self._sizes))
+        slices = f", and in slices of {self._config.slice} pixels" if self._config.slice else ""
+        logger.info("%s%s", _speed_line(speed, self._frames, self._sizes), slices)
         speed = {name: round(milliseconds, 2) for name, milliseconds in speed.items()}
         left_out = [entry.to_dict() for entry in self._sources.left_out]
         if left_out:

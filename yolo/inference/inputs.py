@@ -31,6 +31,11 @@ class Ready:
     """That letterboxing took; with the decoding where both are one."""
     path: Path | None = None
 
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """Those of the original, RGB uint8 ``[H, W, 3]``; a file's are decoded when they are first asked for."""
+        return self.original.pixels if isinstance(self.original, ImageFile) else self.original
+
 
 class InputMaker:
     """Letterboxes images in ``imgsz`` with as little padding as multiples of ``stride`` need.

@@ -14,6 +14,7 @@ import numpy as np
 
 from yolo import ops
 from yolo.data.letterbox import Letterbox
+from yolo.errors import YoloError
 from yolo.program.backends.base import DetectorProgram
 from yolo.program.backends.cpu import CpuBackend
 from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
@@ -82,6 +83,11 @@ class Runner(abc.ABC):
         """
         return in_parts(self, images, lambda part: self._part(images[part], known[part]))
 
+    def prepare(self, height: int, width: int) -> None:  # noqa: B027 - most have nothing to make ready
+        """Do at once what the first image would wait for, on a processor: weights are packed while a program is made,
+        for images of this size. What fails then fails again, and is said, when there is an image.
+        """
+
     @abc.abstractmethod
     def _part(self, images: np.ndarray, known: Sequence[np.ndarray]) -> Part:
         """The same of so many images as go through at once."""
@@ -128,6 +134,11 @@ class CompiledRunner(Runner):
     @property
     def compile_seconds(self) -> float:
         return self._compiling + (0.0 if self._run is None else self._run.compile_seconds)
+
+    def prepare(self, height: int, width: int) -> None:
+        if self._compiled.device == "cpu":  # a GPU's programs take seconds, and images may have another size
+            with contextlib.suppress(YoloError, ValueError, RuntimeError, MemoryError):
+                self._program((1, 3, height, width))
 
     def _part(self, images: np.ndarray, known: Sequence[np.ndarray]) -> Part:
         self._compiled.require_own_process()

@@ -51,9 +51,10 @@ function drawOne(context, { xyxy: [x1, y1, x2, y2], class: number, name, conf: c
   const height = (LETTERS + 4) * unit;
   const width = context.measureText(text).width + 4 * unit;
   const top = y1 >= height ? y1 - height : y1;
-  context.fillRect(x1, top, width, height);
+  const left = Math.max(0, Math.min(x1, view.width - width)); // whole, at the right edge too
+  context.fillRect(left, top, width, height);
   context.fillStyle = "#fff";
-  context.fillText(text, x1 + 2 * unit, top + 2 * unit);
+  context.fillText(text, left + 2 * unit, top + 2 * unit);
 }
 
 function list() {
