@@ -30,7 +30,8 @@ ROOT = Path(__file__).parents[2]
 WIDTH = 0.05
 """Of YOLOv5n's 0.25: the same layers, with 8 to 56 channels."""
 LAUNCHER = "oneflow.distributed.launch"
-SIZE = (96, 128)
+SIZE, LARGE = (96, 128), (700, 900)
+"""Height and width; the larger image is one for slices."""
 IMAGES = {"train": 6, "val": 2}
 
 
@@ -44,8 +45,8 @@ def make_sandbox(folder: Path) -> Path:
             labels = folder / f"my-data/labels/{split}/{number:03}.txt"
             labels.parent.mkdir(parents=True, exist_ok=True)
             labels.write_text("".join(" ".join(f"{value:.6g}" for value in row) + "\n" for row in rows))
-    for name in ("street", "yard"):
-        write_image(folder / f"my-images/{name}.jpg", drawn_image(rng, SIZE)[0])
+    for name, size in (("street", SIZE), ("yard", SIZE), ("square", LARGE)):
+        write_image(folder / f"my-images/{name}.jpg", drawn_image(rng, size)[0])
     write_film(folder / "film.mp4", rng)
     for number, name in enumerate(("yolov5n.pt", "yolov5s.pt")):
         save_weights(folder / name, number)

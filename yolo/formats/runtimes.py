@@ -48,7 +48,7 @@ class OpenVino:
         import openvino
         from openvino import properties
 
-        self.name = f"openvino {openvino.__version__.split('-')[0]}"
+        self.name = f"openvino {openvino.__version__.split('-')[0]} in float32"
         settings = {properties.hint.inference_precision(): openvino.Type.f32}
         core = openvino.Core()
         self._model = core.compile_model(core.read_model(model), "CPU", settings)
