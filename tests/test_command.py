@@ -189,10 +189,17 @@ def test_a_wrong_command_line_is_one_line_and_2(capsys, argv):
     assert f"yolo.thing: {json.loads(out)['error']['message']}\n" == err
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.EIO])
 def test_a_failing_disk_is_one_line_and_2(capsys, code):
     assert run(failing(OSError(code, os.strerror(code), "/data/last.pt"))) == 2
     assert capsys.readouterr() == ("", f"yolo.thing: /data/last.pt: {os.strerror(code)}\n")
+
+
+@pytest.mark.parametrize("code", [errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY])
+def test_what_is_in_the_way_is_named_as_the_user_knows_it(capsys, code):
+    assert run(failing(OSError(code, os.strerror(code), "/data/.best.k3bd92xa.onnx", None, "/data/best.onnx"))) == 2
+    hint = "move what is in the way elsewhere, or choose another place"
+    assert capsys.readouterr() == ("", f"yolo.thing: /data/best.onnx: {os.strerror(code)}; {hint}\n")
 
 
 def test_a_full_disk_without_a_name(capsys):

@@ -24,7 +24,9 @@ from yolo.errors import ConfigError, DataError, Interrupted, YoloError
 from yolo.stops import Stop, let_through
 
 SCHEMA_VERSION = 1
-_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG})
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM})
+_OF_NAMES = frozenset({errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP})
+_IN_THE_WAY = "move what is in the way elsewhere, or choose another place"
 _INTERRUPTED = "Interrupted"
 _STAGES = {"preprocess": "pre-process", "nms": "NMS"}
 _READER_GONE = 128 + signal.SIGPIPE
@@ -120,12 +122,21 @@ class _Failure:
             hint = "lower --imgsz or --batch-size"
             return cls(kind, f"not enough memory ({error}); {hint}", hint=hint)
         if isinstance(error, OSError):
-            place = error.filename or "disk"
-            return cls(kind, f"{place}: {error.strerror}", where=place) if error.errno in _OF_THE_DISK else None
+            return cls._of_disk(error)
         if isinstance(error, Interrupted | _Terminated):
             text = str(error) if isinstance(error, Interrupted) else "interrupted"
             return cls(_INTERRUPTED, text, error.code, said_here=_first())
         return cls(_INTERRUPTED, "interrupted", 130, said_here=_first())
+
+    @classmethod
+    def _of_disk(cls, error: OSError) -> _Failure | None:
+        # Of what was to be renamed the second name is the one that the user knows.
+        kind, place = type(error).__name__, error.filename2 or error.filename or "disk"
+        if error.errno in _OF_THE_DISK:
+            return cls(kind, f"{place}: {error.strerror}", where=place)
+        if error.errno not in _OF_NAMES:
+            return None
+        return cls(kind, f"{place}: {error.strerror}; {_IN_THE_WAY}", where=place, hint=_IN_THE_WAY)
 
     def tell(self, program: str, *, as_json: bool) -> None:
         """One line on stderr, and with ``--json`` one object on stdout."""
