@@ -21,6 +21,7 @@ from typing import Any
 from yolo.config.options import parse
 from yolo.distributed.launcher import LastWord
 from yolo.errors import ConfigError, DataError, Interrupted, YoloError
+from yolo.io.files import is_temporary
 from yolo.stops import Stop, let_through
 
 SCHEMA_VERSION = 1
@@ -73,7 +74,7 @@ def _run(program: str, config_class: type, action: Callable[[Any], dict], argv: 
     except BrokenPipeError:
         if not _nobody_reads_stdout():
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python's end would say it again
+        _give_stdout_up()
         return _READER_GONE
     return 0
 
@@ -130,8 +131,9 @@ class _Failure:
 
     @classmethod
     def _of_disk(cls, error: OSError) -> _Failure | None:
-        # Of what was to be renamed the second name is the one that the user knows.
+        # Of what was to be renamed the second name is the one that the user knows; of a temporary one its folder.
         kind, place = type(error).__name__, error.filename2 or error.filename or "disk"
+        place = os.path.dirname(place) or "." if is_temporary(place) else place
         if error.errno in _OF_THE_DISK:
             return cls(kind, f"{place}: {error.strerror}", where=place)
         if error.errno not in _OF_NAMES:
@@ -144,7 +146,17 @@ class _Failure:
         if as_json and (_first() or os.environ.get("LOCAL_RANK", "0") == "0"):
             where = None if self.where is None else str(self.where)
             error = {"kind": self.kind, "message": self.message, "where": where, "mend": self.hint}
-            _print_json(program, {"error": error, "exit_code": self.code})
+            try:
+                _print_json(program, {"error": error, "exit_code": self.code})
+            except BrokenPipeError:
+                raise
+            except OSError:  # stdout is what is full
+                _give_stdout_up()
+
+
+def _give_stdout_up() -> None:
+    with contextlib.suppress(AttributeError, OSError):  # no stdout, or one in memory
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python's end would fail on it again
 
 
 def _nobody_reads_stdout() -> bool:
