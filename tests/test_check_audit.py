@@ -230,3 +230,16 @@ def test_nothing_to_compare(data: Path, weights: Path) -> None:
 def test_without_weights_there_is_none(data: Path) -> None:
     done = run(main, ["--data", str(data), "--json"], data.parent)
     assert json.loads(done.out)["audit"] is None and not (data.parent / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "flags", [("--task", "val"), ("--conf-thres", "0.5"), ("--int8",), ("--exist-ok",), ("--name", "exp3")]
+)
+def test_its_options_without_weights_are_refused(data: Path, flags: tuple[str, ...]) -> None:
+    line = run(main, ["--data", str(data), *flags], data.parent).refusal(PROGRAM)
+    assert line == f"{flags[0]}: is of the label audit; name a model with --weights"
+
+
+def test_absent_weights_are_said_before_images_are_read(data: Path) -> None:
+    done = run(main, ["--data", str(data), "--weights", "absent.pt"], data.parent)
+    assert done.refusal(PROGRAM).startswith("no weights 'absent.pt' ") and done.out == ""

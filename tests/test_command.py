@@ -189,10 +189,33 @@ def test_a_wrong_command_line_is_one_line_and_2(capsys, argv):
     assert f"yolo.thing: {json.loads(out)['error']['message']}\n" == err
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.EIO])
 def test_a_failing_disk_is_one_line_and_2(capsys, code):
     assert run(failing(OSError(code, os.strerror(code), "/data/last.pt"))) == 2
     assert capsys.readouterr() == ("", f"yolo.thing: /data/last.pt: {os.strerror(code)}\n")
+
+
+@pytest.mark.parametrize("code", [errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY])
+def test_what_is_in_the_way_is_named_as_the_user_knows_it(capsys, code):
+    assert run(failing(OSError(code, os.strerror(code), "/data/.best.k3bd92xa.onnx", None, "/data/best.onnx"))) == 2
+    hint = "move what is in the way elsewhere, or choose another place"
+    assert capsys.readouterr() == ("", f"yolo.thing: /data/best.onnx: {os.strerror(code)}; {hint}\n")
+
+
+@pytest.mark.parametrize(("name", "said"), [("/data/.best.k3bd92xa.onnx", "/data"), (".best.onnx.k3bd92xa", ".")])
+def test_of_a_temporary_file_the_folder_is_named(capsys, name, said):
+    assert run(failing(OSError(errno.EROFS, os.strerror(errno.EROFS), name))) == 2
+    assert capsys.readouterr() == ("", f"yolo.thing: {said}: {os.strerror(errno.EROFS)}\n")
+
+
+@pytest.mark.parametrize("action", ["lambda config: {}", "failing(DataError('is odd'))"])
+def test_a_full_disk_behind_stdout_is_one_line(action):
+    code = f"from tests.test_command import DataError, failing, run; raise SystemExit(run({action}, '--json'))"
+    with open("/dev/full", "w") as full:
+        argv = [sys.executable, "-c", code]
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, cwd=Path(__file__).parents[1], text=True)
+    said = "is odd" if "odd" in action else "disk: No space left on device"
+    assert (done.returncode, done.stderr) == (2, f"yolo.thing: {said}\n")
 
 
 def test_a_full_disk_without_a_name(capsys):

@@ -28,15 +28,19 @@ from yolo.data.audit.statistics import report, statistics
 from yolo.data.convert.records import Tally
 from yolo.data.dataset import Dataset
 from yolo.data.load import load_dataset
-from yolo.errors import DataError
+from yolo.errors import ConfigError, DataError
 from yolo.io.files import write_text_atomic
+from yolo.models.weights.load import resolve_weights
 
 logger = logging.getLogger("yolo")
 _SWITCHES = ("augment", "half", "compile", "exact")
+_OF_THE_AUDIT = ("task", "worst", "conf_thres", "iou_thres", "max_det", "device", "int8", *_SWITCHES)
+_OF_ITS_RESULTS = ("project", "name", "exist_ok")
 
 
 def check(config: CheckConfig) -> dict[str, Any]:
     """Check as ``config`` says; give the command's JSON object without its head."""
+    _require_weights(config)
     dataset = load_dataset(config.data)
     splits: dict[str, list[Seen]] = {}
     found: list[Finding] = []
@@ -67,6 +71,16 @@ def check(config: CheckConfig) -> dict[str, Any]:
         "fixed": str(fixed) if fixed else None,
         "audit": audit,
     }
+
+
+def _require_weights(config: CheckConfig) -> None:
+    """Before images are read, which may take long: raise for options and weights that the label audit cannot use."""
+    for name in (*_OF_THE_AUDIT, *_OF_ITS_RESULTS):
+        if not config.weights and getattr(config, name) != getattr(CheckConfig, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError("is of the label audit", where=flag, hint="name a model with --weights")
+    for weights in config.weights:
+        resolve_weights(weights)
 
 
 def label_audit(config: CheckConfig, dataset: Dataset, splits: Mapping[str, Sequence[Seen]]) -> dict[str, Any]:

@@ -21,10 +21,13 @@ from typing import Any
 from yolo.config.options import parse
 from yolo.distributed.launcher import LastWord
 from yolo.errors import ConfigError, DataError, Interrupted, YoloError
+from yolo.io.files import is_temporary
 from yolo.stops import Stop, let_through
 
 SCHEMA_VERSION = 1
-_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG})
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM})
+_OF_NAMES = frozenset({errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP})
+_IN_THE_WAY = "move what is in the way elsewhere, or choose another place"
 _INTERRUPTED = "Interrupted"
 _STAGES = {"preprocess": "pre-process", "nms": "NMS"}
 _READER_GONE = 128 + signal.SIGPIPE
@@ -71,7 +74,7 @@ def _run(program: str, config_class: type, action: Callable[[Any], dict], argv: 
     except BrokenPipeError:
         if not _nobody_reads_stdout():
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python's end would say it again
+        _give_stdout_up()
         return _READER_GONE
     return 0
 
@@ -120,12 +123,22 @@ class _Failure:
             hint = "lower --imgsz or --batch-size"
             return cls(kind, f"not enough memory ({error}); {hint}", hint=hint)
         if isinstance(error, OSError):
-            place = error.filename or "disk"
-            return cls(kind, f"{place}: {error.strerror}", where=place) if error.errno in _OF_THE_DISK else None
+            return cls._of_disk(error)
         if isinstance(error, Interrupted | _Terminated):
             text = str(error) if isinstance(error, Interrupted) else "interrupted"
             return cls(_INTERRUPTED, text, error.code, said_here=_first())
         return cls(_INTERRUPTED, "interrupted", 130, said_here=_first())
+
+    @classmethod
+    def _of_disk(cls, error: OSError) -> _Failure | None:
+        # Of what was to be renamed the second name is the one that the user knows; of a temporary one its folder.
+        kind, place = type(error).__name__, error.filename2 or error.filename or "disk"
+        place = os.path.dirname(place) or "." if is_temporary(place) else place
+        if error.errno in _OF_THE_DISK:
+            return cls(kind, f"{place}: {error.strerror}", where=place)
+        if error.errno not in _OF_NAMES:
+            return None
+        return cls(kind, f"{place}: {error.strerror}; {_IN_THE_WAY}", where=place, hint=_IN_THE_WAY)
 
     def tell(self, program: str, *, as_json: bool) -> None:
         """One line on stderr, and with ``--json`` one object on stdout."""
@@ -133,7 +146,17 @@ class _Failure:
         if as_json and (_first() or os.environ.get("LOCAL_RANK", "0") == "0"):
             where = None if self.where is None else str(self.where)
             error = {"kind": self.kind, "message": self.message, "where": where, "mend": self.hint}
-            _print_json(program, {"error": error, "exit_code": self.code})
+            try:
+                _print_json(program, {"error": error, "exit_code": self.code})
+            except BrokenPipeError:
+                raise
+            except OSError:  # stdout is what is full
+                _give_stdout_up()
+
+
+def _give_stdout_up() -> None:
+    with contextlib.suppress(AttributeError, OSError):  # no stdout, or one in memory
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python's end would fail on it again
 
 
 def _nobody_reads_stdout() -> bool:

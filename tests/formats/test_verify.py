@@ -176,6 +176,41 @@ def test_a_folder_with_other_files_is_left_alone(weights: Path) -> None:
     assert (folder / "notes.txt").read_text() == "mine" and len(list(folder.iterdir())) == 4
 
 
+def test_a_file_where_the_folder_goes_is_left_alone(weights: Path) -> None:
+    folder = weights.parent / "small_openvino_model"
+    folder.write_text("mine")
+    line = exported(weights, "--include", "openvino", code=2).refusal(PROGRAM)
+    assert line == f"{folder}: is a file; move it elsewhere" and folder.read_text() == "mine"
+
+
+def test_a_disk_that_fills_up_under_openvinos_writer_is_one_line(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr("openvino.save_model", full)
+    line = exported(weights, "--include", "openvino", code=2).refusal(PROGRAM)
+    assert line.startswith(f"{weights.parent / 'small_openvino_model'}: could not be written: ") and "disk" in line
+    assert list(weights.parent.iterdir()) == [weights]
+
+
+@pytest.mark.parametrize("include", ["onnx", "program", "pt"])
+def test_a_folder_where_the_file_goes_is_left_alone(weights: Path, include: str) -> None:
+    folder = weights.parent / {"pt": "small_state_dict.pt"}.get(include, f"small.{include}")
+    folder.mkdir()
+    line = exported(weights, "--include", include, code=2).refusal(PROGRAM)
+    assert line.startswith(f"{folder}: Is a directory; move ")
+    assert sorted(weights.parent.iterdir()) == sorted((weights, folder)) and not list(folder.iterdir())
+
+
+def test_an_onnx_file_is_told_by_its_content(weights: Path) -> None:
+    exported(weights, "--include", "onnx")
+    file = weights.with_suffix(".onnx").rename(weights.parent / "other.pt")
+    line = exported(file, "--include", "onnx", code=2).refusal(PROGRAM)
+    assert line == f"{file}: is an ONNX file for other runtimes; name the weights that it was made from"
+
+
 @pytest.mark.covers("export", "nms", "conf_thres", "iou_thres", "max_det", "agnostic_nms")
 def test_suppression_inside(weights: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)

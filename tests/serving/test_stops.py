@@ -47,7 +47,10 @@ def test_a_second_signal_ends_it_at_once(program: Path) -> None:
         process.send_signal(signal.SIGTERM)
         code, _, err = ended(process)
     assert code == 143
-    assert err.splitlines()[-1] == "yolo.serve: stopped before all requests were answered"
+    assert err.splitlines() == [
+        "stopping: 1 request is being answered first",
+        "yolo.serve: stopped before all requests were answered",
+    ]
 
 
 def _is_open(client: Client) -> bool:

@@ -175,6 +175,8 @@ def test_what_is_no_detection(rows: np.ndarray, message: str) -> None:
 def test_numbers_out_of_range() -> None:
     with pytest.raises(ConfigError, match=r"match_thresh: is 1\.5; give between 0 and 1"):
         TrackSettings(match_thresh=1.5)
+    with pytest.raises(ConfigError, match="new_thresh: is 'x'; give between 0 and 1"):
+        TrackSettings(new_thresh="x")
     with pytest.raises(ConfigError, match="track_buffer: is -1; give at least 0"):
         TrackSettings(track_buffer=-1)
     with pytest.raises(ConfigError, match="low_thresh: is nan"):

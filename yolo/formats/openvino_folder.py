@@ -31,7 +31,11 @@ def export_openvino(portable: Portable, layout: Layout, evidence: Evidence) -> d
     _require_ours(folder, names)
     verdict = Verdict("openvino", folder, layout.output, TOLERANCE)
     with folder_beside(folder) as room:
-        _write(portable, layout, room, stem)
+        try:
+            _write(portable, layout, room, stem)
+        except RuntimeError as error:  # its writer's, which says no more than that
+            what, hint = f"could not be written: {brief(str(error), 200)}", "see whether the disk is full"
+            raise ConfigError(what, where=folder, hint=hint) from error
         verdict = verify(OpenVino, room / names[0], portable, layout, evidence, verdict)
         verdict_path(folder).unlink(missing_ok=True)  # it is the earlier folder's
         _put(room, folder)
@@ -55,9 +59,9 @@ def _require_ours(folder: Path, names: Sequence[str]) -> None:
     """Raise ConfigError for what is there and is not an earlier export: it is replaced as a whole."""
     if not folder.exists():
         return
-    foreign = (
-        [entry.name for entry in folder.iterdir() if entry.name not in names] if folder.is_dir() else [folder.name]
-    )
+    if not folder.is_dir():
+        raise ConfigError("is a file", where=folder, hint="move it elsewhere")
+    foreign = [entry.name for entry in folder.iterdir() if entry.name not in names]
     if foreign:
         what = f"holds {brief(foreign[0])}, which is no part of an export"
         raise ConfigError(what, where=folder, hint="move it, or the folder, elsewhere")

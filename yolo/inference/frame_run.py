@@ -60,7 +60,7 @@ def run_over_frames(config: DetectConfig, outputs: Outputs, look: Look) -> dict[
         found["sequences"] = [sequence.to_dict() for sequence in writer.sequences]
     logger.info("results: %s", folder)
     for sequence in writer.sequences:
-        logger.info("%d tracks in %d frames: %s", sequence.tracks, sequence.frames, sequence.target)
+        logger.info("%s", sequence)
     if outputs.text:
         logger.info("labels: %s (%d)", folder / "labels", writer.labels)
     return found

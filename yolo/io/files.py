@@ -57,10 +57,15 @@ def folder_beside(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(room, ignore_errors=True)
 
 
+def is_temporary(path: object) -> bool:
+    """Whether the last part of a path, if it is one, is a name that ``write_atomic`` or ``folder_beside`` makes."""
+    return isinstance(path, (str, os.PathLike)) and _TEMPORARY.fullmatch(Path(path).name) is not None
+
+
 def remove_leftovers(folder: str | Path) -> None:
     """Remove what ``write_atomic`` left in ``folder`` when its process was killed; nobody may be writing there."""
     for path in Path(folder).glob(".*"):
-        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+        if is_temporary(path) and path.is_file():
             path.unlink(missing_ok=True)
 
 

@@ -19,6 +19,8 @@ from yolo.serving.guard import App
 
 logger = logging.getLogger("yolo")
 
+_UVICORN = "uvicorn.error"
+"""The name of its log, of whatever level."""
 _BACKLOG = 2048
 _TICKS = 10
 """Of uvicorn's loop in a second."""
@@ -70,7 +72,7 @@ def run(app: App, listening: socket.socket, receive_seconds: float) -> None:
         server_header=False,
         timeout_graceful_shutdown=None,
     )
-    for library in ("uvicorn.error", "python_multipart"):
+    for library in (_UVICORN, "python_multipart"):
         logging.getLogger(library).setLevel(logging.ERROR)  # what strangers send is not worth a line
     server = _Server(config, receive_seconds)
     server.run(sockets=[listening])
@@ -100,6 +102,7 @@ class _Server(uvicorn.Server):
         self.stopped_by = sig
         if self.should_exit:
             self.force_exit = True
+            logging.getLogger(_UVICORN).setLevel(logging.CRITICAL)  # requests that are dropped are no faults
         self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yolo.errors import ConfigError
+from yolo.io.brief import brief
 from yolo.tracking.matching import match, overlap_costs
 from yolo.tracking.tracks import CANDIDATE, Found, Places, Tracks
 
@@ -45,9 +47,9 @@ class TrackSettings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, share = getattr(self, field.name), field.name != "track_buffer"
-            if not (0 <= value <= (1 if share else math.inf)):  # NaN is not
+            if not (isinstance(value, numbers.Real) and 0 <= value <= (1 if share else math.inf)):  # NaN is not
                 bounds = "between 0 and 1" if share else "at least 0"
-                raise ConfigError(f"is {value}", where=field.name, hint=f"give {bounds}")
+                raise ConfigError(f"is {brief(value)}", where=field.name, hint=f"give {bounds}")
 
 
 class ByteTrack:

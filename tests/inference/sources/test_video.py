@@ -162,6 +162,15 @@ def test_an_aborted_video_leaves_what_was_there(tmp_path: Path) -> None:
     assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
 
 
+def test_a_folder_of_its_name_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").mkdir()
+    writer = VideoWriter(tmp_path / "out.mp4", 10, (48, 64))
+    writer.add(noise())
+    with pytest.raises(IsADirectoryError):
+        writer.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
 def test_a_full_disk_is_noticed_and_nothing_half_written_stays(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

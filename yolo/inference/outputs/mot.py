@@ -66,6 +66,11 @@ class Sequence:
         self.lines.clear()
         return self.spilt
 
+    def __str__(self) -> str:
+        counts = ((self.tracks, "track"), (self.frames, "frame"))
+        tracks, frames = (f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
+        return f"{tracks} in {frames}: {self.target}"
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON: ``path``, ``mot`` (the file), ``frames`` looked at, ``tracks``."""
         return {"path": str(self.source), "mot": str(self.target), "frames": self.frames, "tracks": self.tracks}

@@ -123,7 +123,10 @@ class VideoWriter:
         self._frames += 1
 
     def finish(self) -> Path:
-        """Close the file and put it in place. Raises DataError when it did not get whole onto the disk."""
+        """Close the file and put it in place.
+
+        Raises DataError when it did not get whole onto the disk, OSError when a folder has its name.
+        """
         with quiet():
             self._writer.release()
             # The encoder keeps quiet about a full disk; what it left is then shorter or cannot be opened.
@@ -135,8 +138,12 @@ class VideoWriter:
             raise DataError(
                 "the video could not be written whole", where=self.path, hint="see whether the disk is full"
             )
-        self._temporary.chmod(0o644)
-        os.replace(self._temporary, self.path)
+        try:
+            self._temporary.chmod(0o644)
+            os.replace(self._temporary, self.path)
+        except OSError:
+            self._temporary.unlink(missing_ok=True)
+            raise
         return self.path
 
     def abort(self) -> None:

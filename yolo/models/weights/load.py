@@ -37,6 +37,9 @@ def load_weights(name_or_path: str | Path) -> Checkpoint:
     if start.startswith(magic.PROGRAM):
         hint = "name the weights that it was made from, or give it to yolo.detect or yolo.val"
         raise WeightsError("is a compiled detector already", where=path, hint=hint)
+    if magic.ONNX.match(start):
+        hint = "name the weights that it was made from"
+        raise WeightsError("is an ONNX file for other runtimes", where=path, hint=hint)
     what = "empty file" if not start else "neither a .safetensors nor a PyTorch .pt file"
     raise WeightsError(what, where=path, hint="fetch or copy it again")
 
