@@ -2,8 +2,9 @@
 
 python -m benchmarks.folder [--beside CHECKOUT] [--json]
 
-Small: the data set's own, of about 640x480. Photographs: the same enlarged to 4000 pixels, with a sensor's noise, so
-that their codes are as long as a camera's.
+"ready in memory" is the network and suppression alone, on images that were read and letterboxed before: what a folder
+would come to if reading cost nothing. Small: the data set's own, of about 640x480. Photographs: the same enlarged to
+4000 pixels, with noise as of a sensor, so that their codes are as long as those of a camera.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from yolo.data.images import read_image, write_image
 LARGE = 4000
 """Pixels of a photograph's longer side."""
 _NOISE, _QUALITY = 4.0, 90
-WAYS = {"stream": "stream(folder)", "list": "a list of paths", "call": "one call an image"}
+READY = "ready in memory"
+WAYS = {"stream": "stream(folder)", "list": "a list of paths", "call": "one call an image", "ready": READY}
 _OTHER = ", the other"
 COLUMNS = {
     "model": "model",
@@ -36,6 +38,7 @@ COLUMNS = {
     "image_ms": "ms an image",
     "spread": "spread",
     "peak_rss_mb": "peak MB",
+    "to_ready_ratio": "x ready",
     "to_other_ratio": "x the other's",
 }
 
@@ -103,7 +106,7 @@ def contenders(path: Path, folder: Path, options: argparse.Namespace) -> list[Co
     environment = {"OMP_NUM_THREADS": str(options.threads)}
     found = []
     for way, label in WAYS.items():
-        for checkout in ("", options.beside) if options.beside else ("",):
+        for checkout in ("", options.beside) if options.beside and label != READY else ("",):
             given = {"weights": str(path), "folder": str(folder), "size": options.size, "way": way}
             module, place = "benchmarks.workers.folder", {**given, "checkout": checkout}
             name = f"{label}{_OTHER}" if checkout else label
@@ -112,7 +115,9 @@ def contenders(path: Path, folder: Path, options: argparse.Namespace) -> list[Co
 
 
 def as_rows(model: str, kind: str, found: list[Measurement]) -> list[Row]:
-    """Rows with images a second; ``to_other_ratio``: to what the other checkout makes in the same way."""
+    """Rows with images a second; ``to_other_ratio``: to what the other checkout makes in the same way, and
+    ``to_ready_ratio``: to what is made of images that are ready.
+    """
     rows = make_rows(model, found)
     for row, one in zip(rows, found):
         row["kind"] = kind
@@ -120,7 +125,10 @@ def as_rows(model: str, kind: str, found: list[Measurement]) -> list[Row]:
             row["image_ms"] = round(one.median_ms / one.figures["images"][0], 3)
             row["images_a_second"] = f"{1000 / row['image_ms']:.1f}"
     others = {row["name"]: row["image_ms"] for row in rows if not row["ours"] and row["runs"]}
+    ready = next((row["image_ms"] for row in rows if row["name"] == READY and row["runs"]), None)
     for row in rows:
+        if row["runs"] and ready:
+            row["to_ready_ratio"] = round(ready / row["image_ms"], 3)
         other = others.get(f"{row['name']}{_OTHER}")
         if row["runs"] and other:
             row["to_other_ratio"] = round(other / row["image_ms"], 3)

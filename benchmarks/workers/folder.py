@@ -16,14 +16,15 @@ class Folder:
     """All images of the folder a run."""
 
     def load(self, weights: str, folder: str, size: int, way: str, checkout: str) -> None:
-        """way: stream, list or call; checkout: the folder of the project that is measured, "" for this one."""
+        """way: stream, list, call, or ready in memory; checkout: the folder of the project measured, "": this one."""
         if checkout:
             sys.path.insert(0, checkout)
         from yolo import Detector
 
         self._detector, self._folder = Detector(weights, imgsz=size, device="cpu"), folder
         self._paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
-        self._way = {"stream": self._stream, "list": self._list, "call": self._call}[way]
+        self._ready = [self._detector.ready(path) for path in self._paths] if way == "ready" else []
+        self._way = {"stream": self._stream, "list": self._list, "call": self._call, "ready": self._alone}[way]
         self._way()  # compiles
 
     def run(self) -> Mapping[str, float]:
@@ -39,6 +40,9 @@ class Folder:
 
     def _list(self) -> list[np.ndarray]:
         return [result.rows for result in self._detector(self._paths)]
+
+    def _alone(self) -> list[np.ndarray]:
+        return [self._detector.detect_ready([ready])[0].rows for ready in self._ready]
 
     def _call(self) -> list[np.ndarray]:
         return [self._detector(path).rows for path in self._paths]

@@ -39,7 +39,8 @@ def test_each_way_is_measured_in_both_checkouts(tmp_path: Path) -> None:
     options = argparse.Namespace(threads=2, size=640, beside="/other", only="")
     found = folder.contenders(tmp_path / "a.pt", tmp_path, options)
     assert [(one.options["way"], one.options["checkout"], one.ours) for one in found] == [
-        (way, checkout, not checkout) for way in ("stream", "list", "call") for checkout in ("", "/other")
+        *((way, checkout, not checkout) for way in ("stream", "list", "call") for checkout in ("", "/other")),
+        ("ready", "", True),  # an earlier version may have no way to that
     ]
     options.beside, options.only = "", "stream"
     assert [one.name for one in folder.contenders(tmp_path / "a.pt", tmp_path, options)] == ["stream(folder)"]
@@ -50,9 +51,11 @@ def test_images_a_second_and_what_the_other_makes() -> None:
         measurement("a", [100.0, 200.0, 300.0]),
         measurement("a, the other", [300.0], ours=False),
         measurement("b", []),
+        measurement(folder.READY, [40.0]),
         measurement("b, the other", [10.0], ours=False),
     ]
     rows = folder.as_rows("yolov5n", "small", found)
     assert (rows[0]["image_ms"], rows[0]["images_a_second"], rows[0]["to_other_ratio"]) == (50.0, "20.0", 1.5)
+    assert rows[0]["to_ready_ratio"] == 0.2
     assert all("to_other_ratio" not in row for row in rows[1:]) and "images_a_second" not in rows[2]
     assert "20.0" in as_text("Title", rows, folder.COLUMNS).splitlines()[2]

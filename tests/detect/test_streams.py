@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.inference.samples import files, make_image, make_video
 from tests.inference.sources.mjpeg import Camera
-from yolo.inference import frame_run
+from tests.interrupted import interrupt_after
 from yolo.inference.sources.streams import Patience
 from yolo.inference.sources.video import VideoReader
 
@@ -43,19 +42,6 @@ def test_several_streams(run, monkeypatch: pytest.MonkeyPatch) -> None:
         code, _, err = run("--source", "all.streams")
     assert code == 0 and "stream 1/2 (4) " in err and "stream 2/2 (8) " in err
     assert len(files("runs/detect/exp")) == 2
-
-
-def interrupt_after(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
-    """Ctrl-C when so many frames were looked at."""
-    line, seen = frame_run._line, []
-
-    def noticed(*given: object) -> str:
-        seen.append(1)
-        if len(seen) == frames:
-            signal.raise_signal(signal.SIGINT)
-        return line(*given)
-
-    monkeypatch.setattr(frame_run, "_line", noticed)
 
 
 def test_ctrl_c_is_how_a_stream_ends(run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import http.client
 import io
 import json
+import logging
 import os
 import re
 import signal
@@ -113,46 +114,43 @@ class Client:
         return socket.create_connection((self.host, self.port), PATIENCE_S)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def served(main: Callable[[list[str]], int], argv: list[str], ask: Callable[[Client], Any]) -> tuple[int, Any]:
     """Run the command in this process; ``ask`` it from another thread, then end it. Gives its exit code, the answer.
 
-    No answer where it ended by itself.
+    No answer where it ended by itself. The port is the one that it says: one that was free a moment ago may be
+    another test's by now. A signal that comes when nobody listens to it ends no test.
     """
-    port, over, answers = free_port(), threading.Event(), []
+    over, answers, ports = threading.Event(), [None], []
+
+    def note(record: logging.LogRecord) -> bool:
+        ports.extend(int(port) for port in re.findall(r"^listening on http://\S+:(\d+) ", record.getMessage()))
+        return True
 
     def visit() -> None:
+        while not ports and not over.wait(0.01):
+            pass
+        if not ports:
+            return
         try:
-            answers.append(_when_there(Client(port), ask, over))
+            answers[0] = ask(Client(ports[0]))
         except BaseException as error:
-            answers.append(error)
-        if not over.is_set():
-            os.kill(os.getpid(), signal.SIGTERM)
+            answers[0] = error
+        os.kill(os.getpid(), signal.SIGTERM)
 
-    visitor = threading.Thread(target=visit)
+    visitor, logger = threading.Thread(target=visit), logging.getLogger("yolo")
+    former = signal.signal(signal.SIGTERM, lambda *_: None)
+    logger.addFilter(note)
     visitor.start()
     try:
-        code = main([*argv, "--port", str(port)])
+        code = main([*argv, "--port", "0"])
     finally:
         over.set()
         visitor.join()
+        logger.removeFilter(note)
+        signal.signal(signal.SIGTERM, former)
     if isinstance(answers[0], BaseException):
         raise answers[0]
     return code, answers[0]
-
-
-def _when_there(client: Client, ask: Callable[[Client], Any], over: threading.Event) -> Any:
-    while not over.wait(0.02):
-        try:
-            client.ask("/healthz")
-        except OSError:
-            continue
-        return ask(client)
-    return None
 
 
 @contextlib.contextmanager

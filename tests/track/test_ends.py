@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +12,10 @@ import pytest
 
 from tests.inference.samples import files
 from tests.inference.sources.mjpeg import Camera
+from tests.interrupted import interrupt_after
 from tests.track.films import meeting, write_folder, write_video
-from yolo.inference import frame_run
 from yolo.inference.sources.streams import Patience
 from yolo.inference.sources.video import VideoReader
-
-
-def interrupt_after(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
-    """Ctrl-C when so many frames were looked at."""
-    line, seen = frame_run._line, []
-
-    def noticed(*given: object) -> str:
-        seen.append(1)
-        if len(seen) == frames:
-            signal.raise_signal(signal.SIGINT)
-        return line(*given)
-
-    monkeypatch.setattr(frame_run, "_line", noticed)
 
 
 def test_ctrl_c_in_a_video_keeps_its_tracks(run, monkeypatch: pytest.MonkeyPatch) -> None:
