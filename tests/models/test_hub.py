@@ -145,4 +145,5 @@ def test_commands_take_published_names(web: Web, shop: Workshop, tmp_path: Path,
         assert done.code == 0, done.err
         refused: Done = run(main, [*argv, *flags, "yolov5l"], tmp_path)
         assert "404" in refused.refusal(f"yolo.{main.__module__.rpartition('.')[2]}")
-    assert left() == ["weights/yolov5n.program", "weights/yolov5n.pt"] and len(web.asked) == 4
+    program = ["weights/yolov5n.program", "weights/yolov5n.program.verified.json"]
+    assert left() == [*program, "weights/yolov5n.pt"] and len(web.asked) == 4

@@ -12,7 +12,7 @@ import yaml
 from yolo.errors import ConfigError
 from yolo.formats.evidence import Evidence
 from yolo.formats.portable import Layout, Portable
-from yolo.formats.runtimes import OpenVino
+from yolo.formats.runtimes import OpenVino, openvino_core
 from yolo.formats.verify import Verdict, keep, verdict_path, verify
 from yolo.io.brief import brief
 from yolo.io.files import folder_beside
@@ -49,7 +49,7 @@ def _write(portable: Portable, layout: Layout, folder: Path, stem: str) -> None:
 
     # OpenVINO drops a box whose overlap is equal to the threshold; the others keep it.
     model = detector_model(portable, layout, drops_equal=True)
-    converted = openvino.Core().read_model(model.SerializeToString())
+    converted = openvino_core().read_model(model.SerializeToString())
     openvino.save_model(converted, folder / f"{stem}.xml", compress_to_fp16=False)
     text = yaml.safe_dump(facts(portable, layout), sort_keys=False, allow_unicode=True)
     (folder / "metadata.yaml").write_text(text, encoding="utf-8")

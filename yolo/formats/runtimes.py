@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 import yolo
 from yolo.inference.models import program_model
 from yolo.program.file import load_program
+
+if TYPE_CHECKING:
+    import openvino
 
 Images = NDArray[np.float32]
 
@@ -40,6 +44,14 @@ class OnnxRuntime:
         return self._session.run(None, {"images": images})
 
 
+@functools.cache
+def openvino_core() -> openvino.Core:
+    """OpenVINO's one core of this process: with the last one its plugins are unloaded, and a signal crashes then."""
+    import openvino
+
+    return openvino.Core()
+
+
 class OpenVino:
     """OpenVINO on the processor in float32: by itself it computes in bfloat16 or float16 where the processor can."""
 
@@ -50,7 +62,7 @@ class OpenVino:
 
         self.name = f"openvino {openvino.__version__.split('-')[0]} in float32"
         settings = {properties.hint.inference_precision(): openvino.Type.f32}
-        core = openvino.Core()
+        core = openvino_core()
         self._model = core.compile_model(core.read_model(model), "CPU", settings)
 
     def __call__(self, images: Images) -> list[NDArray]:
