@@ -266,8 +266,8 @@ def test_a_stop_after_openvino_ran_is_one(weights: Path) -> None:
         "from yolo.formats.runtimes import OpenVino\n"
         "OpenVino(sys.argv[1])\n"
         "gc.collect()\n"
-        "threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
-        "try:\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    print('stopped')\n"
+        "stop = threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "try:\n    stop.start()\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    print('stopped')\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(xml)], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr
