@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -256,18 +254,3 @@ def test_what_is_refused(weights: Path, options: str, says: str) -> None:
     line = exported(weights, *options.split(), code=2).refusal(PROGRAM)
     assert line.startswith(says)
     assert [path.name for path in weights.parent.iterdir()] == ["small.safetensors"]
-
-
-def test_a_stop_after_openvino_ran_is_one(weights: Path) -> None:
-    exported(weights, "--include", "openvino")
-    xml = next(weights.parent.glob("*_openvino_model/*.xml"))
-    program = (
-        "import gc, os, signal, sys, threading, time\n"
-        "from yolo.formats.runtimes import OpenVino\n"
-        "OpenVino(sys.argv[1])\n"
-        "gc.collect()\n"
-        "stop = threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGINT))\n"
-        "try:\n    stop.start()\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    print('stopped')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(xml)], capture_output=True, text=True, cwd=ROOT)
-    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr

@@ -46,7 +46,7 @@ class OnnxRuntime:
 
 @functools.cache
 def openvino_core() -> openvino.Core:
-    """OpenVINO's one core of this process: with the last one its plugins are unloaded, and a signal crashes then."""
+    """OpenVINO's one core of this process: with many that come and go, a signal behind them crashed the process."""
     import openvino
 
     return openvino.Core()
