@@ -41,6 +41,7 @@ def test_an_image_that_is_chosen(shown: Page, client: Client, tmp_path: Path) ->
     shown.wait("document.getElementById('about').textContent !== ''")
     shown.choose("#file", tmp_path / "a.png")
     shown.wait("!document.getElementById('view').hidden")
+    shown.wait("document.getElementById('status').textContent.includes('320 × 240')")  # an earlier image was shown
     found = client.detect(content).json["detections"]
     assert rows(shown) == len(found) == 20
     assert re.fullmatch(r"\d+ × .+ \(320 × 240, [\d.]+ ms\)", shown.run(STATUS))
