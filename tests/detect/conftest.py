@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pytest
+
+from tests.in_folder import in_folder
 
 # What brings OneFlow along is imported where it is used: this file is read before OneFlow is brought up.
 
@@ -23,16 +24,7 @@ def run(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: p
     from tests.inference.samples import make_image
     from yolo import detect
 
-    monkeypatch.chdir(tmp_path)
-    # The command's handler keeps the stderr it was made with; each test has its own.
-    logger = logging.getLogger("yolo")
-    monkeypatch.setattr(logger, "handlers", [])
-    monkeypatch.setattr(logger, "propagate", True)
-    make_image(Path("in/a.png"))
     base = ["--weights", str(weights), "--imgsz", "64", "--conf-thres", "0.001", "--max-det", "5", "--device", "cpu"]
-
-    def call(*argv: str) -> tuple[int, str, str]:
-        code = detect.main([*base, *argv])
-        return code, *capfd.readouterr()
-
-    return call
+    run = in_folder(tmp_path, detect.main, base, monkeypatch, capfd)
+    make_image(Path("in/a.png"))
+    return run

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pytest
+
+from tests.in_folder import in_folder
 
 
 @pytest.fixture(scope="module")
@@ -18,15 +19,6 @@ def run(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: p
     """Runs the command in an empty folder; gives exit code, stdout and stderr."""
     from yolo import track
 
-    monkeypatch.chdir(tmp_path)
-    # The command's handler keeps the stderr it was made with; each test has its own.
-    logger = logging.getLogger("yolo")
-    monkeypatch.setattr(logger, "handlers", [])
-    monkeypatch.setattr(logger, "propagate", True)
-    base = ["--weights", str(weights), "--imgsz", "96", "--device", "cpu"]
-
-    def call(*argv: str) -> tuple[int, str, str]:
-        code = track.main([*base, *argv])
-        return code, *capfd.readouterr()
-
-    return call
+    return in_folder(
+        tmp_path, track.main, ["--weights", str(weights), "--imgsz", "96", "--device", "cpu"], monkeypatch, capfd
+    )

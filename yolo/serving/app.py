@@ -55,7 +55,7 @@ def make_app(service: Service, names: frozenset[str] | None) -> App:
 
 
 def _described() -> dict[str, Any]:
-    """Options and body, for ``/openapi.json``: FastAPI's own reading of them takes half a millisecond a request."""
+    """Options and body, for ``/openapi.json``: reading them by FastAPI took 0.2 ms a request."""
     image = {"type": "string", "format": "binary"}
     form = {"type": "object", "properties": {"file": image}}
     content = {"image/*": {"schema": image}, "multipart/form-data": {"schema": form}}

@@ -53,7 +53,7 @@ def test_none_are_wanted(size: int | None) -> None:
     [
         (-1, 0.2, "slice"), (0.5, 0.2, "slice"), ("640", 0.2, "slice"), (float("nan"), 0.2, "slice"),
         (640, -0.1, "overlap"), (640, 1, "overlap"), (640, 0.99, "overlap"), (640, float("nan"), "overlap"),
-        (None, "0.2", "overlap"),
+        (None, "0.2", "overlap"), (None, 0.3, "overlap"), (0, 0.3, "overlap"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(size: object, overlap: object, where: str) -> None:

@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from yolo.config.values import MOST_OVERLAP
+from yolo.config.values import MOST_OVERLAP, OVERLAP
 from yolo.data.letterbox import Size
+from yolo.errors import ConfigError
 from yolo.inference.settings import check_range
 
 
@@ -38,9 +39,14 @@ class Slicing:
 
 
 def given_slicing(size: int | None, overlap: float) -> Slicing | None:
-    """What the options say; None for no slices (a ``size`` of None or 0). Raises ConfigError out of range."""
+    """What the options say; None for no slices (a ``size`` of None or 0). Raises ConfigError out of range, and for an
+    overlap of no slices.
+    """
     check_range("overlap", overlap, 0, MOST_OVERLAP)
-    if size is None:
-        return None
-    check_range("slice", size, 0, whole=True)
-    return Slicing(int(size), float(overlap)) if size else None
+    if size is not None:
+        check_range("slice", size, 0, whole=True)
+    if size:
+        return Slicing(int(size), float(overlap))
+    if overlap != OVERLAP:
+        raise ConfigError(f"is {overlap:g}, but nothing is cut", where="overlap", hint="give slice, too")
+    return None
