@@ -95,6 +95,7 @@ class Text:
     ("image", "message"),
     [
         (b"", "the bytes given: the image cannot be decoded"),
+        ("", "an empty path is not an image; give a path, a URL"),
         (io.BytesIO(b"no image"), "the bytes given: the image cannot be decoded"),
         (Text(), "a Text gives a str, not bytes; open it with 'rb'"),
         (object(), "a object is not an image; give a path, a URL"),

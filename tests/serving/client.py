@@ -81,11 +81,13 @@ class Client:
     def address(self) -> str:
         return f"http://{self.host}:{self.port}"
 
-    def ask(self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """A request on a connection of its own: POST with a body."""
+    def ask(
+        self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, method: str = ""
+    ) -> Answer:
+        """A request on a connection of its own; by default POST with a body, GET without."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE_S)
         with contextlib.closing(connection):
-            connection.request("GET" if body is None else "POST", path, body, dict(headers or {}))
+            connection.request(method or ("GET" if body is None else "POST"), path, body, dict(headers or {}))
             response = connection.getresponse()
             return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 

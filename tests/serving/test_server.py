@@ -149,6 +149,12 @@ def test_what_is_no_http_is_answered_and_the_next_too(client: Client) -> None:
     assert client.ask("/healthz").json == {"status": "ok"}
 
 
+def test_a_health_check_may_ask_for_the_head_alone(client: Client) -> None:
+    answer = client.ask("/healthz", method="HEAD")
+    assert (answer.status, answer.body) == (200, b"")
+    assert int(answer.headers["content-length"]) == len(client.ask("/healthz").body)
+
+
 def test_one_connection_serves_many_requests(client: Client) -> None:
     request = (HEAD % len(IMAGE)).encode() + IMAGE
     with client.connection() as connection, connection.makefile("rb") as answers:

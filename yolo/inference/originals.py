@@ -58,6 +58,8 @@ class Originals:
         if isinstance(image, str) and is_remote(image):
             return _fetched(image)
         if isinstance(image, (str, os.PathLike)):
+            if not os.fspath(image):  # pathlib takes it for the current folder
+                raise DataError("an empty path is not an image", hint=_HINT)
             return ImageFile(image)
         if isinstance(image, (bytes, bytearray, memoryview)):
             return ImageFile(None, bytes(image))

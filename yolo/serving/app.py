@@ -105,7 +105,7 @@ def _suffix(accept: str, annotated: bool) -> str | None:
 def _add_figures(app: FastAPI, service: Service) -> None:
     detector, limits = service.detector, service.limits
 
-    @app.get("/healthz")
+    @app.api_route("/healthz", methods=["GET", "HEAD"])  # load balancers ask for the head alone
     async def healthz() -> Response:
         well = service.batcher.alive
         return _json({"status": "ok" if well else "the network's thread has ended"}, 200 if well else 503)
