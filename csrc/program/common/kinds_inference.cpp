@@ -29,6 +29,18 @@ void require_winograd(const Plan& plan, const Step& step, bool smaller) {
     smaller ? require_three_by_three(step, {2}) : require_three_by_three(step, {1, 2});
 }
 
+// Sides of kernels that AMX takes; copies of rows with padding stay small.
+constexpr int64_t kMostAmxKernel = 16;
+
+void require_amx(const Plan& plan, const Step& step) {
+    bool fits = step.numbers("dilation") == Numbers{1, 1} && step.number("groups") == 1 && !step.flag("transposed");
+    for (const size_t axis : {0, 1}) {
+        const int64_t kernel = step.numbers("kernel")[axis];
+        fits = fits && kernel <= kMostAmxKernel && step.numbers("padding")[axis] < kernel;
+    }
+    require(fits && plan.element == 2 && plan.block == 16, step, "is no convolution for AMX");
+}
+
 void check_conv(const Plan& plan, const Step& step) {
     const TensorView &source = step.view("source"), &target = step.view("target");
     require((source.layout == plan.layout || source.layout == Layout::nchw) && source.element == plan.element, step,
@@ -38,8 +50,10 @@ void check_conv(const Plan& plan, const Step& step) {
     require_convolution(plan, step);
     const std::string& algorithm = step.text("algorithm");
     const bool smaller = algorithm == "winograd_2x2";
-    require(smaller || algorithm == "direct" || algorithm == "winograd", step, "has an algorithm that is not known");
-    if (algorithm != "direct") require_winograd(plan, step, smaller);
+    const bool winograd = smaller || algorithm == "winograd";
+    require(winograd || algorithm == "direct" || algorithm == "amx", step, "has an algorithm that is not known");
+    if (winograd) require_winograd(plan, step, smaller);
+    if (algorithm == "amx") require_amx(plan, step);
     if (const TensorView* residual = step.optional("residual")) {
         require(!step.flag("transposed"), step, "is transposed, so it adds nothing");
         require_same_shape(step, *residual, target);

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "program/cpu/activation.h"
+#include "program/cpu/amx_convolution.h"
 #include "program/cpu/builders.h"
 #include "program/cpu/int8.h"
 #include "program/cpu/int8_finish.h"
@@ -208,7 +209,9 @@ void add_scales(Pass& pass, const Step& step) {
 }  // namespace
 
 std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
-    if (step.text("algorithm") != "direct") return build_winograd_conv(context, step);
+    const std::string& algorithm = step.text("algorithm");
+    if (algorithm == "amx") return build_amx_conv(context, step);
+    if (algorithm != "direct") return build_winograd_conv(context, step);
     const ConvShape shape(step);
     const TensorView& to = step.view("target");
     const TensorView* const residual = step.optional("residual");

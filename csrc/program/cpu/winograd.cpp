@@ -39,7 +39,7 @@ public:
           activation_(activation_of(step)),
           form_(form_of(step)),
           points_(points_of(form_)),
-          weights_(context.transformed(step.where, step.text("weights") + ".weight", ConvShape(step).weights, form_)) {
+          weights_(context.packed(step.where, step.text("weights") + ".weight", ConvShape(step).weights, packing_of(form_))) {
         if (const TensorView* residual = step.optional("residual")) residual_ = *residual;
         if (step.flag("bias")) {
             const std::string name = step.text("weights") + ".bias";

@@ -16,6 +16,9 @@ products a tile instead of 144. Of stride 2, where even and odd inputs meet taps
 WINOGRAD_2X2: Final = "winograd_2x2"
 """3x3 of stride 2 in tiles of 2x2 outputs: 25 products instead of 36."""
 
+AMX: Final = "amx"
+"""Of bfloat16, in tiles of 16 outputs by 16 channels (csrc/program/kernels/amx.h); the sums are those of direct ones."""
+
 TILE: Final = {DIRECT: 1, WINOGRAD: 4, WINOGRAD_2X2: 2}
 """Outputs of a tile along one axis."""
 LEAST_CHANNELS: Final = {(1, 1): 16, (2, 2): 32}
@@ -39,14 +42,18 @@ def int8_algorithm(node: Conv, channels: tuple[int, int], target: Target) -> str
     It depends on no size, for weights are made for their kernels. All sums are exact.
     """
     source, out = channels
-    small = all(side <= _MOST_KERNEL and edge < side for side, edge in zip(node.kernel, node.padding))
-    plain = node.dilation == (1, 1) and node.groups == 1 and not node.transposed
     older = target.device == "cpu" and target.weight_limit < _ALL_WEIGHTS and target.instructions.startswith(_FAST)
-    if not (small and plain and older):
+    if not (_is_plain(node) and older):
         return DIRECT
     shape = (node.kernel, node.stride, node.padding)
     whole = source % (2 * target.block) == 0 and out % target.block == 0 and source <= _MOST_CHANNELS
     return WINOGRAD if shape == ((3, 3), (1, 1), (1, 1)) and whole else FOURS
+
+
+def _is_plain(node: Conv) -> bool:
+    """Whether kernels of ours that copy rows with their padding compute it."""
+    small = all(side <= _MOST_KERNEL and edge < side for side, edge in zip(node.kernel, node.padding))
+    return small and node.dilation == (1, 1) and node.groups == 1 and not node.transposed
 
 
 def fits(node: Conv, channels: tuple[int, int], target: Target) -> bool:
@@ -71,6 +78,8 @@ def tiled(node: Conv, source: int, size: Size) -> tuple[str, int]:
 
 def algorithm(node: Conv, channels: tuple[int, int], size: Size, target: Target) -> str:
     """The fastest one; ``size``: height and width of its output."""
+    if target.amx and _is_plain(node):
+        return AMX
     if not fits(node, channels, target) or channels[0] < LEAST_CHANNELS[node.stride]:
         return DIRECT
     found, tiles = tiled(node, channels[0], size)
