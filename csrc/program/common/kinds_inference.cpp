@@ -38,7 +38,7 @@ void require_amx(const Plan& plan, const Step& step) {
         const int64_t kernel = step.numbers("kernel")[axis];
         fits = fits && kernel <= kMostAmxKernel && step.numbers("padding")[axis] < kernel;
     }
-    require(fits && plan.element == 2 && plan.block == 16, step, "is no convolution for AMX");
+    require(fits && plan.block == 16, step, "is no convolution for AMX");
 }
 
 void check_conv(const Plan& plan, const Step& step) {
@@ -54,6 +54,7 @@ void check_conv(const Plan& plan, const Step& step) {
     require(winograd || algorithm == "direct" || algorithm == "amx", step, "has an algorithm that is not known");
     if (winograd) require_winograd(plan, step, smaller);
     if (algorithm == "amx") require_amx(plan, step);
+    require(algorithm != "amx" || plan.element == 2, step, "takes bfloat16 for AMX");
     if (const TensorView* residual = step.optional("residual")) {
         require(!step.flag("transposed"), step, "is transposed, so it adds nothing");
         require_same_shape(step, *residual, target);
@@ -105,9 +106,10 @@ void check_int8_conv(const Plan& plan, const Step& step) {
     require_scale(step, "source");
     if (target.element == 1) require_scale(step, "target");
     require_convolution(plan, step);
-    const bool known = algorithm == "direct" || algorithm == "fours" || algorithm == "winograd";
+    const bool known = algorithm == "direct" || algorithm == "fours" || algorithm == "winograd" || algorithm == "amx";
     require(known, step, "has an algorithm that is not known");
     if (algorithm == "fours") require_fours(step);
+    if (algorithm == "amx") require_amx(plan, step);
     if (algorithm == "winograd") require_int8_winograd(plan, step);
     if (step.optional("residual") == nullptr) return;
     require_bytes(step, "residual");

@@ -8,30 +8,37 @@
 
 namespace yolo::program {
 
-// How the numbers of a map lie that a product takes at once, at most 32 of them.
-enum class AmxSource {
+// How the numbers of a map lie that a product takes at once.
+enum class AmxOrder {
     planes,  // plain images: pixels of one channel
     block,   // the 16 channels of a pixel, and those of the next ones
-    pairs,   // two blocks side by side
+    pairs,   // two blocks side by side, which a copy puts there
+    bytes,   // all channels of a pixel
 };
 
-// A map's order for this convolution: as it is where that is plain or one block, or each pixel meets one weight.
-AmxSource amx_source(const TensorView& source, bool one_by_one);
+// The order in which a convolution reads a map: bfloat16 as it is where that is plain or one block, or where each pixel
+// meets one weight.
+AmxOrder amx_order(const TensorView& source, bool one_by_one);
 
-// The products of a convolution with a kernel of height x width: for each group of channels and each row of the kernel
-// some that take its columns, `columns` each, one after the other.
+// The products of a convolution: of each group of channels and each row of the kernel a run of numbers that lie together
+// in the map, in pieces as long as a tile's rows.
 struct AmxProducts {
-    int64_t channels;            // of a group
-    int64_t groups, height;      // of the kernel, as `pieces` are for its width
-    int64_t pieces, columns;     // columns of the kernel that lie in a product
-    int64_t numbers;             // of a product, with those behind its columns
+    int64_t element;         // bytes of a number
+    int64_t channels;        // of a group
+    int64_t groups, height;  // the kernel's height
+    int64_t run, pieces;     // numbers of a run
+    int64_t numbers;         // of a piece; the last one may reach behind its run, where weights are zero
 
-    AmxProducts(AmxSource source, int64_t channels, int64_t height, int64_t width);
+    // `width`, `height`: of the kernel.
+    AmxProducts(AmxOrder order, int64_t channels, int64_t height, int64_t width);
     int64_t count() const { return groups * height * pieces; }
-    int64_t depth() const { return numbers * 2; }
+    int64_t depth() const { return numbers * element; }
+    // Bytes of the weights of two blocks of `lanes` channels.
+    int64_t pair_bytes(int64_t lanes) const { return 2 * lanes * count() * depth(); }
 };
 
-// Weights as [target / 32][product][2][numbers / 2][16][2], bfloat16, where the last pair of blocks may be one.
-const Packing& amx_packing(AmxSource source);
+// Weights as [target / 32][product][2][row of 4 bytes][16][4 bytes], where the last pair of blocks may be one: bfloat16, or
+// whole numbers within 127 as bytes and behind them each channel's sum, int32.
+const Packing& amx_packing(AmxOrder order);
 
 }  // namespace yolo::program

@@ -243,6 +243,7 @@ std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
 
 // Signed 8-bit weights: whole sums, then bias, activation, residual and the step back to bytes, in one kernel.
 std::vector<CompiledStep> build_int8_conv(BuildContext& context, const Step& step) {
+    if (step.text("algorithm") == "amx") return build_amx_int8_conv(context, step);
     if (step.text("algorithm") == "fours") return build_fours_conv(context, step);
     if (step.text("algorithm") == "winograd") return build_int8_winograd_conv(context, step);
     const ConvShape shape(step);

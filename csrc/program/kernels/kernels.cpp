@@ -192,6 +192,7 @@ extern const Kernels kernels = {
     winograd_spread_points,
     winograd_spread_finish,
     kAmxConv,
+    kAmxByteConv,
     kAmxPairs,
 };
 

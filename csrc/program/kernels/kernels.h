@@ -97,7 +97,7 @@ constexpr int64_t sums_step(const Winograd& w) {
     return w.source_channels * w.target_channels + 16;
 }
 
-// A convolution of bfloat16 by AMX, of rows of `width` outputs; the next row begins `row` outputs further. Output p's
+// A convolution by AMX, of rows of `width` outputs; the next row begins `row` outputs further. Output p's
 // products begin `offsets[i]` bytes behind p * stride and take `depth` bytes each, a multiple of 4 up to 64.
 struct AmxConv {
     int64_t width, row;
@@ -208,6 +208,10 @@ struct Kernels {
     // amx_weights.h.
     void (*amx_conv)(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights,
                      const AmxFinish& f);
+    // The same of bytes with signed weights: sums from their offsets on, `blocks` vectors of channels, of which `channels`
+    // are there. `f`: of the first output and the first block.
+    void (*amx_byte_conv)(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights,
+                          const int32_t* offsets, const ByteFinish& f, int64_t blocks, int64_t channels);
     // Pixels of two channel blocks of bfloat16 side by side; zeros instead of the second one where it is null.
     void (*amx_pairs)(const std::byte* first, const std::byte* second, int64_t pixels, std::byte* to);
 };

@@ -17,7 +17,7 @@ WINOGRAD_2X2: Final = "winograd_2x2"
 """3x3 of stride 2 in tiles of 2x2 outputs: 25 products instead of 36."""
 
 AMX: Final = "amx"
-"""Of bfloat16, in tiles of 16 outputs by 16 channels (csrc/program/kernels/amx.h); the sums are those of direct ones."""
+"""Of bfloat16 and bytes, in tiles of 16 outputs by 16 channels (csrc/program/kernels/amx.h); sums as of direct ones."""
 
 TILE: Final = {DIRECT: 1, WINOGRAD: 4, WINOGRAD_2X2: 2}
 """Outputs of a tile along one axis."""
@@ -41,6 +41,8 @@ def int8_algorithm(node: Conv, channels: tuple[int, int], target: Target) -> str
 
     It depends on no size, for weights are made for their kernels. All sums are exact.
     """
+    if target.amx and _is_plain(node):
+        return AMX
     source, out = channels
     older = target.device == "cpu" and target.weight_limit < _ALL_WEIGHTS and target.instructions.startswith(_FAST)
     if not (_is_plain(node) and older):
@@ -78,7 +80,7 @@ def tiled(node: Conv, source: int, size: Size) -> tuple[str, int]:
 
 def algorithm(node: Conv, channels: tuple[int, int], size: Size, target: Target) -> str:
     """The fastest one; ``size``: height and width of its output."""
-    if target.amx and _is_plain(node):
+    if target.amx and target.precision == "bf16" and _is_plain(node):
         return AMX
     if not fits(node, channels, target) or channels[0] < LEAST_CHANNELS[node.stride]:
         return DIRECT
