@@ -133,30 +133,48 @@ inline void each_run(const AmxConv& c, int64_t place, int64_t count, const Run& 
     }
 }
 
-// 1 / (1 + e^-x) to 13 bits, of which bfloat16 has 8: a series of degree 3 for 2^r (minimax, 7.5e-5) and no step of Newton's.
-inline Floats coarse_sigmoid(Floats x) {
-    const Floats t = x * -1.44269504f;
+// What is made of sums, and how exact the numbers are that it is written as.
+struct AsHalves {
+    typedef Bfloat16 Number;
+    static constexpr int bits = 8;
+};
+struct AsFloats {
+    typedef Float32 Number;
+    static constexpr int bits = 24;
+};
+struct AsBytes {
+    static constexpr int bits = 16;  // bytes, of which few are to be rounded to another side
+};
+
+// 1 / (1 + e^-x) to 13 bits or 20: series of degree 3 and 4 for 2^r (minimax: 7.5e-5, 2.6e-6), then a reciprocal of 14 bits,
+// which a step of Newton's makes 28.
+template <bool kFine>
+inline Floats short_sigmoid(Floats x) {
+    const Floats t = kFine ? at_most(x * -1.44269504f, 126.0f) : x * -1.44269504f;
     const Floats whole = (Floats)_mm512_roundscale_ps((__m512)t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     const Floats r = t - whole;
-    const Floats p = ((r * 0.05517132f + 0.24261054f) * r + 0.69326099f) * r + 0.99992811f;
-    return (Floats)_mm512_rcp14_ps((__m512)((Floats)_mm512_scalef_ps((__m512)p, (__m512)whole) + 1.0f));
+    const Floats p = kFine ? (((r * 0.0095701f + 0.055917859f) * r + 0.24024744f) * r + 0.69312179f) * r + 0.99999928f
+                           : ((r * 0.05517132f + 0.24261054f) * r + 0.69326099f) * r + 0.99992811f;
+    const Floats d = (Floats)_mm512_scalef_ps((__m512)p, (__m512)whole) + 1.0f;
+    const Floats q = (Floats)_mm512_rcp14_ps((__m512)d);
+    return kFine ? q * (2.0f - d * q) : q;
 }
 
 // As exact as the numbers that it is written as.
-template <class T, Function C>
+template <class As, Function C>
 inline Floats apply_for(Floats u, float value) {
-    if constexpr (T::size == Bfloat16::size && C == Function::silu) return u * coarse_sigmoid(u);
+    if constexpr (C == Function::silu && As::bits < 24) return u * short_sigmoid<(As::bits > 8)>(u);
     return apply<C>(u, value);
 }
 
 // f(sum) + residual of a run of outputs; lanes behind the last channel stay zero.
-template <class T, Function C>
+template <class As, Function C>
 inline void finish_run(const float* sums, float value, __mmask16 lanes, const std::byte* residual, std::byte* target,
                        int64_t count) {
     for (int64_t p = 0; p < count; ++p) {
-        const Floats f = apply_for<T, C>(load(sums + p * V), value);
+        const Floats f = apply_for<As, C>(load(sums + p * V), value);
         const Floats more = residual == nullptr ? Floats{} : load<Bfloat16>(residual, p);
-        save<T>(target, p, (Floats)_mm512_maskz_mov_ps(lanes, (__m512)(f + more)));
+        save<typename As::Number>(target, p, (Floats)_mm512_maskz_mov_ps(lanes, (__m512)(f + more)));
     }
 }
 
@@ -165,7 +183,7 @@ inline __mmask16 lanes_of(int64_t channels) {
     return static_cast<__mmask16>(channels >= V ? 0xffff : (1 << channels) - 1);
 }
 
-template <class T, Function C>
+template <class As, Function C>
 void amx_conv_as(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights, const AmxFinish& f) {
     alignas(64) float bias[2 * V] = {};
     for (int64_t k = 0; f.bias != nullptr && k < f.channels && k < 2 * V; ++k) bias[k] = f.bias[k];
@@ -174,9 +192,9 @@ void amx_conv_as(const std::byte* source, const AmxConv& c, int64_t places, cons
             for (int64_t block = 0; block < f.blocks; ++block) {
                 const std::byte* const residual =
                     f.residual == nullptr ? nullptr : f.residual + block * f.residual_step + at * V * Bfloat16::size;
-                std::byte* const target = f.target + block * f.target_step + at * V * T::size;
+                std::byte* const target = f.target + block * f.target_step + at * V * As::Number::size;
                 const float* const own = sums + (block * kAmxPlaces + first) * V;
-                finish_run<T, C>(own, f.activation.value, lanes_of(f.channels - block * V), residual, target, run);
+                finish_run<As, C>(own, f.activation.value, lanes_of(f.channels - block * V), residual, target, run);
             }
         });
     };
@@ -185,8 +203,8 @@ void amx_conv_as(const std::byte* source, const AmxConv& c, int64_t places, cons
 
 void amx_conv(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights, const AmxFinish& f) {
 #define YOLO_CALL(C)                                                                      \
-    f.wide ? amx_conv_as<Float32, C>(source, c, places, weights, f)                      \
-           : amx_conv_as<Bfloat16, C>(source, c, places, weights, f)
+    f.wide ? amx_conv_as<AsFloats, C>(source, c, places, weights, f)                      \
+           : amx_conv_as<AsHalves, C>(source, c, places, weights, f)
     YOLO_FOR_FUNCTION(f.activation, YOLO_CALL)
 #undef YOLO_CALL
 }
@@ -195,13 +213,13 @@ void amx_conv(const std::byte* source, const AmxConv& c, int64_t places, const s
 template <bool kToBytes, Function C>
 inline void finish_byte_run(const int32_t* sums, const ByteFinish& f, int64_t block, int64_t at, __mmask16 lanes,
                             int64_t count) {
-    typedef std::conditional_t<kToBytes, Bfloat16, Float32> Exactness;
+    typedef std::conditional_t<kToBytes, AsBytes, AsFloats> As;
     const Floats scale = load(f.scale + block * V), shift = load(f.shift + block * V);
     const int64_t to = at * f.stride + block * f.block_stride;
     const uint8_t* const residual = f.residual == nullptr ? nullptr : f.residual + at * f.residual_stride + block * V;
     for (int64_t p = 0; p < count; ++p) {
         const Floats sum = (Floats)_mm512_cvtepi32_ps(_mm512_load_si512(sums + p * V));
-        Floats made = apply_for<Exactness, C>(sum * scale + shift, f.activation.value);
+        Floats made = apply_for<As, C>(sum * scale + shift, f.activation.value);
         if (residual != nullptr) {
             const __m512i bytes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, residual + p * f.residual_stride));
             made += ((Floats)_mm512_cvtepi32_ps(bytes) - f.residual_zero) * f.residual_step;
