@@ -15,7 +15,8 @@ namespace yolo::program {
 namespace {
 
 std::shared_ptr<const Buffer> weights_of(BuildContext& context, const Step& step, const AmxRows& rows) {
-    return context.packed(step.where, step.text("weights") + ".weight", ConvShape(step).weights, rows.packing());
+    const Packing& packing = amx_packing(rows.order());
+    return context.packed(step.where, step.text("weights") + ".weight", ConvShape(step).weights, packing);
 }
 
 StepInfo info_of(const Step& step, const Buffer& weights) {
@@ -26,8 +27,11 @@ StepInfo info_of(const Step& step, const Buffer& weights) {
 
 class Bfloat16Conv {
 public:
-    Bfloat16Conv(BuildContext& context, const Step& step)
-        : exec_(context), rows_(context, step, 0), target_(step.view("target")), weights_(weights_of(context, step, rows_)) {
+    Bfloat16Conv(BuildContext& context, Workspace::Frame& frame, const Step& step)
+        : exec_(context),
+          rows_(context, frame, step.where, ConvShape(step), step.view("source"), step.view("target"), 0),
+          target_(step.view("target")),
+          weights_(weights_of(context, step, rows_)) {
         if (const TensorView* residual = step.optional("residual")) residual_ = *residual;
         if (step.flag("bias")) {
             bias_ = context.constant(step.where, step.text("weights") + ".bias", floats_desc(target_.channels));
@@ -76,9 +80,10 @@ private:
 
 class ByteConvolution {
 public:
-    ByteConvolution(BuildContext& context, const Step& step)
+    ByteConvolution(BuildContext& context, Workspace::Frame& frame, const Step& step)
         : exec_(context),
-          rows_(context, step, Scale(step, "source").zero),
+          rows_(context, frame, step.where, ConvShape(step), step.view("source"), step.view("target"),
+                Scale(step, "source").zero),
           target_(step.view("target")),
           weights_(weights_of(context, step, rows_)),
           finish_(context, step) {
@@ -112,7 +117,8 @@ private:
 template <class Convolution>
 std::vector<CompiledStep> build(BuildContext& context, const Step& step) {
     if (kernels().amx_conv == nullptr) throw std::invalid_argument(step.where + ": this processor has no AMX");
-    const auto made = std::make_shared<const Convolution>(context, step);
+    Workspace::Frame frame(context.workspace);
+    const auto made = std::make_shared<const Convolution>(context, frame, step);
     return {{info_of(step, made->weights()), [made](const Run&) { (*made)(); }}};
 }
 

@@ -20,18 +20,23 @@ bool one_by_one(const ConvShape& shape) {
 
 }  // namespace
 
-AmxRows::AmxRows(BuildContext& context, const Step& step, int outside)
+AmxRows::AmxRows(BuildContext& context, Workspace::Frame& frame, const std::string& where, const ConvShape& shape,
+                 const TensorView& source, const TensorView& target, int outside)
     : exec_(context),
-      shape_(step),
-      source_(step.view("source")),
-      target_(step.view("target")),
+      shape_(shape),
+      source_(source),
+      target_(target),
       outside_(outside),
       order_(amx_order(source_, one_by_one(shape_))),
       products_(order_, source_.channels, shape_.kernel[0], shape_.kernel[1]),
       pixel_(products_.channels * products_.element),
       // What reaches behind its run would reach behind the map.
       in_place_(one_by_one(shape_) && order_ != AmxOrder::planes && products_.pieces * products_.numbers == products_.run) {
-    in_place_ ? read_in_place() : read_copies(context, step);
+    in_place_ ? read_in_place() : read_copies();
+    if (copy_ > 0) {
+        context.budget.take(where, static_cast<double>(exec_.threads) * static_cast<double>(copy_));
+        scratch_ = frame.floats(exec_.threads * copy_ / 4);
+    }
     conv_.width = target_.width;
     conv_.products = products_.count(), conv_.depth = products_.depth();
     conv_.offsets = offsets_.data();
@@ -48,7 +53,7 @@ void AmxRows::read_in_place() {
 }
 
 // Rows of the source lie apart by their place in the stride, so that one row of outputs is always as far from the next.
-void AmxRows::read_copies(BuildContext& context, const Step& step) {
+void AmxRows::read_copies() {
     const int64_t stride_y = shape_.stride[0], stride_x = shape_.stride[1];
     conv_.stride = pixel_ * stride_x;
     conv_.row = target_.width - 1 + (shape_.kernel[1] + stride_x - 1) / stride_x;
@@ -64,9 +69,6 @@ void AmxRows::read_copies(BuildContext& context, const Step& step) {
         }
     }
     copy_ = (products_.groups * phases_ * plane_ + kSlack + 63) / 64 * 64;
-    context.budget.take(step.where, static_cast<double>(exec_.threads) * static_cast<double>(copy_));
-    Workspace::Frame frame(context.workspace);
-    scratch_ = frame.floats(exec_.threads * copy_ / 4);
 }
 
 // Into strips of at most so many rows.

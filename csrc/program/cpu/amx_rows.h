@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "program/cpu/amx_weights.h"
@@ -15,13 +16,14 @@ namespace yolo::program {
 // read the map itself.
 class AmxRows {
 public:
-    // Of a step's source. `outside`: the byte that the padding is made of.
-    AmxRows(BuildContext& context, const Step& step, int outside);
+    // Of a convolution between two maps. `outside`: the byte that the padding is made of.
+    AmxRows(BuildContext& context, Workspace::Frame& frame, const std::string& where, const ConvShape& shape,
+            const TensorView& source, const TensorView& target, int outside);
     AmxRows(const AmxRows&) = delete;
 
     const AmxConv& conv() const { return conv_; }
     const AmxProducts& products() const { return products_; }
-    const Packing& packing() const { return amx_packing(order_); }
+    AmxOrder order() const { return order_; }
 
     // Calls action(source, image, pair, first row, last row) for each pair of channel blocks of each strip of outputs, by all
     // threads; `source`: where the first output's products begin.
@@ -43,7 +45,7 @@ public:
 
 private:
     void read_in_place();
-    void read_copies(BuildContext& context, const Step& step);
+    void read_copies();
     void split(int64_t rows);
     const std::byte* from(int thread, int64_t image, int64_t first) const;
     std::byte* scratch(int thread) const;

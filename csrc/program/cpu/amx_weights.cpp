@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 namespace yolo::program {
 namespace {
@@ -41,40 +42,49 @@ void write(float value, int8_t& to) {
     to = static_cast<int8_t>(std::max(-127.0f, std::min(127.0f, value)));
 }
 
-// Of one target channel, whose first word of weights is `own`; the next product's is `step` numbers further.
+// Where each number of a run goes, from the first word of a target channel on.
+std::vector<int64_t> places(const AmxProducts& p, int64_t lanes, int64_t abreast) {
+    std::vector<int64_t> found;
+    const int64_t together = kWordBytes / p.element, step = abreast * p.numbers * lanes;
+    for (int64_t at = 0; at < p.run; ++at) {
+        const int64_t i = at % p.numbers;
+        found.push_back(at / p.numbers * step + i / together * lanes * together + i % together);
+    }
+    return found;
+}
+
 template <class Number>
-void pack_channel(const float* weights, const AmxProducts& p, const dnnl::memory::dims& dims, int64_t lanes, int64_t step,
-                  Number* own) {
-    const int64_t width = dims[3], together = kWordBytes / p.element;
-    for (int64_t product = 0; product < p.count(); ++product, own += step) {
-        const int64_t group = product / (p.height * p.pieces), row = product / p.pieces % p.height;
-        for (int64_t i = 0; i < p.numbers; ++i) {
-            const int64_t at = product % p.pieces * p.numbers + i, channel = group * p.channels + at % p.channels;
-            if (at >= p.run || channel >= dims[1]) continue;
-            const float weight = weights[(channel * p.height + row) * width + at / p.channels];
-            write(weight, own[i / together * lanes * together + i % together]);
+void pack_pair(const AmxProducts& p, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& kernels, int64_t pair,
+               Number* to) {
+    const int64_t source = dims[1], height = dims[2], width = dims[3], area = height * width;
+    const int64_t channels = std::min(2 * lanes, dims[0] - pair * 2 * lanes), abreast = ceil_div(channels, lanes);
+    const int64_t tile = p.numbers * lanes, row_step = p.pieces * abreast * tile;
+    const std::vector<int64_t> place = places(p, lanes, abreast);
+    std::fill_n(to, abreast * tile * p.count(), Number{});
+    for (int64_t k = 0; k < channels; ++k) {
+        Number* const own = to + k / lanes * tile + k % lanes * kWordBytes / p.element;
+        for (int64_t c = 0; c < source; ++c) {
+            const float* const kernel = kernels.at(pair * 2 * lanes + k, c, source, area);
+            Number* const group = own + c / p.channels * height * row_step;
+            for (int64_t i = 0; i < area; ++i) {
+                const int64_t column = i % width * p.channels + c % p.channels;
+                write(kernel[kernels.turned ? area - 1 - i : i], group[i / width * row_step + place[column]]);
+            }
         }
     }
 }
 
 template <AmxOrder O, class Number>
 void pack(const std::vector<float>& weights, const dnnl::memory::dims& dims, int64_t lanes, std::byte* to) {
-    const AmxProducts p = products_of(O, dims);
-    const int64_t blocks = ceil_div(dims[0], lanes), tile = p.numbers * lanes, kernel = dims[1] * dims[2] * dims[3];
-    std::memset(to, 0, bytes<O>(dims, lanes));
-    auto* const sums = reinterpret_cast<int32_t*>(to + weight_bytes(O, dims, lanes));
-    for (int64_t k = 0; k < dims[0]; ++k) {
-        const int64_t block = k / lanes, pair = block / 2, abreast = std::min<int64_t>(2, blocks - pair * 2);
-        auto* const own = reinterpret_cast<Number*>(to + pair * p.pair_bytes(lanes)) + block % 2 * tile +
-                          k % lanes * kWordBytes / p.element;
-        const float* const values = weights.data() + k * kernel;
-        pack_channel(values, p, dims, lanes, abreast * tile, own);
-        if constexpr (O == AmxOrder::bytes) {
-            for (int64_t i = 0; i < kernel; ++i) {
-                int8_t whole;
-                write(values[i], whole);
-                sums[k] += whole;
-            }
+    pack_amx(O, dims, lanes, {weights.data(), nullptr, false}, 0, ceil_div(dims[0], 2 * lanes), to);
+    if constexpr (O == AmxOrder::bytes) {
+        auto* const sums = reinterpret_cast<int32_t*>(to + weight_bytes(O, dims, lanes));
+        const int64_t kernel = dims[1] * dims[2] * dims[3];
+        std::fill_n(sums, ceil_div(dims[0], lanes) * lanes, 0);
+        for (int64_t i = 0; i < dims[0] * kernel; ++i) {
+            int8_t whole;
+            write(weights[i], whole);
+            sums[i / kernel] += whole;
         }
     }
 }
@@ -108,6 +118,24 @@ AmxProducts::AmxProducts(AmxOrder order, int64_t all, int64_t rows, int64_t widt
       run(width * channels),
       pieces(ceil_div(run * element, kRowBytes)),
       numbers(ceil_div(ceil_div(run, pieces) * element, kWordBytes) * kWordBytes / element) {}
+
+const float* AmxKernels::at(int64_t target, int64_t source, int64_t sources, int64_t area) const {
+    if (turned) return values + starts[source] + target * area;
+    return values + (starts == nullptr ? target * sources * area : starts[target]) + source * area;
+}
+
+void pack_amx(AmxOrder order, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& kernels, int64_t begin,
+              int64_t end, std::byte* to) {
+    const AmxProducts p = products_of(order, dims);
+    for (int64_t pair = begin; pair < end; ++pair) {
+        std::byte* const own = to + pair * p.pair_bytes(lanes);
+        if (order == AmxOrder::bytes) {
+            pack_pair(p, dims, lanes, kernels, pair, reinterpret_cast<int8_t*>(own));
+        } else {
+            pack_pair(p, dims, lanes, kernels, pair, reinterpret_cast<uint16_t*>(own));
+        }
+    }
+}
 
 const Packing& amx_packing(AmxOrder order) {
     switch (order) {

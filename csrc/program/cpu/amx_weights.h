@@ -37,6 +37,21 @@ struct AmxProducts {
     int64_t pair_bytes(int64_t lanes) const { return 2 * lanes * count() * depth(); }
 };
 
+// The kernels of a convolution in one group, from each target channel's start on; without starts one after the other.
+// `turned`: those of the gradient of the source, whose targets are the sources of these and whose kernels are backwards.
+struct AmxKernels {
+    const float* values;
+    const int64_t* starts;
+    bool turned;
+
+    // Of two channels of the convolution that is computed, of `sources` source channels; `area`: numbers of a kernel.
+    const float* at(int64_t target, int64_t source, int64_t sources, int64_t area) const;
+};
+
+// Packs the weights of the pairs of target blocks from `begin` to `end`, as below. `dims`: [target, source, height, width].
+void pack_amx(AmxOrder order, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& kernels, int64_t begin,
+              int64_t end, std::byte* to);
+
 // Weights as [target / 32][product][2][row of 4 bytes][16][4 bytes], where the last pair of blocks may be one: bfloat16, or
 // whole numbers within 127 as bytes and behind them each channel's sum, int32.
 const Packing& amx_packing(AmxOrder order);

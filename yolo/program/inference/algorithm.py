@@ -41,18 +41,18 @@ def int8_algorithm(node: Conv, channels: tuple[int, int], target: Target) -> str
 
     It depends on no size, for weights are made for their kernels. All sums are exact.
     """
-    if target.amx and _is_plain(node):
+    if target.amx and is_plain(node):
         return AMX
     source, out = channels
     older = target.device == "cpu" and target.weight_limit < _ALL_WEIGHTS and target.instructions.startswith(_FAST)
-    if not (_is_plain(node) and older):
+    if not (is_plain(node) and older):
         return DIRECT
     shape = (node.kernel, node.stride, node.padding)
     whole = source % (2 * target.block) == 0 and out % target.block == 0 and source <= _MOST_CHANNELS
     return WINOGRAD if shape == ((3, 3), (1, 1), (1, 1)) and whole else FOURS
 
 
-def _is_plain(node: Conv) -> bool:
+def is_plain(node: Conv) -> bool:
     """Whether kernels of ours that copy rows with their padding compute it."""
     small = all(side <= _MOST_KERNEL and edge < side for side, edge in zip(node.kernel, node.padding))
     return small and node.dilation == (1, 1) and node.groups == 1 and not node.transposed
@@ -80,7 +80,7 @@ def tiled(node: Conv, source: int, size: Size) -> tuple[str, int]:
 
 def algorithm(node: Conv, channels: tuple[int, int], size: Size, target: Target) -> str:
     """The fastest one; ``size``: height and width of its output."""
-    if target.amx and target.precision == "bf16" and _is_plain(node):
+    if target.amx and target.precision == "bf16" and is_plain(node):
         return AMX
     if not fits(node, channels, target) or channels[0] < LEAST_CHANNELS[node.stride]:
         return DIRECT
