@@ -23,8 +23,9 @@ TILE: Final = {DIRECT: 1, WINOGRAD: 4, WINOGRAD_2X2: 2}
 """Outputs of a tile along one axis."""
 LEAST_CHANNELS: Final = {(1, 1): 16, (2, 2): 32}
 """Of the source, by the stride: with fewer, the way to the points and back takes longer than the products saved."""
-MOST_CHANNELS: Final = 64
-"""Of a source whose convolution of stride 2 has tiles of 4x4: their weights, nine times as many, leave the caches."""
+MOST_CHANNELS: Final = {8: 64, 16: 32}
+"""Of a source whose convolution of stride 2 has tiles of 4x4, by the channels of a block: their weights, nine times as
+many, leave the caches, and wider vectors are through with them sooner."""
 LEAST_TILES: Final = 9
 """The weights are several times as many: for fewer tiles reading them takes longer than the products."""
 _FAST: Final = ("avx2", "avx512")
@@ -69,10 +70,10 @@ def fits(node: Conv, channels: tuple[int, int], target: Target) -> bool:
     return floats and target.instructions.startswith(_FAST)
 
 
-def tiled(node: Conv, source: int, size: Size) -> tuple[str, int]:
+def tiled(node: Conv, source: int, size: Size, target: Target) -> tuple[str, int]:
     """Winograd's form for a convolution that fits, and its tiles; direct, and none, where less than half of their
     outputs are inside of the map. ``source``: its channels; ``size``: height and width of its output."""
-    found = WINOGRAD_2X2 if node.stride == (2, 2) and source > MOST_CHANNELS else WINOGRAD
+    found = WINOGRAD_2X2 if node.stride == (2, 2) and source > MOST_CHANNELS[target.block] else WINOGRAD
     (height, width), side = size, TILE[found]
     tiles = -(-height // side) * -(-width // side)
     return (found, tiles) if 2 * height * width >= tiles * side**2 else (DIRECT, 0)
@@ -84,5 +85,5 @@ def algorithm(node: Conv, channels: tuple[int, int], size: Size, target: Target)
         return AMX
     if not fits(node, channels, target) or channels[0] < LEAST_CHANNELS[node.stride]:
         return DIRECT
-    found, tiles = tiled(node, channels[0], size)
+    found, tiles = tiled(node, channels[0], size, target)
     return found if tiles >= LEAST_TILES else DIRECT

@@ -22,5 +22,5 @@ def algorithm(op: Convolutions, source: int, target: Shape, machine: Target) -> 
         return AMX if is_plain(node) else DIRECT
     if op.bias or not fits(node, (source, channels), machine) or min(source, channels) < LEAST_CHANNELS[node.stride]:
         return DIRECT
-    found, tiles = tiled(node, source, (height, width))
+    found, tiles = tiled(node, source, (height, width), machine)
     return found if batch * tiles * TILE[found] ** 2 >= LEAST_OUTPUTS else DIRECT
