@@ -63,7 +63,7 @@ def in_double(graph: Graph, image: np.ndarray) -> dict[int, np.ndarray]:
 def run(graph: Graph, images: np.ndarray, threads: int = 1) -> np.ndarray:
     program = CompiledNetwork(graph, precision="bf16", threads=threads).program(images.shape)
     convolutions = [step.implementation for step in program.steps if step.kind == "conv"]
-    assert convolutions == ["amx:amx"] * len(graph.nodes)
+    assert convolutions == ["amx:bf16"] * len(graph.nodes)
     return program(images)[0].copy()
 
 

@@ -21,7 +21,7 @@ std::shared_ptr<const Buffer> weights_of(BuildContext& context, const Step& step
 
 StepInfo info_of(const Step& step, const Buffer& weights) {
     const TensorView &from = step.view("source"), &to = step.view("target");
-    return {"conv", step.where, std::string("amx:") + kernels().name, ConvShape(step).flops(from, to),
+    return {"conv", step.where, from.element == 1 ? "amx:int8" : "amx:bf16", ConvShape(step).flops(from, to),
             from.image_bytes() + to.image_bytes() + static_cast<int64_t>(weights.bytes())};
 }
 

@@ -84,7 +84,7 @@ CompiledStep amx_from_weights(BuildContext& context, const Spec& c, bool data, c
     if (kernels().amx_conv == nullptr) throw std::invalid_argument(c->where + ": this processor has no AMX");
     Workspace::Frame frame(context.workspace);
     const auto made = std::make_shared<const FromWeights>(context, frame, c, data, from, to);
-    return {c->info(kind, std::string("amx:") + kernels().name), [made](const Run& run) { (*made)(run); }};
+    return {c->info(kind, "amx:bf16"), [made](const Run& run) { (*made)(run); }};
 }
 
 }  // namespace yolo::program

@@ -6,8 +6,6 @@
 // many bytes behind an output's first number. Outputs go on over the edge of a row, into those that are nobody's.
 #pragma once
 
-#include <type_traits>
-
 #include "program/kernels/activations.h"
 #include "program/kernels/kernels.h"
 
@@ -210,10 +208,9 @@ void amx_conv(const std::byte* source, const AmxConv& c, int64_t places, const s
 }
 
 // f(sum * scale + shift) + residual of a vector of channels of a run of outputs, as floats or bytes.
-template <bool kToBytes, Function C>
+template <class As, Function C>
 inline void finish_byte_run(const int32_t* sums, const ByteFinish& f, int64_t block, int64_t at, __mmask16 lanes,
                             int64_t count) {
-    typedef std::conditional_t<kToBytes, AsBytes, AsFloats> As;
     const Floats scale = load(f.scale + block * V), shift = load(f.shift + block * V);
     const int64_t to = at * f.stride + block * f.block_stride;
     const uint8_t* const residual = f.residual == nullptr ? nullptr : f.residual + at * f.residual_stride + block * V;
@@ -224,7 +221,7 @@ inline void finish_byte_run(const int32_t* sums, const ByteFinish& f, int64_t bl
             const __m512i bytes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, residual + p * f.residual_stride));
             made += ((Floats)_mm512_cvtepi32_ps(bytes) - f.residual_zero) * f.residual_step;
         }
-        if constexpr (kToBytes) {
+        if constexpr (As::bits == AsBytes::bits) {
             // To the nearest, ties to even, within 0..255; NaN becomes 0.
             const __m512 steps = _mm512_max_ps((__m512)(made * f.steps + f.zero), _mm512_setzero_ps());
             const __m128i bytes = _mm512_cvtusepi32_epi8(_mm512_cvtps_epu32(steps));
@@ -235,14 +232,14 @@ inline void finish_byte_run(const int32_t* sums, const ByteFinish& f, int64_t bl
     }
 }
 
-template <bool kToBytes, Function C>
+template <class As, Function C>
 void amx_byte_conv_as(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights,
                       const int32_t* offsets, const ByteFinish& f, int64_t blocks, int64_t channels) {
     const auto finish = [&](const int32_t* sums, int64_t place, int64_t count) {
         each_run(c, place, count, [&](int64_t first, int64_t at, int64_t run) {
             for (int64_t block = 0; block < blocks; ++block) {
                 const int32_t* const own = sums + (block * kAmxPlaces + first) * V;
-                finish_byte_run<kToBytes, C>(own, f, block, at, lanes_of(channels - block * V), run);
+                finish_byte_run<As, C>(own, f, block, at, lanes_of(channels - block * V), run);
             }
         });
     };
@@ -251,9 +248,9 @@ void amx_byte_conv_as(const std::byte* source, const AmxConv& c, int64_t places,
 
 void amx_byte_conv(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights,
                    const int32_t* offsets, const ByteFinish& f, int64_t blocks, int64_t channels) {
-#define YOLO_CALL(C)                                                                                           \
-    f.bytes == nullptr ? amx_byte_conv_as<false, C>(source, c, places, weights, offsets, f, blocks, channels) \
-                       : amx_byte_conv_as<true, C>(source, c, places, weights, offsets, f, blocks, channels)
+#define YOLO_CALL(C)                                                                                              \
+    f.bytes == nullptr ? amx_byte_conv_as<AsFloats, C>(source, c, places, weights, offsets, f, blocks, channels) \
+                       : amx_byte_conv_as<AsBytes, C>(source, c, places, weights, offsets, f, blocks, channels)
     YOLO_FOR_FUNCTION(f.activation, YOLO_CALL)
 #undef YOLO_CALL
 }
