@@ -53,6 +53,7 @@ class TorchLoader(LoaderTask):
     def load(self, files: str, size: int, batch: int, workers: int, cached: bool, cores: Sequence[int]) -> None:
         os.sched_setaffinity(0, cores)
         cv2.setNumThreads(0)
+        torch.manual_seed(0)  # of its processes' samples too: the same ones every time
         paths, labels = read_set(files)
         data = MosaicSet(Mosaics(paths, labels, size, load_hyperparameters(HYP), cached=cached))
         self._loader = DataLoader(

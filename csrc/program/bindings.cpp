@@ -34,6 +34,7 @@ PYBIND11_MODULE(_native, module) {
     module.def("instruction_set", &instruction_set);
     module.def("channel_block", &channel_block);
     module.def("has_bfloat16", &has_bfloat16);
+    module.def("has_amx", &has_amx);
     module.def("default_threads", &yolo::parallel::default_threads);
     module.def("set_default_threads", &set_default_threads, py::arg("threads"));
     module.def("weight_limit", &weight_limit);

@@ -11,7 +11,7 @@ TESTS = (
     "tests/program/test_algorithm.py",
     "tests/program/test_winograd.py",
     "tests/program/int8/test_kernels.py",
-    "tests/program/int8/test_fours.py",
+    "tests/program/int8/test_own_kernels.py",
     "tests/graphs/test_compiled_graphs.py",
 )
 

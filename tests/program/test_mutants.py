@@ -12,7 +12,8 @@ KINDS = ("files", "plans", "training")
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_few_mutants(kind: str) -> None:
-    found = attempted(kind, 0, 150)
+    # How many plans hold still depends on this processor's channel block.
+    found = attempted(kind, 0, 250)
     assert found["ran"] >= 10 and found["refused"] >= 40
     assert found["megabytes"] < 400
 

@@ -9,8 +9,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-
-import numpy as np
+from statistics import linear_regression
 
 from yolo.config.commands import TrainConfig
 from yolo.config.options import to_argv
@@ -97,9 +96,10 @@ def _last_batch(size: int, images: int) -> int:
 def memory_line(measured: Sequence[Measured], imgsz: int) -> tuple[float, float]:
     """Bytes an image, and bytes without any: the line through what was measured, not flatter than a float image."""
     least = 3.0 * imgsz * imgsz * _FLOAT_BYTES
-    sizes, memory = (np.array([getattr(one, name) for one in measured], float) for name in ("size", "memory"))
-    slope = max(least, float(np.polyfit(sizes, memory, 1)[0])) if len(measured) > 1 else float(memory[0])
-    return slope, max(0.0, float((memory - slope * sizes).max()))
+    sizes, memory = ([float(getattr(one, name)) for one in measured] for name in ("size", "memory"))
+    # Not NumPy's: its last digit, and with it the batch, depends on the processor.
+    slope = max(least, linear_regression(sizes, memory).slope) if len(measured) > 1 else memory[0]
+    return slope, max(0.0, *(taken - slope * size for size, taken in zip(sizes, memory)))
 
 
 def measure_in_child(config: TrainConfig) -> Measured | None:

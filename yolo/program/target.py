@@ -19,7 +19,8 @@ class Target:
     device: "cpu" or "cuda"; instructions: the widest set that its kernels use; block: channels that lie together in a
     blocked layout, and to whose multiples every map is filled up; precision: "fp32", "bf16", "fp16" (CUDA alone) or
     "int8" (the CPU alone); threads: of one run; weight_limit: the largest weight, in steps, of oneDNN's
-    int8 kernels; 0 without int8.
+    int8 kernels; 0 without int8; amx: whether products of bfloat16 and of bytes go
+    through AMX's tiles.
     """
 
     device: str
@@ -28,6 +29,7 @@ class Target:
     precision: str
     threads: int
     weight_limit: int
+    amx: bool = False
 
     @classmethod
     def of(cls, device: str = "cpu", precision: str = "fp32", threads: int = 0) -> Target:
@@ -44,7 +46,8 @@ class Target:
             return cls("cuda", "CUDA", CUDA_PACK, precision, threads=1, weight_limit=0)
         threads = threads or native.default_threads()
         instructions, block = native.instruction_set(), native.channel_block()
-        return cls("cpu", instructions, block, precision, threads, native.weight_limit())
+        amx = precision in ("bf16", "int8") and native.has_amx()
+        return cls("cpu", instructions, block, precision, threads, native.weight_limit(), amx)
 
     @property
     def layout(self) -> str:

@@ -83,5 +83,9 @@ void require_window(const Step& step, const TensorView& source, const TensorView
 // them whole buffers or the only image's.
 std::vector<AttributeRule> convolution_attributes();
 void require_convolution(const Plan& plan, const Step& step);
+// Whether it is one for kernels of our own that copy rows with their padding: in one group, without holes, of small kernels.
+bool is_plain_convolution(const Step& step);
+// Whether AMX computes it, of bfloat16 or of bytes.
+bool fits_amx(const Plan& plan, const Step& step);
 
 }  // namespace yolo::program

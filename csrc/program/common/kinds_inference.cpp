@@ -38,8 +38,11 @@ void check_conv(const Plan& plan, const Step& step) {
     require_convolution(plan, step);
     const std::string& algorithm = step.text("algorithm");
     const bool smaller = algorithm == "winograd_2x2";
-    require(smaller || algorithm == "direct" || algorithm == "winograd", step, "has an algorithm that is not known");
-    if (algorithm != "direct") require_winograd(plan, step, smaller);
+    const bool winograd = smaller || algorithm == "winograd";
+    require(winograd || algorithm == "direct" || algorithm == "amx", step, "has an algorithm that is not known");
+    if (winograd) require_winograd(plan, step, smaller);
+    require(algorithm != "amx" || fits_amx(plan, step), step, "is no convolution for AMX");
+    require(algorithm != "amx" || plan.element == 2, step, "takes bfloat16 for AMX");
     if (const TensorView* residual = step.optional("residual")) {
         require(!step.flag("transposed"), step, "is transposed, so it adds nothing");
         require_same_shape(step, *residual, target);
@@ -47,9 +50,6 @@ void check_conv(const Plan& plan, const Step& step) {
         require_layout(step, *residual, plan.layout);
     }
 }
-
-// Sides of kernels that sums of four products take.
-constexpr int64_t kMostFoursKernel = 16;
 
 void require_scale(const Step& step, const std::string& role) {
     const std::string size = role + "_step", zero = role + "_zero";
@@ -66,12 +66,7 @@ void require_bytes(const Step& step, const char* role) {
 
 // What the kernels of sums of four products take; their copies of rows with padding stay small.
 void require_fours(const Step& step) {
-    bool fits = step.numbers("dilation") == Numbers{1, 1} && step.number("groups") == 1 && !step.flag("transposed");
-    for (const size_t axis : {0, 1}) {
-        const int64_t kernel = step.numbers("kernel")[axis];
-        fits = fits && kernel <= kMostFoursKernel && step.numbers("padding")[axis] < kernel;
-    }
-    require(fits, step, "is no convolution for sums of four products");
+    require(is_plain_convolution(step), step, "is no convolution for sums of four products");
 }
 
 // The same for bytes, of which two blocks of channels go through at once.
@@ -91,9 +86,10 @@ void check_int8_conv(const Plan& plan, const Step& step) {
     require_scale(step, "source");
     if (target.element == 1) require_scale(step, "target");
     require_convolution(plan, step);
-    const bool known = algorithm == "direct" || algorithm == "fours" || algorithm == "winograd";
+    const bool known = algorithm == "direct" || algorithm == "fours" || algorithm == "winograd" || algorithm == "amx";
     require(known, step, "has an algorithm that is not known");
     if (algorithm == "fours") require_fours(step);
+    require(algorithm != "amx" || fits_amx(plan, step), step, "is no convolution for AMX");
     if (algorithm == "winograd") require_int8_winograd(plan, step);
     if (step.optional("residual") == nullptr) return;
     require_bytes(step, "residual");

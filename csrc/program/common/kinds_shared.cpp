@@ -107,6 +107,19 @@ std::vector<AttributeRule> convolution_attributes() {
     return all;
 }
 
+bool is_plain_convolution(const Step& step) {
+    constexpr int64_t kMostKernel = 16;  // so that copies stay small
+    for (const size_t axis : {0, 1}) {
+        const int64_t kernel = step.numbers("kernel")[axis];
+        if (kernel > kMostKernel || step.numbers("padding")[axis] >= kernel) return false;
+    }
+    return step.numbers("dilation") == Numbers{1, 1} && step.number("groups") == 1 && !step.flag("transposed");
+}
+
+bool fits_amx(const Plan& plan, const Step& step) {
+    return is_plain_convolution(step) && plan.block == 16;
+}
+
 void require_convolution(const Plan& plan, const Step& step) {
     const TensorView &source = step.view("source"), &target = step.view("target");
     for (const TensorView* view : {&source, &target}) {

@@ -36,12 +36,27 @@ void require_weights(const Plan& plan, const Step& step, int64_t size) {
     require(plan.element == 4 || source.element == 2, step, "its maps have other numbers than the plan");
 }
 
+void require_amx(const Plan& plan, const Step& step, const Step& forward) {
+    require(fits_amx(plan, forward), step, "is no convolution for AMX");
+    require(forward.view("source").element == 2, step, "takes bfloat16 for AMX");
+}
+
+// Of one output channel each.
+void require_whole_kernels(const Step& step, const Step& forward) {
+    const int64_t row = forward.view("source").channels * size_of(forward.numbers("kernel"));
+    const Numbers& weights = forward.numbers("weights");
+    for (size_t i = 1; i < weights.size(); i += 2) require(weights[i] % row == 0, step, "has pieces of kernels");
+}
+
 // `algorithm` is one for which there are kernels; those of our own would read and write elsewhere otherwise.
 void require_algorithm(const Plan& plan, const Step& step, const Step& forward) {
     const std::string& algorithm = step.text("algorithm");
     const bool small = algorithm == "winograd_2x2";
-    require(small || algorithm == "direct" || algorithm == "winograd", step, "has an algorithm that is not known");
-    if (algorithm == "direct") return;
+    const bool winograd = small || algorithm == "winograd";
+    require(winograd || algorithm == "direct" || algorithm == "amx", step, "has an algorithm that is not known");
+    if (algorithm == "amx") require_amx(plan, step, forward);
+    if (algorithm == "amx" || winograd) require_whole_kernels(step, forward);
+    if (!winograd) return;
     for (const char* role : {"source", "target"}) {
         const TensorView& view = forward.view(role);
         require_layout(step, view, Layout::blocked);
@@ -53,9 +68,6 @@ void require_algorithm(const Plan& plan, const Step& step, const Step& forward) 
                 all("dilation", 1) && forward.number("groups") == 1 && !forward.flag("transposed") &&
                 !forward.has("bias"),
             step, "is no convolution for its algorithm");
-    const int64_t row = forward.view("source").channels * size_of(forward.numbers("kernel"));
-    const Numbers& weights = forward.numbers("weights");
-    for (size_t i = 1; i < weights.size(); i += 2) require(weights[i] % row == 0, step, "has pieces of kernels");
 }
 
 void check_conv_forward(const Plan& plan, const Step& step) {

@@ -65,12 +65,9 @@ struct BuildContext : ExecContext {
     }
     // A constant laid out as `desc`. Raises std::invalid_argument where there is none of this name and shape.
     dnnl::memory constant(const std::string& where, const std::string& name, const dnnl::memory::desc& desc);
-    // The weights of a convolution in this form, as winograd_weights.h has them. Raises as above.
-    std::shared_ptr<const Buffer> transformed(const std::string& where, const std::string& name,
-                                              const dnnl::memory::dims& dims, WinogradForm form);
-    // Whole weights of a convolution as int8_weights.h has them. Raises as above.
-    std::shared_ptr<const Buffer> int8_weights(const std::string& where, const std::string& name,
-                                               const dnnl::memory::dims& dims, Int8Form form);
+    // The weights of a convolution in a layout of our own. Raises as above, and what the packing raises.
+    std::shared_ptr<const Buffer> packed(const std::string& where, const std::string& name,
+                                         const dnnl::memory::dims& dims, const Packing& packing);
 };
 
 // Calls action(thread, image, block) for each plane of a view: a block of an image's channels.

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "program/cpu/activation.h"
+#include "program/cpu/amx_convolution.h"
 #include "program/cpu/builders.h"
 #include "program/cpu/int8.h"
 #include "program/cpu/int8_finish.h"
@@ -208,7 +209,9 @@ void add_scales(Pass& pass, const Step& step) {
 }  // namespace
 
 std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
-    if (step.text("algorithm") != "direct") return build_winograd_conv(context, step);
+    const std::string& algorithm = step.text("algorithm");
+    if (algorithm == "amx") return build_amx_conv(context, step);
+    if (algorithm != "direct") return build_winograd_conv(context, step);
     const ConvShape shape(step);
     const TensorView& to = step.view("target");
     const TensorView* const residual = step.optional("residual");
@@ -240,6 +243,7 @@ std::vector<CompiledStep> build_conv(BuildContext& context, const Step& step) {
 
 // Signed 8-bit weights: whole sums, then bias, activation, residual and the step back to bytes, in one kernel.
 std::vector<CompiledStep> build_int8_conv(BuildContext& context, const Step& step) {
+    if (step.text("algorithm") == "amx") return build_amx_int8_conv(context, step);
     if (step.text("algorithm") == "fours") return build_fours_conv(context, step);
     if (step.text("algorithm") == "winograd") return build_int8_winograd_conv(context, step);
     const ConvShape shape(step);

@@ -11,7 +11,6 @@
 #include "program/common/verify.h"
 #include "program/cpu/builders.h"
 #include "program/cpu/onednn.h"
-#include "program/cpu/winograd_weights.h"
 
 namespace yolo::program {
 namespace {
@@ -84,21 +83,11 @@ dnnl::memory BuildContext::constant(const std::string& where, const std::string&
     return weights->packed(name, desc);
 }
 
-std::shared_ptr<const Buffer> BuildContext::transformed(const std::string& where, const std::string& name,
-                                                        const dnnl::memory::dims& dims, WinogradForm form) {
+std::shared_ptr<const Buffer> BuildContext::packed(const std::string& where, const std::string& name,
+                                                   const dnnl::memory::dims& dims, const Packing& packing) {
     require_constant(weights, where, name, dims);
-    if (!weights->is_transformed(name, form)) {
-        const auto points = static_cast<double>(points_of(form));
-        budget.take(where, static_cast<double>(dims[0]) * static_cast<double>(dims[1]) * 4.0 * points);
-    }
-    return weights->transformed(name, form);
-}
-
-std::shared_ptr<const Buffer> BuildContext::int8_weights(const std::string& where, const std::string& name,
-                                                         const dnnl::memory::dims& dims, Int8Form form) {
-    require_constant(weights, where, name, dims);
-    if (!weights->is_int8(name, form)) budget.take(where, static_cast<double>(int8_bytes(dims, block, form)));
-    return weights->int8(name, form);
+    if (!weights->is_packed(name, packing)) budget.take(where, static_cast<double>(packing.bytes(dims, block)));
+    return weights->packed(name, packing);
 }
 
 Executor::Executor(Plan plan, Resources resources, const Limits& limits)

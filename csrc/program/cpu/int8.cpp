@@ -28,7 +28,7 @@ public:
           target_(step.view("target")),
           form_(shape_.weights, context.block),
           zero_(Scale(step, "source").zero),
-          weights_(context.int8_weights(step.where, step.text("weights") + ".weight", shape_.weights, Int8Form::fours)),
+          weights_(context.packed(step.where, step.text("weights") + ".weight", shape_.weights, kFoursPacking)),
           finish_(context, step) {
         const auto* const sums = reinterpret_cast<const int32_t*>(weights_->data() + form_.panels * form_.panel_bytes());
         for (int64_t k = 0; k < form_.panels * form_.lanes; ++k) offsets_.push_back(-zero_ * sums[k]);

@@ -107,14 +107,13 @@ void pack_int8_winograd(const std::vector<float>& weights, const dnnl::memory::d
     }
 }
 
-size_t int8_bytes(const dnnl::memory::dims& dims, int64_t lanes, Int8Form form) {
-    if (form == Int8Form::fours) return Fours(dims, lanes).bytes();
-    return static_cast<size_t>(kInt8Points * dims[0] * dims[1]) * sizeof(int16_t);
-}
+const Packing kFoursPacking{[](const dnnl::memory::dims& dims, int64_t lanes) { return Fours(dims, lanes).bytes(); },
+                            pack_fours};
 
-void pack_int8(const std::vector<float>& weights, const dnnl::memory::dims& dims, int64_t lanes, Int8Form form,
-               std::byte* to) {
-    (form == Int8Form::fours ? pack_fours : pack_int8_winograd)(weights, dims, lanes, to);
-}
+const Packing kInt8WinogradPacking{
+    [](const dnnl::memory::dims& dims, int64_t) {
+        return static_cast<size_t>(kInt8Points * dims[0] * dims[1]) * sizeof(int16_t);
+    },
+    pack_int8_winograd};
 
 }  // namespace yolo::program

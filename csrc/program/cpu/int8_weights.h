@@ -5,12 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "program/cpu/onednn.h"
+#include "program/cpu/packing.h"
 
 namespace yolo::program {
-
-// How they are laid out: for kernels/int8.h or for kernels/int8_winograd.h.
-enum class Int8Form { fours, winograd };
 
 // Products of a tile for each pair of channels.
 constexpr int64_t kInt8Points = 36;
@@ -35,9 +32,7 @@ void pack_fours(const std::vector<float>& weights, const dnnl::memory::dims& dim
 // sum of products with bytes can be beyond 26 bits.
 void pack_int8_winograd(const std::vector<float>& weights, const dnnl::memory::dims& dims, int64_t lanes, std::byte* to);
 
-// What either takes, and the packing in either form.
-size_t int8_bytes(const dnnl::memory::dims& dims, int64_t lanes, Int8Form form);
-void pack_int8(const std::vector<float>& weights, const dnnl::memory::dims& dims, int64_t lanes, Int8Form form,
-               std::byte* to);
+// Both as layouts of constants.
+extern const Packing kFoursPacking, kInt8WinogradPacking;
 
 }  // namespace yolo::program

@@ -26,8 +26,8 @@ public:
           source_(step.view("source")),
           target_(step.view("target")),
           zero_(Scale(step, "source").zero),
-          weights_(context.int8_weights(step.where, step.text("weights") + ".weight", ConvShape(step).weights,
-                                        Int8Form::winograd)),
+          weights_(context.packed(step.where, step.text("weights") + ".weight", ConvShape(step).weights,
+                                  kInt8WinogradPacking)),
           finish_(context, step, kTimes) {
         w_.height = target_.height, w_.width = target_.width;
         w_.rows = (w_.height + 3) / 4, w_.columns = (w_.width + 3) / 4;

@@ -46,6 +46,14 @@ bool has_bfloat16() {
     return has(dnnl::cpu_isa::avx512_core_bf16);
 }
 
+bool has_amx() {
+#ifdef YOLO_AMX
+    return has(dnnl::cpu_isa::avx512_core_amx);
+#else
+    return false;
+#endif
+}
+
 std::string instruction_set() {
     switch (dnnl::get_effective_cpu_isa()) {
         case dnnl::cpu_isa::sse41: return "sse41";

@@ -41,6 +41,9 @@ bool has(dnnl::cpu_isa set);
 // Whether oneDNN has bfloat16 kernels here: AVX-512 BF16, and every set above it.
 bool has_bfloat16();
 
+// Whether products of bfloat16 go through AMX's tiles here: the processor has them, and the compiler knew them.
+bool has_amx();
+
 // The widest instruction set that oneDNN uses here, human-readable: "avx512_core_bf16", "avx2", …
 std::string instruction_set();
 

@@ -7,6 +7,7 @@
 #include "parallel/team.h"
 #include "program/cpu/builders.h"
 #include "program/cpu/pass.h"
+#include "program/cpu/training_amx.h"
 #include "program/cpu/training_convolution.h"
 #include "program/cpu/training_winograd.h"
 
@@ -67,12 +68,14 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Convolution& c, con
             c.shape.padding, c.shape.padding, user_scratchpad()};
 }
 
-// The layout that the maps have, else any: some groups and channel counts have a fast kernel in another one only.
+// The layout that the maps have, else any: some groups and channel counts have a fast kernel in another one only. With AMX
+// bfloat16 has kernels several times as fast where all channels of a pixel lie together, which are worth the way there.
 template <class Describe>
 auto choose(const Convolution& c, const TensorView& source, const TensorView& target, const std::string& what,
             const Describe& make) {
     std::optional<decltype(make(memory::desc(), memory::desc()))> found;
-    for (const Tag tag : {Tag::undef, Tag::any, Tag::nchw}) {
+    const Tag first = !source.wide() && has(dnnl::cpu_isa::avx512_core_amx) ? Tag::nhwc : Tag::undef;
+    for (const Tag tag : {first, Tag::undef, Tag::any, Tag::nchw}) {
         const auto layout = [&](const TensorView& view) {
             const memory::desc own = desc_of(c.exec, view);
             return tag == Tag::undef ? own : memory::desc(own.get_dims(), own.get_data_type(), tag);
@@ -188,17 +191,19 @@ CompiledStep direct_to_weights(BuildContext& context, const Spec& c, const Tenso
             }};
 }
 
-// Of kernels of our own, which the verifier has seen to fit (kinds_training.cpp); none where oneDNN computes.
+// Of Winograd's kernels, which the verifier has seen to fit (kinds_training.cpp); none where others compute.
 std::optional<WinogradForm> form_of(const Convolution& c, const Step& step) {
     const std::string& algorithm = step.text("algorithm");
-    if (algorithm == "direct") return std::nullopt;
+    if (algorithm == "direct" || algorithm == "amx") return std::nullopt;
     if (algorithm == "winograd_2x2") return WinogradForm::f2_stride2;
     return c.shape.stride[0] == 2 ? WinogradForm::f4_stride2 : WinogradForm::f4;
 }
 
 // The two passes that read weights; `data`: the gradient with respect to the source.
-CompiledStep from_weights(BuildContext& context, const Spec& c, std::optional<WinogradForm> form, bool data,
-                          const TensorView& from, const TensorView& to, const std::string& kind) {
+CompiledStep from_weights(BuildContext& context, const Step& step, const Spec& c, bool data, const TensorView& from,
+                          const TensorView& to, const std::string& kind) {
+    if (step.text("algorithm") == "amx" && amx_has(*c, data)) return amx_from_weights(context, c, data, from, to, kind);
+    const auto form = form_of(*c, step);
     if (!form) return direct_from_weights(context, c, data != c->shape.transposed, from, to, kind);
     return winograd_from_weights(context, c, *form, data, from, to, kind);
 }
@@ -214,16 +219,15 @@ CompiledStep to_weights(BuildContext& context, const Spec& c, std::optional<Wino
 std::vector<CompiledStep> build_conv_forward(BuildContext& context, const Step& step) {
     const auto c = std::make_shared<Convolution>(convolution_of(context, step));
     context.keep(c);
-    return {from_weights(context, c, form_of(*c, step), false, c->source, c->target, "conv")};
+    return {from_weights(context, step, c, false, c->source, c->target, "conv")};
 }
 
 std::vector<CompiledStep> build_conv_backward(BuildContext& context, const Step& step) {
     const Spec c = context.state<Convolution>(step);
     const TensorView& gradient = step.view("gradient");
     const TensorView &source = step.view("source"), *to = step.optional("source_gradient");
-    const auto form = form_of(*c, step);
-    std::vector<CompiledStep> made{to_weights(context, c, form, gradient, source)};
-    if (to != nullptr) made.push_back(from_weights(context, c, form, true, gradient, *to, "conv_data"));
+    std::vector<CompiledStep> made{to_weights(context, c, form_of(*c, step), gradient, source)};
+    if (to != nullptr) made.push_back(from_weights(context, step, c, true, gradient, *to, "conv_data"));
     return made;
 }
 

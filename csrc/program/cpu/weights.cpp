@@ -4,8 +4,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "program/cpu/winograd_weights.h"
-
 namespace yolo::program {
 
 using dnnl::memory;
@@ -26,13 +24,12 @@ void Weights::set(const std::string& name, std::vector<float> values, const memo
     for (const int64_t side : dims) count *= side;
     if (count != static_cast<int64_t>(values.size())) throw std::invalid_argument(name + ": values and shape differ");
     Constant& constant = constants_[name];
-    const bool in_use = !constant.packed.empty() || !constant.transformed.empty() || !constant.int8.empty();
+    const bool in_use = !constant.packed.empty() || !constant.own.empty();
     if (in_use && constant.dims != dims) throw std::invalid_argument(name + ": another shape");
     constant.values = std::move(values);
     constant.dims = dims;
     for (const memory& copy : constant.packed) pack(constant, copy);
-    for (const auto& [form, copy] : constant.transformed) transform(constant, form, *copy);
-    for (const auto& [form, copy] : constant.int8) pack_int8(constant.values, dims, channel_block(), form, copy->data());
+    for (const auto& [packing, copy] : constant.own) packing->pack(constant.values, dims, channel_block(), copy->data());
 }
 
 void Weights::pack(Constant& constant, memory target) {
@@ -40,11 +37,6 @@ void Weights::pack(Constant& constant, memory target) {
     dnnl::stream stream(engine());
     dnnl::reorder(source, target).execute(stream, source, target);
     stream.wait();
-}
-
-void Weights::transform(const Constant& constant, WinogradForm form, Buffer& to) {
-    auto* const numbers = reinterpret_cast<float*>(to.data());
-    transform_weights(constant.values, constant.dims[0], constant.dims[1], channel_block(), form, numbers);
 }
 
 bool Weights::is_packed(const std::string& name, const memory::desc& desc) const {
@@ -73,38 +65,20 @@ memory Weights::packed(const std::string& name, const memory::desc& desc) {
     return target;
 }
 
-bool Weights::is_transformed(const std::string& name, WinogradForm form) const {
+bool Weights::is_packed(const std::string& name, const Packing& packing) const {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = constants_.find(name);
-    return found != constants_.end() && found->second.transformed.count(form) != 0;
+    return found != constants_.end() && found->second.own.count(&packing) != 0;
 }
 
-std::shared_ptr<const Buffer> Weights::transformed(const std::string& name, WinogradForm form) {
+std::shared_ptr<const Buffer> Weights::packed(const std::string& name, const Packing& packing) {
     const std::lock_guard<std::mutex> lock(mutex_);
     Constant& constant = constants_.at(name);
-    const auto found = constant.transformed.find(form);
-    if (found != constant.transformed.end()) return found->second;
-    const int64_t numbers = points_of(form) * constant.dims.at(0) * constant.dims.at(1);
-    const auto made = std::make_shared<Buffer>(static_cast<size_t>(numbers) * sizeof(float));
-    transform(constant, form, *made);
-    constant.transformed[form] = made;
-    return made;
-}
-
-bool Weights::is_int8(const std::string& name, Int8Form form) const {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = constants_.find(name);
-    return found != constants_.end() && found->second.int8.count(form) != 0;
-}
-
-std::shared_ptr<const Buffer> Weights::int8(const std::string& name, Int8Form form) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    Constant& constant = constants_.at(name);
-    const auto found = constant.int8.find(form);
-    if (found != constant.int8.end()) return found->second;
-    const auto made = std::make_shared<Buffer>(int8_bytes(constant.dims, channel_block(), form));
-    pack_int8(constant.values, constant.dims, channel_block(), form, made->data());
-    constant.int8[form] = made;
+    const auto found = constant.own.find(&packing);
+    if (found != constant.own.end()) return found->second;
+    const auto made = std::make_shared<Buffer>(packing.bytes(constant.dims, channel_block()));
+    packing.pack(constant.values, constant.dims, channel_block(), made->data());
+    constant.own[&packing] = made;
     return made;
 }
 

@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "program/common/buffer.h"
-#include "program/cpu/int8_weights.h"
 #include "program/cpu/onednn.h"
-#include "program/kernels/kernels.h"
+#include "program/cpu/packing.h"
 
 namespace yolo::program {
 
@@ -28,19 +27,12 @@ public:
     // Whether a constant lies there in this layout already.
     bool is_packed(const std::string& name, const dnnl::memory::desc& desc) const;
 
-    // The weights of a convolution in one group in this form, as winograd_weights.h has them; made once for each. Raises
-    // std::out_of_range for an unknown name. Threads may call it at the same time.
-    std::shared_ptr<const Buffer> transformed(const std::string& name, WinogradForm form);
+    // The weights of a convolution in one group in a layout of our own; made once for each. Raises std::out_of_range for
+    // an unknown name, and what the packing raises. Threads may call it at the same time.
+    std::shared_ptr<const Buffer> packed(const std::string& name, const Packing& packing);
 
     // Whether they were made already.
-    bool is_transformed(const std::string& name, WinogradForm form) const;
-
-    // The whole weights of a convolution in one group as int8_weights.h has them; made once for each form. Raises std::out_of_range for
-    // an unknown name, std::invalid_argument for weights that are too large. Threads may call it at the same time.
-    std::shared_ptr<const Buffer> int8(const std::string& name, Int8Form form);
-
-    // Whether they were made already.
-    bool is_int8(const std::string& name, Int8Form form) const;
+    bool is_packed(const std::string& name, const Packing& packing) const;
 
     // Whether there is a constant of this name and shape.
     bool has(const std::string& name, const dnnl::memory::dims& dims) const;
@@ -50,11 +42,9 @@ private:
         std::vector<float> values;
         dnnl::memory::dims dims;
         std::vector<dnnl::memory> packed;
-        std::map<WinogradForm, std::shared_ptr<Buffer>> transformed;
-        std::map<Int8Form, std::shared_ptr<Buffer>> int8;
+        std::map<const Packing*, std::shared_ptr<Buffer>> own;
     };
     static void pack(Constant& constant, dnnl::memory target);
-    static void transform(const Constant& constant, WinogradForm form, Buffer& to);
     mutable std::mutex mutex_;
     std::map<std::string, Constant> constants_;
 };

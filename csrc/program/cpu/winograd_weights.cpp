@@ -47,7 +47,24 @@ void transform(WinogradForm form, const float* kernel, double* points) {
     }
 }
 
+template <WinogradForm F>
+constexpr Packing kPacking{
+    [](const dnnl::memory::dims& dims, int64_t) {
+        return static_cast<size_t>(points_of(F) * dims[0] * dims[1]) * sizeof(float);
+    },
+    [](const std::vector<float>& weights, const dnnl::memory::dims& dims, int64_t lanes, std::byte* to) {
+        transform_weights(weights, dims[0], dims[1], lanes, F, reinterpret_cast<float*>(to));
+    }};
+
 }  // namespace
+
+const Packing& packing_of(WinogradForm form) {
+    switch (form) {
+        case WinogradForm::f4_stride2: return kPacking<WinogradForm::f4_stride2>;
+        case WinogradForm::f2_stride2: return kPacking<WinogradForm::f2_stride2>;
+        default: return kPacking<WinogradForm::f4>;
+    }
+}
 
 void transform_weights(const std::vector<float>& weights, int64_t target, int64_t source, int64_t lanes,
                        WinogradForm form, float* to) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "program/cpu/packing.h"
 #include "program/kernels/kernels.h"
 
 namespace yolo::program {
@@ -30,5 +31,8 @@ constexpr int64_t points_of(WinogradForm form) {
 // where the last panel may have one vector of `lanes`, of which target is a multiple.
 void transform_weights(const std::vector<float>& weights, int64_t target, int64_t source, int64_t lanes,
                        WinogradForm form, float* to);
+
+// The same as a layout of constants.
+const Packing& packing_of(WinogradForm form);
 
 }  // namespace yolo::program

@@ -17,8 +17,8 @@ inline void save_words(int32_t* to, Words x) { *reinterpret_cast<LooseWords*>(to
 // Outputs that are finished at once, step by step: one alone is a chain that a processor has to wait for.
 constexpr int kAbreast = 6;
 
-#if defined(__AVX2__) && !defined(__AVX512F__)
 // x * sigmoid(x) to 1e-6, which bytes do not see.
+#if defined(__AVX2__) && !defined(__AVX512F__)
 template <int N>
 inline void rough_silu(Floats* x) {
     constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23, as in power_of_two
@@ -68,6 +68,12 @@ inline void save_bytes(uint8_t* to, Floats x) {
 }
 
 inline Floats load_bytes(const uint8_t* from) {
+    // GCC 12 converts a vector of bytes one by one.
+#if defined(__AVX512F__)
+    return (Floats)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+#elif defined(__AVX2__)
+    return (Floats)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+#endif
     const Words whole = __builtin_convertvector(*reinterpret_cast<const Bytes*>(from), Words);
     return __builtin_convertvector((Ints)whole, Floats);
 }

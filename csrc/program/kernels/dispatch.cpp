@@ -10,6 +10,9 @@ namespace {
 // ONEDNN_MAX_CPU_ISA) to use less than the processor has.
 const Kernels& choose() {
 #ifdef YOLO_X86
+#ifdef YOLO_AMX
+    if (has(dnnl::cpu_isa::avx512_core_amx)) return amx::kernels;
+#endif
     if (has(dnnl::cpu_isa::avx512_core_bf16)) return avx512_bf16::kernels;
     if (has(dnnl::cpu_isa::avx512_core)) return avx512::kernels;
     if (has(dnnl::cpu_isa::avx2) && __builtin_cpu_supports("fma")) return avx2::kernels;

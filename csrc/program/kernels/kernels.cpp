@@ -2,6 +2,7 @@
 #include "program/kernels/kernels.h"
 
 #include "program/kernels/activations.h"
+#include "program/kernels/amx.h"
 #include "program/kernels/int8.h"
 #include "program/kernels/int8_winograd.h"
 #include "program/kernels/planes.h"
@@ -190,6 +191,9 @@ extern const Kernels kernels = {
     winograd_gradient_finish,
     winograd_spread_points,
     winograd_spread_finish,
+    kAmxConv,
+    kAmxByteConv,
+    kAmxPairs,
 };
 
 }  // namespace yolo::program::YOLO_KERNELS

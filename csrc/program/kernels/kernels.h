@@ -4,6 +4,7 @@
 // Vectors of parameters and sums hold `lanes` numbers. Arithmetic is float32, sums over pixels go on in float64.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace yolo::program {
@@ -96,6 +97,26 @@ constexpr int64_t sums_step(const Winograd& w) {
     return w.source_channels * w.target_channels + 16;
 }
 
+// A convolution by AMX, of rows of `width` outputs; the next row begins `row` outputs further. Output p's
+// products begin `offsets[i]` bytes behind p * stride and take `depth` bytes each, a multiple of 4 up to 64.
+struct AmxConv {
+    int64_t width, row;
+    int64_t products;
+    const int64_t* offsets;
+    int64_t stride, depth;
+};
+
+// What becomes of its sums: f(sum + bias) + residual of one or two channel blocks, of which `channels` are there; `bias`
+// and `residual` may be null. Steps: bytes from one block to the next; floats if `wide`, else bfloat16.
+struct AmxFinish {
+    const float* bias;
+    Activation activation;
+    const std::byte* residual;
+    std::byte* target;
+    int64_t residual_step, target_step, blocks, channels;
+    bool wide;
+};
+
 struct Kernels {
     const char* name;
     int64_t lanes;
@@ -183,6 +204,16 @@ struct Kernels {
     // for the channels, which change places.
     void (*winograd_spread_points)(const float* gradient, const Winograd& w, const WinogradPart& part, float* points);
     void (*winograd_spread_finish)(const float* sums, const Winograd& w, const WinogradPart& part, float* target);
+    // By AMX (amx.h), null without it. `places`: outputs from the first one on, with those between the rows; `weights`:
+    // amx_weights.h.
+    void (*amx_conv)(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights,
+                     const AmxFinish& f);
+    // The same of bytes with signed weights: sums from their offsets on, `blocks` vectors of channels, of which `channels`
+    // are there. `f`: of the first output and the first block.
+    void (*amx_byte_conv)(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights,
+                          const int32_t* offsets, const ByteFinish& f, int64_t blocks, int64_t channels);
+    // Pixels of two channel blocks of bfloat16 side by side; zeros instead of the second one where it is null.
+    void (*amx_pairs)(const std::byte* first, const std::byte* second, int64_t pixels, std::byte* to);
 };
 
 namespace generic {
@@ -196,6 +227,11 @@ namespace avx512 {
 extern const Kernels kernels;
 }
 namespace avx512_bf16 {
+extern const Kernels kernels;
+}
+#endif
+#ifdef YOLO_AMX
+namespace amx {
 extern const Kernels kernels;
 }
 #endif

@@ -16,12 +16,16 @@ products a tile instead of 144. Of stride 2, where even and odd inputs meet taps
 WINOGRAD_2X2: Final = "winograd_2x2"
 """3x3 of stride 2 in tiles of 2x2 outputs: 25 products instead of 36."""
 
+AMX: Final = "amx"
+"""Of bfloat16 and bytes, in tiles of 16 outputs by 16 channels (csrc/program/kernels/amx.h); sums as of direct ones."""
+
 TILE: Final = {DIRECT: 1, WINOGRAD: 4, WINOGRAD_2X2: 2}
 """Outputs of a tile along one axis."""
 LEAST_CHANNELS: Final = {(1, 1): 16, (2, 2): 32}
 """Of the source, by the stride: with fewer, the way to the points and back takes longer than the products saved."""
-MOST_CHANNELS: Final = 64
-"""Of a source whose convolution of stride 2 has tiles of 4x4: their weights, nine times as many, leave the caches."""
+MOST_CHANNELS: Final = {8: 64, 16: 32}
+"""Of a source whose convolution of stride 2 has tiles of 4x4, by the channels of a block: their weights, nine times as
+many, leave the caches, and wider vectors are through with them sooner."""
 LEAST_TILES: Final = 9
 """The weights are several times as many: for fewer tiles reading them takes longer than the products."""
 _FAST: Final = ("avx2", "avx512")
@@ -38,15 +42,21 @@ def int8_algorithm(node: Conv, channels: tuple[int, int], target: Target) -> str
 
     It depends on no size, for weights are made for their kernels. All sums are exact.
     """
+    if target.amx and is_plain(node):
+        return AMX
     source, out = channels
-    small = all(side <= _MOST_KERNEL and edge < side for side, edge in zip(node.kernel, node.padding))
-    plain = node.dilation == (1, 1) and node.groups == 1 and not node.transposed
     older = target.device == "cpu" and target.weight_limit < _ALL_WEIGHTS and target.instructions.startswith(_FAST)
-    if not (small and plain and older):
+    if not (is_plain(node) and older):
         return DIRECT
     shape = (node.kernel, node.stride, node.padding)
     whole = source % (2 * target.block) == 0 and out % target.block == 0 and source <= _MOST_CHANNELS
     return WINOGRAD if shape == ((3, 3), (1, 1), (1, 1)) and whole else FOURS
+
+
+def is_plain(node: Conv) -> bool:
+    """Whether kernels of ours that copy rows with their padding compute it."""
+    small = all(side <= _MOST_KERNEL and edge < side for side, edge in zip(node.kernel, node.padding))
+    return small and node.dilation == (1, 1) and node.groups == 1 and not node.transposed
 
 
 def fits(node: Conv, channels: tuple[int, int], target: Target) -> bool:
@@ -60,10 +70,10 @@ def fits(node: Conv, channels: tuple[int, int], target: Target) -> bool:
     return floats and target.instructions.startswith(_FAST)
 
 
-def tiled(node: Conv, source: int, size: Size) -> tuple[str, int]:
+def tiled(node: Conv, source: int, size: Size, target: Target) -> tuple[str, int]:
     """Winograd's form for a convolution that fits, and its tiles; direct, and none, where less than half of their
     outputs are inside of the map. ``source``: its channels; ``size``: height and width of its output."""
-    found = WINOGRAD_2X2 if node.stride == (2, 2) and source > MOST_CHANNELS else WINOGRAD
+    found = WINOGRAD_2X2 if node.stride == (2, 2) and source > MOST_CHANNELS[target.block] else WINOGRAD
     (height, width), side = size, TILE[found]
     tiles = -(-height // side) * -(-width // side)
     return (found, tiles) if 2 * height * width >= tiles * side**2 else (DIRECT, 0)
@@ -71,7 +81,9 @@ def tiled(node: Conv, source: int, size: Size) -> tuple[str, int]:
 
 def algorithm(node: Conv, channels: tuple[int, int], size: Size, target: Target) -> str:
     """The fastest one; ``size``: height and width of its output."""
+    if target.amx and target.precision == "bf16" and is_plain(node):
+        return AMX
     if not fits(node, channels, target) or channels[0] < LEAST_CHANNELS[node.stride]:
         return DIRECT
-    found, tiles = tiled(node, channels[0], size)
+    found, tiles = tiled(node, channels[0], size, target)
     return found if tiles >= LEAST_TILES else DIRECT

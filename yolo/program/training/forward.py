@@ -85,10 +85,11 @@ class TrainingPlanner:
 
     def algorithm(self, op: Convolutions) -> str:
         """By which its passes go, forward and backward."""
-        if self.exact or self.source(op).buffer.layout != self.builder.target.layout:
+        target = self.builder.target
+        if self.exact or (not target.amx and self.source(op).buffer.layout != target.layout):
             return DIRECT
         made = (self.builder.batch, self.target(op).channels, *self.graph.sizes[op.outputs[0]])
-        return algorithm(op, self.graph.channels[op.source], made, self.builder.target)
+        return algorithm(op, self.graph.channels[op.source], made, target)
 
     def source(self, op: Convolutions) -> BufferView:
         """What a convolution reads."""

@@ -21,8 +21,15 @@ from yolo.program.scales import Scale
 from yolo.program.target import Target
 
 HERE = Target.of(precision="int8")
-OLDER = dataclasses.replace(HERE, instructions="avx512_core" if HERE.block == 16 else "avx2", weight_limit=64)
+OLDER = dataclasses.replace(
+    HERE, instructions="avx512_core" if HERE.block == 16 else "avx2", weight_limit=64, amx=False
+)
 """A processor without VNNI, with blocks as wide as this one's."""
+each_target = pytest.mark.parametrize(
+    "target",
+    [OLDER, pytest.param(HERE, marks=pytest.mark.skipif(not HERE.amx, reason="this processor has no AMX"))],
+    ids=["fours", "amx"],
+)
 CASES = {
     "images": {"source": 3, "out": 16, "k": 6, "stride": (2, 2), "padding": (2, 2)},
     "1x1": {"source": 16, "out": 24, "k": 1},
@@ -63,12 +70,14 @@ def with_algorithm(plan: Plan, algorithm: str) -> Plan:
     return dataclasses.replace(plan, forward=tuple(map(changed, plan.forward)))
 
 
-def run(graph: Graph, images: np.ndarray, threads: int = 1, algorithm: str | None = None) -> np.ndarray:
+def run(
+    graph: Graph, images: np.ndarray, threads: int = 1, algorithm: str | None = None, target: Target = OLDER
+) -> np.ndarray:
     """The head; ``algorithm``: instead of those of the plan, with the same weights."""
-    plan = plan_inference(graph, images.shape, dataclasses.replace(OLDER, threads=threads))
+    plan = plan_inference(graph, images.shape, dataclasses.replace(target, threads=threads))
     assert not any(step.attributes["algorithm"] == DIRECT for step in plan.forward if step.kind == "int8_conv")
     plan = plan if algorithm is None else with_algorithm(plan, algorithm)
-    (head,) = native.Executor(plan, weights=pack_weights(graph, OLDER, native.Weights()))(images)
+    (head,) = native.Executor(plan, weights=pack_weights(graph, target, native.Weights()))(images)
     return head
 
 
@@ -77,52 +86,54 @@ def bytes_of(head: np.ndarray, graph: Graph) -> np.ndarray:
     return np.rint(head / scale.step + scale.zero)
 
 
-def same_bytes(graph: Graph, images: np.ndarray, threads: int = 1) -> None:
+def same_bytes(graph: Graph, images: np.ndarray, threads: int = 1, target: Target = OLDER) -> None:
     """NumPy's, but for roundings of what lies half-way between two."""
-    found = bytes_of(run(graph, images, threads), graph)
+    found = bytes_of(run(graph, images, threads, target=target), graph)
     for image, bytes_ in zip(images, found):
-        values = run_whole(dataclasses.replace(graph, nodes=graph.nodes[:-1]), image, OLDER)
+        values = run_whole(dataclasses.replace(graph, nodes=graph.nodes[:-1]), image, target)
         off = np.abs(bytes_ - values[graph.nodes[-1].inputs[0]])
         assert off.max() <= 1 and np.sum(off > 0) <= 1 + 0.002 * off.size
 
 
+@each_target
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
 @pytest.mark.parametrize("name", CASES)
-def test_shapes(name: str, size: tuple[int, int]) -> None:
+def test_shapes(name: str, size: tuple[int, int], target: Target) -> None:
     case = CASES[name]
     graph, images = layer(**case), random_images((2, case["source"], *size))
-    same_bytes(graph, images)
-    once = run(graph, images)
+    same_bytes(graph, images, target=target)
+    once = run(graph, images, target=target)
     for threads in (2, 3):
-        np.testing.assert_array_equal(run(graph, images, threads), once)
+        np.testing.assert_array_equal(run(graph, images, threads, target=target), once)
 
 
+@each_target
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("act", [*(f"nn.{name}()" for name in PLAIN_ACTIVATIONS), "nn.LeakyReLU(0.1)", "nn.ELU(0.7)"])
-def test_activations(act: str, residual: bool) -> None:
+def test_activations(act: str, residual: bool, target: Target) -> None:
     graph = layer(16, act, residual, out=21)
-    same_bytes(graph, random_images((1, 16, 9, 14)), threads=2)
+    same_bytes(graph, random_images((1, 16, 9, 14)), 2, target)
 
 
-def test_residuals_of_another_scale() -> None:
+@each_target
+def test_residuals_of_another_scale(target: Target) -> None:
     graph = layer(16, residual=True, out=24)
-    first = graph.nodes[0].output
-    same_bytes(
-        dataclasses.replace(graph, scales={**graph.scales, first: Scale(0.017, 20)}), random_images((1, 16, 9, 14))
-    )
+    scales = {**graph.scales, graph.nodes[0].output: Scale(0.017, 20)}
+    same_bytes(dataclasses.replace(graph, scales=scales), random_images((1, 16, 9, 14)), target=target)
 
 
+@each_target
 @pytest.mark.parametrize("out", [8, 21, 255])
 @pytest.mark.parametrize("act", ["nn.Identity()", "nn.SiLU()"])
 @pytest.mark.parametrize("residual", [False, True])
-def test_floats(out: int, act: str, residual: bool) -> None:
+def test_floats(out: int, act: str, residual: bool, target: Target) -> None:
     maker = Maker(channels=16)
     made = maker.conv(INPUT, out=out)
     made = maker.conv(made, *([made] if residual else []), out=out, act=act)
     graph, images = all_int8(maker.graph(made)), random_images((2, 16, 13, 11))
-    for image, head in zip(images, run(graph, images, threads=2)):
+    for image, head in zip(images, run(graph, images, 2, target=target)):
         # A byte that one of the two rounds to the other side moves sums by a step times a weight.
-        expected = run_whole(graph, image, OLDER)[made]
+        expected = run_whole(graph, image, target)[made]
         off = np.abs(head - expected) / np.abs(expected).max()
         assert off.max() < 0.02 and np.median(off) < 1e-4
 

@@ -1,0 +1,59 @@
+// What a convolution's products are for AMX, and its weights in their order.
+#pragma once
+
+#include <cstdint>
+
+#include "program/common/plan.h"
+#include "program/cpu/packing.h"
+
+namespace yolo::program {
+
+// How the numbers of a map lie that a product takes at once.
+enum class AmxOrder {
+    planes,  // plain images: pixels of one channel
+    block,   // the 16 channels of a pixel, and those of the next ones
+    pairs,   // two blocks side by side, which a copy puts there
+    bytes,   // all channels of a pixel
+};
+
+// The order in which a convolution reads a map: bfloat16 as it is where that is plain or one block, or where each pixel
+// meets one weight.
+AmxOrder amx_order(const TensorView& source, bool one_by_one);
+
+// The products of a convolution: of each group of channels and each row of the kernel a run of numbers that lie together
+// in the map, in pieces as long as a tile's rows.
+struct AmxProducts {
+    int64_t element;         // bytes of a number
+    int64_t channels;        // of a group
+    int64_t groups, height;  // the kernel's height
+    int64_t run, pieces;     // numbers of a run
+    int64_t numbers;         // of a piece; the last one may reach behind its run, where weights are zero
+
+    // `width`, `height`: of the kernel.
+    AmxProducts(AmxOrder order, int64_t channels, int64_t height, int64_t width);
+    int64_t count() const { return groups * height * pieces; }
+    int64_t depth() const { return numbers * element; }
+    // Bytes of the weights of two blocks of `lanes` channels.
+    int64_t pair_bytes(int64_t lanes) const { return 2 * lanes * count() * depth(); }
+};
+
+// The kernels of a convolution in one group, from each target channel's start on; without starts one after the other.
+// `turned`: those of the gradient of the source, whose targets are the sources of these and whose kernels are backwards.
+struct AmxKernels {
+    const float* values;
+    const int64_t* starts;
+    bool turned;
+
+    // Of two channels of the convolution that is computed, of `sources` source channels; `area`: numbers of a kernel.
+    const float* at(int64_t target, int64_t source, int64_t sources, int64_t area) const;
+};
+
+// Packs the weights of the pairs of target blocks from `begin` to `end`, as below. `dims`: [target, source, height, width].
+void pack_amx(AmxOrder order, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& kernels, int64_t begin,
+              int64_t end, std::byte* to);
+
+// Weights as [target / 32][product][2][row of 4 bytes][16][4 bytes], where the last pair of blocks may be one: bfloat16, or
+// whole numbers within 127 as bytes and behind them each channel's sum, int32.
+const Packing& amx_packing(AmxOrder order);
+
+}  // namespace yolo::program
