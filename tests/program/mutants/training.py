@@ -12,7 +12,7 @@ from yolo.program import ir
 from yolo.program.ir import Graph
 from yolo.program.lower import lower
 from yolo.program.plan import Plan
-from yolo.program.target import Target
+from yolo.program.target import Target, unsupported
 from yolo.program.training.program import plan_training
 from yolo.program.verify import tensor_shapes
 
@@ -41,11 +41,13 @@ def value_offsets(graph: Graph) -> dict[str, int]:
 
 def training_plans(threads: int = 2) -> dict[str, Plan]:
     """Plans by the network's name and what is special about them."""
-    found = {}
+    found, machine = {}, Target.of(threads=threads)
     for name, mapping in mappings().items():
         graph = lower(parse_network(parse_model_config(mapping, name="small")), {})
+        offsets = value_offsets(graph)
         for options in OPTIONS:
-            target = Target.of(threads=threads)
-            plan = plan_training(graph, SHAPE, value_offsets(graph), target, **options)
-            found[" ".join([name, *options])] = plan
+            found[" ".join([name, *options])] = plan_training(graph, SHAPE, offsets, machine, **options)
+        if unsupported("cpu", "bf16") is None:
+            narrow = Target.of(precision="bf16", threads=threads)
+            found[f"{name} bf16"] = plan_training(graph, SHAPE, offsets, narrow)
     return found
