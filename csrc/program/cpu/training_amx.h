@@ -14,4 +14,10 @@ bool amx_has(const Convolution& c, bool data);
 CompiledStep amx_from_weights(BuildContext& context, const Spec& c, bool data, const TensorView& from, const TensorView& to,
                               const std::string& kind);
 
+// Whether they compute the gradients of the weights: of a blocked source, and where there is no bias.
+bool amx_has_gradient(const Convolution& c);
+
+// That pass. `source`: where its values lie now. Raises as above.
+CompiledStep amx_to_weights(BuildContext& context, const Spec& c, const TensorView& gradient, const TensorView& source);
+
 }  // namespace yolo::program

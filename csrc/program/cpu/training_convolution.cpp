@@ -208,8 +208,10 @@ CompiledStep from_weights(BuildContext& context, const Step& step, const Spec& c
     return winograd_from_weights(context, c, *form, data, from, to, kind);
 }
 
-CompiledStep to_weights(BuildContext& context, const Spec& c, std::optional<WinogradForm> form, const TensorView& gradient,
+CompiledStep to_weights(BuildContext& context, const Step& step, const Spec& c, const TensorView& gradient,
                         const TensorView& values) {
+    if (step.text("algorithm") == "amx" && amx_has_gradient(*c)) return amx_to_weights(context, c, gradient, values);
+    const auto form = form_of(*c, step);
     if (!form) return direct_to_weights(context, c, gradient, values);
     return winograd_to_weights(context, c, *form, gradient, values);
 }
@@ -226,7 +228,7 @@ std::vector<CompiledStep> build_conv_backward(BuildContext& context, const Step&
     const Spec c = context.state<Convolution>(step);
     const TensorView& gradient = step.view("gradient");
     const TensorView &source = step.view("source"), *to = step.optional("source_gradient");
-    std::vector<CompiledStep> made{to_weights(context, c, form_of(*c, step), gradient, source)};
+    std::vector<CompiledStep> made{to_weights(context, step, c, gradient, source)};
     if (to != nullptr) made.push_back(from_weights(context, step, c, true, gradient, *to, "conv_data"));
     return made;
 }

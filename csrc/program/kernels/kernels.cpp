@@ -3,6 +3,7 @@
 
 #include "program/kernels/activations.h"
 #include "program/kernels/amx.h"
+#include "program/kernels/amx_gradient.h"
 #include "program/kernels/int8.h"
 #include "program/kernels/int8_winograd.h"
 #include "program/kernels/planes.h"
@@ -194,6 +195,9 @@ extern const Kernels kernels = {
     kAmxConv,
     kAmxByteConv,
     kAmxPairs,
+    kAmxGradient,
+    kAmxTurnRow,
+    kAmxPairRow,
 };
 
 }  // namespace yolo::program::YOLO_KERNELS

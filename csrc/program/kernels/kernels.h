@@ -117,6 +117,19 @@ struct AmxFinish {
     bool wide;
 };
 
+// Gradients of weights by AMX, of one or two blocks of source channels and of target channels, for each tap of the kernel.
+// Places: of outputs, in whole 32s. Source: rows of places, one for each channel, `pitch` bytes apart, a block's from
+// `source_step` on after another's; a tap's begin at its offset. Target: pairs of places of 16 channels, a block's
+// `target_step` bytes after another's. Sums: [tap][source block][target block][16][16], numbers from one tap and one source
+// block to the next; they are added to.
+struct AmxGradient {
+    int64_t places, taps;
+    const int64_t* offsets;
+    int64_t pitch, source_step, target_step;
+    int64_t tap_sums, source_sums;
+    int64_t sources, targets;
+};
+
 struct Kernels {
     const char* name;
     int64_t lanes;
@@ -214,6 +227,14 @@ struct Kernels {
                           const int32_t* offsets, const ByteFinish& f, int64_t blocks, int64_t channels);
     // Pixels of two channel blocks of bfloat16 side by side; zeros instead of the second one where it is null.
     void (*amx_pairs)(const std::byte* first, const std::byte* second, int64_t pixels, std::byte* to);
+    // What training adds (amx_gradient.h).
+    void (*amx_gradient)(const std::byte* source, const std::byte* target, const AmxGradient& g, float* sums);
+    // Of a row of `width` pixels of a channel block those from column `first` on, `step` apart, as rows of numbers, `pitch`
+    // bytes apart, one for each channel; zeros where there is none, or where the row is null. Writes whole 16s.
+    void (*amx_turn_row)(const std::byte* row, int64_t width, int64_t first, int64_t step, int64_t count, std::byte* to,
+                         int64_t pitch);
+    // `count` pixels of such a row, zeros behind it, in pairs whose numbers of one channel lie together.
+    void (*amx_pair_row)(const std::byte* row, int64_t width, int64_t count, std::byte* to);
 };
 
 namespace generic {

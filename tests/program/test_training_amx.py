@@ -1,0 +1,74 @@
+"""Convolutions that train in bfloat16 by AMX, against oneDNN's: their sums differ by the order alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.program.networks import network_with, random_images
+from tests.program.test_amx import needs_amx
+from tests.program.training_reference import Step, Subject, head_slopes, off
+
+LAYERS = {
+    "3x3": (48, [40, 3, 1]),
+    "3x3 of stride 2": (48, [40, 3, 2]),
+    "3x3 of one block": (16, [16, 3, 1]),
+    "1x1": (32, [24, 1, 1]),
+    "1x1 of stride 2": (24, [32, 1, 2]),
+    "5x5": (16, [33, 5, 1]),
+    "6x6 of stride 2": (20, [16, 6, 2, 2]),
+    "1x5": (16, [16, [1, 5], 1, None, 1]),
+    "5x1": (32, [16, [5, 1], 1, None, 1]),
+    "of many channels": (160, [176, 3, 1]),
+}
+"""Channels of the source, and the layer."""
+SHAPES = ((3, 3, 24, 40), (2, 3, 72, 56), (5, 3, 16, 16))
+LARGE = (1, 3, 320, 288)
+"""In strips of rows."""
+NEAR = 2.0**-8
+"""Of a part's norm: sums half-way between two bfloat16 are rounded to another side, which is 2^-8 of a number."""
+
+
+def step_of(subject: Subject, shape: tuple[int, ...], **how) -> tuple[Step, set[str]]:
+    passes = subject.passes(shape, precision="bf16", **how)
+    step = subject.compiled(passes, random_images(shape), head_slopes(passes))
+    return step, {info.implementation for info in passes.executor.steps if info.kind.startswith("conv")}
+
+
+def assert_near(found: Step, expected: Step) -> None:
+    for head, right in zip(found.heads, expected.heads):
+        assert off(head, right) <= NEAR
+    for name, right in expected.gradients.items():
+        assert off(found.gradients[name], right) <= NEAR, name
+
+
+@needs_amx
+@pytest.mark.parametrize("name", LAYERS)
+def test_as_onednn_computes_it(name: str) -> None:
+    source, layer = LAYERS[name]
+    rows = [[-1, 1, "Conv", [source, 3, 2]], [-1, 1, "Conv", layer], [-1, 1, "Conv", [24, 1, 1]]]
+    subject = Subject(network_with(rows, "amx"))
+    for shape in SHAPES:
+        expected, theirs = step_of(subject, shape, exact=True)
+        assert not any(kernel.startswith("amx") for kernel in theirs)
+        for threads in (1, 2, 3):
+            found, ours = step_of(subject, shape, threads=threads)
+            assert "amx:bf16" in ours
+            assert_near(found, expected)
+
+
+@needs_amx
+@pytest.mark.parametrize("channels", [(16, 16), (160, 144)])
+def test_maps_in_strips(channels: tuple[int, int]) -> None:
+    source, out = channels
+    subject = Subject(network_with([[-1, 1, "Conv", [source, 3, 2]], [-1, 1, "Conv", [out, 3, 1]]], "strips"))
+    expected, _ = step_of(subject, LARGE, exact=True)
+    for threads in (1, 2):
+        assert_near(step_of(subject, LARGE, threads=threads)[0], expected)
+
+
+@needs_amx
+def test_a_step_repeats_itself() -> None:
+    subject = Subject(network_with([[-1, 1, "Conv", [48, 3, 2]], [-1, 1, "Conv", [40, 3, 2]]], "twice"))
+    first, second = (step_of(subject, SHAPES[1])[0] for _ in range(2))
+    assert all(np.array_equal(first.gradients[name], second.gradients[name]) for name in first.gradients)
