@@ -60,15 +60,18 @@ void pack_pair(const AmxProducts& p, const dnnl::memory::dims& dims, int64_t lan
     const int64_t channels = std::min(2 * lanes, dims[0] - pair * 2 * lanes), abreast = ceil_div(channels, lanes);
     const int64_t tile = p.numbers * lanes, row_step = p.pieces * abreast * tile;
     const std::vector<int64_t> place = places(p, lanes, abreast);
+    const int64_t next = kernels.turned ? -1 : 1;
     std::fill_n(to, abreast * tile * p.count(), Number{});
     for (int64_t k = 0; k < channels; ++k) {
         Number* const own = to + k / lanes * tile + k % lanes * kWordBytes / p.element;
         for (int64_t c = 0; c < source; ++c) {
             const float* const kernel = kernels.at(pair * 2 * lanes + k, c, source, area);
-            Number* const group = own + c / p.channels * height * row_step;
-            for (int64_t i = 0; i < area; ++i) {
-                const int64_t column = i % width * p.channels + c % p.channels;
-                write(kernel[kernels.turned ? area - 1 - i : i], group[i / width * row_step + place[column]]);
+            // Every step of training packs anew: nothing is divided for each weight.
+            const float* weight = kernels.turned ? kernel + area - 1 : kernel;
+            Number* row = own + c / p.channels * height * row_step;
+            for (int64_t y = 0; y < height; ++y, row += row_step) {
+                const int64_t* at = place.data() + c % p.channels;
+                for (int64_t x = 0; x < width; ++x, at += p.channels, weight += next) write(*weight, row[*at]);
             }
         }
     }
