@@ -41,7 +41,7 @@ public:
     }
 
     void operator()() const {
-        const int64_t pair_bytes = rows_.products().pair_bytes(exec_.block);
+        const int64_t pair_bytes = rows_.products().weight_bytes(2 * exec_.block);
         rows_.each([&](const std::byte* from, int64_t image, int64_t pair, int64_t first, int64_t last) {
             const std::byte* const weights = weights_->data() + pair * pair_bytes;
             kernels().amx_conv(from, rows_.conv(), rows_.places(last - first), weights, finish(image, pair, first));
@@ -87,14 +87,15 @@ public:
           target_(step.view("target")),
           weights_(weights_of(context, step, rows_)),
           finish_(context, step) {
-        const int64_t channels = exec_.blocks(target_) * exec_.block, pair_bytes = rows_.products().pair_bytes(exec_.block);
-        const auto* const sums = reinterpret_cast<const int32_t*>(weights_->data() + channels * pair_bytes / (2 * exec_.block));
+        const int64_t channels = exec_.blocks(target_) * exec_.block;
+        const auto* const sums =
+            reinterpret_cast<const int32_t*>(weights_->data() + rows_.products().weight_bytes(channels));
         const int32_t zero = Scale(step, "source").zero;
         for (int64_t k = 0; k < channels; ++k) offsets_.push_back(-zero * sums[k]);
     }
 
     void operator()() const {
-        const int64_t lanes = exec_.block, pair_bytes = rows_.products().pair_bytes(lanes);
+        const int64_t lanes = exec_.block, pair_bytes = rows_.products().weight_bytes(2 * lanes);
         rows_.each([&](const std::byte* from, int64_t image, int64_t pair, int64_t first, int64_t last) {
             const int64_t block = 2 * pair, blocks = std::min<int64_t>(2, exec_.blocks(target_) - block);
             const ByteFinish finish = finish_.at(exec_, image, first * target_.width, block);

@@ -12,17 +12,12 @@ constexpr int64_t kRowBytes = 64;
 constexpr int64_t kWordBytes = 4;
 constexpr int64_t kBlock = 16;
 
-int64_t ceil_div(int64_t number, int64_t by) {
-    return (number + by - 1) / by;
-}
-
 AmxProducts products_of(AmxOrder order, const dnnl::memory::dims& dims) {
     return {order, dims[1], dims[2], dims[3]};
 }
 
 int64_t weight_bytes(AmxOrder order, const dnnl::memory::dims& dims, int64_t lanes) {
-    const AmxProducts p = products_of(order, dims);
-    return ceil_div(dims[0], lanes) * lanes * p.count() * p.depth();
+    return products_of(order, dims).weight_bytes(ceil_div(dims[0], lanes) * lanes);
 }
 
 template <AmxOrder O>
@@ -131,7 +126,7 @@ void pack_amx(AmxOrder order, const dnnl::memory::dims& dims, int64_t lanes, con
               int64_t end, std::byte* to) {
     const AmxProducts p = products_of(order, dims);
     for (int64_t pair = begin; pair < end; ++pair) {
-        std::byte* const own = to + pair * p.pair_bytes(lanes);
+        std::byte* const own = to + p.weight_bytes(pair * 2 * lanes);
         if (order == AmxOrder::bytes) {
             pack_pair(p, dims, lanes, kernels, pair, reinterpret_cast<int8_t*>(own));
         } else {

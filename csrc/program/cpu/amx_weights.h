@@ -8,6 +8,10 @@
 
 namespace yolo::program {
 
+inline int64_t ceil_div(int64_t number, int64_t by) {
+    return (number + by - 1) / by;
+}
+
 // How the numbers of a map lie that a product takes at once.
 enum class AmxOrder {
     planes,  // plain images: pixels of one channel
@@ -33,8 +37,8 @@ struct AmxProducts {
     AmxProducts(AmxOrder order, int64_t channels, int64_t height, int64_t width);
     int64_t count() const { return groups * height * pieces; }
     int64_t depth() const { return numbers * element; }
-    // Bytes of the weights of two blocks of `lanes` channels.
-    int64_t pair_bytes(int64_t lanes) const { return 2 * lanes * count() * depth(); }
+    // Bytes of the weights of so many target channels, which are filled up to whole blocks.
+    int64_t weight_bytes(int64_t targets) const { return targets * count() * depth(); }
 };
 
 // The kernels of a convolution in one group, from each target channel's start on; without starts one after the other.

@@ -32,11 +32,11 @@ public:
           starts_(c->starts()),
           turned_(data),
           bias_(data ? -1 : c->bias),
-          weights_(frame.floats(pairs() * rows_.products().pair_bytes(context.block) / 4)) {}
+          weights_(frame.floats(pairs() * rows_.products().weight_bytes(2 * context.block) / 4)) {}
 
     void operator()(const Run& run) const {
         auto* const weights = static_cast<std::byte*>(weights_.get_data_handle());
-        const int64_t lanes = exec_.block, pair_bytes = rows_.products().pair_bytes(lanes);
+        const int64_t lanes = exec_.block, pair_bytes = rows_.products().weight_bytes(2 * lanes);
         const AmxKernels kernels_of{run.values, starts_.data(), turned_};
         parallel::share(exec_.threads, pairs(), [&](int, int64_t begin, int64_t end) {
             pack_amx(rows_.order(), dims_, lanes, kernels_of, begin, end, weights);

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "parallel/team.h"
+#include "program/cpu/amx_weights.h"
 #include "program/cpu/training_amx.h"
 
 namespace yolo::program {
@@ -19,10 +20,6 @@ constexpr int64_t kOwnSums = 160 * 1024;
 constexpr int64_t kTile = 16 * 16;
 constexpr int64_t kPlaces = 32;  // that a product takes
 constexpr int64_t kPixel = 32;   // bytes of a block's
-
-int64_t ceil_div(int64_t number, int64_t by) {
-    return (number + by - 1) / by;
-}
 
 int64_t rounded_up(int64_t number, int64_t to) {
     return ceil_div(number, to) * to;

@@ -74,8 +74,8 @@ template <class Describe>
 auto choose(const Convolution& c, const TensorView& source, const TensorView& target, const std::string& what,
             const Describe& make) {
     std::optional<decltype(make(memory::desc(), memory::desc()))> found;
-    const Tag first = !source.wide() && has(dnnl::cpu_isa::avx512_core_amx) ? Tag::nhwc : Tag::undef;
-    for (const Tag tag : {first, Tag::undef, Tag::any, Tag::nchw}) {
+    const bool amx = !source.wide() && c.shape.groups == 1 && has(dnnl::cpu_isa::avx512_core_amx);
+    for (const Tag tag : {amx ? Tag::nhwc : Tag::undef, Tag::undef, Tag::any, Tag::nchw}) {
         const auto layout = [&](const TensorView& view) {
             const memory::desc own = desc_of(c.exec, view);
             return tag == Tag::undef ? own : memory::desc(own.get_dims(), own.get_data_type(), tag);

@@ -29,13 +29,13 @@ struct TileShapes {
 };
 
 // Tiles 0 to 3: sums of the first and the second outputs with the first and the second channels; 4, 5: outputs; 6, 7:
-// channels. `first`, `second`: how many outputs there are.
-inline void shape_tiles(const AmxConv& c, int64_t first, int64_t second) {
+// channels. `first`, `second`: how many outputs there are; `depth`: bytes of a product.
+inline void shape_tiles(int64_t depth, int64_t first, int64_t second) {
     TileShapes shapes;
     for (int tile = 0; tile < 8; ++tile) {
         const bool sums = tile < 4, outputs = tile == 4 || tile == 5;
-        const int64_t rows = outputs ? (tile == 4 ? first : second) : sums ? (tile < 2 ? first : second) : c.depth / 4;
-        shapes.row_bytes[tile] = static_cast<uint16_t>(outputs ? c.depth : 64);
+        const int64_t rows = outputs ? (tile == 4 ? first : second) : sums ? (tile < 2 ? first : second) : depth / 4;
+        shapes.row_bytes[tile] = static_cast<uint16_t>(outputs ? depth : 64);
         shapes.rows[tile] = static_cast<uint8_t>(rows > 0 ? rows : 1);
     }
     asm volatile("" ::"r"(&shapes) : "memory");  // GCC's intrinsic says that it reads the first 8 bytes alone
@@ -95,7 +95,7 @@ inline void amx_outputs(const std::byte* source, const AmxConv& c, int64_t place
                         const typename P::Sum* begin, bool two, const Finish& finish) {
     alignas(64) typename P::Sum sums[2 * kAmxPlaces * V];
     asm volatile("" ::"r"(begin) : "memory");  // tiles read memory, which GCC's intrinsics do not say
-    shape_tiles(c, kTileRows, kTileRows);
+    shape_tiles(c.depth, kTileRows, kTileRows);
     int64_t place = 0;
     for (; place + kAmxPlaces <= places; place += kAmxPlaces) {
         const std::byte* const from = source + place * c.stride;
@@ -106,7 +106,7 @@ inline void amx_outputs(const std::byte* source, const AmxConv& c, int64_t place
         // Rows that are not there are not read: they may be behind the map.
         const std::byte* const from = source + place * c.stride;
         const int64_t first = left < kTileRows ? left : kTileRows;
-        shape_tiles(c, first, left - first);
+        shape_tiles(c.depth, first, left - first);
         if (left > kTileRows) {
             two ? amx_sums<P, true, true>(from, c, weights, begin, sums)
                 : amx_sums<P, true, false>(from, c, weights, begin, sums);

@@ -42,7 +42,7 @@ inline void gradient_of_tap(const std::byte* source, const std::byte* target, co
 }
 
 void amx_gradient(const std::byte* source, const std::byte* target, const AmxGradient& g, float* sums) {
-    shape_tiles({0, 0, 0, nullptr, 0, 64}, kTileRows, kTileRows);
+    shape_tiles(64, kTileRows, kTileRows);
     for (int64_t tap = 0; tap < g.taps; ++tap, sums += g.tap_sums) {
         const std::byte* const from = source + g.offsets[tap];
         if (g.sources == 2) {
