@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -188,3 +189,38 @@ def test_a_graph_is_planned_for_the_blocks_of_the_processor() -> None:
     copies = sum(step.kind in ("gather", "scatter") for step in found.plan((1, 3, 64, 64)).forward)
     assert copies > 0 if found.target.block == 16 else copies >= 0
     assert found.program((1, 3, 64, 64)).memory_bytes < 4 * 64 * 64 * 64
+
+
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16)])
+@pytest.mark.parametrize("name", ["yolov5n", "yolov5s-transformer", "yolov5s-ghost", "yolov5s-LeakyReLU"])
+def test_any_number_of_threads_gives_the_same_in_every_bit(name: str, precision: str) -> None:
+    """Which of them runs an image depends on what else there is to do (``yolo.inference.lanes``)."""
+    network, images = zoo_network(name), random_images((1, 3, 96, 160))
+    for exact in (False, True):
+        options = {"precision": precision, "exact": exact}
+        alone, *others = (compiled(network, threads=number, **options) for number in (1, 2, 3, 8))
+        expected = alone.program(images.shape)(images)
+        for other in others:
+            for ours, theirs in zip(other.program(images.shape)(images), expected):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+def test_lanes_share_weights_and_run_beside_one_another() -> None:
+    old, images = two_levels(), random_images((6, 1, 3, 64, 64))
+    network = compiled(old, threads=3)
+    lanes = network.lanes()
+    assert len(lanes) == 3 and network.lanes() == lanes and lanes[0].lanes() == []
+    assert {lane.target.threads for lane in lanes} == {1} and {id(lane._weights) for lane in lanes} == {
+        id(network._weights)
+    }
+    assert compiled(old, threads=1).lanes() == []
+    expected = [network.program((1, 3, 64, 64))(image) for image in images]
+    with ThreadPoolExecutor(3) as pool:
+        found = [list(pool.map(lane.program((1, 3, 64, 64)), images)) for lane in lanes for _ in range(3)]
+    for one in found:
+        assert all(np.array_equal(*pair) for ours, theirs in zip(one, expected) for pair in zip(ours, theirs))
+    state = {name: values * 1.25 if name.endswith("conv.weight") else values for name, values in state_of(old).items()}
+    network.update(old.spec, state)
+    for ours, theirs in zip(lanes[1].program((1, 3, 64, 64))(images[0]), network.program((1, 3, 64, 64))(images[0])):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not np.array_equal(ours, expected[0][-1])

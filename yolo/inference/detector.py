@@ -7,10 +7,9 @@ import copy
 import dataclasses
 import functools
 import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +19,13 @@ from yolo.config.values import COMPILE_MODES, IMAGE_SIZE, OVERLAP
 from yolo.data.letterbox import Size
 from yolo.errors import DataError
 from yolo.inference.inputs import InputMaker, Ready
+from yolo.inference.lanes import Lanes
+from yolo.inference.look import Look, MadeFrame, MakeSlicer, look_at, look_at_frame, without_refused
 from yolo.inference.models import ModelOptions, Weights, join_models, load_models
 from yolo.inference.originals import CHANNELS, ImageLike
 from yolo.inference.pipeline import Prefetcher, worker_count
 from yolo.inference.results import Result
-from yolo.inference.runner import Detections, at_once
+from yolo.inference.runner import Runner, at_once
 from yolo.inference.settings import (
     calibration_file,
     check_choice,
@@ -40,6 +41,7 @@ from yolo.inference.settings import (
 )
 from yolo.inference.slices.slicer import Slicer, each_window
 from yolo.inference.slices.windows import given_slicing
+from yolo.io.memory import free_memory
 from yolo.program.detection import NmsSettings, most_detections
 from yolo.program.footprint import require_memory
 from yolo.tracking.bytetrack import TrackSettings
@@ -51,8 +53,7 @@ if TYPE_CHECKING:  # what images one by one do not need comes when it is needed
 
 _LARGEST_BATCH = 16
 
-_Looked = tuple["Frame", Ready | DataError] | None
-"""A frame made ready, or what is wrong with it; None where there is none."""
+_Made, _Found = TypeVar("_Made"), TypeVar("_Found")
 
 
 class Detector:
@@ -134,11 +135,32 @@ class Detector:
         """All that depends on these, and that tracking therefore has of its own (``_down_to``)."""
         kept = settings if self._slicing is None else each_window(settings)
         self._settings, self._runner = settings, join_models(self.models, kept, augment=self._augment)
-        self._slicer = None
-        if self._slicing is not None:
-            how = (self.imgsz, self.stride, settings, self._detect)
-            self._slicer = Slicer(self._slicing, *how, pixels_at_once=self._runner.pixels_at_once)
-            self._require_memory(self._slicer.largest_input()[2:])
+        self._look = Look(self._runner, self.names, self._slicer(self._runner), self._lock)
+        self._lanes: Lanes | None = None
+
+    def _slicer(self, runner: Runner) -> MakeSlicer | None:
+        """What makes a slicer that looks by means of this runner; None without slices."""
+        if self._slicing is None:
+            return None
+        how = (self._slicing, self.imgsz, self.stride, self._settings)
+        slicer = functools.partial(Slicer, *how, pixels_at_once=runner.pixels_at_once)
+        self._require_memory(slicer(runner.detect).largest_input()[2:])
+        return slicer
+
+    def _several(self) -> Lanes | None:
+        """What looks at several images beside one another; None where they go one after the other: on a GPU, in plain
+        graphs, on a single core, and where memory has no room for all of them.
+        """
+        with self._lock:
+            if self._lanes is None:
+                lanes = self._runner.lanes()
+                needed = len(lanes) * sum(model.least_bytes((1, 3, *self.imgsz)) for model in self.models)
+                looks = [
+                    Look(lane, self.names, self._slicer(lane), contextlib.nullcontext(), beside=len(lanes))
+                    for lane in (lanes if needed < free_memory() / 2 else ())
+                ]
+                self._lanes = Lanes(self._look, looks)
+            return self._lanes if self._lanes.count else None
 
     def __call__(
         self, images: ImageLike | Sequence[ImageLike] | Iterator[ImageLike]
@@ -156,18 +178,32 @@ class Detector:
         if isinstance(images, Iterator) and not hasattr(images, "read"):
             return self._one_by_one(images)
         if not isinstance(images, (list, tuple)):
-            return self._infer([self._inputs.ready(images)])[0]
+            return look_at(self._look, self._inputs.ready(images))
+        if self._several() is not None:
+            return list(self._one_by_one(images))
         workers = worker_count() if len(images) > 1 else 1
         tasks = [functools.partial(self._inputs.ready, image) for image in images]
         with Prefetcher(tasks, workers, 2 * workers) as ahead:
             return self._grouped(ahead)
 
-    def _one_by_one(self, images: Iterator[ImageLike]) -> Iterator[Result]:
+    def _one_by_one(self, images: Iterable[ImageLike]) -> Iterator[Result]:
         tasks = (functools.partial(self._inputs.ready, image) for image in images)
+        with self._through(tasks, look_at) as results:
+            yield from results
+
+    @contextlib.contextmanager
+    def _through(
+        self, tasks: Iterable[Callable[[], _Made]], look_at: Callable[[Look, _Made], _Found]
+    ) -> Iterator[Iterable[_Found]]:
+        """What is found in what ``tasks`` make ready, in their order; threads work on a few ahead."""
+        lanes = self._several()
+        if lanes is not None:
+            with lanes.through(tasks, look_at) as found:
+                yield found
+            return
         workers = worker_count()
         with Prefetcher(tasks, workers, 2 * workers) as ahead:
-            for ready in ahead:
-                yield self._infer([ready])[0]
+            yield (look_at(self._look, made) for made in ahead)
 
     def stream(
         self,
@@ -241,11 +277,10 @@ class Detector:
     def _frames(self, tasks: Iterable[Task], *, live: bool, whole: bool) -> Iterator[tuple[Frame, Result]]:
         ready = (functools.partial(self._ready_frame, task, whole) for task in tasks)
         if live:
-            yield from self._looked_at(task() for task in ready)
+            yield from without_refused(look_at_frame(self._look, task()) for task in ready)
             return
-        workers = worker_count()
-        with Prefetcher(ready, workers, 2 * workers) as ahead:
-            yield from self._looked_at(ahead)
+        with self._through(ready, look_at_frame) as looked:
+            yield from without_refused(looked)
 
     def network_input(self, image: ImageLike) -> NDArray[np.uint8]:
         """What the network sees of an image: uint8 ``[3, H, W]``, letterboxed."""
@@ -260,21 +295,13 @@ class Detector:
 
         Each number of images is compiled once for each shape.
         """
-        return self._infer(group)
+        return self._look(group)
 
     def most_together(self, size: Size) -> int:
         """How many images of a letterboxed size are worth a run together: on a processor one, but of small ones."""
         return min(_LARGEST_BATCH, at_once(*size, self._runner.pixels_at_once) or _LARGEST_BATCH)
 
-    def _looked_at(self, frames: Iterable[_Looked]) -> Iterator[tuple[Frame, Result]]:
-        for frame, ready in filter(None, frames):
-            if isinstance(ready, DataError):
-                frame.refuse(ready)
-                continue
-            (result,) = self._infer([ready])
-            yield frame, dataclasses.replace(result, path=frame.path, frame=frame.number)
-
-    def _ready_frame(self, task: Task, whole: bool) -> _Looked:
+    def _ready_frame(self, task: Task, whole: bool) -> MadeFrame:
         """In any thread; what is wrong with an image is said when its turn comes."""
         frame = task()
         if frame is None:
@@ -301,37 +328,13 @@ class Detector:
             group = groups.setdefault(ready.box.size, [])
             group.append((count - 1, ready))
             if len(group) >= self.most_together(ready.box.size):
-                results.update(self._numbered(groups.pop(ready.box.size)))
+                results.update(self._with_numbers(groups.pop(ready.box.size)))
         for group in groups.values():
-            results.update(self._numbered(group))
+            results.update(self._with_numbers(group))
         return [results[index] for index in range(count)]
 
-    def _numbered(self, group: list[tuple[int, Ready]]) -> Iterable[tuple[int, Result]]:
-        return zip((index for index, _ in group), self._infer([ready for _, ready in group]))
-
-    def _detect(self, images: NDArray[np.uint8]) -> Detections:
-        with self._lock:
-            return self._runner.detect(images)
-
-    def _infer(self, group: Sequence[Ready]) -> list[Result]:
-        """Images of one letterboxed shape, together."""
-        images = group[0].image[None] if len(group) == 1 else np.stack([ready.image for ready in group])
-        found = self._detect(images)
-        begin = time.perf_counter()
-        detections = found.in_originals([ready.box for ready in group])
-        seconds = {
-            "preprocess": sum(ready.seconds for ready in group),
-            "inference": found.network_seconds,
-            "nms": found.nms_seconds + time.perf_counter() - begin,
-        }
-        if self._slicer is not None:
-            detections, more = self._slicer.refine((ready.pixels for ready in group), detections)
-            seconds = {name: value + more[name] for name, value in seconds.items()}
-        speed = {name: 1000 * value / len(group) for name, value in seconds.items()}
-        return [
-            Result(ready.original, rows, self.names, ready.path, input_size=ready.box.size, speed_ms=speed)
-            for ready, rows in zip(group, detections)
-        ]
+    def _with_numbers(self, group: list[tuple[int, Ready]]) -> Iterable[tuple[int, Result]]:
+        return zip((index for index, _ in group), self._look([ready for _, ready in group]))
 
 
 def _calibration(dataset: str | Path, size: Size) -> Calibration:

@@ -28,6 +28,9 @@ class RawHeadRunner(Protocol):
 
     def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]: ...
 
+    def lanes(self) -> list[RawHeadRunner]:
+        """See ``Runner``."""
+
 
 class CompiledHeads:
     """The heads of a compiled network; ``guard`` is around the making of its programs."""
@@ -50,6 +53,9 @@ class CompiledHeads:
         self.compile_seconds += time.perf_counter() - begin
         return program(images)
 
+    def lanes(self) -> list[RawHeadRunner]:
+        return [CompiledHeads(lane, self.anchors, self.strides, self._guard) for lane in self._compiled.lanes()]
+
 
 class EnsembleRunner(Runner):
     """An ensemble of networks, test-time augmentation, or both; known boxes take part.
@@ -60,12 +66,16 @@ class EnsembleRunner(Runner):
 
     def __init__(self, networks: Sequence[RawHeadRunner], settings: NmsSettings, *, augment: bool = False) -> None:
         """``networks`` must know the same classes."""
-        self._networks, self._settings = tuple(networks), settings
+        self._networks, self._settings, self._augment = tuple(networks), settings, augment
         self._views = AUGMENTED if augment else AS_IT_IS
 
     @property
     def compile_seconds(self) -> float:
         return sum(network.compile_seconds for network in self._networks)
+
+    def lanes(self) -> list[Runner]:
+        lanes = zip(*(network.lanes() for network in self._networks))
+        return [EnsembleRunner(networks, self._settings, augment=self._augment) for networks in lanes]
 
     def _part(self, images: np.ndarray, known: Sequence[np.ndarray]) -> Part:
         heads, levels = [], []

@@ -58,6 +58,10 @@ class PlainHeads:
         with StaticGraph.turns.turn():
             return [head.numpy() for head in self._pool(flow.tensor(images, device=self._device))]
 
+    def lanes(self) -> list[PlainHeads]:
+        """None: OneFlow runs one graph after the other."""
+        return []
+
 
 class ValRunner:
     """Runs a network in evaluation mode with suppression and loss, as a training validates."""

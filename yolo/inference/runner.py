@@ -20,6 +20,7 @@ from yolo.program.backends.cpu import CpuBackend
 from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
 from yolo.program.detection import NmsSettings
 from yolo.program.ir import Shape
+from yolo.runtime import require_own_process
 
 if TYPE_CHECKING:
     from yolo.loss.settings import LossSettings
@@ -83,6 +84,12 @@ class Runner(abc.ABC):
         """
         return in_parts(self, images, lambda part: self._part(images[part], known[part]))
 
+    def lanes(self) -> list[Runner]:
+        """Runners of one thread each, as many as this has, which may run beside one another and give what this gives;
+        none where that is not to be had. They share their weights with this, and have memory of their own.
+        """
+        return []
+
     def prepare(self, height: int, width: int) -> None:  # noqa: B027 - most have nothing to make ready
         """Do at once what the first image would wait for, on a processor: weights are packed while a program is made,
         for images of this size. What fails then fails again, and is said, when there is an image.
@@ -121,12 +128,13 @@ class CompiledRunner(Runner):
         settings: NmsSettings,
         run: Run | None = None,
         guard: Guard = contextlib.nullcontext,
+        check: Callable[[], None] | None = None,
     ) -> None:
         """``anchors``: float32 ``[nl, na, 2]`` in pixels; ``run`` runs the programs in graphs, without it they run by
-        themselves; ``guard`` is around their making.
+        themselves; ``guard`` is around their making; ``check`` comes before each run, and may raise.
         """
         self._compiled, self._head = compiled, (anchors, strides, settings)
-        self._run, self._guard = run, guard
+        self._run, self._guard, self._check = run, guard, check or compiled.require_own_process
         self.pixels_at_once = compiled.backend.pixels_at_once
         self._programs: OrderedDict[Shape, DetectorProgram] = OrderedDict()
         self._compiling = 0.0
@@ -135,13 +143,17 @@ class CompiledRunner(Runner):
     def compile_seconds(self) -> float:
         return self._compiling + (0.0 if self._run is None else self._run.compile_seconds)
 
+    def lanes(self) -> list[Runner]:
+        check = None if self._run is None else require_own_process
+        return [CompiledRunner(lane, *self._head, guard=self._guard, check=check) for lane in self._compiled.lanes()]
+
     def prepare(self, height: int, width: int) -> None:
         if self._compiled.device == "cpu":  # a GPU's programs take seconds, and images may have another size
             with contextlib.suppress(YoloError, ValueError, RuntimeError, MemoryError):
                 self._program((1, 3, height, width))
 
     def _part(self, images: np.ndarray, known: Sequence[np.ndarray]) -> Part:
-        self._compiled.require_own_process()
+        self._check()
         program = self._program(images.shape)
         rows, counts = program(images) if self._run is None else self._run(program, images)
         return rows, counts, program.nms_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import threading
@@ -56,6 +57,7 @@ class CompiledNetwork:
         self.graph = dataclasses.replace(graph, tensors={})  # its programs have them
         self._programs: OrderedDict[Shape, Program] = OrderedDict()
         self._lock = threading.Lock()
+        self._lanes: list[CompiledNetwork] = []
 
     @classmethod
     def of(
@@ -75,6 +77,23 @@ class CompiledNetwork:
     @property
     def precision(self) -> str:
         return self.target.precision
+
+    def lanes(self) -> list[CompiledNetwork]:
+        """The same network for one thread each, as many as this has threads; none on a GPU, or of a single thread.
+
+        They share its weights, have maps of their own, and may run beside one another.
+        """
+        with self._lock:
+            if self.device == "cpu" and self.target.threads > 1 and not self._lanes:
+                self._lanes = [self._lane() for _ in range(self.target.threads)]
+            return self._lanes
+
+    def _lane(self) -> CompiledNetwork:
+        lane = copy.copy(self)
+        lane.target = dataclasses.replace(self.target, threads=1)
+        lane._memory, lane._largest = self.backend.memory(), 0
+        lane._programs, lane._lock = OrderedDict(), threading.Lock()
+        return lane
 
     def update(self, spec: NetworkSpec, state: Mapping[str, np.ndarray]) -> None:
         """Replace the weights, in all programs that were made too; those of int8 stay, as their scales do."""

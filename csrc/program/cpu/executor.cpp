@@ -133,7 +133,7 @@ void Executor::forward(const void* images, float* values, void* const* heads) {
     const std::lock_guard<std::mutex> lock(memory().mutex);
     // Networks that only infer leave the threads to one another as a whole; a step of training has nobody beside it.
     std::optional<parallel::Turn> turn;
-    if (plan_.backward.empty()) turn.emplace();
+    if (plan_.backward.empty() && plan_.threads > 1) turn.emplace();
     parallel::prefer_threads(plan_.threads);  // of this thread only: OneFlow may call from any of its own
     memory().holder = nullptr;
     std::vector<void*> places(heads, heads + plan_.heads.size());
