@@ -78,7 +78,29 @@ def test_errors_come_at_their_place_and_leave_the_lanes_free() -> None:
     with lanes.through((functools.partial(int, n) for n in range(1000)), lambda look, number: look(number)) as found:
         assert next(iter(found))[1] == 0  # and nobody wants the rest
     assert len(found_in(lanes, list(range(20)))) == 20
+    assert lanes._under_way.count == 0 and lanes._free.qsize() == 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+def test_calls_of_many_threads_go_beside_one_another() -> None:
+    gate, entered, found = threading.Event(), threading.Semaphore(0), []
+
+    def gated(name: str, group: object) -> str:
+        entered.release()
+        assert gate.wait(10)
+        return name
+
+    whole, lane = (functools.partial(gated, name) for name in ("whole", "lane"))
+    lanes = Lanes(whole, [lane, lane])
+    threads = [threading.Thread(target=lambda: found.append(lanes([]))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+        assert entered.acquire(timeout=10)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == ["lane", "lane", "whole"]
+    assert lanes([]) == "whole"  # nobody else asks any more
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +124,7 @@ def test_all_ways_find_the_same_in_every_bit(weights: Path, program: Path, tmp_p
     files = {"weights": weights, "ensemble": [weights, program]}.get(kind, program)
     more = {"augment": {"augment": True}, "slice": {"slice": 64}}.get(kind, {})
     detector = Detector(files, device="cpu", imgsz=64, conf=0.001, max_det=20, **more)
-    assert detector._several().count == 3
+    assert detector.calls_at_once == 3
     images = [noise(SIZES[number % 5], number) for number in range(23)]
     paths = [make_image(tmp_path / f"{number:02}.png", SIZES[number % 5], number) for number in range(23)]
     expected = [detector(image).rows for image in images]
@@ -123,19 +145,19 @@ def test_all_ways_find_the_same_in_every_bit(weights: Path, program: Path, tmp_p
 @pytest.mark.usefixtures("three_threads")
 def test_lanes_are_had_where_they_are_to_be_had(program: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"device": "cpu", "imgsz": 64}
-    assert Detector(program, **options)._several().count == 3
-    assert Detector(weights, **options, compile="off")._several() is None
+    assert Detector(program, **options).calls_at_once == 3
+    assert Detector(weights, **options, compile="off").calls_at_once == 1
     native.set_default_threads(1)
-    assert Detector(program, **options)._several() is None
+    assert Detector(program, **options).calls_at_once == 1
     native.set_default_threads(3)
     monkeypatch.setattr("yolo.inference.detector.free_memory", lambda: 200_000)
-    assert Detector(program, **options)._several() is None
+    assert Detector(program, **options).calls_at_once == 1
 
 
 @pytest.mark.usefixtures("three_threads")
 def test_an_image_s_time_is_its_share(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     detector = Detector(program, device="cpu", imgsz=64, conf=0.001)
-    (lane, *_), ready = list(detector._several()._free.queue), detector.ready(noise())
+    (lane, *_), ready = list(detector._lanes._free.queue), detector.ready(noise())
     lane([ready])  # makes the program
     monkeypatch.setattr(lane._runner, "detect", lambda images, found=lane._runner.detect: slower(found(images)))
     speed = lane([ready])[0].speed_ms

@@ -21,7 +21,8 @@ LONG = 30.0
 class Slow:
     """A detector whose runs last until they are let go; notes the sizes of its batches."""
 
-    def __init__(self, most: int = 16) -> None:
+    def __init__(self, most: int = 16, calls_at_once: int = 1) -> None:
+        self.calls_at_once = calls_at_once
         self.batches: list[list[str]] = []
         self.running, self.go = threading.Semaphore(0), threading.Semaphore(0)
         self._most = most
@@ -176,3 +177,41 @@ def test_what_is_counted(slow: Slow) -> None:
     assert metrics.stage_seconds["wait"].lines("n")[-1] == "n_count 3"
     assert metrics.stage_seconds["detect"].lines("n")[-1] == "n_count 2"
     assert batcher.seconds_each > 0
+
+
+def test_a_detector_that_works_for_several_has_as_many_threads() -> None:
+    slow = Slow(most=1, calls_at_once=3)
+    batcher = Batcher(slow, 8, LONG, Metrics())
+    try:
+        found = put(batcher, *map(ready, "abcde"))
+        for _ in range(3):
+            assert slow.running.acquire(timeout=LONG)
+        time.sleep(0.05)
+        assert sorted(slow.batches) == [["a"], ["b"], ["c"]] and len(batcher) == 2 and batcher.alive
+        slow.go.release(5)
+        assert [one.result(LONG) for one in found] == list("ABCDE")
+        assert sorted(slow.batches)[3:] == [["d"], ["e"]]
+    finally:
+        slow.go.release(100)
+        batcher.close()
+    assert not batcher.alive and batcher.seconds_each > 0
+
+
+def test_what_an_image_takes_is_its_share_of_the_threads() -> None:
+    slow = Slow(most=1, calls_at_once=2)
+    batcher = Batcher(slow, 8, LONG, Metrics())
+    try:
+        found = put(batcher, ready("a"), ready("b"))
+        for _ in range(2):
+            assert slow.running.acquire(timeout=LONG)
+        time.sleep(0.2)
+        slow.go.release(1)
+        while not any(one.done() for one in found):
+            time.sleep(0.001)
+        first = batcher.seconds_each  # of at least 0.2 seconds, in which both were under way
+        slow.go.release(1)
+        assert [one.result(LONG) for one in found] == ["A", "B"]
+        assert 0.1 <= first < batcher.seconds_each
+    finally:
+        slow.go.release(100)
+        batcher.close()

@@ -7,9 +7,9 @@ import copy
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +53,6 @@ if TYPE_CHECKING:  # what images one by one do not need comes when it is needed
 
 _LARGEST_BATCH = 16
 
-_Made, _Found = TypeVar("_Made"), TypeVar("_Found")
-
 
 class Detector:
     """Finds objects in images: ``Detector("best.safetensors")("street.jpg").boxes``.
@@ -75,8 +73,9 @@ class Detector:
     JPEG files that become less than half as large are decoded at a half, a quarter or an eighth of their size.
     ``slice`` looks at each image as a whole and, where it is larger, in square slices of so many pixels too, which
     overlap by the share ``overlap``: small objects of large images are found, and what a seam cuts becomes one.
-    Threads may share a detector; their calls go one after the other. In a fork's child only that of a compiled
-    detector's file on the CPU works: neither OneFlow, which runs the others, nor a GPU does.
+    Threads may share a detector. On a processor as many calls as it has threads go beside one another, on a thread
+    each; fewer go one after the other, on all of them, as on a GPU. Both give the same, in every bit. In a fork's child
+    only that of a compiled detector's file on the CPU works: neither OneFlow, which runs the others, nor a GPU does.
 
     Raises WeightsError, ConfigError (an option out of range) or RuntimeSetupError.
     """
@@ -135,8 +134,12 @@ class Detector:
         """All that depends on these, and that tracking therefore has of its own (``_down_to``)."""
         kept = settings if self._slicing is None else each_window(settings)
         self._settings, self._runner = settings, join_models(self.models, kept, augment=self._augment)
-        self._look = Look(self._runner, self.names, self._slicer(self._runner), self._lock)
-        self._lanes: Lanes | None = None
+        whole = Look(self._runner, self.names, self._slicer(self._runner), self._lock)
+        lanes = self._runner.lanes()
+        needed = len(lanes) * sum(model.least_bytes((1, 3, *self.imgsz)) for model in self.models)
+        lanes = lanes if needed < free_memory() / 2 else []
+        how = {"turn": contextlib.nullcontext(), "beside": len(lanes)}
+        self._lanes = Lanes(whole, [Look(lane, self.names, self._slicer(lane), **how) for lane in lanes])
 
     def _slicer(self, runner: Runner) -> MakeSlicer | None:
         """What makes a slicer that looks by means of this runner; None without slices."""
@@ -147,21 +150,6 @@ class Detector:
         self._require_memory(slicer(runner.detect).largest_input()[2:])
         return slicer
 
-    def _several(self) -> Lanes | None:
-        """What looks at several images beside one another; None where they go one after the other: on a GPU, in plain
-        graphs, on a single core, and where memory has no room for all of them.
-        """
-        with self._lock:
-            if self._lanes is None:
-                lanes = self._runner.lanes()
-                needed = len(lanes) * sum(model.least_bytes((1, 3, *self.imgsz)) for model in self.models)
-                looks = [
-                    Look(lane, self.names, self._slicer(lane), contextlib.nullcontext(), beside=len(lanes))
-                    for lane in (lanes if needed < free_memory() / 2 else ())
-                ]
-                self._lanes = Lanes(self._look, looks)
-            return self._lanes if self._lanes.count else None
-
     def __call__(
         self, images: ImageLike | Sequence[ImageLike] | Iterator[ImageLike]
     ) -> Result | list[Result] | Iterator[Result]:
@@ -171,15 +159,16 @@ class Detector:
         uint8: ``[H, W, 3]`` in the order of ``channels``, ``[H, W, 4]`` with alpha, which is dropped, or grey. Those
         of a generator are asked for while the Results, an iterator then, are gone through, a few ahead.
 
-        Small images of one letterboxed shape go through the network together; each new shape is compiled once. Threads
-        read the next images meanwhile. Raises DataError for an image that cannot be used, DownloadError for one that
-        cannot be fetched, ConfigError for one that memory has no room for at this ``imgsz``.
+        On a processor each of its threads takes an image of the list, from its file to its boxes. Elsewhere small
+        images of one letterboxed shape go through the network together, and threads read the next ones meanwhile. Each
+        new shape is compiled once. Raises DataError for an image that cannot be used, DownloadError for one that cannot
+        be fetched, ConfigError for one that memory has no room for at this ``imgsz``.
         """
         if isinstance(images, Iterator) and not hasattr(images, "read"):
             return self._one_by_one(images)
         if not isinstance(images, (list, tuple)):
-            return look_at(self._look, self._inputs.ready(images))
-        if self._several() is not None:
+            return look_at(self._lanes, self._inputs.ready(images))
+        if self._lanes.count:
             return list(self._one_by_one(images))
         workers = worker_count() if len(images) > 1 else 1
         tasks = [functools.partial(self._inputs.ready, image) for image in images]
@@ -188,22 +177,8 @@ class Detector:
 
     def _one_by_one(self, images: Iterable[ImageLike]) -> Iterator[Result]:
         tasks = (functools.partial(self._inputs.ready, image) for image in images)
-        with self._through(tasks, look_at) as results:
+        with self._lanes.through(tasks, look_at) as results:
             yield from results
-
-    @contextlib.contextmanager
-    def _through(
-        self, tasks: Iterable[Callable[[], _Made]], look_at: Callable[[Look, _Made], _Found]
-    ) -> Iterator[Iterable[_Found]]:
-        """What is found in what ``tasks`` make ready, in their order; threads work on a few ahead."""
-        lanes = self._several()
-        if lanes is not None:
-            with lanes.through(tasks, look_at) as found:
-                yield found
-            return
-        workers = worker_count()
-        with Prefetcher(tasks, workers, 2 * workers) as ahead:
-            yield (look_at(self._look, made) for made in ahead)
 
     def stream(
         self,
@@ -219,9 +194,9 @@ class Detector:
         number; or a list of files, or of streams. It may also be images as a call takes them: one, a list of all
         kinds, or a generator, which runs beside the network, a few images ahead. Of videos and streams every
         ``vid_stride``-th frame is taken. A source is opened when the first frame is asked for, and closed at the end.
-        Threads read and letterbox the next frames while the network runs; frames of cameras and streams are asked for
-        when it is free, so that none is old when it is looked at. ``whole``: all images are decoded at their full size
-        meanwhile, for whoever draws on them.
+        Threads take the next frames meanwhile, on a processor an image each as in a call with a list; frames of cameras
+        and streams are asked for when the network is free, so that none is old when it is looked at. ``whole``: all
+        images are decoded at their full size, for whoever draws on them.
 
         Whoever has opened a source gives its tasks instead, and says whether they are ``live``. Raises DataError,
         DownloadError or ConfigError for a source that cannot be used.
@@ -277,9 +252,9 @@ class Detector:
     def _frames(self, tasks: Iterable[Task], *, live: bool, whole: bool) -> Iterator[tuple[Frame, Result]]:
         ready = (functools.partial(self._ready_frame, task, whole) for task in tasks)
         if live:
-            yield from without_refused(look_at_frame(self._look, task()) for task in ready)
+            yield from without_refused(look_at_frame(self._lanes, task()) for task in ready)
             return
-        with self._through(ready, look_at_frame) as looked:
+        with self._lanes.through(ready, look_at_frame) as looked:
             yield from without_refused(looked)
 
     def network_input(self, image: ImageLike) -> NDArray[np.uint8]:
@@ -295,7 +270,12 @@ class Detector:
 
         Each number of images is compiled once for each shape.
         """
-        return self._look(group)
+        return self._lanes(group)
+
+    @property
+    def calls_at_once(self) -> int:
+        """So many threads are worth calling it at the same time; their images go through beside one another."""
+        return max(1, self._lanes.count)
 
     def most_together(self, size: Size) -> int:
         """How many images of a letterboxed size are worth a run together: on a processor one, but of small ones."""
@@ -334,7 +314,7 @@ class Detector:
         return [results[index] for index in range(count)]
 
     def _with_numbers(self, group: list[tuple[int, Ready]]) -> Iterable[tuple[int, Result]]:
-        return zip((index for index, _ in group), self._look([ready for _, ready in group]))
+        return zip((index for index, _ in group), self._lanes([ready for _, ready in group]))
 
 
 def _calibration(dataset: str | Path, size: Size) -> Calibration:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MakeSlicer = Callable[[Callable[[NDArray[np.uint8]], Detections]], Slicer]
 """Makes what looks at slices by means of what gives detections of a batch."""
 
+AnyLook = Callable[[Sequence[Ready]], list[Result]]
 MadeFrame = tuple["Frame", Ready | DataError] | None
 """A frame made ready, or what is wrong with it; None where there is none."""
 FoundFrame = tuple["Frame", Result | DataError] | None
@@ -72,12 +73,12 @@ class Look:
             return self._runner.detect(images)
 
 
-def look_at(look: Look, ready: Ready) -> Result:
+def look_at(look: AnyLook, ready: Ready) -> Result:
     """What is found in one image."""
     return look([ready])[0]
 
 
-def look_at_frame(look: Look, made: MadeFrame) -> FoundFrame:
+def look_at_frame(look: AnyLook, made: MadeFrame) -> FoundFrame:
     """The same of a frame."""
     if made is None:
         return None

@@ -22,6 +22,8 @@ _NEWEST = 0.2
 class BatchDetector(Protocol):
     """What a batcher needs of a ``Detector``."""
 
+    calls_at_once: int
+
     def detect_ready(self, group: Sequence[Ready]) -> list[Result]: ...
 
     def most_together(self, size: Size) -> int: ...
@@ -35,7 +37,7 @@ class _Job:
 
 
 class Batcher:
-    """A queue of images, and one thread that takes them to the network.
+    """A queue of images, and threads that take them to the network, as many as the detector works for at once.
 
     The oldest image goes next, together with those of its letterboxed shape that wait, up to ``max_batch`` of them and
     no more than the detector gains from. It waits for others only while others are ``coming``, and never for longer
@@ -47,12 +49,14 @@ class Batcher:
         self._detector, self._max_batch, self._max_delay, self._metrics = detector, max_batch, max_delay, metrics
         self._changed = threading.Condition()
         self._jobs: list[_Job] = []
-        self._coming = 0
+        self._coming = self._busy = 0
         self._closed = False
         self.seconds_each = 0.0
-        """What an image takes in the network at present."""
-        self._thread = threading.Thread(target=self._work, name="batcher", daemon=True)
-        self._thread.start()
+        """How long after one image the next one is done, at present."""
+        threads = range(detector.calls_at_once)
+        self._threads = [threading.Thread(target=self._work, name=f"batcher-{i}", daemon=True) for i in threads]
+        for thread in self._threads:
+            thread.start()
 
     def __len__(self) -> int:
         """Images that wait."""
@@ -60,7 +64,7 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive()
+        return all(thread.is_alive() for thread in self._threads)
 
     @contextlib.contextmanager
     def coming(self) -> Iterator[Callable[[Ready, Future[Result]], None]]:
@@ -79,7 +83,7 @@ class Batcher:
                     raise RuntimeError("the batcher is closed")
                 self._jobs.append(job)
                 self._coming, came = self._coming - 1, True
-                self._changed.notify()
+                self._changed.notify_all()
 
         with self._changed:
             self._coming += 1
@@ -89,7 +93,7 @@ class Batcher:
             if not came:
                 with self._changed:
                     self._coming -= 1
-                    self._changed.notify()
+                    self._changed.notify_all()
 
     def drop(self, future: Future[Result]) -> None:
         """Take an image out of the queue for which nobody waits any more."""
@@ -98,19 +102,22 @@ class Batcher:
             self._jobs = [job for job in self._jobs if job.future is not future]
 
     def close(self, *, finish: bool = True) -> None:
-        """End the thread; what waits is finished first, or else cancelled."""
+        """End the threads; what waits is finished first, or else cancelled."""
         with self._changed:
             self._closed = True
             if not finish:
                 for job in self._jobs:
                     job.future.cancel()
                 self._jobs = []
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while group := self._next():
             self._detect([job for job in group if job.future.set_running_or_notify_cancel()])
+            with self._changed:
+                self._busy -= 1
 
     def _next(self) -> list[_Job]:
         """The images that go next, oldest first; none: it is over."""
@@ -131,6 +138,9 @@ class Batcher:
         """The group, out of the queue."""
         taken = set(map(id, group))
         self._jobs = [job for job in self._jobs if id(job) not in taken]
+        self._busy += 1
+        if self._jobs:  # another thread's
+            self._changed.notify()
         return group
 
     def _with_the_oldest(self) -> tuple[list[_Job], int]:
@@ -138,6 +148,12 @@ class Batcher:
         size = self._jobs[0].ready.box.size
         most = max(1, min(self._max_batch, self._detector.most_together(size)))
         return [job for job in self._jobs if job.ready.box.size == size], most
+
+    def _note(self, seconds: float) -> None:
+        """Of an image, in one of the threads."""
+        with self._changed:
+            each = seconds / self._busy
+            self.seconds_each += (each - self.seconds_each) * (_NEWEST if self.seconds_each else 1)
 
     def _detect(self, group: Sequence[_Job]) -> None:
         if not group:
@@ -150,7 +166,7 @@ class Batcher:
                 job.future.set_exception(error)
             return
         seconds = time.perf_counter() - begin
-        self.seconds_each += (seconds / len(group) - self.seconds_each) * (_NEWEST if self.seconds_each else 1)
+        self._note(seconds / len(group))
         self._metrics.batch_size.observe(len(group))
         self._metrics.stage_seconds["detect"].observe(seconds)
         for job, result in zip(group, results):
