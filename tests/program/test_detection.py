@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import oneflow as flow
@@ -90,3 +91,28 @@ def test_known_boxes_need_their_places() -> None:
     other = CompiledNetwork.of(two_levels().spec, state_to_numpy(two_levels())).program((1, 3, 64, 64))
     with pytest.raises(ValueError, match="another network's"):
         native.DetectorProgram(other, head)
+
+
+def test_detectors_of_all_shapes_share_the_network_s_memory() -> None:
+    """Threads that run two of them at once must not see each other's heads."""
+    plain = two_levels()
+    network = CompiledNetwork.of(plain.spec, state_to_numpy(plain))
+    settings, rng = NmsSettings(conf=0.0, max_det=50), np.random.default_rng(0)
+    shapes = [(1, 3, 96, 96), (1, 3, 64, 96), (1, 3, 32, 32), (1, 3, 96, 32)]
+    images = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+    programs, wanted = [], []
+    for shape, image in zip(shapes, images):
+        program = network.program(shape)
+        head = detection_head(network.graph.head_shapes(shape), plain.anchors, plain.strides, settings)
+        wanted.append(head([np.asarray(plane) for plane in program(image)]))
+        programs.append(native.DetectorProgram(program, head))
+    assert programs[0](images[0])[1] == [50]
+    size = network._memory.bytes
+
+    def wrong(number: int) -> bool:
+        rows, counts = programs[number % 4](images[number % 4])
+        return not (np.array_equal(rows, wanted[number % 4][0]) and np.array_equal(counts, wanted[number % 4][1]))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert not any(pool.map(wrong, range(400)))
+    assert network._memory.bytes == size

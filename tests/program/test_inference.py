@@ -219,6 +219,7 @@ def test_lanes_share_weights_and_run_beside_one_another() -> None:
         found = [list(pool.map(lane.program((1, 3, 64, 64)), images)) for lane in lanes for _ in range(3)]
     for one in found:
         assert all(np.array_equal(*pair) for ours, theirs in zip(one, expected) for pair in zip(ours, theirs))
+    assert {lane._memory.bytes for lane in lanes} == {network._memory.bytes}  # the largest was there first
     state = {name: values * 1.25 if name.endswith("conv.weight") else values for name, values in state_of(old).items()}
     network.update(old.spec, state)
     for ours, theirs in zip(lanes[1].program((1, 3, 64, 64))(images[0]), network.program((1, 3, 64, 64))(images[0])):

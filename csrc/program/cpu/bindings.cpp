@@ -63,6 +63,7 @@ void bind_cpu(py::module_& module) {
         .def_readonly("memory", &Limits::memory);
     py::class_<Memory, std::shared_ptr<Memory>>(module, "Memory")
         .def(py::init<>())
+        .def("match", &Memory::match, py::arg("other"), py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("bytes", &Memory::bytes);
     py::class_<Executor, Runnable>(module, "Executor")
         .def(py::init([](const py::object& plan, std::shared_ptr<Weights> weights, std::shared_ptr<Memory> memory,

@@ -1,8 +1,14 @@
 #include "program/detection/detector.h"
 
+#include <mutex>
 #include <stdexcept>
 
 namespace yolo::program {
+namespace {
+
+constexpr size_t kAlignment = 64;  // bytes
+
+}  // namespace
 
 DetectorProgram::DetectorProgram(Executor& network, DetectionHead& head) : network_(network), head_(head) {
     const std::vector<Numbers>& shapes = network.plan().heads;
@@ -12,15 +18,19 @@ DetectorProgram::DetectorProgram(Executor& network, DetectionHead& head) : netwo
         fits = shapes[i] == Numbers{head.batch(), level.channels(head.classes()), level.height, level.width};
     }
     if (!fits) throw std::invalid_argument("the head is another network's");
+    starts_.push_back(0);
     for (const Level& level : head.levels()) {
-        heads_.emplace_back(static_cast<size_t>(head.batch() * level.numbers(head.classes())) * sizeof(float));
+        const size_t bytes = static_cast<size_t>(head.batch() * level.numbers(head.classes())) * sizeof(float);
+        starts_.push_back(starts_.back() + (bytes + kAlignment - 1) / kAlignment * kAlignment);
     }
 }
 
 void DetectorProgram::run(const void* const* inputs, void* const* outputs) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    Memory& memory = network_.memory();
+    const std::lock_guard<std::mutex> lock(memory.step);
+    const auto place = memory.heads.of(starts_.back());
     std::vector<void*> heads;
-    for (const Buffer& buffer : heads_) heads.push_back(buffer.data());
+    for (size_t i = 0; i + 1 < starts_.size(); ++i) heads.push_back(place->data() + starts_[i]);
     network_.run(inputs, heads.data());
     const std::vector<const void*> found(heads.begin(), heads.end());
     head_.run(found.data(), outputs);

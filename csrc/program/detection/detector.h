@@ -1,17 +1,17 @@
 // A whole detector as one operator.
 #pragma once
 
-#include <mutex>
+#include <cstddef>
 #include <vector>
 
-#include "program/common/buffer.h"
 #include "program/cpu/executor.h"
 #include "program/detection/head.h"
 
 namespace yolo::program {
 
-// The network and its head. inputs: uint8 [batch, channels, H, W]; outputs: the head's. The raw heads stay in memory of
-// its own. Network and head must outlive it. Threads may share it; their runs go one after the other.
+// The network and its head. inputs: uint8 [batch, channels, H, W]; outputs: the head's. Network and head must outlive it.
+// The raw heads stay in the network's memory, which is taken from the first of them to the last detection: runs of all
+// that share that memory go one after the other, whatever thread calls them.
 class DetectorProgram : public Runnable {
 public:
     // Raises std::invalid_argument where the network's outputs are not the head's inputs.
@@ -23,8 +23,7 @@ public:
 private:
     Executor& network_;
     DetectionHead& head_;
-    std::vector<Buffer> heads_;
-    std::mutex mutex_;
+    std::vector<size_t> starts_;  // of each raw head in the memory, and behind the last one; bytes
 };
 
 }  // namespace yolo::program
