@@ -83,7 +83,7 @@ class Batcher:
                     raise RuntimeError("the batcher is closed")
                 self._jobs.append(job)
                 self._coming, came = self._coming - 1, True
-                self._changed.notify_all()
+                self._changed.notify()
 
         with self._changed:
             self._coming += 1
@@ -93,7 +93,7 @@ class Batcher:
             if not came:
                 with self._changed:
                     self._coming -= 1
-                    self._changed.notify_all()
+                    self._changed.notify()
 
     def drop(self, future: Future[Result]) -> None:
         """Take an image out of the queue for which nobody waits any more."""
