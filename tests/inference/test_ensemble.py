@@ -120,7 +120,7 @@ def test_large_batches_are_taken_in_parts(networks: list[Network], monkeypatch: 
     labels = tuple(np.array([[0, 0.5, 0.5, 0.1 * (i + 1), 0.5]], np.float32) for i in range(5))
     joint = EnsembleRunner([heads_of(networks[0])], SETTINGS)
     whole = joint.detect(images, labels)
-    monkeypatch.setattr(EnsembleRunner, "pixels_at_once", 2 * 32 * 32)
+    monkeypatch.setattr(joint, "pixels_at_once", 2 * 32 * 32)
     parts = joint.detect(images, labels)
     np.testing.assert_array_equal(parts.rows, whole.rows)
     np.testing.assert_array_equal(parts.counts, whole.counts)

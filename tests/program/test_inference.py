@@ -20,6 +20,8 @@ from tests.program.networks import (
     two_levels,
     zoo_network,
 )
+from yolo import native
+from yolo.program.backends.cpu import CpuBackend
 from yolo.program.compiled import MOST_SHAPES, CompiledNetwork
 
 ZOO = ("yolov5n", "yolov5s-transformer", "yolov5s-ghost", "yolov5s-LeakyReLU", "yolov3-tiny", "yolov5n6")
@@ -225,3 +227,46 @@ def test_lanes_share_weights_and_run_beside_one_another() -> None:
     for ours, theirs in zip(lanes[1].program((1, 3, 64, 64))(images[0]), network.program((1, 3, 64, 64))(images[0])):
         np.testing.assert_array_equal(ours, theirs)
     assert not np.array_equal(ours, expected[0][-1])
+
+
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16)])
+def test_images_of_a_batch_go_side_by_side_where_no_thread_is_idle(precision: str) -> None:
+    network, images = zoo_network("yolov5n"), random_images((7, 3, 64, 96))
+    one, three = (compiled(network, threads=threads, precision=precision) for threads in (1, 3))
+    for count in (1, 2, 3, 4, 7):
+        program = three.program((count, 3, 64, 96))
+        assert isinstance(program, native.SideBySide) == (count >= 3)
+        for ours, theirs in zip(program(images[:count]), one.program((count, 3, 64, 96))(images[:count])):
+            np.testing.assert_array_equal(ours, theirs)
+    assert program.memory_bytes == 3 * one.program((1, 3, 64, 96)).memory_bytes and len(program.steps) > 60
+    assert one.pixels_at_once == 640 * 640 and three.pixels_at_once == 6 * 640 * 640
+    with pytest.raises(ValueError, match="another shape"):
+        program(images[:3])
+
+
+def test_a_batch_goes_one_after_the_other_where_lanes_have_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, images = compiled(two_levels(), threads=2), random_images((2, 3, 64, 64))
+    lanes = network.lanes()
+    monkeypatch.setattr(lanes[1].backend, "free_memory", lambda: 0)
+    monkeypatch.setattr(network, "backend", CpuBackend())
+    program = network.program(images.shape)
+    assert isinstance(program, native.Executor)
+    expected = compiled(two_levels(), threads=1).program(images.shape)(images)
+    assert all(map(np.array_equal, program(images), expected))
+
+
+def test_lanes_that_do_not_fit_are_refused() -> None:
+    network = compiled(two_levels(), threads=2)
+    (first, second), memory = network.lanes(), network._memory
+    right = first.program((1, 3, 64, 64))
+    wrong = (
+        [],
+        [right, second.program((1, 3, 64, 32))],
+        [first.program((2, 3, 64, 64))],
+        [network.program((1, 3, 64, 64))],
+    )
+    for lanes in wrong:
+        with pytest.raises(ValueError, match="lanes"):
+            native.SideBySide(lanes, 2, memory)
+    with pytest.raises(ValueError, match="images"):
+        native.SideBySide([right], 0, memory)

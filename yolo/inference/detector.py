@@ -25,7 +25,7 @@ from yolo.inference.models import ModelOptions, Weights, join_models, load_model
 from yolo.inference.originals import CHANNELS, ImageLike
 from yolo.inference.pipeline import Prefetcher, worker_count
 from yolo.inference.results import Result
-from yolo.inference.runner import Runner, at_once
+from yolo.inference.runner import PIXELS_AT_ONCE, Runner, at_once
 from yolo.inference.settings import (
     calibration_file,
     check_choice,
@@ -279,7 +279,8 @@ class Detector:
 
     def most_together(self, size: Size) -> int:
         """How many images of a letterboxed size are worth a run together: on a processor one, but of small ones."""
-        return min(_LARGEST_BATCH, at_once(*size, self._runner.pixels_at_once) or _LARGEST_BATCH)
+        pixels = None if self._runner.pixels_at_once is None else PIXELS_AT_ONCE
+        return min(_LARGEST_BATCH, at_once(*size, pixels) or _LARGEST_BATCH)
 
     def _ready_frame(self, task: Task, whole: bool) -> MadeFrame:
         """In any thread; what is wrong with an image is said when its turn comes."""

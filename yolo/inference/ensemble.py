@@ -11,7 +11,7 @@ import numpy as np
 
 from yolo import native
 from yolo.data.batch import pad_labels
-from yolo.inference.runner import Guard, Part, Runner
+from yolo.inference.runner import PIXELS_AT_ONCE, Guard, Part, Runner
 from yolo.inference.views import AS_IT_IS, AUGMENTED, View, kept_levels, seen
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.detection import NmsSettings, levels_of
@@ -25,6 +25,8 @@ class RawHeadRunner(Protocol):
     strides: tuple[int, ...]
     compile_seconds: float
     """Seconds spent compiling so far."""
+    pixels_at_once: int | None
+    """So many of a batch are worth going through together; None: all."""
 
     def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]: ...
 
@@ -43,7 +45,7 @@ class CompiledHeads:
         guard: Guard = contextlib.nullcontext,
     ) -> None:
         self._compiled, self.anchors, self.strides, self._guard = compiled, anchors, tuple(strides), guard
-        self.compile_seconds = 0.0
+        self.compile_seconds, self.pixels_at_once = 0.0, compiled.pixels_at_once
 
     def __call__(self, images: np.ndarray) -> Sequence[np.ndarray]:
         self._compiled.require_own_process()
@@ -68,6 +70,8 @@ class EnsembleRunner(Runner):
         """``networks`` must know the same classes."""
         self._networks, self._settings, self._augment = tuple(networks), settings, augment
         self._views = AUGMENTED if augment else AS_IT_IS
+        bounds = [network.pixels_at_once for network in self._networks if network.pixels_at_once is not None]
+        self.pixels_at_once = min(bounds, default=PIXELS_AT_ONCE)  # the heads are decoded here
 
     @property
     def compile_seconds(self) -> float:

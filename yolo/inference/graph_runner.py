@@ -44,7 +44,7 @@ class PlainHeads:
     def __init__(self, network: Network, device: str = "cpu", *, alone: bool = True) -> None:
         network = _placed(network, device)
         pool = GraphPool if alone else EagerRuns
-        self._device, self._pool = device, pool(lambda: HeadsGraph(network))
+        self._device, self._pool, self.pixels_at_once = device, pool(lambda: HeadsGraph(network)), PIXELS_AT_ONCE
         self.anchors, self.strides = network.anchors, tuple(network.strides)
 
     @property
@@ -87,7 +87,7 @@ class ValRunner:
         """Where it computes."""
         self._settings, self._compiled = settings, compiled
         if compiled is not None:
-            self.pixels_at_once = compiled.backend.pixels_at_once
+            self.pixels_at_once = compiled.pixels_at_once
         self._pool = (GraphPool if alone else EagerRuns)(self._graph)
 
     @property

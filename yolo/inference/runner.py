@@ -135,7 +135,7 @@ class CompiledRunner(Runner):
         """
         self._compiled, self._head = compiled, (anchors, strides, settings)
         self._run, self._guard, self._check = run, guard, check or compiled.require_own_process
-        self.pixels_at_once = compiled.backend.pixels_at_once
+        self.pixels_at_once = compiled.pixels_at_once
         self._programs: OrderedDict[Shape, DetectorProgram] = OrderedDict()
         self._compiling = 0.0
 

@@ -27,6 +27,8 @@ from yolo.program.target import Target
 MOST_SHAPES = 40
 """Programs that are kept: images of any form, letterboxed at 640 in steps of 32, have 39 shapes. They share the maps of
 the largest; each has 0.2 to 0.7 MB of its own, and takes 8 ms to build."""
+_MOST_TOGETHER = 16
+"""Images of 640x640 of a batch, where threads are not more."""
 MOST_WORK = 1e15
 """Operations an image: a thousand times those of YOLOv5x6 at 1280 pixels."""
 
@@ -35,8 +37,9 @@ class CompiledNetwork:
     """The programs of a network for inference on "cpu" or "cuda:N". Threads may share it.
 
     ``program(shape)`` gives the one for images uint8 ``[B, C, H, W]``; its outputs are raw heads, float32
-    ``[B, na * (5 + nc), h, w]`` a level. Least recently used ones are dropped when there are many; whoever holds one
-    may go on using it.
+    ``[B, na * (5 + nc), h, w]`` a level. On a processor the images of a batch go side by side, each on one thread,
+    where they are as many as the threads. Least recently used programs are dropped when there are many; whoever holds
+    one may go on using it.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class CompiledNetwork:
         self._weights = pack_weights(graph, self.target, self.backend.weights())
         self.graph = dataclasses.replace(graph, tensors={})  # its programs have them
         self._programs: OrderedDict[Shape, Program] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._lanes: list[CompiledNetwork] = []
         self._whole: CompiledNetwork | None = None
 
@@ -80,6 +83,12 @@ class CompiledNetwork:
     def precision(self) -> str:
         return self.target.precision
 
+    @property
+    def pixels_at_once(self) -> int | None:
+        """So many of a batch are worth going through together, and with them the memory of their heads; None: all."""
+        pixels, threads = self.backend.pixels_at_once, self.target.threads
+        return pixels if pixels is None or threads == 1 else pixels * max(threads, min(2 * threads, _MOST_TOGETHER))
+
     def lanes(self) -> list[CompiledNetwork]:
         """The same network for one thread each, as many as this has threads; none on a GPU, or of a single thread.
 
@@ -94,7 +103,7 @@ class CompiledNetwork:
         lane = copy.copy(self)
         lane.target = dataclasses.replace(self.target, threads=1)
         lane._memory, lane._largest = self.backend.memory(), 0
-        lane._programs, lane._lock = OrderedDict(), threading.Lock()
+        lane._programs, lane._lock = OrderedDict(), threading.RLock()
         lane._whole = self
         return lane
 
@@ -129,15 +138,16 @@ class CompiledNetwork:
             if shape in self._programs:
                 self._programs.move_to_end(shape)
                 return self._programs[shape]
-            self._programs[shape] = self._built(self.plan(shape))
+            lanes = self._lane_programs(shape)
+            found = self.backend.batch(lanes, shape[0], self._memory) if lanes else self._built(self.plan(shape))
+            self._programs[shape] = found
             while len(self._programs) > MOST_SHAPES:
                 self._programs.popitem(last=False)
             return self._programs[shape]
 
     def _built(self, plan: Plan) -> Program:
         if self._whole is not None and not self._programs:  # what grows later stays with those that have it
-            with self._whole._lock:
-                self._memory.match(self._whole._memory)
+            self._memory.match(self._whole._memory)
         free = self.backend.free_memory()
         if plan.arena > max(free, self._largest):  # what the programs share is theirs already, though it is not free
             needed, free = (round(number / 1e9, 1) for number in (plan.arena, free))
@@ -147,3 +157,14 @@ class CompiledNetwork:
         program = self.backend.program(plan, self._weights, self._memory, limits)
         self._largest = max(self._largest, plan.arena)
         return program
+
+    def _lane_programs(self, shape: Shape) -> list[Program]:
+        """Programs for one image on one thread each, for a batch of this shape in which none of them is idle; none
+        where memory has no room for them all.
+        """
+        if not 1 < self.target.threads <= shape[0]:
+            return []
+        try:
+            return [lane.program((1, *shape[1:])) for lane in self.lanes()]
+        except MemoryError:
+            return []

@@ -7,11 +7,27 @@
 #include "bindings.h"
 #include "program/common/bindings.h"
 #include "program/cpu/executor.h"
+#include "program/cpu/side_by_side.h"
 
 namespace yolo::program {
 namespace {
 
 namespace py = pybind11;
+
+// What `run` writes into arrays of these shapes.
+template <class Run>
+py::list heads_of(const std::vector<Numbers>& shapes, const Run& run) {
+    py::list heads;
+    std::vector<void*> places;
+    for (const Numbers& shape : shapes) {
+        Floats head(shape);
+        places.push_back(head.mutable_data());
+        heads.append(std::move(head));
+    }
+    const py::gil_scoped_release free;
+    run(places.data());
+    return heads;
+}
 
 py::list forward(Executor& executor, const py::array& given, std::optional<Floats> values) {
     const Plan& plan = executor.plan();
@@ -19,16 +35,14 @@ py::list forward(Executor& executor, const py::array& given, std::optional<Float
     check(images, plan.images, py::dtype::of<uint8_t>(), "images");
     if (plan.values > 0 && !values) throw py::value_error("the program takes values too");
     float* const vector = values ? vector_of(*values, plan.values, "values") : nullptr;
-    py::list heads;
-    std::vector<void*> places;
-    for (const Numbers& shape : plan.heads) {
-        Floats head(shape);
-        places.push_back(head.mutable_data());
-        heads.append(std::move(head));
-    }
-    const py::gil_scoped_release free;
-    executor.forward(images.data(), vector, places.data());
-    return heads;
+    return heads_of(plan.heads, [&](void* const* places) { executor.forward(images.data(), vector, places); });
+}
+
+py::list look(SideBySide& lanes, const py::array& given) {
+    const py::array images = py::array::ensure(given, py::array::c_style);
+    check(images, lanes.images(), py::dtype::of<uint8_t>(), "images");
+    const void* const inputs[] = {images.data()};
+    return heads_of(lanes.heads(), [&](void* const* places) { lanes.run(inputs, places); });
 }
 
 void backward(Executor& executor, const std::vector<py::array>& head_gradients, Floats& values, Floats& gradient) {
@@ -65,7 +79,8 @@ void bind_cpu(py::module_& module) {
         .def(py::init<>())
         .def("match", &Memory::match, py::arg("other"), py::call_guard<py::gil_scoped_release>())
         .def_property_readonly("bytes", &Memory::bytes);
-    py::class_<Executor, Runnable>(module, "Executor")
+    py::class_<Network, Runnable>(module, "Network");
+    py::class_<Executor, Network>(module, "Executor")
         .def(py::init([](const py::object& plan, std::shared_ptr<Weights> weights, std::shared_ptr<Memory> memory,
                          std::shared_ptr<net::Exchange> exchange, const Limits& limits) {
                  return std::make_unique<Executor>(plan_of(plan), Resources{weights, memory, exchange}, limits);
@@ -78,6 +93,12 @@ void bind_cpu(py::module_& module) {
         .def("profile", &Executor::profile, py::arg("on") = true)
         .def_property_readonly("steps", &Executor::steps)
         .def_property_readonly("memory_bytes", &Executor::memory_bytes);
+    py::class_<SideBySide, Network>(module, "SideBySide")
+        .def(py::init<std::vector<Executor*>, int64_t, std::shared_ptr<Memory>>(), py::arg("lanes"), py::arg("batch"),
+             py::arg("memory"), py::keep_alive<1, 2>())
+        .def("__call__", &look, py::arg("images"))
+        .def_property_readonly("steps", &SideBySide::steps)
+        .def_property_readonly("memory_bytes", &SideBySide::memory_bytes);
 }
 
 }  // namespace yolo::program

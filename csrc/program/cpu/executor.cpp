@@ -67,6 +67,13 @@ int64_t numbers(const std::vector<int64_t>& shape) {
     return product;
 }
 
+// A piece of a memory that others may be looking at.
+template <class Piece>
+auto taken(Memory& memory, Piece& piece, size_t bytes) {
+    const std::lock_guard<std::mutex> lock(memory.mutex);
+    return piece.of(bytes);
+}
+
 void require_constant(const Weights* weights, const std::string& where, const std::string& name,
                       const dnnl::memory::dims& dims) {
     if (weights == nullptr || !weights->has(name, dims)) {
@@ -94,7 +101,7 @@ Executor::Executor(Plan plan, Resources resources, const Limits& limits)
     : plan_(std::move(plan)), resources_(with_memory(std::move(resources))) {
     verify(plan_, limits);
     check_machine(plan_);
-    arena_ = resources_.memory->maps.of(static_cast<size_t>(plan_.arena));
+    arena_ = taken(memory(), memory().maps, static_cast<size_t>(plan_.arena));
     parallel::prefer_threads(plan_.threads);  // oneDNN plans for as many
     Budget budget(limits);
     budget.take("maps", static_cast<double>(plan_.arena));
@@ -108,7 +115,7 @@ Executor::Executor(Plan plan, Resources resources, const Limits& limits)
                          plan_.backward.empty()};
     forward_ = build_steps<CompiledStep>(context, plan_.forward, builders());
     backward_ = build_steps<CompiledStep>(context, plan_.backward, builders());
-    workspace_.place(resources_.memory->workspace.of(workspace_.bytes()));
+    workspace_.place(taken(memory(), memory().workspace, workspace_.bytes()));
 }
 
 void Executor::execute(std::vector<CompiledStep>& steps, const Run& run) {
@@ -131,7 +138,7 @@ void Executor::run(const void* const* inputs, void* const* outputs) {
 
 void Executor::forward(const void* images, float* values, void* const* heads) {
     const std::lock_guard<std::mutex> lock(memory().mutex);
-    // Networks that only infer leave the threads to one another as a whole; a step of training has nobody beside it.
+    // Networks that infer on several threads leave them to one another as a whole; a step of training has nobody beside it.
     std::optional<parallel::Turn> turn;
     if (plan_.backward.empty() && plan_.threads > 1) turn.emplace();
     parallel::prefer_threads(plan_.threads);  // of this thread only: OneFlow may call from any of its own

@@ -7,9 +7,9 @@
 
 #include "program/common/limits.h"
 #include "program/common/plan.h"
-#include "program/common/runnable.h"
 #include "program/cpu/build_context.h"
 #include "program/cpu/memory.h"
+#include "program/cpu/network.h"
 #include "program/cpu/weights.h"
 
 namespace yolo::program {
@@ -24,7 +24,7 @@ struct Resources {
 // Verified and built once, then run any number of times. Threads may share it; their runs go one after the other.
 // The maps lie in `memory`, which executors may share that run one after the other, each backward right after its
 // forward.
-class Executor final : public Runnable {
+class Executor final : public Network {
 public:
     // Resources may be null. Raises std::invalid_argument, in one line, for a plan that does not hold (verify.h), for
     // another machine's and where it outgrows its limits; std::runtime_error where oneDNN has only a reference kernel.
@@ -39,7 +39,10 @@ public:
     void backward(const void* const* head_gradients, float* values, float* gradient);
 
     const Plan& plan() const { return plan_; }
-    Memory& memory() const { return *resources_.memory; }
+    const Numbers& images() const override { return plan_.images; }
+    const std::vector<Numbers>& heads() const override { return plan_.heads; }
+    bool infers() const override { return plan_.values == 0; }
+    Memory& memory() const override { return *resources_.memory; }
     // Of what it needs of the memory.
     int64_t memory_bytes() const { return plan_.arena + static_cast<int64_t>(workspace_.bytes()); }
     // Steps of both passes, with their times while profiling.

@@ -62,7 +62,7 @@ py::tuple suppress(Nms& nms, const Floats& predictions) {
 }
 
 py::tuple detect(DetectorProgram& detector, const py::array_t<uint8_t, py::array::c_style>& images) {
-    const Numbers& wanted = detector.network().plan().images;
+    const Numbers& wanted = detector.network().images();
     if (images.ndim() != 4 || !std::equal(wanted.begin(), wanted.end(), images.shape())) {
         throw py::value_error("the program takes images of another shape");
     }
@@ -137,7 +137,7 @@ void bind_detection(py::module_& module) {
              py::arg("classes"), py::arg("batch"), py::arg("settings"), py::arg("places") = 0)
         .def("__call__", &call, py::arg("heads"), py::arg("known") = py::none());
     py::class_<DetectorProgram, Runnable>(module, "DetectorProgram")
-        .def(py::init<Executor&, DetectionHead&>(), py::arg("network"), py::arg("head"),
+        .def(py::init<Network&, DetectionHead&>(), py::arg("network"), py::arg("head"),
              py::keep_alive<1, 2>(), py::keep_alive<1, 3>())
         .def_property_readonly("nms_seconds", [](const DetectorProgram& own) { return own.head().seconds(); })
         .def("__call__", &detect);

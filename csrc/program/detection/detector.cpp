@@ -10,9 +10,9 @@ constexpr size_t kAlignment = 64;  // bytes
 
 }  // namespace
 
-DetectorProgram::DetectorProgram(Executor& network, DetectionHead& head) : network_(network), head_(head) {
-    const std::vector<Numbers>& shapes = network.plan().heads;
-    bool fits = shapes.size() == head.levels().size() && head.places() == 0 && network.plan().values == 0;
+DetectorProgram::DetectorProgram(Network& network, DetectionHead& head) : network_(network), head_(head) {
+    const std::vector<Numbers>& shapes = network.heads();
+    bool fits = shapes.size() == head.levels().size() && head.places() == 0 && network.infers();
     for (size_t i = 0; fits && i < shapes.size(); ++i) {
         const Level& level = head.levels()[i];
         fits = shapes[i] == Numbers{head.batch(), level.channels(head.classes()), level.height, level.width};

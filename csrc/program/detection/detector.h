@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "program/cpu/executor.h"
+#include "program/cpu/network.h"
 #include "program/detection/head.h"
 
 namespace yolo::program {
@@ -15,13 +15,13 @@ namespace yolo::program {
 class DetectorProgram : public Runnable {
 public:
     // Raises std::invalid_argument where the network's outputs are not the head's inputs.
-    DetectorProgram(Executor& network, DetectionHead& head);
+    DetectorProgram(Network& network, DetectionHead& head);
     void run(const void* const* inputs, void* const* outputs) override;
-    const Executor& network() const { return network_; }
+    const Network& network() const { return network_; }
     const DetectionHead& head() const { return head_; }
 
 private:
-    Executor& network_;
+    Network& network_;
     DetectionHead& head_;
     std::vector<size_t> starts_;  // of each raw head in the memory, and behind the last one; bytes
 };

@@ -57,6 +57,9 @@ class Backend(Protocol):
     def program(self, plan: Plan, weights: Any, memory: Any, limits: native.Limits) -> Program:
         """Of a plan for inference."""
 
+    def batch(self, lanes: Sequence[Any], count: int, memory: Any) -> Program:
+        """Of so many images, which go side by side through programs for one of them, a processor's thread each."""
+
     def detector(self, program: Program, shapes: Sequence[Shape], heads: Heads, nms: NmsSettings) -> DetectorProgram:
         """The program with decoding and suppression behind it; ``shapes``: of its raw heads."""
 

@@ -33,8 +33,11 @@ class CpuBackend:
     ) -> native.Executor:
         return native.Executor(plan, weights=weights, memory=memory, limits=limits)
 
+    def batch(self, lanes: Sequence[native.Executor], count: int, memory: native.Memory) -> native.SideBySide:
+        return native.SideBySide(list(lanes), count, memory)
+
     def detector(
-        self, program: native.Executor, shapes: Sequence[Shape], heads: Heads, nms: NmsSettings
+        self, program: native.Network, shapes: Sequence[Shape], heads: Heads, nms: NmsSettings
     ) -> native.DetectorProgram:
         return native.DetectorProgram(program, detection_head(shapes, *heads, nms))
 

@@ -22,8 +22,9 @@ ALIGNMENT = {"blocked": 64, "nhwc": 256}
 def plan_inference(graph: Graph, shape: Shape, target: Target, *, exact: bool = False) -> Plan:
     """The plan for images uint8 of this shape, ``[B, C, H, W]``; heads are float32 ``[B, C, h, w]`` a level.
 
-    ``graph`` went through ``passes.optimise``. On a CPU the images of a batch go through one after the other: that
-    costs nothing, and the channels of one image are dense, so that values are joined without copies. Where all channels
+    ``graph`` went through ``passes.optimise``. On a CPU the images of a batch go through one after the other, so that
+    the channels of one image are dense and values are joined without copies (``CompiledNetwork`` has them go side by
+    side). Where all channels
     of a pixel lie together any part of them is a view, and the batch goes through at once. ``exact``: all convolutions
     are direct. Raises ValueError, which names the step, for a size at which nothing is left.
     """
