@@ -1,5 +1,6 @@
 // A stress run for ThreadSanitizer (make stress): many threads share a detector while its weights are replaced, and
 // others train; their loops run on the process's team.
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstring>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "parallel/team.h"
+#include "program/cpu/side_by_side.h"
 #include "program/detection/detector.h"
 #include "program/detection/head.h"
 #include "program/step/step.h"
@@ -64,7 +66,7 @@ Step store(TensorView head) {
 }
 
 // Convolution of stride 2 with SiLU, attention of the map with itself, head.
-std::unique_ptr<Executor> network(std::shared_ptr<Weights> weights) {
+std::unique_ptr<Executor> network(std::shared_ptr<Weights> weights, int threads = kTeam) {
     const TensorView image{3 * kMap, 3, kSide, kSide, 4, Layout::nchw, 0, 3}, first = map_of(0, kChannels, kSide / 2),
                      mixed = map_of(kMap, kChannels, kSide / 2), head = map_of(2 * kMap, kColumns, kSide / 2);
     const auto fused = [](Step step, const char* activation) {
@@ -74,6 +76,7 @@ std::unique_ptr<Executor> network(std::shared_ptr<Weights> weights) {
         return step;
     };
     Plan plan = plan_of(3);
+    plan.threads = threads;
     plan.forward = {load(image), fused(conv("conv", "first", image, first, 3, 2, 1), "SiLU"),
                     {"attention", "mixed", {{"query", {first}}, {"key", {first}}, {"value", {first}}, {"target", {mixed}}},
                      {{"heads", int64_t{4}}}},
@@ -113,30 +116,64 @@ void together(const std::vector<std::function<void()>>& works) {
 
 std::atomic<int> wrong{0};
 
-// Threads with images of their own share one detector; every result equals that of a single thread.
+constexpr int64_t kFound = 20;
+
+// What a detector finds in images that follow from these seeds, one after the other.
+std::vector<float> detect(DetectorProgram& detector, const std::vector<unsigned>& seeds) {
+    std::vector<uint8_t> images;
+    for (unsigned seed : seeds) {
+        for (int64_t i = 0; i < 3 * kSide * kSide; ++i) {
+            images.push_back(static_cast<uint8_t>((seed = seed * 1664525u + 1013904223u) >> 24));
+        }
+    }
+    std::vector<float> found(seeds.size() * kFound * 6);
+    std::vector<int32_t> counts(seeds.size());
+    const void* inputs[] = {images.data()};
+    void* outputs[] = {found.data(), counts.data()};
+    detector.run(inputs, outputs);
+    for (const int32_t count : counts) found.push_back(static_cast<float>(count));
+    return found;
+}
+
+DetectionHead head_of(int64_t batch) {
+    return {kLevels, kClasses, batch, {0.3f, 0.45, kFound, 1000, false, false, {}}};
+}
+
+// A network for one thread, with a memory of its own, and its detector.
+struct Lane {
+    explicit Lane(std::shared_ptr<Weights> weights) : program(network(std::move(weights), 1)), head(head_of(1)) {}
+    std::unique_ptr<Executor> program;
+    DetectionHead head;
+    DetectorProgram detector{*program, head};
+};
+
+// Threads with images of their own share one detector, others have lanes, and one of them looks at batches that go through
+// all lanes side by side; every result equals that of a single thread.
 void share_detector() {
     auto weights = std::make_shared<Weights>();
     set_weights(*weights, 7);
     const auto program = network(weights);
-    DetectionHead head(kLevels, kClasses, 1, {0.3f, 0.45, 20, 1000, false, false, {}});
+    DetectionHead head = head_of(1), batch_head = head_of(kThreads);
     DetectorProgram detector(*program, head);
-    const auto detect = [&](unsigned seed) {
-        std::vector<uint8_t> image(3 * kSide * kSide);
-        for (uint8_t& pixel : image) pixel = static_cast<uint8_t>((seed = seed * 1664525u + 1013904223u) >> 24);
-        std::vector<float> found(20 * 6 + 1);
-        int32_t count = 0;
-        const void* inputs[] = {image.data()};
-        void* outputs[] = {found.data(), &count};
-        detector.run(inputs, outputs);
-        found.back() = static_cast<float>(count);
-        return found;
-    };
+    Lane lanes[] = {Lane(weights), Lane(weights), Lane(weights)};
+    SideBySide batch({lanes[0].program.get(), lanes[1].program.get(), lanes[2].program.get()}, kThreads,
+                     std::make_shared<Memory>());
+    DetectorProgram batches(batch, batch_head);
     std::vector<std::function<void()>> works;
-    for (unsigned number = 0; number < kThreads; ++number) {
-        works.push_back([&detect, number, expected = detect(number)] {
-            for (int run = 0; run < kRuns; ++run) wrong += detect(number) != expected;
+    const auto add = [&works](DetectorProgram& one, const std::vector<unsigned>& seeds) {
+        works.push_back([&one, seeds, expected = detect(one, seeds)] {
+            for (int run = 0; run < kRuns; ++run) wrong += detect(one, seeds) != expected;
         });
+        return detect(one, seeds);
+    };
+    std::vector<unsigned> seeds;
+    for (unsigned number = 0; number < kThreads; ++number) {
+        seeds.push_back(number);
+        const auto expected = add(detector, {number});
+        if (number < 3) wrong += add(lanes[number].detector, {number}) != expected;
     }
+    const auto together_found = add(batches, seeds), first = detect(detector, {0});
+    wrong += !std::equal(first.begin(), first.end() - 1, together_found.begin());
     together(works);
     works.push_back([&weights] {
         for (unsigned seed = 0; seed < 50; ++seed) set_weights(*weights, 7);  // the same values: results stay
