@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import io
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -110,8 +111,10 @@ def test_an_error_is_said_in_these_words(block: Block, home: Path, tmp_path: Pat
     if block.reason:
         pytest.skip(block.reason)
     folder = copied(home, tmp_path / "home")
-    PREPARED.get(block.heading, lambda folder: None)(folder)
+    held = PREPARED.get(block.heading, lambda folder: None)(folder)
     say_so(block, folder)
+    if isinstance(held, socket.socket):
+        held.close()
 
 
 def test_each_preparation_is_of_an_entry() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +45,15 @@ def _emptied(name: str) -> Callable[[Path], object]:
     return lambda folder: [file.unlink() for file in (folder / name).iterdir()]
 
 
+def _taken(port: int) -> socket.socket:
+    """Nobody else can listen there until it is closed; it may be another's already."""
+    held = socket.socket()
+    with contextlib.suppress(OSError):
+        held.bind(("127.0.0.1", port))
+        held.listen()
+    return held
+
+
 PREPARED: dict[str, Callable[[Path], object]] = {
     "the data is not there": _changed("path: my-data", "path: mydata"),
     "no image for split": _emptied("my-data/images/train"),
@@ -72,4 +83,5 @@ PREPARED: dict[str, Callable[[Path], object]] = {
     ),
     "the video cannot be opened": _written("film.mp4", "no film"),
     "no image and no video in the folder": _emptied("my-images"),
+    "is taken": lambda folder: _taken(8000),
 }
