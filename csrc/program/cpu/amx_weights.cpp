@@ -4,6 +4,8 @@
 #include <cstring>
 #include <vector>
 
+#include "program/kernels/kernels.h"
+
 namespace yolo::program {
 namespace {
 
@@ -48,6 +50,14 @@ std::vector<int64_t> places(const AmxProducts& p, int64_t lanes, int64_t abreast
     return found;
 }
 
+// Whether kernels follow one another.
+bool evenly(const int64_t* starts, int64_t count, int64_t size) {
+    for (int64_t k = 1; k < count; ++k) {
+        if (starts[k] != starts[0] + k * size) return false;
+    }
+    return true;
+}
+
 template <class Number>
 void pack_pair(const AmxProducts& p, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& kernels, int64_t pair,
                Number* to) {
@@ -70,6 +80,41 @@ void pack_pair(const AmxProducts& p, const dnnl::memory::dims& dims, int64_t lan
             }
         }
     }
+}
+
+// The same by vectors, of bfloat16 where a piece holds all of a pixel's channels; whether it is so. `target`: the first one;
+// all weights of training are packed twice a step.
+bool pack_by_vectors(const AmxProducts& p, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& given,
+                     int64_t target, std::byte* to) {
+    const int64_t source = dims[1], width = dims[3], area = dims[2] * width;
+    if (p.element != 2 || p.channels % kBlock != 0 || p.numbers % p.channels != 0) return false;
+    const int64_t channels = std::min(2 * lanes, dims[0] - target), abreast = ceil_div(channels, lanes);
+    if (given.starts == nullptr || (!given.turned && !evenly(given.starts + target, channels, source * area))) return false;
+    const int64_t tile = p.numbers * lanes, row_step = p.pieces * abreast * tile;
+    std::vector<uint16_t> rows(static_cast<size_t>(p.channels * area * lanes));  // [source channel][tap][target channel]
+    for (int64_t part = 0; part < abreast; ++part) {
+        const int64_t first = target + part * lanes, count = std::min(lanes, dims[0] - first);
+        for (int64_t group = 0; group < p.groups; ++group) {
+            const int64_t from = group * p.channels, there = std::min(p.channels, source - from);
+            if (given.turned) {
+                for (int64_t c = 0; c < there; ++c) {
+                    kernels().blocked[kBfloat16](given.at(first, from + c, source, area), area, count, area,
+                                                 rows.data() + c * area * lanes);
+                }
+            } else {
+                kernels().blocked[kBfloat16](given.at(first, from, source, area), source * area, count, there * area,
+                                             rows.data());
+            }
+            for (int64_t tap = 0; tap < area; ++tap) {
+                const int64_t at = tap % width * p.channels;
+                const int64_t place = (group * p.height + tap / width) * row_step + at / p.numbers * abreast * tile +
+                                      part * tile + at % p.numbers * lanes;
+                const uint16_t* const row = rows.data() + (given.turned ? area - 1 - tap : tap) * lanes;
+                kernels().amx_pair_row(reinterpret_cast<const std::byte*>(row), there, area, p.channels, to + place * 2);
+            }
+        }
+    }
+    return true;
 }
 
 template <AmxOrder O, class Number>
@@ -129,7 +174,7 @@ void pack_amx(AmxOrder order, const dnnl::memory::dims& dims, int64_t lanes, con
         std::byte* const own = to + p.weight_bytes(pair * 2 * lanes);
         if (order == AmxOrder::bytes) {
             pack_pair(p, dims, lanes, kernels, pair, reinterpret_cast<int8_t*>(own));
-        } else {
+        } else if (!pack_by_vectors(p, dims, lanes, kernels, pair * 2 * lanes, own)) {
             pack_pair(p, dims, lanes, kernels, pair, reinterpret_cast<uint16_t*>(own));
         }
     }

@@ -141,7 +141,7 @@ private:
             const std::byte* const map = exec_.at(gradient_, image, block);
             for (int64_t row = 0; row < rows_ + more_; ++row) {
                 const std::byte* const from = row < rows ? map + (first + row) * gradient_.width * kPixel : nullptr;
-                kernels().amx_pair_row(from, gradient_.width, width_, to + (place + row * width_) * kPixel);
+                kernels().amx_pair_row(from, gradient_.width, 1, width_, to + (place + row * width_) * kPixel);
             }
         });
         const int64_t end = images_ * (rows_ + more_) * width_ * kPixel;
@@ -193,14 +193,15 @@ private:
         const int64_t lanes = exec_.block, area = g_.taps;
         const int64_t sources = std::min(lanes, source_.channels - from * lanes);
         const int64_t targets = std::min(lanes, gradient_.channels - to * lanes);
-        for (int64_t tap = 0; tap < area; ++tap) {
-            const int64_t place = tap * g_.tap_sums + from * g_.source_sums + to * kTile;
-            for (int64_t k = 0; k < targets; ++k) {
-                float* const kernels_of = gradient + starts_[to * lanes + k] + from * lanes * area + tap;
-                for (int64_t c = 0; c < sources; ++c) {
+        const float* const first = sums(0) + from * g_.source_sums + to * kTile;
+        for (int64_t k = 0; k < targets; ++k) {
+            float* weight = gradient + starts_[to * lanes + k] + from * lanes * area;
+            for (int64_t c = 0; c < sources; ++c) {
+                const float* at = first + c * lanes + k;
+                for (int64_t tap = 0; tap < area; ++tap, at += g_.tap_sums, ++weight) {
                     float sum = 0.0f;
-                    for (int64_t slot = 0; slot < slots_; ++slot) sum += sums(slot)[place + c * lanes + k];
-                    kernels_of[c * area] += sum;
+                    for (int64_t slot = 0; slot < slots_; ++slot) sum += at[slot * sums_count_];
+                    *weight += sum;
                 }
             }
         }

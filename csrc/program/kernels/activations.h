@@ -21,11 +21,25 @@ inline Floats normal_distribution(Floats u) {
     return result;
 }
 
-template <Function C>
+// As exact as numbers of this kind are.
+template <class T>
+inline Floats sigmoid_as(Floats u) {
+    return sigmoid(u);
+}
+
+#ifdef __AVX512F__
+template <>
+inline Floats sigmoid_as<Bfloat16>(Floats u) {
+    return short_sigmoid<false>(u);
+}
+#endif
+
+// `T`: what the result is written as.
+template <Function C, class T = Float32>
 inline Floats apply(Floats u, float value) {
     const Floats zero{};
     switch (C) {
-        case Function::silu: return u * sigmoid(u);
+        case Function::silu: return u * sigmoid_as<T>(u);
         case Function::relu: return u > 0.0f ? u : zero;
         case Function::relu6: return at_most(at_least(u, 0.0f), 6.0f);
         case Function::leaky_relu: return u > 0.0f ? u : u * value;
@@ -39,12 +53,12 @@ inline Floats apply(Floats u, float value) {
     }
 }
 
-template <Function C>
+template <Function C, class T = Float32>
 inline Floats grad_at(Floats u, float value) {
     const Floats zero{}, one = splat(1.0f);
     switch (C) {
         case Function::silu: {
-            const Floats s = sigmoid(u);
+            const Floats s = sigmoid_as<T>(u);
             return s * (u * (1.0f - s) + 1.0f);
         }
         case Function::relu: return u > 0.0f ? one : zero;

@@ -103,12 +103,13 @@ void amx_turn_row(const std::byte* row, int64_t width, int64_t first, int64_t st
     }
 }
 
-void amx_pair_row(const std::byte* row, int64_t width, int64_t count, std::byte* to) {
+void amx_pair_row(const std::byte* row, int64_t width, int64_t step, int64_t count, std::byte* to) {
     alignas(64) uint16_t order[32];
     for (int i = 0; i < 16; ++i) order[2 * i] = static_cast<uint16_t>(i), order[2 * i + 1] = static_cast<uint16_t>(16 + i);
     const __m512i interleaved = _mm512_load_si512(order);
     for (int64_t i = 0; i < count; i += 2, to += 64) {
-        const __m512i pair = _mm512_inserti64x4(_mm512_castsi256_si512(pixel_at(row, width, i)), pixel_at(row, width, i + 1), 1);
+        const __m256i one = pixel_at(row, width * step, i * step), next = pixel_at(row, width * step, (i + 1) * step);
+        const __m512i pair = _mm512_inserti64x4(_mm512_castsi256_si512(one), next, 1);
         _mm512_storeu_si512(to, _mm512_permutexvar_epi16(interleaved, pair));
     }
 }

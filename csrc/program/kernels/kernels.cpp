@@ -45,12 +45,12 @@ void activate_as(const void* x, const Affine& u, float value, const void* residu
     const Floats centre = load(u.centre), scale = load(u.scale), shift = load(u.shift);
     if (residual == nullptr) {
         for (int64_t p = 0; p < count; ++p) {
-            save<T>(out, p, apply<C>((load<T>(x, p) - centre) * scale + shift, value));
+            save<T>(out, p, apply<C, T>((load<T>(x, p) - centre) * scale + shift, value));
         }
         return;
     }
     for (int64_t p = 0; p < count; ++p) {
-        save<T>(out, p, apply<C>((load<T>(x, p) - centre) * scale + shift, value) + load<T>(residual, p));
+        save<T>(out, p, apply<C, T>((load<T>(x, p) - centre) * scale + shift, value) + load<T>(residual, p));
     }
 }
 
@@ -61,7 +61,7 @@ void grad_sums_as(const void* x, const void* gradient, const Affine& u, float va
     Floats s[2] = {}, q[2] = {};
     for (int64_t p = 0; p < count; ++p) {
         const Floats from_centre = load<T>(x, p) - centre;
-        const Floats grad = load<G>(gradient, p) * grad_at<C>(from_centre * scale + shift, value);
+        const Floats grad = load<G>(gradient, p) * grad_at<C, T>(from_centre * scale + shift, value);
         s[p & 1] += grad;
         q[p & 1] += grad * from_centre;
     }
@@ -76,7 +76,7 @@ void grad_as(const void* x, const void* gradient, const Affine& u, float value, 
     const Floats along = load(along_), level = load(level_);
     for (int64_t p = 0; p < count; ++p) {
         const Floats from_centre = load<T>(x, p) - centre;
-        const Floats grad = load<G>(gradient, p) * grad_at<C>(from_centre * scale + shift, value);
+        const Floats grad = load<G>(gradient, p) * grad_at<C, T>(from_centre * scale + shift, value);
         save<T>(out, p, grad * scale + (from_centre * along + level));
     }
 }
