@@ -87,7 +87,7 @@ class ValRunner:
         """Where it computes."""
         self._settings, self._compiled = settings, compiled
         if compiled is not None:
-            self.pixels_at_once = compiled.pixels_at_once
+            self.pixels_at_once = compiled.backend.pixels_at_once  # each shape's graph keeps the heads of so many
         self._pool = (GraphPool if alone else EagerRuns)(self._graph)
 
     @property
