@@ -88,3 +88,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory):
     from tests.two_ranks import train
 
     return made_once(tmp_path_factory, "two_ranks", train)
+
+
+@pytest.fixture
+def three_threads():
+    """Loops of this process have three threads, whatever the machine has."""
+    from yolo import native
+
+    native.set_default_threads(3)
+    yield
+    native.set_default_threads(0)

@@ -110,14 +110,6 @@ def program(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy.with_suffix(".program")
 
 
-@pytest.fixture
-def three_threads() -> Iterator[None]:
-    """Three lanes whatever this machine has."""
-    native.set_default_threads(3)
-    yield
-    native.set_default_threads(0)
-
-
 @pytest.mark.usefixtures("three_threads")
 @pytest.mark.parametrize("kind", ["weights", "program", "augment", "ensemble", "slice"])
 def test_all_ways_find_the_same_in_every_bit(weights: Path, program: Path, tmp_path: Path, kind: str) -> None:

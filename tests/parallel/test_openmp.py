@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.program.networks import random_images, state_of, two_levels
-from yolo import _native, native, runtime
+from yolo import _native, runtime
 from yolo.ops import pairwise_iou
 from yolo.program.compiled import CompiledNetwork
 from yolo.program.lower import lower
@@ -163,13 +162,6 @@ def test_a_child_of_a_fork_has_a_team_of_its_own() -> None:
 
 BOXES = np.random.default_rng(0).uniform(0, 100, (600, 4)).astype(np.float32)
 """So many that an operator shares their overlaps among threads."""
-
-
-@pytest.fixture
-def three_threads() -> Iterator[None]:
-    native.set_default_threads(3)
-    yield
-    native.set_default_threads(0)
 
 
 @pytest.mark.usefixtures("three_threads")

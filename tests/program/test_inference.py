@@ -217,10 +217,12 @@ def test_lanes_share_weights_and_run_beside_one_another() -> None:
     }
     assert compiled(old, threads=1).lanes() == []
     expected = [network.program((1, 3, 64, 64))(image) for image in images]
+    programs = [lane.program((1, 3, 64, 64)) for lane in lanes]
+    calls = [(program, number) for number in range(len(images)) for program in programs for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
-        found = [list(pool.map(lane.program((1, 3, 64, 64)), images)) for lane in lanes for _ in range(3)]
-    for one in found:
-        assert all(np.array_equal(*pair) for ours, theirs in zip(one, expected) for pair in zip(ours, theirs))
+        found = list(pool.map(lambda call: call[0](images[call[1]]), calls))
+    for (_, number), heads in zip(calls, found):
+        assert all(map(np.array_equal, heads, expected[number]))
     assert {lane._memory.bytes for lane in lanes} == {network._memory.bytes}  # the largest was there first
     state = {name: values * 1.25 if name.endswith("conv.weight") else values for name, values in state_of(old).items()}
     network.update(old.spec, state)

@@ -74,7 +74,7 @@ class Lanes:
 
     @contextlib.contextmanager
     def _look(self) -> Iterator[Look]:
-        if self._under_way.count < self.count or not self.count:
+        if not 0 < self.count <= self._under_way.count:
             yield self._whole
             return
         lane = self._free.get()

@@ -87,15 +87,15 @@ class CompiledNetwork:
     def pixels_at_once(self) -> int | None:
         """So many of a batch are worth going through together, and with them the memory of their heads; None: all."""
         pixels, threads = self.backend.pixels_at_once, self.target.threads
-        return pixels if pixels is None or threads == 1 else pixels * max(threads, min(2 * threads, _MOST_TOGETHER))
+        return pixels if threads == 1 else pixels * max(threads, min(2 * threads, _MOST_TOGETHER))
 
     def lanes(self) -> list[CompiledNetwork]:
-        """The same network for one thread each, as many as this has threads; none on a GPU, or of a single thread.
+        """The same network for one thread each, as many as this has threads; none of a single one, as on a GPU.
 
         They share its weights, have maps of their own, and may run beside one another.
         """
         with self._lock:
-            if self.device == "cpu" and self.target.threads > 1 and not self._lanes:
+            if self.target.threads > 1 and not self._lanes:
                 self._lanes = [self._lane() for _ in range(self.target.threads)]
             return self._lanes
 

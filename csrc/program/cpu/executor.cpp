@@ -61,12 +61,6 @@ Resources with_memory(Resources resources) {
     return resources;
 }
 
-int64_t numbers(const std::vector<int64_t>& shape) {
-    int64_t product = 1;
-    for (size_t axis = 1; axis < shape.size(); ++axis) product *= shape[axis];  // of one image
-    return product;
-}
-
 // A piece of a memory that others may be looking at.
 template <class Piece>
 auto taken(Memory& memory, Piece& piece, size_t bytes) {
@@ -147,10 +141,10 @@ void Executor::forward(const void* images, float* values, void* const* heads) {
     const int64_t passes = plan_.per_image ? plan_.images[0] : 1;
     for (int64_t pass = 0; pass < passes; ++pass) {
         Run run;
-        run.images = static_cast<const uint8_t*>(images) + pass * numbers(plan_.images);
+        run.images = static_cast<const uint8_t*>(images) + pass * numbers_an_image(plan_.images);
         run.values = values, run.heads = places.data();
         execute(forward_, run);
-        for (size_t i = 0; i < places.size(); ++i) places[i] = static_cast<float*>(places[i]) + numbers(plan_.heads[i]);
+        for (size_t i = 0; i < places.size(); ++i) places[i] = static_cast<float*>(places[i]) + numbers_an_image(plan_.heads[i]);
     }
     memory().holder = this;
 }

@@ -1,6 +1,9 @@
 // What gives the raw heads of images.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <numeric>
 #include <vector>
 
 #include "program/common/plan.h"
@@ -8,6 +11,11 @@
 #include "program/cpu/memory.h"
 
 namespace yolo::program {
+
+// Numbers of one image in an array of this shape.
+inline int64_t numbers_an_image(const Numbers& shape) {
+    return std::accumulate(shape.begin() + 1, shape.end(), int64_t{1}, std::multiplies<>());
+}
 
 // inputs: images uint8 [B, C, H, W]; outputs: heads float32 [B, c, h, w].
 class Network : public Runnable {

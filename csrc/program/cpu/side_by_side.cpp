@@ -1,22 +1,12 @@
 #include "program/cpu/side_by_side.h"
 
 #include <cstddef>
-#include <functional>
-#include <numeric>
 #include <stdexcept>
 #include <utility>
 
 #include "parallel/team.h"
 
 namespace yolo::program {
-namespace {
-
-// Numbers of one image.
-int64_t numbers(const Numbers& shape) {
-    return std::accumulate(shape.begin() + 1, shape.end(), int64_t{1}, std::multiplies<>());
-}
-
-}  // namespace
 
 SideBySide::SideBySide(std::vector<Executor*> lanes, int64_t batch, std::shared_ptr<Memory> memory)
     : lanes_(std::move(lanes)), memory_(std::move(memory)) {
@@ -37,10 +27,10 @@ void SideBySide::run(const void* const* inputs, void* const* outputs) {
     const auto look = [&](int64_t image, int64_t) {
         std::vector<void*> places;
         for (size_t i = 0; i < heads_.size(); ++i) {
-            places.push_back(static_cast<float*>(outputs[i]) + image * numbers(heads_[i]));
+            places.push_back(static_cast<float*>(outputs[i]) + image * numbers_an_image(heads_[i]));
         }
         Executor& lane = *lanes_[static_cast<size_t>(parallel::seat().thread)];
-        lane.forward(images + image * numbers(images_), nullptr, places.data());
+        lane.forward(images + image * numbers_an_image(images_), nullptr, places.data());
     };
     parallel::deal(images_[0], 1, look, static_cast<int64_t>(lanes_.size()));
 }

@@ -4,11 +4,6 @@
 #include <stdexcept>
 
 namespace yolo::program {
-namespace {
-
-constexpr size_t kAlignment = 64;  // bytes
-
-}  // namespace
 
 DetectorProgram::DetectorProgram(Network& network, DetectionHead& head) : network_(network), head_(head) {
     const std::vector<Numbers>& shapes = network.heads();
@@ -20,8 +15,7 @@ DetectorProgram::DetectorProgram(Network& network, DetectionHead& head) : networ
     if (!fits) throw std::invalid_argument("the head is another network's");
     starts_.push_back(0);
     for (const Level& level : head.levels()) {
-        const size_t bytes = static_cast<size_t>(head.batch() * level.numbers(head.classes())) * sizeof(float);
-        starts_.push_back(starts_.back() + (bytes + kAlignment - 1) / kAlignment * kAlignment);
+        starts_.push_back(starts_.back() + static_cast<size_t>(head.batch() * level.numbers(head.classes())) * sizeof(float));
     }
 }
 

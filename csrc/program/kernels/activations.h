@@ -32,6 +32,12 @@ template <>
 inline Floats sigmoid_as<Bfloat16>(Floats u) {
     return short_sigmoid<false>(u);
 }
+
+// Few bytes are to be rounded to another side than by the full one.
+template <>
+inline Floats sigmoid_as<Byte>(Floats u) {
+    return short_sigmoid<true>(u);
+}
 #endif
 
 // `T`: what the result is written as.

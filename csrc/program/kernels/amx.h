@@ -131,34 +131,14 @@ inline void each_run(const AmxConv& c, int64_t place, int64_t count, const Run& 
     }
 }
 
-// What is made of sums, and how exact the numbers are that it is written as.
-struct AsHalves {
-    typedef Bfloat16 Number;
-    static constexpr int bits = 8;
-};
-struct AsFloats {
-    typedef Float32 Number;
-    static constexpr int bits = 24;
-};
-struct AsBytes {
-    static constexpr int bits = 16;  // bytes, of which few are to be rounded to another side
-};
-
-// As exact as the numbers that it is written as.
-template <class As, Function C>
-inline Floats apply_for(Floats u, float value) {
-    if constexpr (C == Function::silu && As::bits < 24) return u * short_sigmoid<(As::bits > 8)>(u);
-    return apply<C>(u, value);
-}
-
 // f(sum) + residual of a run of outputs; lanes behind the last channel stay zero.
-template <class As, Function C>
+template <class T, Function C>
 inline void finish_run(const float* sums, float value, __mmask16 lanes, const std::byte* residual, std::byte* target,
                        int64_t count) {
     for (int64_t p = 0; p < count; ++p) {
-        const Floats f = apply_for<As, C>(load(sums + p * V), value);
+        const Floats f = apply<C, T>(load(sums + p * V), value);
         const Floats more = residual == nullptr ? Floats{} : load<Bfloat16>(residual, p);
-        save<typename As::Number>(target, p, (Floats)_mm512_maskz_mov_ps(lanes, (__m512)(f + more)));
+        save<T>(target, p, (Floats)_mm512_maskz_mov_ps(lanes, (__m512)(f + more)));
     }
 }
 
@@ -167,7 +147,7 @@ inline __mmask16 lanes_of(int64_t channels) {
     return static_cast<__mmask16>(channels >= V ? 0xffff : (1 << channels) - 1);
 }
 
-template <class As, Function C>
+template <class T, Function C>
 void amx_conv_as(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights, const AmxFinish& f) {
     alignas(64) float bias[2 * V] = {};
     for (int64_t k = 0; f.bias != nullptr && k < f.channels && k < 2 * V; ++k) bias[k] = f.bias[k];
@@ -176,9 +156,9 @@ void amx_conv_as(const std::byte* source, const AmxConv& c, int64_t places, cons
             for (int64_t block = 0; block < f.blocks; ++block) {
                 const std::byte* const residual =
                     f.residual == nullptr ? nullptr : f.residual + block * f.residual_step + at * V * Bfloat16::size;
-                std::byte* const target = f.target + block * f.target_step + at * V * As::Number::size;
+                std::byte* const target = f.target + block * f.target_step + at * V * T::size;
                 const float* const own = sums + (block * kAmxPlaces + first) * V;
-                finish_run<As, C>(own, f.activation.value, lanes_of(f.channels - block * V), residual, target, run);
+                finish_run<T, C>(own, f.activation.value, lanes_of(f.channels - block * V), residual, target, run);
             }
         });
     };
@@ -187,14 +167,14 @@ void amx_conv_as(const std::byte* source, const AmxConv& c, int64_t places, cons
 
 void amx_conv(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights, const AmxFinish& f) {
 #define YOLO_CALL(C)                                                                      \
-    f.wide ? amx_conv_as<AsFloats, C>(source, c, places, weights, f)                      \
-           : amx_conv_as<AsHalves, C>(source, c, places, weights, f)
+    f.wide ? amx_conv_as<Float32, C>(source, c, places, weights, f)                      \
+           : amx_conv_as<Bfloat16, C>(source, c, places, weights, f)
     YOLO_FOR_FUNCTION(f.activation, YOLO_CALL)
 #undef YOLO_CALL
 }
 
 // f(sum * scale + shift) + residual of a vector of channels of a run of outputs, as floats or bytes.
-template <class As, Function C>
+template <class T, Function C>
 inline void finish_byte_run(const int32_t* sums, const ByteFinish& f, int64_t block, int64_t at, __mmask16 lanes,
                             int64_t count) {
     const Floats scale = load(f.scale + block * V), shift = load(f.shift + block * V);
@@ -202,12 +182,12 @@ inline void finish_byte_run(const int32_t* sums, const ByteFinish& f, int64_t bl
     const uint8_t* const residual = f.residual == nullptr ? nullptr : f.residual + at * f.residual_stride + block * V;
     for (int64_t p = 0; p < count; ++p) {
         const Floats sum = (Floats)_mm512_cvtepi32_ps(_mm512_load_si512(sums + p * V));
-        Floats made = apply_for<As, C>(sum * scale + shift, f.activation.value);
+        Floats made = apply<C, T>(sum * scale + shift, f.activation.value);
         if (residual != nullptr) {
             const __m512i bytes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, residual + p * f.residual_stride));
             made += ((Floats)_mm512_cvtepi32_ps(bytes) - f.residual_zero) * f.residual_step;
         }
-        if constexpr (As::bits == AsBytes::bits) {
+        if constexpr (T::size == Byte::size) {
             // To the nearest, ties to even, within 0..255; NaN becomes 0.
             const __m512 steps = _mm512_max_ps((__m512)(made * f.steps + f.zero), _mm512_setzero_ps());
             const __m128i bytes = _mm512_cvtusepi32_epi8(_mm512_cvtps_epu32(steps));
@@ -218,14 +198,14 @@ inline void finish_byte_run(const int32_t* sums, const ByteFinish& f, int64_t bl
     }
 }
 
-template <class As, Function C>
+template <class T, Function C>
 void amx_byte_conv_as(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights,
                       const int32_t* offsets, const ByteFinish& f, int64_t blocks, int64_t channels) {
     const auto finish = [&](const int32_t* sums, int64_t place, int64_t count) {
         each_run(c, place, count, [&](int64_t first, int64_t at, int64_t run) {
             for (int64_t block = 0; block < blocks; ++block) {
                 const int32_t* const own = sums + (block * kAmxPlaces + first) * V;
-                finish_byte_run<As, C>(own, f, block, at, lanes_of(channels - block * V), run);
+                finish_byte_run<T, C>(own, f, block, at, lanes_of(channels - block * V), run);
             }
         });
     };
@@ -235,8 +215,8 @@ void amx_byte_conv_as(const std::byte* source, const AmxConv& c, int64_t places,
 void amx_byte_conv(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights,
                    const int32_t* offsets, const ByteFinish& f, int64_t blocks, int64_t channels) {
 #define YOLO_CALL(C)                                                                                              \
-    f.bytes == nullptr ? amx_byte_conv_as<AsFloats, C>(source, c, places, weights, offsets, f, blocks, channels) \
-                       : amx_byte_conv_as<AsBytes, C>(source, c, places, weights, offsets, f, blocks, channels)
+    f.bytes == nullptr ? amx_byte_conv_as<Float32, C>(source, c, places, weights, offsets, f, blocks, channels) \
+                       : amx_byte_conv_as<Byte, C>(source, c, places, weights, offsets, f, blocks, channels)
     YOLO_FOR_FUNCTION(f.activation, YOLO_CALL)
 #undef YOLO_CALL
 }

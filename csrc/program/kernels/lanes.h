@@ -27,6 +27,9 @@ struct Float32 {
 struct Bfloat16 {
     static constexpr int64_t size = 2;
 };
+struct Byte {
+    static constexpr int64_t size = 1;
+};
 
 inline Floats splat(float value) { return Floats{} + value; }
 
