@@ -96,16 +96,22 @@ def _inputs(model: str, options: argparse.Namespace) -> Inputs:
         weights(model, options.weights),
         WORK / f"{model}-{options.size}.onnx",
         WORK / f"image-{options.size}.npz",
-        WORK / f"calibration-{options.size}.npz",
+        calibration_file(options.data, options.size),
     )
     write_images(inputs.images, [options.picture], options.size)
-    if not inputs.calibration.exists():
-        write_images(inputs.calibration, first_images(options.data, CALIBRATION_IMAGES), options.size)
     newest = max(inputs.weights.stat().st_mtime, inputs.calibration.stat().st_mtime)
     if PEERS_PYTHON.exists() and not (inputs.onnx.exists() and inputs.onnx.stat().st_mtime > newest):
         command = [PEERS_PYTHON, "-m", "benchmarks.peers.onnx_network", inputs.weights, inputs.onnx]
         subprocess.run([*map(str, command), *[str(options.size)] * 2], check=True)
     return inputs
+
+
+def calibration_file(data: Path, size: int) -> Path:
+    """The .npz of images that int8 networks are calibrated on, made where there is none."""
+    path = WORK / f"calibration-{size}.npz"
+    if not path.exists():
+        write_images(path, first_images(data, CALIBRATION_IMAGES), size)
+    return path
 
 
 def contenders(inputs: Inputs, threads: int) -> list[Contender]:

@@ -79,6 +79,7 @@ void bind_common(py::module_& module) {
         .def_readonly("where", &StepInfo::where)
         .def_readonly("implementation", &StepInfo::implementation)
         .def_readonly("flops", &StepInfo::flops)
+        .def_readonly("executed", &StepInfo::executed)
         .def_readonly("bytes", &StepInfo::bytes)
         .def_readonly("milliseconds", &StepInfo::milliseconds)
         .def_readonly("runs", &StepInfo::runs);

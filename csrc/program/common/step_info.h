@@ -6,7 +6,8 @@
 
 namespace yolo::program {
 
-// `implementation`: the kernel that was chosen; milliseconds and runs count while profiling.
+// `implementation`: the kernel that was chosen; `flops`: of the step as it is defined; `executed`: of the products that the
+// kernel's algorithm does for them, where those are fewer, else 0; milliseconds and runs count while profiling.
 struct StepInfo {
     std::string kind;
     std::string where;
@@ -15,6 +16,7 @@ struct StepInfo {
     int64_t bytes = 0;
     double milliseconds = 0.0;
     int64_t runs = 0;
+    double executed = 0.0;
 };
 
 }  // namespace yolo::program

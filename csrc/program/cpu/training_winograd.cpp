@@ -210,8 +210,10 @@ private:
     dnnl::memory points_, gradients_, sums_;
 };
 
-std::string implementation() {
-    return std::string("winograd:") + kernels().name;
+StepInfo info_of(const Spec& c, const std::string& kind, WinogradForm form) {
+    StepInfo info = c->info(kind, std::string("winograd:") + kernels().name);
+    info.executed = static_cast<double>(c->exec.batch) * executed_by(geometry(*c, form, false, 0));
+    return info;
 }
 
 }  // namespace
@@ -219,13 +221,13 @@ std::string implementation() {
 CompiledStep winograd_from_weights(BuildContext& context, const Spec& c, WinogradForm form, bool data,
                                    const TensorView& from, const TensorView& to, const std::string& kind) {
     const auto pass = std::make_shared<const FromWeights>(context, c, form, data, from, to);
-    return {c->info(kind, implementation()), [pass](const Run& run) { (*pass)(run); }};
+    return {info_of(c, kind, form), [pass](const Run& run) { (*pass)(run); }};
 }
 
 CompiledStep winograd_to_weights(BuildContext& context, const Spec& c, WinogradForm form, const TensorView& gradient,
                                  const TensorView& values) {
     const auto pass = std::make_shared<const ToWeights>(context, c, form, gradient, values);
-    return {c->info("conv_weights", implementation()), [pass](const Run& run) { (*pass)(run); }};
+    return {info_of(c, "conv_weights", form), [pass](const Run& run) { (*pass)(run); }};
 }
 
 }  // namespace yolo::program

@@ -72,8 +72,10 @@ public:
 
     StepInfo info(const Step& step) const {
         const int64_t maps = (source_.channels * source_.pixels() + target_.channels * target_.pixels()) * 4;
-        return {"conv", step.where, std::string("winograd:") + kernels().name, ConvShape(step).flops(source_, target_),
-                maps + static_cast<int64_t>(weights_->bytes())};
+        StepInfo info{"conv", step.where, std::string("winograd:") + kernels().name, ConvShape(step).flops(source_, target_),
+                      maps + static_cast<int64_t>(weights_->bytes())};
+        info.executed = executed_by(w_);
+        return info;
     }
 
 private:

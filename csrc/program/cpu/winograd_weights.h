@@ -27,6 +27,11 @@ constexpr int64_t points_of(WinogradForm form) {
     return sides(form).points * sides(form).points;
 }
 
+// Operations of the products of one image, a multiplication and an addition being two.
+inline double executed_by(const Winograd& w) {
+    return 2.0 * static_cast<double>(points_of(w.form) * w.rows * w.columns * w.source_channels * w.target_channels);
+}
+
 // Of weights [target, source, 3, 3]: GgG', computed in float64. `to`: [points][target / (2 lanes)][source][2 lanes],
 // where the last panel may have one vector of `lanes`, of which target is a multiple.
 void transform_weights(const std::vector<float>& weights, int64_t target, int64_t source, int64_t lanes,
