@@ -61,10 +61,11 @@ private:
         f.blocks = std::min<int64_t>(2, exec_.blocks(target_) - block);
         f.channels = target_.channels - channel;
         f.target = place(target_);
-        f.target_step = target_.pixels() * exec_.block * target_.element;
+        f.step = 1, f.row_step = target_.width;
+        f.target_block_step = target_.pixels() * exec_.block * target_.element;
         if (residual_) {
             f.residual = place(*residual_);
-            f.residual_step = residual_->pixels() * exec_.block * residual_->element;
+            f.residual_block_step = residual_->pixels() * exec_.block * residual_->element;
         }
         return f;
     }

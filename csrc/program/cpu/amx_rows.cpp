@@ -31,7 +31,8 @@ AmxRows::AmxRows(BuildContext& context, Workspace::Frame& frame, const std::stri
       products_(order_, source_.channels, shape_.kernel[0], shape_.kernel[1]),
       pixel_(products_.channels * products_.element),
       // What reaches behind its run would reach behind the map.
-      in_place_(one_by_one(shape_) && order_ != AmxOrder::planes && products_.pieces * products_.numbers == products_.run) {
+      in_place_(one_by_one(shape_) && order_ != AmxOrder::planes && products_.pieces * products_.numbers == products_.run &&
+                source.height == target.height && source.width == target.width) {
     in_place_ ? read_in_place() : read_copies();
     if (copy_ > 0) {
         context.budget.take(where, static_cast<double>(exec_.threads) * static_cast<double>(copy_));

@@ -40,6 +40,18 @@ public:
         });
     }
 
+    // The same of one image's strips, by this thread.
+    template <class Action>
+    void of_image(int thread, int64_t image, const Action& action) const {
+        for (int64_t strip = 0; strip < strips_; ++strip) {
+            const int64_t first = target_.height * strip / strips_, last = target_.height * (strip + 1) / strips_;
+            if (!in_place_) copy(thread, image, first, last);
+            for (int64_t pair = 0; pair < (exec_.blocks(target_) + 1) / 2; ++pair) {
+                action(from(thread, image, first), image, pair, first, last);
+            }
+        }
+    }
+
     // Outputs from the first to the last of some rows, with those between the rows.
     int64_t places(int64_t rows) const { return (rows - 1) * conv_.row + conv_.width; }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "program/kernels/kernels.h"
@@ -59,67 +60,72 @@ bool evenly(const int64_t* starts, int64_t count, int64_t size) {
 }
 
 template <class Number>
-void pack_pair(const AmxProducts& p, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& kernels, int64_t pair,
+void pack_pair(const AmxProducts& p, const AmxWeights& weights, int64_t lanes, const AmxKernels& kernels, int64_t pair,
                Number* to) {
-    const int64_t source = dims[1], height = dims[2], width = dims[3], area = height * width;
+    const dnnl::memory::dims& dims = weights.dims;
+    const int64_t source = dims[1], height = dims[2], width = dims[3];
     const int64_t channels = std::min(2 * lanes, dims[0] - pair * 2 * lanes), abreast = ceil_div(channels, lanes);
     const int64_t tile = p.numbers * lanes, row_step = p.pieces * abreast * tile;
-    const std::vector<int64_t> place = places(p, lanes, abreast);
-    const int64_t next = kernels.turned ? -1 : 1;
+    const std::vector<int64_t> into = places(p, lanes, abreast);
     std::fill_n(to, abreast * tile * p.count(), Number{});
     for (int64_t k = 0; k < channels; ++k) {
         Number* const own = to + k / lanes * tile + k % lanes * kWordBytes / p.element;
         for (int64_t c = 0; c < source; ++c) {
-            const float* const kernel = kernels.at(pair * 2 * lanes + k, c, source, area);
+            const float* const kernel = kernels.at(pair * 2 * lanes + k, c, source);
             // Every step of training packs anew: nothing is divided for each weight.
-            const float* weight = kernels.turned ? kernel + area - 1 : kernel;
+            const int64_t* tap = weights.taps;
             Number* row = own + c / p.channels * height * row_step;
             for (int64_t y = 0; y < height; ++y, row += row_step) {
-                const int64_t* at = place.data() + c % p.channels;
-                for (int64_t x = 0; x < width; ++x, at += p.channels, weight += next) write(*weight, row[*at]);
+                const int64_t* at = into.data() + c % p.channels;
+                for (int64_t x = 0; x < width; ++x, at += p.channels, ++tap) write(kernel[*tap], row[*at]);
             }
         }
     }
 }
 
-// The same by vectors, of bfloat16 where a piece holds all of a pixel's channels; whether it is so. `target`: the first one;
-// all weights of training are packed twice a step.
-bool pack_by_vectors(const AmxProducts& p, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& given,
-                     int64_t target, std::byte* to) {
-    const int64_t source = dims[1], width = dims[3], area = dims[2] * width;
-    if (p.element != 2 || p.channels % kBlock != 0 || p.numbers % p.channels != 0) return false;
-    const int64_t channels = std::min(2 * lanes, dims[0] - target), abreast = ceil_div(channels, lanes);
-    if (given.starts == nullptr || (!given.turned && !evenly(given.starts + target, channels, source * area))) return false;
+// Whether weights go by vectors: those of bfloat16 where a piece holds all of a pixel's channels.
+bool by_vectors(const AmxProducts& p, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& kernels,
+                int64_t target) {
+    if (p.element != 2 || p.channels % kBlock != 0 || p.numbers % p.channels != 0 || kernels.starts == nullptr) return false;
+    const int64_t channels = std::min(2 * lanes, dims[0] - target);
+    return kernels.turned || evenly(kernels.starts + target, channels, dims[1] * kernels.area);
+}
+
+// The kernels of a block of target channels as [source channel][number][target channel].
+void turn_kernels(const AmxKernels& kernels, int64_t target, int64_t count, int64_t source, int64_t lanes, uint16_t* rows) {
+    const int64_t area = kernels.area;
+    if (!kernels.turned) {
+        yolo::program::kernels().blocked[kBfloat16](kernels.at(target, 0, source), source * area, count, source * area, rows);
+        return;
+    }
+    for (int64_t c = 0; c < source; ++c) {
+        yolo::program::kernels().blocked[kBfloat16](kernels.at(target, c, source), area, count, area, rows + c * area * lanes);
+    }
+}
+
+// What turn_kernels() gave, of the first or the second block of a pair, to its places; `abreast`: blocks of the pair.
+void place(const AmxWeights& weights, const AmxProducts& p, int64_t area, int64_t lanes, const uint16_t* rows, int64_t part,
+           int64_t abreast, std::byte* to) {
+    const int64_t source = weights.dims[1], width = weights.dims[3];
     const int64_t tile = p.numbers * lanes, row_step = p.pieces * abreast * tile;
-    std::vector<uint16_t> rows(static_cast<size_t>(p.channels * area * lanes));  // [source channel][tap][target channel]
-    for (int64_t part = 0; part < abreast; ++part) {
-        const int64_t first = target + part * lanes, count = std::min(lanes, dims[0] - first);
-        for (int64_t group = 0; group < p.groups; ++group) {
-            const int64_t from = group * p.channels, there = std::min(p.channels, source - from);
-            if (given.turned) {
-                for (int64_t c = 0; c < there; ++c) {
-                    kernels().blocked[kBfloat16](given.at(first, from + c, source, area), area, count, area,
-                                                 rows.data() + c * area * lanes);
-                }
-            } else {
-                kernels().blocked[kBfloat16](given.at(first, from, source, area), source * area, count, there * area,
-                                             rows.data());
-            }
-            for (int64_t tap = 0; tap < area; ++tap) {
-                const int64_t at = tap % width * p.channels;
-                const int64_t place = (group * p.height + tap / width) * row_step + at / p.numbers * abreast * tile +
-                                      part * tile + at % p.numbers * lanes;
-                const uint16_t* const row = rows.data() + (given.turned ? area - 1 - tap : tap) * lanes;
-                kernels().amx_pair_row(reinterpret_cast<const std::byte*>(row), there, area, p.channels, to + place * 2);
-            }
+    for (int64_t group = 0; group < p.groups; ++group) {
+        const int64_t from = group * p.channels, there = std::min(p.channels, source - from);
+        for (int64_t tap = 0; tap < weights.dims[2] * width; ++tap) {
+            const int64_t at = tap % width * p.channels;
+            const int64_t into = (group * p.height + tap / width) * row_step + at / p.numbers * abreast * tile +
+                                 part * tile + at % p.numbers * lanes;
+            const uint16_t* const row = rows + (from * area + weights.taps[tap]) * lanes;
+            yolo::program::kernels().amx_pair_row(reinterpret_cast<const std::byte*>(row), there, area, p.channels, to + into * 2);
         }
     }
-    return true;
 }
 
 template <AmxOrder O, class Number>
 void pack(const std::vector<float>& weights, const dnnl::memory::dims& dims, int64_t lanes, std::byte* to) {
-    pack_amx(O, dims, lanes, {weights.data(), nullptr, false}, 0, ceil_div(dims[0], 2 * lanes), to);
+    std::vector<int64_t> taps(static_cast<size_t>(dims[2] * dims[3]));
+    std::iota(taps.begin(), taps.end(), 0);
+    const AmxKernels kernels{weights.data(), nullptr, dims[2] * dims[3], false};
+    pack_amx({{O, dims, taps.data(), to}}, lanes, kernels, 0, ceil_div(dims[0], 2 * lanes));
     if constexpr (O == AmxOrder::bytes) {
         auto* const sums = reinterpret_cast<int32_t*>(to + weight_bytes(O, dims, lanes));
         const int64_t kernel = dims[1] * dims[2] * dims[3];
@@ -162,20 +168,40 @@ AmxProducts::AmxProducts(AmxOrder order, int64_t all, int64_t rows, int64_t widt
       pieces(ceil_div(run * element, kRowBytes)),
       numbers(ceil_div(ceil_div(run, pieces) * element, kWordBytes) * kWordBytes / element) {}
 
-const float* AmxKernels::at(int64_t target, int64_t source, int64_t sources, int64_t area) const {
+const float* AmxKernels::at(int64_t target, int64_t source, int64_t sources) const {
     if (turned) return values + starts[source] + target * area;
     return values + (starts == nullptr ? target * sources * area : starts[target]) + source * area;
 }
 
-void pack_amx(AmxOrder order, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& kernels, int64_t begin,
-              int64_t end, std::byte* to) {
-    const AmxProducts p = products_of(order, dims);
+void pack_amx(const std::vector<AmxWeights>& all, int64_t lanes, const AmxKernels& kernels, int64_t begin, int64_t end) {
+    std::vector<uint16_t> rows;
     for (int64_t pair = begin; pair < end; ++pair) {
-        std::byte* const own = to + p.weight_bytes(pair * 2 * lanes);
-        if (order == AmxOrder::bytes) {
-            pack_pair(p, dims, lanes, kernels, pair, reinterpret_cast<int8_t*>(own));
-        } else if (!pack_by_vectors(p, dims, lanes, kernels, pair * 2 * lanes, own)) {
-            pack_pair(p, dims, lanes, kernels, pair, reinterpret_cast<uint16_t*>(own));
+        const int64_t target = pair * 2 * lanes;
+        const auto to = [&](const AmxWeights& weights) {
+            return weights.to + products_of(weights.order, weights.dims).weight_bytes(target);
+        };
+        const bool fast = std::all_of(all.begin(), all.end(), [&](const AmxWeights& weights) {
+            return by_vectors(products_of(weights.order, weights.dims), weights.dims, lanes, kernels, target);
+        });
+        for (const AmxWeights& weights : all) {
+            const AmxProducts p = products_of(weights.order, weights.dims);
+            if (weights.order == AmxOrder::bytes) {
+                pack_pair(p, weights, lanes, kernels, pair, reinterpret_cast<int8_t*>(to(weights)));
+            } else if (!fast) {
+                pack_pair(p, weights, lanes, kernels, pair, reinterpret_cast<uint16_t*>(to(weights)));
+            }
+        }
+        if (!fast) continue;
+        const int64_t targets = all[0].dims[0], source = all[0].dims[1];
+        const int64_t abreast = ceil_div(std::min(2 * lanes, targets - target), lanes);
+        rows.resize(static_cast<size_t>(source * kernels.area * lanes));
+        for (int64_t part = 0; part < abreast; ++part) {
+            const int64_t first = target + part * lanes;
+            turn_kernels(kernels, first, std::min(lanes, targets - first), source, lanes, rows.data());
+            for (const AmxWeights& weights : all) {
+                const AmxProducts p = products_of(weights.order, weights.dims);
+                place(weights, p, kernels.area, lanes, rows.data(), part, abreast, to(weights));
+            }
         }
     }
 }

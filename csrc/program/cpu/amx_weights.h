@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "program/common/plan.h"
 #include "program/cpu/packing.h"
@@ -41,20 +42,28 @@ struct AmxProducts {
     int64_t weight_bytes(int64_t targets) const { return targets * count() * depth(); }
 };
 
-// The kernels of a convolution in one group, from each target channel's start on; without starts one after the other.
-// `turned`: those of the gradient of the source, whose targets are the sources of these and whose kernels are backwards.
+// The kernels of a convolution in one group, of `area` numbers each, from each target channel's start on; without starts one
+// after the other. `turned`: for the gradient of the source, whose targets are the sources of these.
 struct AmxKernels {
     const float* values;
     const int64_t* starts;
+    int64_t area;
     bool turned;
 
-    // Of two channels of the convolution that is computed, of `sources` source channels; `area`: numbers of a kernel.
-    const float* at(int64_t target, int64_t source, int64_t sources, int64_t area) const;
+    // Of two channels of the convolution that is computed, of `sources` source channels.
+    const float* at(int64_t target, int64_t source, int64_t sources) const;
 };
 
-// Packs the weights of the pairs of target blocks from `begin` to `end`, as below. `dims`: [target, source, height, width].
-void pack_amx(AmxOrder order, const dnnl::memory::dims& dims, int64_t lanes, const AmxKernels& kernels, int64_t begin,
-              int64_t end, std::byte* to);
+// The weights of a convolution, [target, source, height, width], which has these numbers of each kernel, in its order.
+struct AmxWeights {
+    AmxOrder order;
+    dnnl::memory::dims dims;
+    const int64_t* taps;
+    std::byte* to;
+};
+
+// Packs the pairs of target blocks from `begin` to `end`, as below, of convolutions with the same channels and kernels.
+void pack_amx(const std::vector<AmxWeights>& all, int64_t lanes, const AmxKernels& kernels, int64_t begin, int64_t end);
 
 // Weights as [target / 32][product][2][row of 4 bytes][16][4 bytes], where the last pair of blocks may be one: bfloat16, or
 // whole numbers within 127 as bytes and behind them each channel's sum, int32.

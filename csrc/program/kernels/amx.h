@@ -119,26 +119,26 @@ inline void amx_outputs(const std::byte* source, const AmxConv& c, int64_t place
     _tile_release();
 }
 
-// Of `count` outputs from a place on those that are somebody's, row by row: run(first of them, number in the map, how many).
+// Of `count` outputs from a place on those that are somebody's, row by row: run(first of them, row, column, how many).
 template <class Run>
 inline void each_run(const AmxConv& c, int64_t place, int64_t count, const Run& run) {
     for (int64_t i = 0; i < count;) {
         const int64_t row = (place + i) / c.row, column = (place + i) % c.row;
         const int64_t left = count - i, length = c.row - column < left ? c.row - column : left;
         const int64_t inside = c.width - column < length ? c.width - column : length;
-        if (inside > 0) run(i, row * c.width + column, inside);
+        if (inside > 0) run(i, row, column, inside);
         i += length;
     }
 }
 
-// f(sum) + residual of a run of outputs; lanes behind the last channel stay zero.
+// f(sum) + residual of a run of outputs, `step` pixels apart; lanes behind the last channel stay zero.
 template <class T, Function C>
 inline void finish_run(const float* sums, float value, __mmask16 lanes, const std::byte* residual, std::byte* target,
-                       int64_t count) {
+                       int64_t step, int64_t count) {
     for (int64_t p = 0; p < count; ++p) {
         const Floats f = apply<C, T>(load(sums + p * V), value);
-        const Floats more = residual == nullptr ? Floats{} : load<Bfloat16>(residual, p);
-        save<T>(target, p, (Floats)_mm512_maskz_mov_ps(lanes, (__m512)(f + more)));
+        const Floats more = residual == nullptr ? Floats{} : load<Bfloat16>(residual, p * step);
+        save<T>(target, p * step, (Floats)_mm512_maskz_mov_ps(lanes, (__m512)(f + more)));
     }
 }
 
@@ -152,13 +152,15 @@ void amx_conv_as(const std::byte* source, const AmxConv& c, int64_t places, cons
     alignas(64) float bias[2 * V] = {};
     for (int64_t k = 0; f.bias != nullptr && k < f.channels && k < 2 * V; ++k) bias[k] = f.bias[k];
     const auto finish = [&](const float* sums, int64_t place, int64_t count) {
-        each_run(c, place, count, [&](int64_t first, int64_t at, int64_t run) {
+        each_run(c, place, count, [&](int64_t first, int64_t row, int64_t column, int64_t run) {
+            const int64_t at = (row * f.row_step + column * f.step) * V;
             for (int64_t block = 0; block < f.blocks; ++block) {
                 const std::byte* const residual =
-                    f.residual == nullptr ? nullptr : f.residual + block * f.residual_step + at * V * Bfloat16::size;
-                std::byte* const target = f.target + block * f.target_step + at * V * T::size;
+                    f.residual == nullptr ? nullptr : f.residual + block * f.residual_block_step + at * Bfloat16::size;
+                std::byte* const target = f.target + block * f.target_block_step + at * T::size;
                 const float* const own = sums + (block * kAmxPlaces + first) * V;
-                finish_run<T, C>(own, f.activation.value, lanes_of(f.channels - block * V), residual, target, run);
+                const __mmask16 lanes = lanes_of(f.channels - block * V);
+                finish_run<T, C>(own, f.activation.value, lanes, residual, target, f.step, run);
             }
         });
     };
@@ -202,10 +204,10 @@ template <class T, Function C>
 void amx_byte_conv_as(const std::byte* source, const AmxConv& c, int64_t places, const std::byte* weights,
                       const int32_t* offsets, const ByteFinish& f, int64_t blocks, int64_t channels) {
     const auto finish = [&](const int32_t* sums, int64_t place, int64_t count) {
-        each_run(c, place, count, [&](int64_t first, int64_t at, int64_t run) {
+        each_run(c, place, count, [&](int64_t first, int64_t row, int64_t column, int64_t run) {
             for (int64_t block = 0; block < blocks; ++block) {
                 const int32_t* const own = sums + (block * kAmxPlaces + first) * V;
-                finish_byte_run<T, C>(own, f, block, at, lanes_of(channels - block * V), run);
+                finish_byte_run<T, C>(own, f, block, row * c.width + column, lanes_of(channels - block * V), run);
             }
         });
     };

@@ -107,13 +107,15 @@ struct AmxConv {
 };
 
 // What becomes of its sums: f(sum + bias) + residual of one or two channel blocks, of which `channels` are there; `bias`
-// and `residual` may be null. Steps: bytes from one block to the next; floats if `wide`, else bfloat16.
+// and `residual` may be null. Block steps: bytes from one block to the next; floats if `wide`, else bfloat16. Steps: pixels of
+// the target, and of the residual, from one output to the next in its row and in its column.
 struct AmxFinish {
     const float* bias;
     Activation activation;
     const std::byte* residual;
     std::byte* target;
-    int64_t residual_step, target_step, blocks, channels;
+    int64_t residual_block_step, target_block_step, blocks, channels;
+    int64_t step, row_step;
     bool wide;
 };
 
