@@ -103,6 +103,22 @@ void amx_turn_row(const std::byte* row, int64_t width, int64_t first, int64_t st
     }
 }
 
+void amx_fold_row(const std::byte* row, int64_t width, int64_t first, int64_t step, int64_t count, std::byte* to) {
+    auto* const numbers = reinterpret_cast<uint16_t*>(to);
+    const auto* const from = reinterpret_cast<const uint16_t*>(row);
+    int64_t begin = first < 0 ? (-first + step - 1) / step : 0, end = (width - first + step - 1) / step;
+    begin = begin < count ? begin : count, end = row == nullptr || end < begin ? begin : end < count ? end : count;
+    for (int64_t i = 0; i < begin; ++i) numbers[i] = 0;
+    if (step == 1) {
+        for (int64_t i = begin; i < end; ++i) numbers[i] = from[first + i];
+    } else if (step == 2) {
+        for (int64_t i = begin; i < end; ++i) numbers[i] = from[first + 2 * i];
+    } else {
+        for (int64_t i = begin; i < end; ++i) numbers[i] = from[first + i * step];
+    }
+    for (int64_t i = end; i < count; ++i) numbers[i] = 0;
+}
+
 void amx_pair_row(const std::byte* row, int64_t width, int64_t step, int64_t count, std::byte* to) {
     alignas(64) uint16_t order[32];
     for (int i = 0; i < 16; ++i) order[2 * i] = static_cast<uint16_t>(i), order[2 * i + 1] = static_cast<uint16_t>(16 + i);
@@ -116,10 +132,12 @@ void amx_pair_row(const std::byte* row, int64_t width, int64_t step, int64_t cou
 
 constexpr auto kAmxGradient = amx_gradient;
 constexpr auto kAmxTurnRow = amx_turn_row;
+constexpr auto kAmxFoldRow = amx_fold_row;
 constexpr auto kAmxPairRow = amx_pair_row;
 #else
 constexpr decltype(yolo::program::Kernels::amx_gradient) kAmxGradient = nullptr;
 constexpr decltype(yolo::program::Kernels::amx_turn_row) kAmxTurnRow = nullptr;
+constexpr decltype(yolo::program::Kernels::amx_fold_row) kAmxFoldRow = nullptr;
 constexpr decltype(yolo::program::Kernels::amx_pair_row) kAmxPairRow = nullptr;
 #endif
 

@@ -197,6 +197,7 @@ extern const Kernels kernels = {
     kAmxPairs,
     kAmxGradient,
     kAmxTurnRow,
+    kAmxFoldRow,
     kAmxPairRow,
 };
 

@@ -235,7 +235,9 @@ struct Kernels {
     // bytes apart, one for each channel; zeros where there is none, or where the row is null. Writes whole 16s.
     void (*amx_turn_row)(const std::byte* row, int64_t width, int64_t first, int64_t step, int64_t count, std::byte* to,
                          int64_t pitch);
-    // `count` pixels of such a row, `step` apart, zeros behind the first `width` of them, in pairs whose numbers of one
+    // The same of a row of numbers of one channel, as one row.
+    void (*amx_fold_row)(const std::byte* row, int64_t width, int64_t first, int64_t step, int64_t count, std::byte* to);
+    // `count` pixels of such a row of a block, `step` apart, zeros behind the first `width` of them, in pairs whose numbers of one
     // channel lie together.
     void (*amx_pair_row)(const std::byte* row, int64_t width, int64_t step, int64_t count, std::byte* to);
 };
