@@ -24,6 +24,10 @@ int64_t rounded_up(int64_t number, int64_t to) {
     return ceil_div(number, to) * to;
 }
 
+void add_to(float* to, const float* from, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] += from[i];
+}
+
 // Whether a plain map's pixels of a place in the stride fit into a block, as channels of their own: the convolution is one of
 // stride 1 on these then.
 bool folds(const Convolution& c) {
@@ -67,8 +71,9 @@ public:
         together_ ? sum_together() : sum_apart();
         const int64_t targets = exec_.blocks(gradient_);
         parallel::share(exec_.threads, exec_.blocks(source_) * targets, [&](int, int64_t begin, int64_t end) {
+            std::vector<float> room;
             for (int64_t i = begin; i < end; ++i) {
-                folded_ ? add_folded(i, run.gradient) : add(i / targets, i % targets, run.gradient);
+                folded_ ? add_folded(i, run.gradient) : add(i / targets, i % targets, run.gradient, room);
             }
         });
         if (bias_ < 0) return;
@@ -196,8 +201,9 @@ private:
     }
 
     // Of a pair of source blocks and one of target blocks.
-    void multiply(int64_t slot, int64_t from, int64_t to) const {
+    void multiply(int64_t slot, int64_t from, int64_t to, bool first) const {
         AmxGradient g = g_;
+        g.first = first;
         g.sources = std::min<int64_t>(2, exec_.blocks(source_) - from);
         g.targets = std::min<int64_t>(2, exec_.blocks(gradient_) - to);
         kernels().amx_gradient(source_copy(slot) + from * g.source_step, target_copy(slot) + to * g.target_step, g,
@@ -207,12 +213,12 @@ private:
     void sum_apart() const {
         const int64_t sources = exec_.blocks(source_), targets = exec_.blocks(gradient_);
         parallel::share(exec_.threads, chunks_, [&](int thread, int64_t begin, int64_t end) {
-            std::fill_n(sums(thread), sums_count_, 0.0f);
+            if (begin == end) std::fill_n(sums(thread), sums_count_, 0.0f);
             for (int64_t chunk = begin; chunk < end; ++chunk) {
                 for (int64_t block = 0; block < sources; ++block) copy_source(thread, chunk, block);
                 for (int64_t block = 0; block < targets; ++block) pair_target(thread, chunk, block);
                 for (int64_t from = 0; from < sources; from += 2) {
-                    for (int64_t to = 0; to < targets; to += 2) multiply(thread, from, to);
+                    for (int64_t to = 0; to < targets; to += 2) multiply(thread, from, to, chunk == begin);
                 }
             }
         });
@@ -220,9 +226,6 @@ private:
 
     void sum_together() const {
         const int64_t sources = exec_.blocks(source_), targets = exec_.blocks(gradient_), pairs = (targets + 1) / 2;
-        parallel::share(exec_.threads, sums_count_, [&](int, int64_t begin, int64_t end) {
-            std::fill_n(sums(0) + begin, end - begin, 0.0f);
-        });
         for (int64_t chunk = 0; chunk < chunks_; ++chunk) {
             parallel::share(exec_.threads, sources + targets, [&](int, int64_t begin, int64_t end) {
                 for (int64_t i = begin; i < end; ++i) {
@@ -230,27 +233,30 @@ private:
                 }
             });
             parallel::share(exec_.threads, (sources + 1) / 2 * pairs, [&](int, int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; ++i) multiply(0, i / pairs * 2, i % pairs * 2);
+                for (int64_t i = begin; i < end; ++i) multiply(0, i / pairs * 2, i % pairs * 2, chunk == 0);
             });
         }
     }
 
-    // Of a source block and a target block, in the order of the slots.
-    void add(int64_t from, int64_t to, float* gradient) const {
+    // Of a source block and a target block, in the order of the slots. `room`: scratch.
+    void add(int64_t from, int64_t to, float* gradient, std::vector<float>& room) const {
         const int64_t lanes = exec_.block, area = g_.taps;
-        const int64_t sources = std::min(lanes, source_.channels - from * lanes);
+        const int64_t sources = std::min(lanes, source_.channels - from * lanes), count = sources * area;
         const int64_t targets = std::min(lanes, gradient_.channels - to * lanes);
+        room.resize(static_cast<size_t>(2 * count * lanes));
+        float *const together = room.data(), *const turned = together + count * lanes;
         const float* const first = sums(0) + from * g_.source_sums + to * kTile;
-        for (int64_t k = 0; k < targets; ++k) {
-            float* weight = gradient + starts_[to * lanes + k] + from * lanes * area;
-            for (int64_t c = 0; c < sources; ++c) {
-                const float* at = first + c * lanes + k;
-                for (int64_t tap = 0; tap < area; ++tap, at += g_.tap_sums, ++weight) {
-                    float sum = 0.0f;
-                    for (int64_t slot = 0; slot < slots_; ++slot) sum += at[slot * sums_count_];
-                    *weight += sum;
-                }
+        for (int64_t c = 0; c < sources; ++c) {
+            for (int64_t tap = 0; tap < area; ++tap) {
+                const float* const at = first + tap * g_.tap_sums + c * lanes;
+                float* const into = together + (c * area + tap) * lanes;
+                std::copy_n(at, kBlock, into);
+                for (int64_t slot = 1; slot < slots_; ++slot) add_to(into, at + slot * sums_count_, kBlock);
             }
+        }
+        kernels().planar[kFloat32](together, count, targets, turned, count);
+        for (int64_t k = 0; k < targets; ++k) {
+            add_to(gradient + starts_[to * lanes + k] + from * lanes * area, turned + k * count, count);
         }
     }
 

@@ -17,10 +17,17 @@ constexpr int64_t kPlacesAtOnce = 32;
 
 template <bool kTwoSources, bool kTwoTargets>
 inline void gradient_of_tap(const std::byte* source, const std::byte* target, const AmxGradient& g, float* sums) {
-    _tile_loadd(0, sums, 64);
-    if (kTwoTargets) _tile_loadd(1, sums + V * V, 64);
-    if (kTwoSources) _tile_loadd(2, sums + g.source_sums, 64);
-    if (kTwoSources && kTwoTargets) _tile_loadd(3, sums + g.source_sums + V * V, 64);
+    if (g.first) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    } else {
+        _tile_loadd(0, sums, 64);
+        if (kTwoTargets) _tile_loadd(1, sums + V * V, 64);
+        if (kTwoSources) _tile_loadd(2, sums + g.source_sums, 64);
+        if (kTwoSources && kTwoTargets) _tile_loadd(3, sums + g.source_sums + V * V, 64);
+    }
     for (int64_t place = 0; place < g.places; place += kPlacesAtOnce, source += 64, target += 1024) {
         _tile_loadd(4, source, g.pitch);
         _tile_loadd(6, target, 64);

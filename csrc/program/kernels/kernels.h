@@ -123,13 +123,14 @@ struct AmxFinish {
 // Places: of outputs, in whole 32s. Source: rows of places, one for each channel, `pitch` bytes apart, a block's from
 // `source_step` on after another's; a tap's begin at its offset. Target: pairs of places of 16 channels, a block's
 // `target_step` bytes after another's. Sums: [tap][source block][target block][16][16], numbers from one tap and one source
-// block to the next; they are added to.
+// block to the next; they are added to those before, if these are not the first.
 struct AmxGradient {
     int64_t places, taps;
     const int64_t* offsets;
     int64_t pitch, source_step, target_step;
     int64_t tap_sums, source_sums;
     int64_t sources, targets;
+    bool first;
 };
 
 struct Kernels {
