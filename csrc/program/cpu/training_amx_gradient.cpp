@@ -89,6 +89,7 @@ private:
         const int64_t place = (exec_.blocks(source_) * phases + exec_.blocks(gradient_)) * kPixel;
         const int64_t whole = (gradient_.height + more_) * width_, most = bytes / place;
         images_ = std::max<int64_t>(1, std::min(exec_.batch, most / whole));
+        images_ = ceil_div(exec_.batch, ceil_div(exec_.batch, images_));  // evenly: the last chunk is as long as the others
         const int64_t rows = whole <= most ? gradient_.height : std::max<int64_t>(1, most / width_ - more_);
         strips_ = ceil_div(gradient_.height, rows);
         rows_ = ceil_div(gradient_.height, strips_);
