@@ -8,6 +8,10 @@
 #include <memory>
 #include <new>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #ifdef YOLO_GUARDED
 #include "program/common/guarded.h"
 #endif
@@ -27,8 +31,14 @@ public:
 #else
     explicit Buffer(size_t bytes) : bytes_((bytes + kPage - 1) / kPage * kPage) {
         if (bytes_ == 0) return;
-        data_.reset(static_cast<std::byte*>(std::aligned_alloc(kPage, bytes_)));
+        const size_t page = bytes_ < kHugePage ? kPage : kHugePage;
+        data_.reset(static_cast<std::byte*>(std::aligned_alloc(page, bytes_)));
         if (!data_) throw std::bad_alloc();
+#ifdef __linux__
+        // A kernel that gives huge pages on request alone gives them here: rows of maps and of weights lie further apart than
+        // a processor's table of small pages reaches. Where it has none, nothing is lost.
+        if (page == kHugePage) madvise(data_.get(), bytes_, MADV_HUGEPAGE);
+#endif
         std::memset(data_.get(), 0, bytes_);
     }
 #endif
@@ -36,7 +46,7 @@ public:
     size_t bytes() const { return bytes_; }
 
 private:
-    static constexpr size_t kPage = 4096;
+    static constexpr size_t kPage = 4096, kHugePage = 2 << 20;
     struct Free {
         void operator()(std::byte* data) const { std::free(data); }
     };
