@@ -1,9 +1,12 @@
 """Where a network's time goes, and how near each layer is to the least that this processor needs for it.
 
-python -m benchmarks.layers [--each] [--json]. The floor of a step is the longer of two times: of its products at the
-processor's best rate in that precision, and of its maps and weights, each read or written once, at the speed of a copy of
-as much memory as the network works in. Both are measured in the same run (``floor/machine.cpp``, built with g++). Steps are
-timed one by one, while they run as always; a step's time is the shortest of all rounds'.
+python -m benchmarks.layers [--way training] [--precisions fp32 bf16 int8] [--each] [--json]
+
+The floor of a step is the longer of two times: of its products at the processor's best rate in that precision, and of its
+maps and weights, each read or written once, at the speed of a copy of as much memory as the network works in. Both are
+measured in the same run (``floor/machine.cpp``, built with g++). Steps are timed one by one, while they run as always; a
+step's time is the shortest of all rounds'. Others on the machine slow it: the best is taken everywhere. Transforms of
+Winograd's algorithm, activations and copies within the caches have no floor.
 """
 
 from __future__ import annotations
@@ -41,23 +44,29 @@ COLUMNS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
 class Machine:
-    """Operations a second by precision, and bytes a second of a copy."""
+    """What the processor can do at best: ``rates``, operations a second by precision, and bytes a second of a copy."""
 
-    rates: dict[str, float]
-    copy: float
-
-    @classmethod
-    def measured(cls, threads: int, memory: int) -> Machine:
-        """This one, where a network works in so many bytes; raises CalledProcessError where it cannot be built."""
-        program = WORK / "machine"
-        program.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, threads: int) -> None:
+        """Build what measures it; raises CalledProcessError, and FileNotFoundError without g++."""
+        self.threads, self.rates = threads, dict.fromkeys(PRECISIONS, 0.0)
+        self._program = WORK / "machine"
+        self._copies: dict[int, float] = {}
+        self._program.parent.mkdir(parents=True, exist_ok=True)
+        source = ROOT / "benchmarks" / "floor" / "machine.cpp"
         flags = ["-std=c++17", "-O3", "-march=native", "-pthread"]
-        subprocess.run(["g++", *flags, str(ROOT / "benchmarks/floor/machine.cpp"), "-o", str(program)], check=True)
-        answer = subprocess.run([program, str(threads), str(memory)], check=True, capture_output=True, text=True).stdout
-        rates = json.loads(answer)
-        return cls({precision: rates[precision] for precision in PRECISIONS}, rates["copy"])
+        subprocess.run(["g++", *flags, str(source), "-o", str(self._program)], check=True)
+
+    def measure(self, memory: int) -> None:
+        """Once more, over so many bytes; what was better before stays."""
+        command = [self._program, str(self.threads), str(memory)]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        self.rates = {precision: max(rate, found[precision]) for precision, rate in self.rates.items()}
+        self._copies[memory] = max(self._copies.get(memory, 0.0), found["copy"])
+
+    def copy(self, memory: int) -> float:
+        """Bytes a second, read and written, of what works in so many."""
+        return self._copies[memory]
 
 
 @dataclasses.dataclass
@@ -70,10 +79,9 @@ class Group:
     memory: float = 0.0
     floor: float = 0.0
 
-    def add(self, step: native.StepInfo, time: float, machine: Machine, precision: str) -> None:
-        """One step, which took so many seconds."""
-        operations = (step.executed or step.flops) / machine.rates[_precision(step.implementation, precision)]
-        memory = step.bytes / machine.copy
+    def add(self, step: native.StepInfo, time: float, rate: float, copy: float) -> None:
+        """One step, which took so many seconds; ``rate``: operations a second, ``copy``: bytes."""
+        operations, memory = (step.executed or step.flops) / rate, step.bytes / copy
         self.count, self.time = self.count + 1, self.time + time
         self.operations, self.memory = self.operations + operations, self.memory + memory
         self.floor += max(operations, memory)
@@ -85,21 +93,24 @@ def main() -> int:
     confine(options.threads)
     rows: list[Row] = []
     try:
+        machine, taken = Machine(options.threads), []
         for model in options.models:
             path = weights(model, options.weights)
             for precision in options.precisions:
                 if options.way == "training" and precision == "int8":
                     continue
                 run, executor = _subject(path, precision, options)
-                machine = Machine.measured(options.threads, executor.memory_bytes)
-                rows += _rows(model, precision, executor, _times(run, executor, options.rounds), machine, options.each)
+                machine.measure(executor.memory_bytes)
+                taken.append((model, precision, executor, _times(run, executor, options.rounds)))
+                machine.measure(executor.memory_bytes)
+        rows = [row for found in taken for row in _rows(*found, machine, options.each)]
     except (FileNotFoundError, ValueError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 2
     size = f"{options.batch} x {options.size}x{options.size}"
     title = f"Steps of {options.way}, {size}, {options.threads} threads"
-    about = {"way": options.way, "size": options.size, "batch": options.batch, "threads": options.threads}
-    print(as_json(rows, **about) if options.json else as_text(title, rows, COLUMNS))
+    about = {name: getattr(options, name) for name in ("way", "size", "batch", "threads")}
+    print(as_json(rows, **about, rates=machine.rates) if options.json else as_text(title, rows, COLUMNS))
     return 0
 
 
@@ -187,7 +198,8 @@ def _rows(
         name = f"{step.kind} {step.implementation}"
         name = f"{number} {step.where} {name}" if each else name
         for group in (groups.setdefault(name, Group()), whole):
-            group.add(step, time, machine, precision)
+            rate = machine.rates[_precision(step.implementation, precision)]
+            group.add(step, time, rate, machine.copy(executor.memory_bytes))
     if not each:
         groups = dict(sorted(groups.items(), key=lambda item: -item[1].time))
     for name, group in [*groups.items(), ("all", whole)]:
