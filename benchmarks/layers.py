@@ -2,11 +2,11 @@
 
 python -m benchmarks.layers [--way training] [--precisions fp32 bf16 int8] [--each] [--json]
 
-The floor of a step is the longer of two times: of its products at the processor's best rate in that precision, and of its
-maps and weights, each read or written once, at the speed of a copy of as much memory as the network works in. Both are
-measured in the same run (``floor/machine.cpp``, built with g++). Steps are timed one by one, while they run as always; a
-step's time is the shortest of all rounds'. Others on the machine slow it: the best is taken everywhere. Transforms of
-Winograd's algorithm, activations and copies within the caches have no floor.
+The floor of a step is the longer of two times: of its products at the processor's best rate in that precision, and of
+its maps and weights, each read or written once, at the speed of a copy of as much memory as the network works in. Both
+are measured in the same run (``floor/machine.cpp``, built with g++). Steps are timed one by one, while they run as
+always; a step's time is the shortest of all rounds'. Others on the machine slow it: the best is taken everywhere.
+Transforms of Winograd's algorithm, activations and copies within the caches have no floor.
 """
 
 from __future__ import annotations
