@@ -44,6 +44,8 @@ def assert_near(found: Step, expected: Step) -> None:
         assert off(head, right) <= NEAR
     for name, right in expected.gradients.items():
         assert off(found.gradients[name], right) <= NEAR, name
+    for name, right in expected.statistics.items():
+        assert off(found.statistics[name], right) <= NEAR, name
 
 
 @needs_amx
@@ -69,6 +71,22 @@ def test_maps_in_strips(channels: tuple[int, int]) -> None:
     expected, _ = step_of(subject, LARGE, exact=True)
     for threads in (1, 2):
         assert_near(step_of(subject, LARGE, threads=threads)[0], expected)
+
+
+@needs_amx
+@pytest.mark.parametrize("channels", [32, 80])
+def test_batch_norms_take_the_sums_that_convolutions_take(channels: int) -> None:
+    """Of C3 two norms follow one convolution: the first reads its sums, the second the map."""
+    rows = [[-1, 1, "Conv", [channels, 3, 2]], [-1, 1, "C3", [channels]], [-1, 1, "Conv", [24, 3, 2]]]
+    subject = Subject(network_with(rows, "sums"))
+    for threads in (1, 2, 3):
+        passes = [subject.passes(SHAPES[2], precision="bf16", threads=threads, exact=exact) for exact in (False, True)]
+        norms = [[step.bytes for step in made.executor.steps if step.kind == "norm"] for made in passes]
+        assert sum(ours < theirs for ours, theirs in zip(*norms)) >= len(norms[0]) - 1
+        images, slopes = random_images(SHAPES[2]), head_slopes(passes[0])
+        found, expected = (subject.compiled(made, images, slopes).statistics for made in passes)
+        for name, right in expected.items():
+            assert off(found[name], right) <= 1e-4, name
 
 
 @needs_amx

@@ -42,7 +42,7 @@ public:
 
     void operator()() const {
         const int64_t pair_bytes = rows_.products().weight_bytes(2 * exec_.block);
-        rows_.each([&](const std::byte* from, int64_t image, int64_t pair, int64_t first, int64_t last) {
+        rows_.each([&](int, const std::byte* from, int64_t image, int64_t pair, int64_t first, int64_t last) {
             const std::byte* const weights = weights_->data() + pair * pair_bytes;
             kernels().amx_conv(from, rows_.conv(), rows_.places(last - first), weights, finish(image, pair, first));
         });
@@ -97,7 +97,7 @@ public:
 
     void operator()() const {
         const int64_t lanes = exec_.block, pair_bytes = rows_.products().weight_bytes(2 * lanes);
-        rows_.each([&](const std::byte* from, int64_t image, int64_t pair, int64_t first, int64_t last) {
+        rows_.each([&](int, const std::byte* from, int64_t image, int64_t pair, int64_t first, int64_t last) {
             const int64_t block = 2 * pair, blocks = std::min<int64_t>(2, exec_.blocks(target_) - block);
             const ByteFinish finish = finish_.at(exec_, image, first * target_.width, block);
             kernels().amx_byte_conv(from, rows_.conv(), rows_.places(last - first), weights_->data() + pair * pair_bytes,

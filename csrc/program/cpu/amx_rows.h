@@ -25,8 +25,8 @@ public:
     const AmxProducts& products() const { return products_; }
     AmxOrder order() const { return order_; }
 
-    // Calls action(source, image, pair, first row, last row) for each pair of channel blocks of each strip of outputs, by all
-    // threads; `source`: where the first output's products begin.
+    // Calls action(thread, source, image, pair, first row, last row) for each pair of channel blocks of each strip of outputs,
+    // by all threads; `source`: where the first output's products begin.
     template <class Action>
     void each(const Action& action) const {
         const int64_t pairs = (exec_.blocks(target_) + 1) / 2;
@@ -35,7 +35,7 @@ public:
                 const int64_t image = i / pairs / strips_, strip = i / pairs % strips_;
                 const int64_t first = target_.height * strip / strips_, last = target_.height * (strip + 1) / strips_;
                 if (!in_place_ && (i == begin || i % pairs == 0)) copy(thread, image, first, last);
-                action(from(thread, image, first), image, i % pairs, first, last);
+                action(thread, from(thread, image, first), image, i % pairs, first, last);
             }
         });
     }
@@ -47,7 +47,7 @@ public:
             const int64_t first = target_.height * strip / strips_, last = target_.height * (strip + 1) / strips_;
             if (!in_place_) copy(thread, image, first, last);
             for (int64_t pair = 0; pair < (exec_.blocks(target_) + 1) / 2; ++pair) {
-                action(from(thread, image, first), image, pair, first, last);
+                action(thread, from(thread, image, first), image, pair, first, last);
             }
         }
     }

@@ -12,6 +12,7 @@
 #include "program/common/limits.h"
 #include "program/common/plan.h"
 #include "program/common/step_info.h"
+#include "program/cpu/moments.h"
 #include "program/cpu/weights.h"
 #include "program/cpu/workspace.h"
 #include "program/kernels/kernels.h"
@@ -55,6 +56,7 @@ struct BuildContext : ExecContext {
     std::map<int64_t, std::shared_ptr<void>> states;  // what forward steps keep for their backward steps
     bool inference = false;                           // no backward pass follows
     int64_t step = 0;                                 // the number of the step that is built; backward steps go on counting
+    std::shared_ptr<Moments> moments;                 // that the last convolution can take
 
     // Keeps the state of the forward step that is built.
     void keep(std::shared_ptr<void> state) { states[step] = std::move(state); }

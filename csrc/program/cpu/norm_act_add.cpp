@@ -78,6 +78,10 @@ public:
             }
         }
         if (!learns()) return;
+        if (normalised() && context.moments && context.moments->of(source_, context.step)) {
+            taken_ = context.moments;
+            taken_->wanted = true;
+        }
         partial_.assign(channels * 2 * static_cast<size_t>(exec_.threads), 0.0);
         sums_.assign(channels, 0.0);
         products_.assign(channels, 0.0);
@@ -85,6 +89,8 @@ public:
 
     bool normalised() const { return weight_ >= 0; }
     bool learns() const { return bias_ >= 0; }
+    // Whether the source is read for its mean and deviation.
+    bool reads_twice() const { return normalised() && !taken_; }
     int64_t map_bytes() const {
         return exec_.batch * exec_.blocks(source_) * exec_.block * source_.pixels() * source_.element;
     }
@@ -114,6 +120,7 @@ private:
         return partial_.data() + piece.thread * 2 * static_cast<int64_t>(sums_.size()) + piece.block * exec_.block;
     }
     void measure(float* values);
+    void sum_source();
     void total();
     double join_ranks();
 
@@ -123,6 +130,7 @@ private:
     Activation activation_;
     int64_t weight_, bias_, mean_, variance_;  // offsets in the values, -1 where there is none
     float eps_, momentum_;
+    std::shared_ptr<Moments> taken_;
     std::vector<dnnl::memory> constants_;      // scale and shift, which may be replaced between runs
     std::vector<float> centre_, scale_, shift_, inverse_, along_, level_;
     std::vector<double> partial_, sums_, products_, joined_;  // a thread's sums and products lie together in `partial_`
@@ -152,12 +160,25 @@ double NormActAdd::join_ranks() {
     return own * exchange_->ranks();
 }
 
-void NormActAdd::measure(float* values) {
+// The threads' sums of the source and of its squares: the convolution's before it, if that has taken them.
+void NormActAdd::sum_source() {
+    const size_t channels = sums_.size();
+    if (taken_) {
+        for (int64_t part = 0; part < 2 * exec_.threads; ++part) {
+            const double* const from = taken_->at(0, source_.first - taken_->view.first) + part * taken_->channels;
+            std::copy_n(from, channels, partial_.begin() + part * static_cast<int64_t>(channels));
+        }
+        return;
+    }
     std::fill(partial_.begin(), partial_.end(), 0.0);
     each_piece(exec_, source_, [&](const Piece& piece) {
         double* sums = thread_sums(piece);
-        kernels().moments[format_of(source_)](at(exec_, source_, piece), piece.count, sums, sums + sums_.size());
+        kernels().moments[format_of(source_)](at(exec_, source_, piece), piece.count, sums, sums + channels);
     });
+}
+
+void NormActAdd::measure(float* values) {
+    sum_source();
     total();
     const double count = join_ranks(), momentum = momentum_;
     for (int64_t c = 0; c < source_.channels; ++c) {
@@ -237,7 +258,7 @@ std::vector<CompiledStep> build_norm_act_add(BuildContext& context, const Step& 
     const bool normalised = state->normalised();
     StepInfo info{normalised ? "norm" : "pointwise", step.where, kernels().name};
     const Views &targets = step.all("targets"), &residual = step.any("residual");
-    info.bytes = state->map_bytes() * static_cast<int64_t>(1 + normalised + targets.size() + residual.size());
+    info.bytes = state->map_bytes() * static_cast<int64_t>(1 + state->reads_twice() + targets.size() + residual.size());
     return {{info, [=](const Run& run) { state->forward(run, targets, residual); }}};
 }
 

@@ -81,11 +81,11 @@ public:
 
     AmxWeights packed() const { return {rows_.order(), phase_.shape.weights, phase_.taps.data(), weights()}; }
 
-    // By all threads.
-    void all_images(const Run& run) const { rows_.each(Multiply{*this, run}); }
+    // By all threads; `moments` of the outputs are taken if there are any.
+    void all_images(const Run& run, Moments* moments) const { rows_.each(Multiply{*this, run, moments}); }
 
     void one_image(const Run& run, int thread, int64_t image) const {
-        rows_.of_image(thread, image, Multiply{*this, run});
+        rows_.of_image(thread, image, Multiply{*this, run, nullptr});
     }
 
 private:
@@ -95,11 +95,16 @@ private:
     struct Multiply {
         const PhasePass& pass;
         const Run& run;
+        Moments* moments;
 
-        void operator()(const std::byte* from, int64_t image, int64_t pair, int64_t first, int64_t last) const {
+        void operator()(int thread, const std::byte* from, int64_t image, int64_t pair, int64_t first, int64_t last) const {
             const AmxRows& rows = pass.rows_;
             const std::byte* const weights = pass.weights() + pair * pass.pair_bytes();
-            kernels().amx_conv(from, rows.conv(), rows.places(last - first), weights, pass.finish(run, image, pair, first));
+            AmxFinish finish = pass.finish(run, image, pair, first);
+            if (moments != nullptr) {
+                finish.sums = moments->at(thread, 2 * pair * pass.exec_.block), finish.squares = moments->channels;
+            }
+            kernels().amx_conv(from, rows.conv(), rows.places(last - first), weights, finish);
         }
     };
 
@@ -130,7 +135,7 @@ class FromWeights {
 public:
     FromWeights(BuildContext& context, Workspace::Frame& frame, const Spec& c, bool data, const TensorView& from,
                 const TensorView& to)
-        : exec_(context), starts_(c->starts()), area_(c->shape.kernel[0] * c->shape.kernel[1]), turned_(data) {
+        : exec_(context), moments_(data ? nullptr : moments_of(context, to)), starts_(c->starts()), area_(c->shape.kernel[0] * c->shape.kernel[1]), turned_(data) {
         for (Phase& phase : data ? data_phases(*c) : std::vector<Phase>{forward_phase(*c)}) {
             phases_.push_back(std::make_unique<PhasePass>(context, frame, c, data, std::move(phase), from, to));
         }
@@ -144,7 +149,7 @@ public:
             pack_amx(weights, exec_.block, kernels_of, begin, end);
         });
         if (phases_.size() == 1 || exec_.batch < exec_.threads) {
-            for (const auto& phase : phases_) phase->all_images(run);
+            for (const auto& phase : phases_) phase->all_images(run, fresh_moments());
             return;
         }
         // Pixels of several phases share a cache line: an image's are written before it leaves the caches.
@@ -156,7 +161,22 @@ public:
     }
 
 private:
+    // Those that the step behind it may want.
+    static std::shared_ptr<Moments> moments_of(BuildContext& context, const TensorView& to) {
+        if (to.wide()) return nullptr;
+        const int64_t channels = context.blocks(to) * context.block;
+        std::vector<double> sums(static_cast<size_t>(context.threads * 2 * channels));
+        return context.moments = std::make_shared<Moments>(Moments{to, context.step, channels, false, std::move(sums)});
+    }
+
+    Moments* fresh_moments() const {
+        if (!moments_ || !moments_->wanted) return nullptr;
+        std::fill(moments_->sums.begin(), moments_->sums.end(), 0.0);
+        return moments_.get();
+    }
+
     ExecContext exec_;
+    std::shared_ptr<Moments> moments_;
     std::vector<int64_t> starts_;
     int64_t area_;
     bool turned_;

@@ -131,6 +131,26 @@ inline void each_run(const AmxConv& c, int64_t place, int64_t count, const Run& 
     }
 }
 
+// Adds 16 floats to as many doubles.
+inline void add_floats(Floats x, double* to) {
+    const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x));
+    const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1));
+    _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), low));
+    _mm512_storeu_pd(to + 8, _mm512_add_pd(_mm512_loadu_pd(to + 8), high));
+}
+
+// Sums of a run of outputs as they were rounded, at most kAmxPlaces, and of their squares.
+inline void add_moments(const std::byte* target, int64_t step, int64_t count, double* to, int64_t squares) {
+    Floats sum{}, product{};
+    for (int64_t p = 0; p < count; ++p) {
+        const Floats x = load<Bfloat16>(target, p * step);
+        sum += x;
+        product += x * x;
+    }
+    add_floats(sum, to);
+    add_floats(product, to + squares);
+}
+
 // f(sum) + residual of a run of outputs, `step` pixels apart; lanes behind the last channel stay zero.
 template <class T, Function C>
 inline void finish_run(const float* sums, float value, __mmask16 lanes, const std::byte* residual, std::byte* target,
@@ -161,6 +181,9 @@ void amx_conv_as(const std::byte* source, const AmxConv& c, int64_t places, cons
                 const float* const own = sums + (block * kAmxPlaces + first) * V;
                 const __mmask16 lanes = lanes_of(f.channels - block * V);
                 finish_run<T, C>(own, f.activation.value, lanes, residual, target, f.step, run);
+                if (T::size == Bfloat16::size && C == Function::identity && f.sums != nullptr) {
+                    add_moments(target, f.step, run, f.sums + block * V, f.squares);
+                }
             }
         });
     };

@@ -108,7 +108,9 @@ struct AmxConv {
 
 // What becomes of its sums: f(sum + bias) + residual of one or two channel blocks, of which `channels` are there; `bias`
 // and `residual` may be null. Block steps: bytes from one block to the next; floats if `wide`, else bfloat16. Steps: pixels of
-// the target, and of the residual, from one output to the next in its row and in its column.
+// the target, and of the residual, from one output to the next in its row and in its column. `sums`, which may be null: of
+// bfloat16 without an activation, the sums of each channel's outputs are added to them, and those of their squares to what
+// lies `squares` numbers behind.
 struct AmxFinish {
     const float* bias;
     Activation activation;
@@ -117,6 +119,8 @@ struct AmxFinish {
     int64_t residual_block_step, target_block_step, blocks, channels;
     int64_t step, row_step;
     bool wide;
+    double* sums;
+    int64_t squares;
 };
 
 // Gradients of weights by AMX, of one or two blocks of source channels and of target channels, for each tap of the kernel.
