@@ -58,3 +58,15 @@ def test_own_work_counts_in_all_threads():
     while time.process_time() - begin < 0.05:
         pass
     assert 0.05 <= cpu_seconds() - cpu < 1
+
+
+def test_a_peak_can_be_forgotten():
+    code = (
+        "from benchmarks.workers.process_tree import forget_peak, memory_mb, peak_memory_mb\n"
+        "held = bytearray(b'x' * (80 << 20)); del held\n"
+        "before = peak_memory_mb(); forget_peak()\n"
+        "print(before - peak_memory_mb(), peak_memory_mb() - memory_mb())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    less, above = map(float, done.stdout.split())
+    assert less > 70 and above < 10
