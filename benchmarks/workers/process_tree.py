@@ -36,7 +36,7 @@ def peak_memory_mb() -> float:
 
 
 def forget_peak() -> None:
-    """Give back what this process has freed; its peak, and that of those that it has started, is what is resident then."""
+    """Give back what this process has freed; its peak and that of those it has started is what is resident then."""
     gc.collect()
     with contextlib.suppress(AttributeError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)
