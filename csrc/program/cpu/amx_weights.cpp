@@ -92,15 +92,11 @@ bool by_vectors(const AmxProducts& p, const dnnl::memory::dims& dims, int64_t la
 }
 
 // The kernels of a block of target channels as [source channel][number][target channel].
-void turn_kernels(const AmxKernels& kernels, int64_t target, int64_t count, int64_t source, int64_t lanes, uint16_t* rows) {
-    const int64_t area = kernels.area;
-    if (!kernels.turned) {
-        yolo::program::kernels().blocked[kBfloat16](kernels.at(target, 0, source), source * area, count, source * area, rows);
-        return;
-    }
-    for (int64_t c = 0; c < source; ++c) {
-        yolo::program::kernels().blocked[kBfloat16](kernels.at(target, c, source), area, count, area, rows + c * area * lanes);
-    }
+void turn_kernels(const AmxKernels& given, int64_t target, int64_t count, int64_t source, int64_t lanes, uint16_t* rows) {
+    const int64_t area = given.area;
+    const auto turn = kernels().blocked[kBfloat16];
+    if (!given.turned) return turn(given.at(target, 0, source), source * area, count, source * area, rows);
+    for (int64_t c = 0; c < source; ++c) turn(given.at(target, c, source), area, count, area, rows + c * area * lanes);
 }
 
 // What turn_kernels() gave, of the first or the second block of a pair, to its places; `abreast`: blocks of the pair.
@@ -114,8 +110,23 @@ void place(const AmxWeights& weights, const AmxProducts& p, int64_t area, int64_
             const int64_t at = tap % width * p.channels;
             const int64_t into = (group * p.height + tap / width) * row_step + at / p.numbers * abreast * tile +
                                  part * tile + at % p.numbers * lanes;
-            const uint16_t* const row = rows + (from * area + weights.taps[tap]) * lanes;
-            yolo::program::kernels().amx_pair_row(reinterpret_cast<const std::byte*>(row), there, area, p.channels, to + into * 2);
+            const auto* const row = reinterpret_cast<const std::byte*>(rows + (from * area + weights.taps[tap]) * lanes);
+            kernels().amx_pair_row(row, there, area, p.channels, to + into * 2);
+        }
+    }
+}
+
+// A pair by vectors: its kernels are turned once, whatever takes them.
+void pack_by_vectors(const std::vector<AmxWeights>& all, int64_t lanes, const AmxKernels& given, int64_t target) {
+    const int64_t targets = all[0].dims[0], source = all[0].dims[1];
+    const int64_t abreast = ceil_div(std::min(2 * lanes, targets - target), lanes);
+    std::vector<uint16_t> rows(static_cast<size_t>(source * given.area * lanes));
+    for (int64_t part = 0; part < abreast; ++part) {
+        const int64_t first = target + part * lanes;
+        turn_kernels(given, first, std::min(lanes, targets - first), source, lanes, rows.data());
+        for (const AmxWeights& weights : all) {
+            const AmxProducts p = products_of(weights.order, weights.dims);
+            place(weights, p, given.area, lanes, rows.data(), part, abreast, weights.to + p.weight_bytes(target));
         }
     }
 }
@@ -173,35 +184,22 @@ const float* AmxKernels::at(int64_t target, int64_t source, int64_t sources) con
     return values + (starts == nullptr ? target * sources * area : starts[target]) + source * area;
 }
 
-void pack_amx(const std::vector<AmxWeights>& all, int64_t lanes, const AmxKernels& kernels, int64_t begin, int64_t end) {
-    std::vector<uint16_t> rows;
+void pack_amx(const std::vector<AmxWeights>& all, int64_t lanes, const AmxKernels& given, int64_t begin, int64_t end) {
     for (int64_t pair = begin; pair < end; ++pair) {
         const int64_t target = pair * 2 * lanes;
-        const auto to = [&](const AmxWeights& weights) {
-            return weights.to + products_of(weights.order, weights.dims).weight_bytes(target);
-        };
         const bool fast = std::all_of(all.begin(), all.end(), [&](const AmxWeights& weights) {
-            return by_vectors(products_of(weights.order, weights.dims), weights.dims, lanes, kernels, target);
+            return by_vectors(products_of(weights.order, weights.dims), weights.dims, lanes, given, target);
         });
+        if (fast) {
+            pack_by_vectors(all, lanes, given, target);
+            continue;
+        }
         for (const AmxWeights& weights : all) {
             const AmxProducts p = products_of(weights.order, weights.dims);
-            if (weights.order == AmxOrder::bytes) {
-                pack_pair(p, weights, lanes, kernels, pair, reinterpret_cast<int8_t*>(to(weights)));
-            } else if (!fast) {
-                pack_pair(p, weights, lanes, kernels, pair, reinterpret_cast<uint16_t*>(to(weights)));
-            }
-        }
-        if (!fast) continue;
-        const int64_t targets = all[0].dims[0], source = all[0].dims[1];
-        const int64_t abreast = ceil_div(std::min(2 * lanes, targets - target), lanes);
-        rows.resize(static_cast<size_t>(source * kernels.area * lanes));
-        for (int64_t part = 0; part < abreast; ++part) {
-            const int64_t first = target + part * lanes;
-            turn_kernels(kernels, first, std::min(lanes, targets - first), source, lanes, rows.data());
-            for (const AmxWeights& weights : all) {
-                const AmxProducts p = products_of(weights.order, weights.dims);
-                place(weights, p, kernels.area, lanes, rows.data(), part, abreast, to(weights));
-            }
+            std::byte* const to = weights.to + p.weight_bytes(target);
+            weights.order == AmxOrder::bytes
+                ? pack_pair(p, weights, lanes, given, pair, reinterpret_cast<int8_t*>(to))
+                : pack_pair(p, weights, lanes, given, pair, reinterpret_cast<uint16_t*>(to));
         }
     }
 }

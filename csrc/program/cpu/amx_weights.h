@@ -63,7 +63,7 @@ struct AmxWeights {
 };
 
 // Packs the pairs of target blocks from `begin` to `end`, as below, of convolutions with the same channels and kernels.
-void pack_amx(const std::vector<AmxWeights>& all, int64_t lanes, const AmxKernels& kernels, int64_t begin, int64_t end);
+void pack_amx(const std::vector<AmxWeights>& all, int64_t lanes, const AmxKernels& given, int64_t begin, int64_t end);
 
 // Weights as [target / 32][product][2][row of 4 bytes][16][4 bytes], where the last pair of blocks may be one: bfloat16, or
 // whole numbers within 127 as bytes and behind them each channel's sum, int32.
