@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.driver import confine
 from benchmarks.inference import calibration_file
-from benchmarks.options import base_parser
+from benchmarks.options import base_parser, positive
 from benchmarks.places import ROOT, WORK, weights
 from benchmarks.table import Row, as_json, as_text
 from yolo import native
@@ -35,7 +35,7 @@ COLUMNS = {
     "precision": "precision",
     "step": "step",
     "count": "steps",
-    "median_ms": "ms",
+    "min_ms": "min ms",
     "part_share": "share",
     "operations_ms": "products ms",
     "memory_ms": "bytes ms",
@@ -89,7 +89,7 @@ class Group:
 
 def main() -> int:
     """Measure, print; 2 where files or the compiler are missing."""
-    options = _parser().parse_args()
+    options = _options()
     confine(options.threads)
     rows: list[Row] = []
     try:
@@ -97,8 +97,6 @@ def main() -> int:
         for model in options.models:
             path = weights(model, options.weights)
             for precision in options.precisions:
-                if options.way == "training" and precision == "int8":
-                    continue
                 run, executor = _subject(path, precision, options)
                 machine.measure(executor.memory_bytes)
                 taken.append((model, precision, executor, _times(run, executor, options.rounds)))
@@ -114,13 +112,23 @@ def main() -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options() -> argparse.Namespace:
     parser = base_parser(__doc__, size=640, rounds=20)
     parser.add_argument("--way", choices=WAYS, default="inference")
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["fp32"])
-    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--batch", type=positive, help="images of a training step, 16; inference takes one")
     parser.add_argument("--each", action="store_true", help="a row for each step, not for each kind of steps")
-    return parser
+    options = parser.parse_args()
+    if options.rounds < 1 or options.only:
+        parser.error("--rounds must be at least 1, and --only names contenders, of which there are none here")
+    if options.way == "training":
+        options.batch = options.batch or 16
+        if "int8" in options.precisions:
+            parser.error("--precisions int8 does not train")
+    elif options.batch not in (None, 1):
+        parser.error("--batch is for --way training: inference takes one image at a time")
+    options.batch = options.batch or 1
+    return options
 
 
 def _subject(path: Path, precision: str, options: argparse.Namespace) -> tuple[Callable[[], None], native.Executor]:
@@ -208,7 +216,7 @@ def _rows(
             "precision": precision,
             "step": name,
             "count": group.count,
-            "median_ms": round(1e3 * group.time, 3),
+            "min_ms": round(1e3 * group.time, 3),
             "part_share": round(group.time / whole.time, 3),
             "operations_ms": round(1e3 * group.operations, 3),
             "memory_ms": round(1e3 * group.memory, 3),

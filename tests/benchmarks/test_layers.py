@@ -64,6 +64,22 @@ def test_the_machine_is_measured(tmp_path, monkeypatch) -> None:
     assert all(machine.rates[name] >= rate for name, rate in before.items())
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--batch", "2"], "--batch is for --way training"),
+        (["--way", "training", "--precisions", "int8"], "int8 does not train"),
+        (["--only", "ours"], "--only names contenders"),
+        (["--rounds", "0"], "--rounds must be at least 1"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options: list[str], said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.layers", *options], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 2 and said in done.stderr
+
+
 def test_without_weights_it_says_so(tmp_path) -> None:
     command = [sys.executable, "-m", "benchmarks.layers", "--weights", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

@@ -32,10 +32,7 @@ public:
         const int64_t pairs = (exec_.blocks(target_) + 1) / 2;
         parallel::share(exec_.threads, exec_.batch * strips_ * pairs, [&](int thread, int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
-                const int64_t image = i / pairs / strips_, strip = i / pairs % strips_;
-                const int64_t first = target_.height * strip / strips_, last = target_.height * (strip + 1) / strips_;
-                if (!in_place_ && (i == begin || i % pairs == 0)) copy(thread, image, first, last);
-                action(thread, from(thread, image, first), image, i % pairs, first, last);
+                make(thread, i / pairs / strips_, i / pairs % strips_, i % pairs, i == begin || i % pairs == 0, action);
             }
         });
     }
@@ -44,10 +41,8 @@ public:
     template <class Action>
     void of_image(int thread, int64_t image, const Action& action) const {
         for (int64_t strip = 0; strip < strips_; ++strip) {
-            const int64_t first = target_.height * strip / strips_, last = target_.height * (strip + 1) / strips_;
-            if (!in_place_) copy(thread, image, first, last);
             for (int64_t pair = 0; pair < (exec_.blocks(target_) + 1) / 2; ++pair) {
-                action(thread, from(thread, image, first), image, pair, first, last);
+                make(thread, image, strip, pair, pair == 0, action);
             }
         }
     }
@@ -56,6 +51,14 @@ public:
     int64_t places(int64_t rows) const { return (rows - 1) * conv_.row + conv_.width; }
 
 private:
+    // A pair of a strip; `fresh`: this thread has no copy of its rows yet.
+    template <class Action>
+    void make(int thread, int64_t image, int64_t strip, int64_t pair, bool fresh, const Action& action) const {
+        const int64_t first = target_.height * strip / strips_, last = target_.height * (strip + 1) / strips_;
+        if (fresh && !in_place_) copy(thread, image, first, last);
+        action(thread, from(thread, image, first), image, pair, first, last);
+    }
+
     void read_in_place();
     void read_copies();
     void split(int64_t rows);

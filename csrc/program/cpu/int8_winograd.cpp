@@ -49,8 +49,10 @@ public:
 
     StepInfo info(const Step& step) const {
         const int64_t maps = source_.image_bytes() + target_.image_bytes();
-        return {"conv", step.where, std::string("winograd:") + kernels().name, ConvShape(step).flops(source_, target_),
-                maps + static_cast<int64_t>(weights_->bytes())};
+        StepInfo info{"conv", step.where, std::string("winograd:") + kernels().name, ConvShape(step).flops(source_, target_),
+                      maps + static_cast<int64_t>(weights_->bytes())};
+        info.executed = 2.0 * static_cast<double>(kInt8Points * tiles() * w_.source_channels * w_.target_channels);
+        return info;
     }
 
 private:

@@ -135,7 +135,11 @@ class FromWeights {
 public:
     FromWeights(BuildContext& context, Workspace::Frame& frame, const Spec& c, bool data, const TensorView& from,
                 const TensorView& to)
-        : exec_(context), moments_(data ? nullptr : moments_of(context, to)), starts_(c->starts()), area_(c->shape.kernel[0] * c->shape.kernel[1]), turned_(data) {
+        : exec_(context),
+          moments_(data ? nullptr : moments_of(context, to)),
+          starts_(c->starts()),
+          area_(c->shape.kernel[0] * c->shape.kernel[1]),
+          turned_(data) {
         for (Phase& phase : data ? data_phases(*c) : std::vector<Phase>{forward_phase(*c)}) {
             phases_.push_back(std::make_unique<PhasePass>(context, frame, c, data, std::move(phase), from, to));
         }

@@ -116,7 +116,7 @@ void amx_fold_row(const std::byte* row, int64_t width, int64_t first, int64_t st
     int64_t begin = first < 0 ? (-first + step - 1) / step : 0, end = (width - first + step - 1) / step;
     begin = begin < count ? begin : count, end = row == nullptr || end < begin ? begin : end < count ? end : count;
     for (int64_t i = 0; i < begin; ++i) numbers[i] = 0;
-    if (step == 1) {
+    if (step == 1) {  // steps that a compiler knows become vectors
         for (int64_t i = begin; i < end; ++i) numbers[i] = from[first + i];
     } else if (step == 2) {
         for (int64_t i = begin; i < end; ++i) numbers[i] = from[first + 2 * i];
